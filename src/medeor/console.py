@@ -1,0 +1,71 @@
+"""How medeor talks: progress with the time left on a terminal, plain lines elsewhere, nothing when asked to be quiet.
+Messages go to standard error, so that standard output carries results alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Console:
+    """A progress line and messages. Used as a context manager; as a function it is a `contracts.Progress`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, float] = {}
+        self._terminal = sys.stderr.isatty() and not quiet
+
+    def __enter__(self) -> Console:
+        if self._terminal:
+            from rich.console import Console as RichConsole
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=32),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=RichConsole(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        if self.quiet:
+            return
+        if self._bar is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bar.add_task(what, total=total, note=note)
+            self._bar.update(self._tasks[what], completed=done, total=total, note=note)
+            if done >= total:
+                self._bar.remove_task(self._tasks.pop(what))
+            return
+        now = time.monotonic()
+        if done >= total or now - self._said.setdefault(what, now) >= 10:
+            self._said[what] = now
+            print(f"{what}: {done}/{total}{'  ' + note if note else ''}", file=sys.stderr, flush=True)
+
+    def say(self, message: str) -> None:
+        """One line that stays."""
+        if self.quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(message, highlight=False, markup=False)
+        else:
+            print(message, file=sys.stderr, flush=True)

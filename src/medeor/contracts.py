@@ -1,0 +1,391 @@
+"""The types that every room shares: the question (`Study`, `Task`), the data (`Cases`, `Split`), what answers it
+(`Method`, `Model`, `Recipe`), what comes out (`Predictions`, `Measures`, `Finding`), and the one error a user can cause.
+
+Nothing here imports a numerical library at run time, so the command line can start in a blink."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from torch import Tensor, nn
+
+    from medeor.figures import Figure
+
+
+class UserError(Exception):
+    """Something the user can put right. The message says what was wrong, where, and what to do, in one or two
+    lines; the command line prints it and exits with code 2."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop (SIGINT, SIGTERM) and has saved where it was."""
+
+
+# --- the question ----------------------------------------------------------------------------------------
+
+Step = Literal["read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "explain", "report", "bundle"]
+ROAD: tuple[Step, ...] = (
+    "read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "explain", "report", "bundle",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked: which cases, which question, within what limits. Read from `study.toml` or from flags."""
+
+    sources: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
+    task: str = ""
+    """Name in the registry (`medeor tasks`); empty: the one task that can read the sources."""
+    labels: str = ""
+    """A table of targets (CSV, Parquet, Excel) for sources that are files."""
+    target: tuple[str, ...] = ()
+    """Columns to predict; several make a multi-label or multi-endpoint study."""
+    group: str = ""
+    """Column naming the independent unit (patient, compound, entity)."""
+    site: str = ""
+    time: str = ""
+    split: str = ""
+    """A column naming the part of each case, or a way of splitting: `group`, `time`, `site`, ….
+    Empty: the official split where there is one, else by group."""
+    subgroups: tuple[str, ...] = ()
+    """Columns by which the results are also reported."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Files of other studies that this one uses, by role: a bundle as the goal of a search, a table of embeddings."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What only this task asks (`--where key=value`)."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Values of the plan fixed by the user (`--set key=value`)."""
+    accept: tuple[str, ...] = ()
+    """Names of failed checks that the user has seen and accepts."""
+    seed: int = 0
+    minutes: float | None = None
+    """Time the fit may take; None: the plan's own rule."""
+
+
+class Sources(NamedTuple):
+    """What a task reads: files, folders, arrays or tables as given, and the opened inputs of the study by role."""
+
+    given: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
+    inputs: Mapping[str, Store]
+
+
+class Budget(NamedTuple):
+    """The limits within which a plan must stay."""
+
+    minutes: float | None
+    memory: int
+    """Bytes that may be used at once."""
+    threads: int
+
+
+# --- the data --------------------------------------------------------------------------------------------
+
+TargetKind = Literal["binary", "multiclass", "ordinal", "continuous"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to be predicted. The case table holds it in the column `name`: for `binary`, `multiclass` and
+    `ordinal` an index into `classes`, for `continuous` a number in `unit`; null where it is not known.
+    A multi-label question is several binary targets."""
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The `item`s under which predictions of this target stand. A binary target has one, its positive class
+        (the second) or, without class names, its own name; so has a continuous one. Other kinds have their classes,
+        whose values add up to one."""
+        if self.kind == "binary":
+            return self.classes[1:] or (self.name,)
+        return self.classes or (self.name,)
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Data too large for a table (images on disk, events, a graph), known by a digest of its content."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Cases:
+    """A table with one row a case (`case_id, group`, and where known `site, time, part`, targets, subgroup columns)
+    and the stores that its rows point into."""
+
+    table: pl.DataFrame
+    targets: tuple[Target, ...] = ()
+    stores: tuple[Store, ...] = ()
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    @property
+    def ids(self) -> list[str]:
+        return self.table["case_id"].to_list()
+
+    def store(self, kind: type[S]) -> S:
+        """The store of this type."""
+        for store in self.stores:
+            if isinstance(store, kind):
+                return store
+        raise LookupError(f"these cases carry no {kind.__name__}")
+
+    def where(self, rows: pl.Expr | pl.Series) -> Cases:
+        """The cases for which `rows` holds; the stores are shared."""
+        return replace(self, table=self.table.filter(rows))
+
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each case belongs to: a table of `case_id, part, fold`.
+
+    `train` fits; `validation` is held out from the fit and only calibrates and fixes thresholds; `test` is scored
+    once. `fold` (null on test cases) divides train and validation together, never a group."""
+
+    table: pl.DataFrame
+
+    def part(self, cases: Cases, *parts: Part) -> Cases:
+        """The cases of these parts, in the order of the case table."""
+        chosen = self.table.filter(self.table["part"].is_in(parts))
+        return replace(cases, table=cases.table.join(chosen.select("case_id"), on="case_id", how="semi"))
+
+    @property
+    def folds(self) -> int:
+        """The number of folds; 0 when the split has none."""
+        last = self.table["fold"].max()
+        return 0 if last is None else int(last) + 1  # type: ignore[arg-type]
+
+    def fold(self, number: int) -> Split:
+        """The same cases with fold `number` as validation and the other folds as train: a combinator need only hand
+        this to the method it combines."""
+        import polars as pl
+
+        held = pl.when(pl.col("fold") == number).then(pl.lit("validation")).otherwise(pl.lit("train"))
+        part = pl.when(pl.col("fold").is_null()).then(pl.col("part")).otherwise(held)
+        return Split(self.table.with_columns(part.alias("part")))
+
+
+# --- what comes out --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A long table, one row a case and item, and arrays on disk.
+
+    Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
+    that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set; `raw` the value
+    before calibration. An item is a class, a target, a drug, a candidate tail, a span or the name of an array."""
+
+    table: pl.DataFrame
+    arrays: Mapping[str, Path] = field(default_factory=dict)
+    """By case id: a `.npy` file (a label map, a restored volume) for tasks whose answer is an array."""
+
+
+class Measure(NamedTuple):
+    """A figure with its 95 % interval and the number of independent units that it rests on; None where none."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+Measures = Mapping[str, Measure]
+"""By name: `auroc`, `dice/anterior`, `baseline/auroc`, `ece/uncalibrated`, `auroc[site=A]`."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict of one audit check."""
+
+    check: str
+    """Its name, by which it can be accepted: `duplicates-across-parts`."""
+    kind: Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
+    status: Literal["pass", "fail", "unknown"]
+    message: str
+    cases: tuple[str, ...] = ()
+    accepted: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether the study must stop here: it fails closed on leakage."""
+        return self.kind == "leakage" and self.status == "fail" and not self.accepted
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why, for one case and item, and how far the reason can be believed."""
+
+    case_id: str
+    item: str
+    method: str
+    attribution: np.ndarray
+    """One weight for each element of the input: pixels or voxels, atoms, events, edges."""
+    elements: tuple[str, ...] = ()
+    """Names of the elements, where they have names."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """`faithfulness`, `faithfulness/random`, `randomised weights`, …"""
+    shown: bool = True
+    reason: str = ""
+    """Why it is not shown."""
+
+
+class Explanations(NamedTuple):
+    """Explanations of some cases, with what was measured over all of them."""
+
+    cases: tuple[Explanation, ...]
+    summary: Measures
+
+
+# --- what answers it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a method or model works: its folder, its seed, its part of the progress line."""
+
+    folder: Path
+    seed: int = 0
+    threads: int = 1
+    progress: Progress = field(default_factory=lambda: _silent)
+    stopping: Callable[[], bool] = lambda: False
+    """True once the run was asked to stop: save and raise `Stopped`."""
+
+    def child(self, name: str) -> Run:
+        """The run of one member of a combination (a fold, a stacked method), in a folder of its own."""
+        return replace(self, folder=self.folder / name)
+
+
+class Progress(Protocol):
+    """How long work says where it is."""
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
+
+
+def _silent(what: str, done: int, total: int, note: str = "") -> None:
+    return None
+
+
+class Model(Protocol):
+    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it."""
+
+    def predict(self, cases: Cases, run: Run) -> Predictions: ...
+
+    def explain(self, cases: Cases, run: Run) -> Explanations: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+class Fitted(NamedTuple):
+    """A model, and honest predictions: of cases that did not fit it (the validation part, or out of fold). They
+    calibrate, fix thresholds, feed a stack and find label errors. Without held-out cases the table is empty."""
+
+    model: Model
+    held_out: Predictions
+
+
+class Method(Protocol):
+    """A way to answer a question. Combinators (folds, stacks, cross-fitting) are methods too."""
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted: ...
+
+
+class Plan(Protocol):
+    """A frozen dataclass, kept as `plan.toml`, that the user may read and edit."""
+
+    __dataclass_fields__: dict
+
+
+class Task(Protocol):
+    """A question about a kind of data, apart from any method that answers it."""
+
+    steps: tuple[Step, ...]
+    plan_type: type[Plan]
+
+    def read(self, sources: Sources, study: Study) -> Cases: ...
+
+    def audit(self, cases: Cases, split: Split) -> list[Finding]:
+        """What only this modality can check; groups, labels and imbalance are checked on the road."""
+        ...
+
+    def plan(self, cases: Cases, split: Split, budget: Budget) -> Plan:
+        """From the training part only."""
+        ...
+
+    def method(self, plan: Plan) -> Method: ...
+
+    def baseline(self, plan: Plan) -> Method: ...
+
+    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures: ...
+
+    def show(self, cases: Cases, predictions: Predictions, model: Model) -> Iterable[Figure]: ...
+
+
+class Batch(Protocol):
+    """One step's worth of examples, as tensors."""
+
+    def to(self, device: object) -> Batch: ...
+
+
+class Batches(Protocol):
+    """An epoch of batches. Batch k of N depends on (seed, epoch, cases) alone, so a resumed or a distributed run
+    draws what one run would."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Batch: ...
+
+
+class Processors(Protocol):
+    """The transformations that were fitted on the training cases of one model."""
+
+    def to_json(self) -> Mapping[str, object]: ...
+
+
+class Recipe(Protocol):
+    """What a network needs; `learning.NetworkMethod(recipe, …)` makes it a Method."""
+
+    name: str
+    """The key in `tasks.LOADERS` of what rebuilds this recipe from `to_json`."""
+
+    def to_json(self) -> Mapping[str, object]: ...
+
+    def processors(self, cases: Cases) -> Processors: ...
+
+    def restore(self, processors: Mapping[str, object]) -> Processors: ...
+
+    def batches(self, cases: Cases, processors: Processors, seed: int, epoch: int) -> Batches: ...
+
+    def network(self, processors: Processors) -> nn.Module: ...
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Sum and weight, so that shards, masks and sites add up."""
+        ...
+
+    def infer(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Iterator[Predictions]: ...
+
+    def explain(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Explanations: ...
+
+
+def threads() -> int:
+    """Cores that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))

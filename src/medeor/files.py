@@ -1,0 +1,163 @@
+"""Reading and writing the files of a run: atomic, never a pickle, and checked when they come from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from medeor.contracts import UserError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a new path beside `path`; when the block ends well, what was written there (a file or a folder) takes
+    the place of `path` at once, and when it fails nothing is left behind."""
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    new = room / path.name
+    try:
+        with _explained(path):
+            yield new
+            if path.is_dir() and new.is_dir():
+                os.rename(path, room / "old")
+            os.replace(new, path)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what a file system refuses into a message for the user."""
+    reasons = {
+        errno.ENOSPC: "the disk is full; free some space or choose another place, then run the same command again",
+        errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+        errno.EACCES: "this folder may not be written to; choose another place",
+        errno.EPERM: "this folder may not be written to; choose another place",
+        errno.EROFS: "this file system is read-only; choose another place",
+        errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in reasons:
+            raise
+        raise UserError(f"cannot write {path}: {reasons[error.errno]}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with replacing(path) as new:
+        new.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Numbers that JSON does not know (NaN, infinity) are refused: write None where there is no value."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable JSON ({error}); it was damaged or is another file") from None
+
+
+def write_toml(path: Path, value: object) -> None:
+    """A frozen dataclass as TOML that its reader may edit. None is left out: TOML has no null."""
+    import tomli_w
+
+    write_text(path, tomli_w.dumps(_without_none(dataclasses.asdict(value))))  # type: ignore[call-overload]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable TOML: {error}") from None
+
+
+def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
+    """A dataclass from what a person wrote, every value checked against its type and bounds.
+
+    Raises: UserError naming the first wrong key, its value and what was expected."""
+    import pydantic
+
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{where}: no setting is called '{key}'; there are {', '.join(sorted(known))}")
+    try:
+        return pydantic.TypeAdapter(kind).validate_python(dict(values))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+        raise UserError(f"{where}: {key}: {first['msg'].lower()}{found}") from None
+
+
+def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:
+    """A copy of a dataclass with some values replaced by what a user typed: `epochs=20`, `network.widths=[16, 32]`.
+    A value is read as TOML where it can be and as plain text otherwise."""
+    values = dataclasses.asdict(value)  # type: ignore[call-overload]
+    for key, text in settings.items():
+        try:
+            typed = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            typed = text
+        *path, last = key.split(".")
+        inner = values
+        for part in path:
+            inner = inner[part] if isinstance(inner.get(part), dict) else {}
+        if last not in inner:
+            known = ", ".join(sorted(inner or values))
+            raise UserError(f"{where}: no setting is called '{key}'; there are {known}")
+        inner[last] = typed
+    return build(type(value), values, where)
+
+
+def digest(*parts: bytes | str | Path) -> str:
+    """SHA-256 of these, one after another; a path stands for the content of its file."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    total.update(block)
+        else:
+            total.update(part.encode() if isinstance(part, str) else part)
+        total.update(b"\0")
+    return total.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as published beside data sets."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(inner) for inner in value]
+    return value

@@ -1,0 +1,371 @@
+"""Convolutional networks for 2-D images and 3-D volumes, built by name, and the door for a user's own `nn.Module`.
+
+Each network maps images `(batch, channels, *size)` to logits `(batch, outputs)` and is plain PyTorch: no registry,
+no base class. A user's network needs nothing else either.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from medeor.contracts import UserError
+
+Norm = Literal["batch", "group"]
+
+SMALL = 64
+"""Side in pixels up to which a network keeps full resolution in its stem: there is none to throw away."""
+
+
+class _Layers(NamedTuple):
+    convolution: Callable[..., nn.Module]
+    batch_norm: Callable[[int], nn.Module]
+    max_pool: Callable[..., nn.Module]
+
+
+_LAYERS = {
+    2: _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
+    3: _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d),
+}
+
+
+def _norm(norm: Norm, dimensions: int, channels: int) -> nn.Module:
+    # Groups of 8 or more channels: statistics over fewer are noisy (Wu & He 2018, table 3).
+    if norm == "group":
+        return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
+    return _LAYERS[dimensions].batch_norm(channels)
+
+
+def _convolution(
+    dimensions: int, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = False
+) -> nn.Module:
+    return _LAYERS[dimensions].convolution(
+        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=bias
+    )
+
+
+def _mean(features: Tensor) -> Tensor:
+    """Global average pooling: `(batch, channels, *size)` to `(batch, channels)`."""
+    return features.flatten(2).mean(2)
+
+
+class SmallCNN(nn.Module):
+    """Two convolutions and one dense layer: the network of every first tutorial, kept as an honest lower bound."""
+
+    def __init__(
+        self, *, dimensions: int, channels: int, outputs: int, size: Sequence[int], widths: Sequence[int] = (32, 64)
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, width in zip((channels, *widths), widths, strict=False):
+            layers += [
+                _convolution(dimensions, inputs, width, 3, bias=True),
+                nn.ReLU(inplace=True),
+                _LAYERS[dimensions].max_pool(2, ceil_mode=True),
+            ]
+        self.features = nn.Sequential(*layers)
+        cells = math.prod(math.ceil(side / 2 ** len(widths)) for side in size)
+        self.head = nn.Linear(widths[-1] * cells, outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images).flatten(1))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, dimensions: int, inputs: int, width: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(dimensions, inputs, width, 3, stride=stride),
+            _norm(norm, dimensions, width),
+            nn.ReLU(inplace=True),
+            _convolution(dimensions, width, width, 3),
+            _norm(norm, dimensions, width),
+        )
+        self.shortcut = _shortcut(dimensions, inputs, width, stride, norm)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(self.body(features) + self.shortcut(features))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut; the 3x3 carries the stride (figure 5 right, "version 1.5")."""
+
+    expansion = 4
+
+    def __init__(self, dimensions: int, inputs: int, width: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.body = nn.Sequential(
+            _convolution(dimensions, inputs, width, 1),
+            _norm(norm, dimensions, width),
+            nn.ReLU(inplace=True),
+            _convolution(dimensions, width, width, 3, stride=stride),
+            _norm(norm, dimensions, width),
+            nn.ReLU(inplace=True),
+            _convolution(dimensions, width, outputs, 1),
+            _norm(norm, dimensions, outputs),
+        )
+        self.shortcut = _shortcut(dimensions, inputs, outputs, stride, norm)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(self.body(features) + self.shortcut(features))
+
+
+def _shortcut(dimensions: int, inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(
+        _convolution(dimensions, inputs, outputs, 1, stride=stride), _norm(norm, dimensions, outputs)
+    )
+
+
+class ResNet(nn.Module):
+    """The residual network of He et al. 2016; with the defaults, ResNet-18.
+
+    Args:
+        dimensions: 2 or 3.
+        channels: channels of the images.
+        outputs: number of logits.
+        size: sides of the images in pixels. Up to 64 the stem is a 3x3 convolution of stride 1 (the paper's CIFAR
+            form); above, the 7x7 of stride 2 and a pooling.
+        widths: channels of each stage; each stage after the first halves the sides.
+        blocks: blocks in each stage.
+        block: `BasicBlock` or `Bottleneck` (four times the channels at a stage's end).
+        norm: `batch`, or `group` where a batch holds only a few images.
+        dropout: share of pooled features dropped before the head while training.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int,
+        channels: int,
+        outputs: int,
+        size: Sequence[int],
+        widths: Sequence[int] = (64, 128, 256, 512),
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        block: type[BasicBlock] | type[Bottleneck] = BasicBlock,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if max(size) <= SMALL:
+            stem: list[nn.Module] = [_convolution(dimensions, channels, widths[0], 3)]
+            pool: list[nn.Module] = []
+        else:
+            stem = [_convolution(dimensions, channels, widths[0], 7, stride=2)]
+            pool = [_LAYERS[dimensions].max_pool(3, stride=2, padding=1)]
+        self.stem = nn.Sequential(*stem, _norm(norm, dimensions, widths[0]), nn.ReLU(inplace=True), *pool)
+
+        stages, inputs = [], widths[0]
+        for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True)):
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                stages.append(block(dimensions, inputs, width, stride, norm))
+                inputs = width * block.expansion
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, outputs))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        # Each block starts as its shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1).
+        for block in self.stages:
+            nn.init.zeros_(block.body[-1].weight)  # type: ignore[union-attr, index, arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(_mean(self.stages(self.stem(images))))
+
+
+class _ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each pixel of `(batch, channels, *size)`."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features.movedim(1, -1)).movedim(-1, 1)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A depthwise convolution, then an inverted bottleneck per pixel, both within one shortcut."""
+
+    def __init__(self, dimensions: int, width: int, kernel: int) -> None:
+        super().__init__()
+        self.depthwise = _convolution(dimensions, width, width, kernel, groups=width, bias=True)
+        self.pointwise = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        self.gain = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, features: Tensor) -> Tensor:
+        update = self.pointwise(self.depthwise(features).movedim(1, -1)) * self.gain
+        return features + update.movedim(-1, 1)
+
+
+class ConvNet(nn.Module):
+    """ConvNeXt (Liu et al. 2022, https://arxiv.org/abs/2201.03545); with the defaults, ConvNeXt-T.
+
+    Args:
+        dimensions, channels, outputs: as for `ResNet`.
+        size: sides of the images in pixels; patches of the stem are 2 pixels wide up to 64, 4 above.
+        widths: channels of each stage; each stage after the first halves the sides.
+        blocks: blocks in each stage.
+        kernel: side of the depthwise kernel; odd.
+        dropout: share of pooled features dropped before the head while training.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int,
+        channels: int,
+        outputs: int,
+        size: Sequence[int],
+        widths: Sequence[int] = (96, 192, 384, 768),
+        blocks: Sequence[int] = (3, 3, 9, 3),
+        kernel: int = 7,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        convolution = _LAYERS[dimensions].convolution
+        patch = 2 if max(size) <= SMALL else 4
+        layers: list[nn.Module] = [convolution(channels, widths[0], patch, stride=patch), _ChannelNorm(widths[0])]
+        for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True)):
+            if stage > 0:
+                # `ceil_mode` does not exist for convolutions: pad so that odd sides lose no pixel.
+                layers += [_ChannelNorm(widths[stage - 1]), _convolution(dimensions, widths[stage - 1], width, 3, stride=2, bias=True)]
+            layers += [ConvNeXtBlock(dimensions, width, kernel) for _ in range(depth)]
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.LayerNorm(widths[-1]), nn.Dropout(dropout), nn.Linear(widths[-1], outputs))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(_mean(self.features(images)))
+
+
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "small-cnn": SmallCNN,
+    "resnet": ResNet,
+    "resnet50": partial(ResNet, block=Bottleneck, blocks=(3, 4, 6, 3)),
+    "convnet": ConvNet,
+}
+
+
+def build(
+    name: str, *, dimensions: int, channels: int, outputs: int, size: Sequence[int], **options: Any
+) -> nn.Module:
+    """A new network with random weights, checked by one pass over two blank images.
+
+    Args:
+        name: a key of `NETWORKS`, or `package.module:Name` for a class (or function) of the user's own that returns
+            an `nn.Module`. It is called with those of `dimensions`, `channels`, `outputs` and `size` that its
+            signature names, and with `options`.
+        dimensions: 2 or 3.
+        channels: channels of the images.
+        outputs: number of logits.
+        size: sides of the images in pixels, one per dimension.
+        options: the network's own settings, such as `widths`.
+
+    Raises:
+        UserError: for an unknown name or option, or a network that does not map `(batch, channels, *size)` to
+            `(batch, outputs)`.
+    """
+    factory = _imported(name) if ":" in name else _listed(name)
+    facts = {"dimensions": dimensions, "channels": channels, "outputs": outputs, "size": tuple(size)}
+    network = _called(name, factory, facts, options)
+    _check(name, network, channels, outputs, size)
+    return network
+
+
+def _listed(name: str) -> Callable[..., nn.Module]:
+    if name in NETWORKS:
+        return NETWORKS[name]
+    close = difflib.get_close_matches(name, NETWORKS, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"choose one of {', '.join(NETWORKS)},"
+    raise UserError(f"unknown network '{name}': {hint} or name your own as package.module:Name")
+
+
+def _imported(name: str) -> Callable[..., nn.Module]:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise UserError(f"network '{name}': cannot import '{module}' ({error}); is it installed, or on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise UserError(f"network '{name}': '{module}' has no '{attribute}'") from error
+
+
+def _called(
+    name: str, factory: Callable[..., nn.Module], facts: dict[str, Any], options: dict[str, Any]
+) -> nn.Module:
+    parameters = inspect.signature(factory).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    unknown = [option for option in options if option not in parameters and not open_ended]
+    if unknown:
+        own = ", ".join(p for p in parameters if p not in facts) or "none"
+        raise UserError(f"network '{name}' has no setting '{unknown[0]}'; its settings: {own}")
+    taken = {fact: value for fact, value in facts.items() if fact in parameters or open_ended}
+    network = factory(**taken, **options)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"network '{name}' is no torch.nn.Module: calling it gave a {type(network).__name__}")
+    return network
+
+
+@torch.no_grad()
+def _check(name: str, network: nn.Module, channels: int, outputs: int, size: Sequence[int]) -> None:
+    images = torch.zeros(2, channels, *size)
+    training = network.training
+    try:
+        logits = network.eval()(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise UserError(f"network '{name}' fails on images of shape {tuple(images.shape)}: {error}") from error
+    network.train(training)
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (2, outputs):
+        raise UserError(f"network '{name}' maps {tuple(images.shape)} to {shape}; it must give {(2, outputs)} logits")
+
+
+@torch.no_grad()
+def last_features(network: nn.Module, images: Tensor) -> nn.Module:
+    """The module whose output is the last feature map: where Grad-CAM hooks in.
+
+    It is the last to finish, in a dry run, of the modules that hold a convolution and give a spatial map of more
+    than one cell; so it works for any network, and for a residual stage it is the sum that counts.
+
+    Args:
+        network: any network of images.
+        images: a batch `(batch, channels, *size)` for the dry run; one image is enough.
+
+    Raises:
+        UserError: if no module gives a feature map.
+    """
+    found: list[tuple[nn.Module, int]] = []
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        convolves = any(isinstance(part, nn.Conv2d | nn.Conv3d) for part in module.modules())
+        if convolves and isinstance(output, Tensor) and output.ndim == images.ndim:
+            found.append((module, math.prod(output.shape[2:])))
+
+    hooks = [module.register_forward_hook(note) for module in network.modules() if module is not network]
+    training = network.training
+    try:
+        network.eval()(images)
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    if not found:
+        raise UserError(f"{type(network).__name__} has no convolution whose output is a feature map; Grad-CAM needs one")
+    maps = [module for module, cells in found if cells > 1] or [module for module, _ in found]
+    return maps[-1]

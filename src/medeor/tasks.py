@@ -1,0 +1,91 @@
+"""The registry: what medeor can be asked, and which files it can read back. Plain facts, without an import of the
+rooms that they name; the command line, its help and the reference are made from them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medeor.contracts import Model, Task, UserError
+from medeor.files import read_json
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What is known of a task before anything is imported."""
+
+    name: str
+    does: str
+    lives: str
+    """`module:class` of the Task."""
+    extra: str
+    """The extra that installs what it needs: `pip install "medeor[imaging]"`."""
+    reads: str
+    where: Mapping[str, str]
+    """What `--where` may ask of it, and what each key means."""
+
+
+TASKS: dict[str, TaskFacts] = {
+    facts.name: facts
+    for facts in (
+        TaskFacts(
+            name="image-classification",
+            does="diagnosis from images: classes, several labels, ordered grades, or a number",
+            lives="medeor.imaging.task:ImageTask",
+            extra="imaging",
+            reads="MedMNIST .npz; a folder a class; a table of paths; PNG, JPEG, TIFF, DICOM, NIfTI; 2-D and 3-D",
+            where={
+                "image": "columns of the table that name the images of a case, e.g. image=t1,t2",
+                "kind": "classes, ordinal or continuous, where the values leave it open",
+                "positive": "the class that counts as positive in a two-class question",
+                "modality": "xray, ct, mr, ultrasound, colour: how intensities are normalised",
+                "window": "CT window in HU as centre,width",
+            },
+        ),
+    )
+}
+
+LOADERS: dict[str, str] = {
+    "network": "medeor.learning.network:load",
+    "folds": "medeor.learning.folds:load",
+    "trees": "medeor.learning.trees:load",
+    "image-recipe": "medeor.imaging.recipe:ImageRecipe",
+}
+"""What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
+
+
+def find(lives: str) -> Any:
+    """The object at `module:name`."""
+    module, _, name = lives.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def open_task(name: str, where: Mapping[str, str] | None = None) -> Task:
+    """The task of this name. Raises UserError for an unknown name, a missing extra, an unknown `--where` key."""
+    if name not in TASKS:
+        raise UserError(f"no task is called '{name}'; there are {', '.join(TASKS)}")
+    facts = TASKS[name]
+    for key in where or {}:
+        if key not in facts.where:
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.where.items())
+            raise UserError(f"{name} does not ask for '{key}'; --where takes {known}")
+    try:
+        task: Task = find(facts.lives)()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("medeor"):
+            raise
+        raise UserError(f'{name} needs the package {error.name}: pip install "medeor[{facts.extra}]"') from None
+    return task
+
+
+def load_model(folder: Path) -> Model:
+    """The model saved in a folder, whatever its kind."""
+    facts = read_json(folder / "model.json")
+    kind = facts.get("kind") if isinstance(facts, dict) else None
+    if kind not in LOADERS:
+        raise UserError(f"{folder / 'model.json'} names the unknown kind {kind!r}; a newer medeor may have written it")
+    model: Model = find(LOADERS[kind])(folder)
+    return model
