@@ -1,12 +1,12 @@
 """The types that every room shares: the question (`Study`, `Task`), the data (`Cases`, `Split`), what answers it
-(`Method`, `Model`, `Recipe`), what comes out (`Predictions`, `Measures`, `Finding`), and the one error a user can cause.
+(`Method`, `Model`, `Recipe`), what comes out (`Predictions`, `Measures`, `Finding`), and the one user error.
 
 Nothing here imports a numerical library at run time, so the command line can start in a blink."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtim
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+    import torch
     from torch import Tensor, nn
 
     from medeor.figures import Figure
@@ -130,6 +131,8 @@ class Cases:
     table: pl.DataFrame
     targets: tuple[Target, ...] = ()
     stores: tuple[Store, ...] = ()
+    subgroups: tuple[str, ...] = ()
+    """Columns by which the results are also reported."""
 
     def __len__(self) -> int:
         return self.table.height
@@ -231,6 +234,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Attribution:
+    """What a model says of its reasons for one case and item, before anybody has tested it."""
+
+    case_id: str
+    item: str
+    method: str
+    values: np.ndarray
+    """One weight for each element of the input: pixels or voxels, atoms, events, edges."""
+    elements: tuple[str, ...] = ()
+    """Names of the elements, where they have names."""
+    untrained: np.ndarray | None = None
+    """The same from a model whose weights were drawn anew: a reason that does not change is no reason."""
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why, for one case and item, and how far the reason can be believed."""
 
@@ -285,11 +303,21 @@ def _silent(what: str, done: int, total: int, note: str = "") -> None:
 
 
 class Model(Protocol):
-    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it."""
+    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it.
+
+    It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
+    reasons are believed is for `trust` to measure, in one way for all modalities."""
 
     def predict(self, cases: Cases, run: Run) -> Predictions: ...
 
-    def explain(self, cases: Cases, run: Run) -> Explanations: ...
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        """Reasons for `items[i]` in case i, by each method that the model knows."""
+        ...
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        """The value of `item` for one case, shape (m,), when only the elements marked in `kept`, a boolean array of
+        shape (m, *elements), are left."""
+        ...
 
     def save(self, folder: Path) -> None: ...
 
@@ -314,6 +342,16 @@ class Plan(Protocol):
     __dataclass_fields__: dict
 
 
+class Result(NamedTuple):
+    """All that there is to see of one part of a study."""
+
+    cases: Cases
+    predictions: Predictions
+    baseline: Predictions
+    explanations: Explanations
+    measures: Measures
+
+
 class Task(Protocol):
     """A question about a kind of data, apart from any method that answers it."""
 
@@ -336,13 +374,22 @@ class Task(Protocol):
 
     def evaluate(self, cases: Cases, predictions: Predictions) -> Measures: ...
 
-    def show(self, cases: Cases, predictions: Predictions, model: Model) -> Iterable[Figure]: ...
+    def show(self, result: Result) -> Iterable[Figure]: ...
 
 
 class Batch(Protocol):
     """One step's worth of examples, as tensors."""
 
-    def to(self, device: object) -> Batch: ...
+    @property
+    def inputs(self) -> Tensor:
+        """What the network is called with."""
+        ...
+
+    def shard(self, rank: int, world: int) -> Batch:
+        """The share of one process."""
+        ...
+
+    def to(self, device: torch.device) -> Batch: ...
 
 
 class Batches(Protocol):
@@ -361,16 +408,20 @@ class Processors(Protocol):
 
 
 class Recipe(Protocol):
-    """What a network needs; `learning.NetworkMethod(recipe, …)` makes it a Method."""
+    """What a network needs; `learning.NetworkMethod(recipe, schedule)` makes it a Method."""
 
-    name: str
-    """The key in `tasks.LOADERS` of what rebuilds this recipe from `to_json`."""
+    kind: str
+    """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this recipe."""
 
     def to_json(self) -> Mapping[str, object]: ...
 
-    def processors(self, cases: Cases) -> Processors: ...
+    def processors(self, cases: Cases) -> Processors:
+        """Fitted on the cases it is given: a fold's own."""
+        ...
 
-    def restore(self, processors: Mapping[str, object]) -> Processors: ...
+    def restore(self, processors: Mapping[str, object]) -> Processors:
+        """Processors from their `to_json`."""
+        ...
 
     def batches(self, cases: Cases, processors: Processors, seed: int, epoch: int) -> Batches: ...
 
@@ -380,9 +431,17 @@ class Recipe(Protocol):
         """Sum and weight, so that shards, masks and sites add up."""
         ...
 
-    def infer(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Iterator[Predictions]: ...
+    def infer(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Iterator[Predictions]:
+        """Sliding windows, decoding and ranking live here."""
+        ...
 
-    def explain(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Explanations: ...
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: Processors, run: Run
+    ) -> list[Attribution]: ...
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: Processors, run: Run
+    ) -> np.ndarray: ...
 
 
 def threads() -> int:

@@ -330,8 +330,7 @@ def shade(images: Tensor, drawn: Drawn) -> Tensor:
         low, high = images.amin(space, keepdim=True), images.amax(space, keepdim=True)
         grey = (images - low) / (high - low).clamp_min(1e-12)
         if drawn.gamma is not None:
-            # The floor keeps the gradient of a dark pixel finite where images are inputs to be learnt.
-            grey = grey.clamp_min(1e-6) ** _like(drawn.gamma, images)
+            grey = grey ** _like(drawn.gamma, images)
         if drawn.curve is not None:
             # Monotone for strengths up to 1: the slope is 1 - strength * cos(2 pi grey).
             grey = grey - _like(drawn.curve, images) / (2 * math.pi) * torch.sin(2 * math.pi * grey)
@@ -377,10 +376,11 @@ def _inside(box: Tensor, images: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
-    """Each image smoothed by a Gaussian of its own width, axis by axis, cut off at three of the widest."""
-    reach = max(1, math.ceil(3 * float(sigma.max())))
+    """Each image smoothed by a Gaussian of its own width, axis by axis, cut off beyond three standard deviations."""
+    reaches = torch.ceil(3 * sigma)[:, None]
+    reach = int(reaches.max())
     offsets = torch.arange(-reach, reach + 1, device=images.device)
-    weights = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]) ** 2)
+    weights = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]) ** 2) * (offsets.abs() <= reaches)
     weights = (weights / weights.sum(1, keepdim=True)).to(images.dtype)
     for axis in range(2, images.ndim):
         side = images.shape[axis]

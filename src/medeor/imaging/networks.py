@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from medeor.contracts import UserError
 
@@ -198,6 +199,21 @@ class _ChannelNorm(nn.LayerNorm):
         return super().forward(features.movedim(1, -1)).movedim(-1, 1)
 
 
+class _Patches(nn.Module):
+    """A convolution over patches side by side; sides that do not divide are padded with zeros at their end."""
+
+    def __init__(self, dimensions: int, inputs: int, outputs: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.convolution = _LAYERS[dimensions].convolution(inputs, outputs, patch, stride=patch)
+
+    def forward(self, features: Tensor) -> Tensor:
+        padding = [amount for side in reversed(features.shape[2:]) for amount in (0, -side % self.patch)]
+        if any(padding):
+            features = functional.pad(features, padding)
+        return self.convolution(features)
+
+
 class ConvNeXtBlock(nn.Module):
     """A depthwise convolution, then an inverted bottleneck per pixel, both within one shortcut."""
 
@@ -239,13 +255,12 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        convolution = _LAYERS[dimensions].convolution
         patch = 2 if max(size) <= SMALL else 4
-        layers: list[nn.Module] = [convolution(channels, widths[0], patch, stride=patch), _ChannelNorm(widths[0])]
+        layers: list[nn.Module] = [_Patches(dimensions, channels, widths[0], patch), _ChannelNorm(widths[0])]
         for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True)):
             if stage > 0:
-                # `ceil_mode` does not exist for convolutions: pad so that odd sides lose no pixel.
-                layers += [_ChannelNorm(widths[stage - 1]), _convolution(dimensions, widths[stage - 1], width, 3, stride=2, bias=True)]
+                inputs = widths[stage - 1]
+                layers += [_ChannelNorm(inputs), _Patches(dimensions, inputs, width, 2)]
             layers += [ConvNeXtBlock(dimensions, width, kernel) for _ in range(depth)]
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.LayerNorm(widths[-1]), nn.Dropout(dropout), nn.Linear(widths[-1], outputs))
@@ -301,7 +316,7 @@ def _imported(name: str) -> Callable[..., nn.Module]:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise UserError(f"network '{name}': cannot import '{module}' ({error}); is it installed, or on PYTHONPATH?") from error
+        raise UserError(f"network '{name}': cannot import '{module}' ({error}); install it, or add it to PYTHONPATH") from error
     except AttributeError as error:
         raise UserError(f"network '{name}': '{module}' has no '{attribute}'") from error
 
