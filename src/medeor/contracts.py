@@ -286,6 +286,8 @@ class Run:
     progress: Progress = field(default_factory=lambda: _silent)
     stopping: Callable[[], bool] = lambda: False
     """True once the run was asked to stop: save and raise `Stopped`."""
+    leader: bool = True
+    """False in the second and further processes of one fit: they compute, and write nothing."""
 
     def child(self, name: str) -> Run:
         """The run of one member of a combination (a fold, a stacked method), in a folder of its own."""
@@ -393,12 +395,14 @@ class Batch(Protocol):
 
 
 class Batches(Protocol):
-    """An epoch of batches. Batch k of N depends on (seed, epoch, cases) alone, so a resumed or a distributed run
-    draws what one run would."""
+    """Training cases in batches. Batch k of an epoch depends on (seed, epoch, cases) alone, so a resumed or a
+    distributed fit draws what one uninterrupted process would."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
 
-    def __getitem__(self, index: int) -> Batch: ...
+    def batch(self, epoch: int, index: int) -> Batch: ...
 
 
 class Processors(Protocol):
@@ -423,7 +427,7 @@ class Recipe(Protocol):
         """Processors from their `to_json`."""
         ...
 
-    def batches(self, cases: Cases, processors: Processors, seed: int, epoch: int) -> Batches: ...
+    def batches(self, cases: Cases, processors: Processors, seed: int) -> Batches: ...
 
     def network(self, processors: Processors) -> nn.Module: ...
 

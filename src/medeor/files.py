@@ -84,7 +84,7 @@ def write_toml(path: Path, value: object) -> None:
     """A frozen dataclass as TOML that its reader may edit. None is left out: TOML has no null."""
     import tomli_w
 
-    write_text(path, tomli_w.dumps(_without_none(dataclasses.asdict(value))))  # type: ignore[call-overload]
+    write_text(path, tomli_w.dumps(plain(dataclasses.asdict(value))))  # type: ignore[call-overload]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -155,9 +155,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _without_none(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Nested dictionaries and lists as TOML takes them: without None, tuples as lists."""
     if isinstance(value, dict):
-        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, (list, tuple)):
-        return [_without_none(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value

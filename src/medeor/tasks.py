@@ -53,6 +53,7 @@ LOADERS: dict[str, str] = {
     "folds": "medeor.learning.folds:load",
     "trees": "medeor.learning.trees:load",
     "image-recipe": "medeor.imaging.recipe:ImageRecipe",
+    "image-features": "medeor.imaging.features:ImageFeatures",
 }
 """What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
 

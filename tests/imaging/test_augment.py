@@ -59,7 +59,8 @@ def test_keys_are_those_of_splitmix64():
 @settings(max_examples=20, deadline=None)
 def test_uniform_numbers_fill_the_unit_interval(seed):
     values = uniform(case_keys(seed, 0, torch.arange(2000)), stream=3, count=4)
-    assert values.min() >= 0 and values.max() < 1
+    assert values.min() >= 0
+    assert values.max() < 1
     # Standard error of a mean of 8,000: 0.0032; of ten bins: 27 around 800. Five of each.
     assert abs(float(values.mean()) - 0.5) < 0.016
     assert (torch.histc(values, 10, 0, 1) - 800).abs().max() < 135
@@ -68,7 +69,8 @@ def test_uniform_numbers_fill_the_unit_interval(seed):
 
 def test_normal_numbers_have_the_moments_of_a_gaussian():
     values = normal(keys_of(200), stream=0, count=501).double()
-    assert values.shape == (200, 501) and bool(values.isfinite().all())
+    assert values.shape == (200, 501)
+    assert bool(values.isfinite().all())
     moments = [float((values**power).mean()) for power in (1, 2, 3, 4)]
     assert moments == pytest.approx([0, 1, 0, 3], abs=0.06)
 

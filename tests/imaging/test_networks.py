@@ -127,7 +127,8 @@ def test_last_features_is_the_end_of_the_last_stage(name, path, dimensions, size
 def test_last_features_leaves_no_hook_and_keeps_the_mode():
     network = build("resnet", dimensions=2, channels=1, outputs=2, size=(16, 16), **TINY["resnet"]).train()
     last_features(network, torch.zeros(1, 1, 16, 16))
-    assert network.training and not any(module._forward_hooks for module in network.modules())
+    assert network.training
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 class Squeezed(nn.Module):

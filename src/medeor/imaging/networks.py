@@ -127,9 +127,7 @@ class Bottleneck(nn.Module):
 def _shortcut(dimensions: int, inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
     if inputs == outputs and stride == 1:
         return nn.Identity()
-    return nn.Sequential(
-        _convolution(dimensions, inputs, outputs, 1, stride=stride), _norm(norm, dimensions, outputs)
-    )
+    return nn.Sequential(_convolution(dimensions, inputs, outputs, 1, stride=stride), _norm(norm, dimensions, outputs))
 
 
 class ResNet(nn.Module):
@@ -186,7 +184,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         # Each block starts as its shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1).
         for block in self.stages:
-            nn.init.zeros_(block.body[-1].weight)  # type: ignore[union-attr, index, arg-type]
+            nn.init.zeros_(block.body[-1].weight)  # type: ignore[union-attr, index]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(_mean(self.stages(self.stem(images))))
@@ -277,9 +275,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(
-    name: str, *, dimensions: int, channels: int, outputs: int, size: Sequence[int], **options: Any
-) -> nn.Module:
+def build(name: str, *, dimensions: int, channels: int, outputs: int, size: Sequence[int], **options: Any) -> nn.Module:
     """A new network with random weights, checked by one pass over two blank images.
 
     Args:
@@ -316,14 +312,14 @@ def _imported(name: str) -> Callable[..., nn.Module]:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise UserError(f"network '{name}': cannot import '{module}' ({error}); install it, or add it to PYTHONPATH") from error
+        raise UserError(
+            f"network '{name}': cannot import '{module}' ({error}); install it, or add it to PYTHONPATH"
+        ) from error
     except AttributeError as error:
         raise UserError(f"network '{name}': '{module}' has no '{attribute}'") from error
 
 
-def _called(
-    name: str, factory: Callable[..., nn.Module], facts: dict[str, Any], options: dict[str, Any]
-) -> nn.Module:
+def _called(name: str, factory: Callable[..., nn.Module], facts: dict[str, Any], options: dict[str, Any]) -> nn.Module:
     parameters = inspect.signature(factory).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = [option for option in options if option not in parameters and not open_ended]
@@ -381,6 +377,8 @@ def last_features(network: nn.Module, images: Tensor) -> nn.Module:
         for hook in hooks:
             hook.remove()
     if not found:
-        raise UserError(f"{type(network).__name__} has no convolution whose output is a feature map; Grad-CAM needs one")
+        raise UserError(
+            f"{type(network).__name__} has no convolution whose output is a feature map; Grad-CAM needs one"
+        )
     maps = [module for module, cells in found if cells > 1] or [module for module, _ in found]
     return maps[-1]

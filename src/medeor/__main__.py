@@ -1,0 +1,5 @@
+"""`python -m medeor`."""
+
+from medeor.cli import main
+
+main()

@@ -1,0 +1,198 @@
+"""What a finished run holds, opened from its folder or from the one file that carries it elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medeor import __version__
+from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
+from medeor.files import build, digest, read_json, read_toml, replacing, sha256
+from medeor.tasks import load_model, open_task
+from medeor.trust.calibration import Calibration
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+SCHEMA = 1
+_CARRIED = ("study.toml", "targets.json", "plan.toml", "calibration.json", "card.md", "model")
+"""What a bundle carries of a run folder. None of it holds a case."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its calibration and the question it answers. As the input of another study it is a store."""
+
+    folder: Path
+    study: Study
+    task: Task
+    targets: tuple[Target, ...]
+    model: Model
+    calibration: Calibration | None
+
+    @cached_property
+    def digest(self) -> str:
+        model = sorted((self.folder / "model").rglob("*"))
+        return digest(*(path for path in model if path.is_file()))
+
+    @property
+    def run(self) -> Run:
+        """Where the model works when it is asked."""
+        return Run(self.folder / "model", threads=threads())
+
+    def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
+        """Cases to predict: files, folders, arrays or tables; targets are not asked for."""
+        asked = dataclasses.replace(self.study, sources=tuple(sources), labels="", target=(), group="", split="")
+        return self.task.read(Sources(tuple(sources), {}), asked)
+
+    def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
+        """Calibrated predictions, one row a case and item (see `contracts.Predictions`)."""
+        return self.predict_cases(self.read(*sources)).table
+
+    def predict_cases(self, cases: Cases) -> Predictions:
+        predictions = self.model.predict(cases, self.run)
+        return self.calibration.apply(predictions) if self.calibration else predictions
+
+
+def load(path: str | Path) -> Trained:
+    """Opens a run folder or a bundle.
+
+    Raises: UserError when it is neither, was damaged, or was written by a newer medeor."""
+    path = Path(path)
+    if path.is_dir():
+        if not (path / "targets.json").exists():
+            raise UserError(f"{path} is no finished run: it has no model yet; run `medeor train` on it to its end")
+        return _open(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such run folder or bundle")
+    # The folder lives as long as the process: weights may be read from it lazily.
+    room = tempfile.TemporaryDirectory(prefix="medeor-")
+    _rooms.append(room)
+    _unpack(path, Path(room.name))
+    return _open(Path(room.name))
+
+
+_rooms: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def write_bundle(folder: Path, path: Path) -> None:
+    """Packs a finished run into one file: an uncompressed zip with `manifest.json` first."""
+    files = [folder / name for name in _CARRIED if (folder / name).is_file()]
+    files += sorted(file for file in (folder / "model").rglob("*") if file.suffix in (".json", ".safetensors", ".txt"))
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    study = tomllib.loads((folder / "study.toml").read_text())
+    manifest = {
+        "schema": SCHEMA,
+        "medeor": __version__,
+        "task": study["task"],
+        "sha256": {name: sha256(file) for name, file in names.items()},
+        "training cases inside": False,
+    }
+    with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
+        # A fixed date, so that the same model is the same file.
+        archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
+        for name, file in names.items():
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+
+
+def _unpack(path: Path, room: Path) -> None:
+    damaged = f"{path} is damaged or no medeor bundle"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+            schema = manifest.get("schema") if isinstance(manifest, dict) else None
+            if not isinstance(schema, int) or schema > SCHEMA:
+                written = manifest.get("medeor") if isinstance(manifest, dict) else None
+                raise UserError(f"{path} was written by medeor {written} (schema {schema}); this medeor reads {SCHEMA}")
+            sums: Mapping[str, str] = manifest["sha256"]
+            if set(archive.namelist()) != {"manifest.json", *sums}:
+                raise UserError(f"{damaged}: its entries are not those of its manifest; get a fresh copy")
+            for name, expected in sums.items():
+                target = (room / name).resolve()
+                if not target.is_relative_to(room.resolve()):
+                    raise UserError(f"{damaged}: the entry {name!r} points outside of it; do not use this file")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(name) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
+                if sha256(target) != expected:
+                    raise UserError(f"{damaged}: {name} does not match its checksum; get a fresh copy")
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, OSError) as error:
+        raise UserError(f"{damaged}: {error}") from None
+
+
+def _open(folder: Path) -> Trained:
+    study = study_from(read_toml(folder / "study.toml"), str(folder / "study.toml"))
+    facts = read_json(folder / "targets.json")
+    targets = tuple(build(Target, fact, f"{folder / 'targets.json'}") for fact in facts)
+    calibration = folder / "calibration.json"
+    return Trained(
+        folder,
+        study,
+        open_task(study.task, study.where),
+        targets,
+        load_model(folder / "model"),
+        Calibration.from_json(read_json(calibration)) if calibration.exists() else None,
+    )
+
+
+_KINDS = {"str": str, "int": int, "float | None": (int, float)}
+
+
+def study_from(values: Mapping[str, object], where: str) -> Study:
+    """A study from what stands in `study.toml`, every key and type checked."""
+    known = {field.name: field for field in dataclasses.fields(Study)}
+    checked: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UserError(f"{where}: a study has no '{key}'; it has {', '.join(known)}")
+        kind = str(known[key].type)
+        if kind.startswith("tuple"):
+            listed: Sequence[object] = value if isinstance(value, list) else [value]
+            if not all(isinstance(inner, str) for inner in listed):
+                raise UserError(f"{where}: {key} must be a list of text")
+            checked[key] = tuple(listed)
+        elif kind.startswith("Mapping"):
+            if not isinstance(value, dict):
+                raise UserError(f"{where}: {key} must be a table, e.g. [{key}]")
+            checked[key] = {
+                name: inner if isinstance(inner, str) else json.dumps(inner) for name, inner in value.items()
+            }
+        elif (kind == "str" and isinstance(value, str)) or (
+            kind == "int" and isinstance(value, int) and not isinstance(value, bool)
+        ):
+            checked[key] = value
+        elif kind == "float | None" and isinstance(value, (int, float)) and not isinstance(value, bool):
+            checked[key] = float(value)
+        else:
+            raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
+    if "sources" not in checked:
+        raise UserError(f'{where}: says no sources; add e.g. sources = ["scans/"]')
+    return Study(**checked)  # type: ignore[arg-type]
+
+
+def study_values(study: Study) -> dict[str, object]:
+    """A study as what stands in `study.toml`; arrays and tables in memory by their shape."""
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(Study):
+        value = getattr(study, field.name)
+        if field.name == "sources":
+            value = [_named(source) for source in value]
+        if value not in (None, "", (), {}, []):
+            values[field.name] = dict(value) if isinstance(value, Mapping) else value
+    return values
+
+
+def _named(source: object) -> str:
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return f"<{type(source).__name__} {'x'.join(str(n) for n in getattr(source, 'shape', ()))}>"

@@ -1,0 +1,172 @@
+"""One file from its official address: resumed where it was cut off, checked before it is used, put in place at once."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+
+from medeor import __version__
+from medeor.contracts import Progress, UserError
+
+BLOCK = 1 << 18
+TIMEOUT = 30.0
+"""Seconds without a byte after which the connection counts as cut."""
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds to wait after each failure that follows another without a byte between them."""
+
+
+class _Cut(Exception):
+    """The connection ended before the file did, or the server asks to come again."""
+
+
+def download(
+    address: str,
+    place: Path,
+    right: Callable[[Path], bool],
+    progress: Progress,
+    checksums: tuple[str, ...] = (),
+    pauses: tuple[float, ...] = PAUSES,
+) -> None:
+    """Brings `address` to `place`. What a cut connection left (`.part`) is continued, now or in a later call, if the
+    server still has the same file; `right` judges the whole before it takes its place.
+
+    Raises: UserError when the address cannot be reached or is gone, or the checksum is wrong; then only a resumable
+    `.part` may be left, never a wrong file."""
+    part = place.with_name(f"{place.name}.part")
+    with _explained(place), _alone(place.parent):
+        if place.is_file() and right(place):
+            return
+        resumed = part.exists()
+        _fetch(address, part, progress, pauses)
+        if not right(part) and resumed:  # the part was of another file, or damaged: once more, all of it
+            _forget(part)
+            _fetch(address, part, progress, pauses)
+            resumed = False
+        if not (resumed or right(part)):
+            _forget(part)
+            known = f"known are {'; '.join(checksums)}" if checksums else "no checksum is known"
+            raise UserError(
+                f"{address} gave a file with a wrong checksum, which was removed ({known}). "
+                f"Try again later, or put the right file into the folder MEDEOR_DATA"
+            )
+        part.replace(place)
+        _forget(part)
+
+
+def _fetch(address: str, part: Path, progress: Progress, pauses: tuple[float, ...]) -> None:
+    """Reads until the whole file is in `part`, as often as the server keeps giving something."""
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            return _read(address, part, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # nothing beyond what we have: the part is whole, or of another file
+                return
+            if error.code < 500 and error.code not in (408, 425, 429):
+                raise UserError(
+                    f"{address} answered {error.code} {error.reason}; the file may have moved: "
+                    f"put it into the folder MEDEOR_DATA yourself"
+                ) from None
+            reason = f"{error.code} {error.reason}"
+        except urllib.error.URLError as error:
+            reason = str(error.reason)
+            if isinstance(error.reason, socket.gaierror):  # no name service: no use in waiting
+                failures = len(pauses)
+        except (_Cut, HTTPException, ConnectionError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+        failures = 0 if _size(part) > before else failures
+        if failures >= len(pauses):
+            raise UserError(
+                f"cannot download {address} ({reason}), and the file is neither below MEDEOR_DATA nor in {part.parent}: "
+                f"put it into one of them, or try again with a network; what came so far is kept"
+            )
+        time.sleep(pauses[failures])
+        failures += 1
+
+
+def _read(address: str, part: Path, progress: Progress) -> None:
+    """One request: the rest of the file if the server continues it, else all of it."""
+    have = _size(part)
+    request = urllib.request.Request(address, headers={"User-Agent": f"medeor/{__version__}"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+        validator = _validator(part)
+        if validator.exists():
+            request.add_header("If-Range", validator.read_text())
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        if not (answer.status == 206 and _starts_at(answer) == have):
+            have = 0
+        # Only a strong validator may be sent back in If-Range (RFC 9110, 13.1.5).
+        tag = answer.headers.get("ETag", "")
+        if tag and not tag.startswith("W/"):
+            _validator(part).write_text(tag)
+        elif not have:
+            _validator(part).unlink(missing_ok=True)
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        with part.open("ab" if have else "wb") as file:
+            while block := answer.read(BLOCK):
+                file.write(block)
+                have += len(block)
+                progress(f"downloading {part.stem}", have // 1000, max(total, have + 1000 * (not total)) // 1000, "kB")
+    if have < total:
+        raise _Cut(f"the connection ended after {have} of {total} bytes")
+
+
+def _starts_at(answer: HTTPResponse) -> int | None:
+    """The offset in `Content-Range: bytes 100-999/1000`."""
+    text = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(text) if text.isdigit() else None
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _validator(part: Path) -> Path:
+    return part.with_name(f"{part.name}.etag")
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _validator(part).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One download at a time in this folder, so that two processes never write the same part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # no such lock on this system; the checksum still guards
+        yield
+        return
+    import os
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no room for {place}; free some space, then run the same command again") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise UserError(f"{place.parent} may not be written to; name another folder in MEDEOR_CACHE") from None
+        raise

@@ -1,0 +1,163 @@
+"""What is known of each public data set, read from `facts.toml`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Literal
+
+from medeor.contracts import Study, UserError
+from medeor.tasks import TASKS
+
+TASK = "image-classification"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Another file that is known to hold the same data set."""
+
+    sha256: str
+    note: str
+    """How it differs from the published file."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one data set at one image size."""
+
+    name: str
+    """`breastmnist`, or `breastmnist_64` for another size."""
+    title: str
+    shows: str
+    kind: Literal["binary", "multiclass", "ordinal", "multi-label"]
+    classes: tuple[str, ...]
+    """By label; for a multi-label set, one name a target."""
+    dimensions: int
+    channels: int
+    split: str
+    """`official` where the publishers divided it, else `none`."""
+    licence: str
+    citation: str
+    """The paper of the collection."""
+    source: str
+    """The paper of the images."""
+    positive: str = ""
+    """The class that counts as positive in a two-class question."""
+    modality: str = ""
+    """As `--where modality` takes it, where the intensities are still those of the modality."""
+    cases: Mapping[str, int] = field(default_factory=dict)
+    """Images by part: train, validation, test."""
+    note: str = ""
+    """What a reader of results should know."""
+    size: int | None = None
+    """Side in pixels or voxels."""
+    sizes: tuple[int, ...] = ()
+    """Sizes in which it is published."""
+    file: str = ""
+    address: str = ""
+    """Where its publishers offer it; empty when it cannot be downloaded."""
+    md5: str = ""
+    """As published."""
+    sha256: str = ""
+    """Computed from a file with the published MD5; empty where no such file was at hand."""
+    copies: tuple[Copy, ...] = ()
+    folder: str = ""
+    """The name of its folder, for a set that is a folder."""
+    holds: tuple[str, ...] = ()
+    """What must lie in that folder."""
+    labels: str = ""
+    """The table of targets in that folder."""
+    target: tuple[str, ...] = ()
+    accept: Mapping[str, str] = field(default_factory=dict)
+    """Findings of the audit that belong to the published set, by check, with the reason."""
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """Every known checksum, as a message would say it."""
+        own = [f"{kind} {value}" for kind, value in (("sha256", self.sha256), ("md5", self.md5)) if value]
+        return (*own, *(f"sha256 {copy.sha256} ({copy.note})" for copy in self.copies))
+
+
+def names() -> list[str]:
+    """The names of all sets, the best for a demonstration first."""
+    return list(_tables()["sets"])
+
+
+def facts(name: str) -> Facts:
+    """What is known of a data set. A size other than the smallest is asked for as `breastmnist_64`.
+
+    Raises: UserError for an unknown name or size, with what comes close."""
+    base, _, size = name.lower().partition("_")
+    tables = _tables()
+    if base not in tables["sets"]:
+        close = difflib.get_close_matches(base, tables["sets"], n=3) or list(tables["sets"])
+        raise UserError(f"the catalogue has no data set '{name}'; there {_are(close)} (medeor datasets lists them)")
+    table = dict(tables["sets"][base])
+    collection = tables["collections"].get(table.pop("collection", ""), {})
+    sums = {int(key): value for key, value in table.pop("md5", {}).items()}
+    sha256 = {int(key): value for key, value in table.pop("sha256", {}).items()}
+    copies = table.pop("copies", [])
+    folder = table.pop("folder", {"name": "", "holds": []})
+    chosen = int(size) if size.isdigit() else min(sums, default=None)
+    if size and chosen not in sums:
+        offered = ", ".join(_sized(base, number, sums) for number in sums) or base
+        raise UserError(f"the catalogue has no data set '{name}'; {base} is known as {offered}")
+    for key in ("classes", "target"):
+        table[key] = tuple(table.get(key, ()))
+    for key in ("citation", "split"):
+        table.setdefault(key, collection.get(key, ""))
+    file = "" if chosen is None else f"{_sized(base, chosen, sums)}.npz"
+    return Facts(
+        name=base if chosen is None else _sized(base, chosen, sums),
+        size=chosen,
+        sizes=tuple(sums),
+        file=file,
+        address=collection["address"].format(file=file) if file else "",
+        md5="" if chosen is None else sums[chosen],
+        sha256="" if chosen is None else sha256.get(chosen, ""),
+        copies=tuple(Copy(copy["sha256"], copy["note"]) for copy in copies if copy["size"] == chosen),
+        folder=folder["name"],
+        holds=tuple(folder["holds"]),
+        **table,
+    )
+
+
+def completed(study: Study, name: str) -> Study:
+    """The study with what the catalogue knows of this data set wherever the study is silent: the task, what the task
+    asks, the targets, the accepted findings. What the user said stands."""
+    known = facts(name)
+    task = study.task or TASK
+    said = {
+        "kind": {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}.get(known.kind, ""),
+        "classes": " | ".join(known.classes),
+        "positive": known.positive,
+        "modality": known.modality,
+    }
+    asked = TASKS[task].where if task in TASKS else {}
+    where = {key: value for key, value in said.items() if value and key in asked} | dict(study.where)
+    return replace(
+        study,
+        task=task,
+        where=where,
+        labels=study.labels or known.labels,
+        target=study.target or known.target,
+        accept=tuple(dict.fromkeys([*study.accept, *known.accept])),
+    )
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(resources.files("medeor.catalogue").joinpath("facts.toml").read_text(encoding="utf-8"))
+
+
+def _sized(base: str, size: int, sizes: Mapping[int, str]) -> str:
+    """MedMNIST's own naming: the smallest size goes without its number."""
+    return base if size == min(sizes) else f"{base}_{size}"
+
+
+def _are(close: list[str]) -> str:
+    return f"is {close[0]}" if len(close) == 1 else f"are {', '.join(close)}"

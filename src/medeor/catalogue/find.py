@@ -1,0 +1,86 @@
+"""Where a data set lies on this machine; and when it lies nowhere, its official address."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from medeor import cache
+from medeor.catalogue.download import download
+from medeor.catalogue.facts import Facts, facts
+from medeor.contracts import Progress, UserError
+from medeor.files import sha256
+
+BLOCK = 1 << 22
+
+
+def locate(name: str, progress: Progress) -> Path:
+    """The file or folder of a data set: below the folder `MEDEOR_DATA` by its name, then in the user's cache, then
+    from its official address, because the user asked for it by name. A file is returned only after its checksum.
+
+    Raises: UserError when it is unknown, damaged, or nowhere to be found."""
+    known = facts(name)
+    given = os.environ.get("MEDEOR_DATA", "")
+    if given and not Path(given).expanduser().is_dir():
+        raise UserError(f"MEDEOR_DATA={given} is not a folder; correct it or unset it")
+    found = _below(Path(given).expanduser(), known, progress) if given else None
+    if found is not None:
+        return found
+    if not known.file:
+        looked = f"below MEDEOR_DATA={given}" if given else "because MEDEOR_DATA is not set"
+        raise UserError(
+            f"{name} cannot be downloaded and was not found {looked}: "
+            f"put a folder '{known.folder}' with {' and '.join(known.holds)} there, or give its path"
+        )
+    if cache.folder() is None:
+        raise UserError(
+            f"{known.file} was not found below MEDEOR_DATA={given or '(not set)'}, and the cache is off: "
+            f"put the file of {known.address} there"
+        )
+    place = cache.path_for(cache.DOWNLOADS, known.file)
+    if not place.is_file() or not matches(place, known, progress):
+        download(known.address, place, lambda path: matches(path, known, progress), progress, known.checksums)
+    return place
+
+
+def matches(path: Path, known: Facts, progress: Progress) -> bool:
+    """Whether a file has one of the known checksums of a data set."""
+    sums = {"sha256": {known.sha256, *(copy.sha256 for copy in known.copies)} - {""}, "md5": {known.md5} - {""}}
+    # MD5 finds damage, which is all it is used for here; a set without a recorded SHA-256 has nothing else.
+    running = {kind: hashlib.new(kind, usedforsecurity=False) for kind, expected in sums.items() if expected}
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            for one in running.values():
+                one.update(block)
+            done += len(block)
+            progress(f"checking {path.name}", done // 1000, max(total // 1000, 1), "kB")
+    return any(one.hexdigest() in sums[kind] for kind, one in running.items())
+
+
+def _below(root: Path, known: Facts, progress: Progress) -> Path | None:
+    if known.folder:
+        held = (path for path in _named(root, known.folder) if all((path / name).exists() for name in known.holds))
+        return next(held, None)
+    found = [path for path in _named(root, known.file) if path.is_file()]
+    for path in found:
+        if matches(path, known, progress):
+            return path
+    if found:
+        raise UserError(
+            f"{found[0]} is not the {known.title} that is known (it has sha256 {sha256(found[0])}): "
+            f"known are {'; '.join(known.checksums)}. Replace it or move it out of MEDEOR_DATA"
+        )
+    return None
+
+
+def _named(root: Path, name: str) -> Iterator[Path]:
+    """Every file or folder of this name at or below `root`, nearest first within a folder, in a fixed order."""
+    if root.name == name:
+        yield root
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        if name in files or name in folders:
+            yield Path(folder) / name

@@ -1,0 +1,179 @@
+"""Images that lie together in one array: .npy and .npz files, and arrays in memory."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+
+from medeor.contracts import UserError
+from medeor.files import replacing, sha256
+from medeor.formats.images import DAMAGED, BrokenImage, Image, made_finite
+from medeor.formats.pictures import channels_first, without_alpha
+
+Layout = Literal["grey", "colour", "channels", "volume", "colour volume", "channel volume"]
+
+IN_MEMORY = 1 << 30
+"""Bytes up to which a compressed member of an archive is held in memory; a larger one is unpacked in the cache."""
+
+
+def layout_of(shape: tuple[int, ...]) -> Layout:
+    """What the axes of an array of many images mean.
+
+    - (n, rows, columns): grey
+    - (n, rows, columns, 3 or 4): colour, the fourth channel being transparency
+    - (n, channels, rows, columns) with at most 4 channels: channels of a flat image
+    - (n, slices, rows, columns): volumes
+    - (n, slices, rows, columns, 3): colour volumes
+    - (n, channels, slices, rows, columns): channels of a volume
+
+    Raises: UserError for another number of axes."""
+    match len(shape):
+        case 3:
+            return "grey"
+        case 4:
+            return "colour" if shape[3] in (3, 4) else "channels" if shape[1] <= 4 else "volume"
+        case 5:
+            return "colour volume" if shape[4] == 3 else "channel volume"
+    raise UserError(
+        f"an array of shape {shape} is no set of images; medeor reads (n, rows, columns), (n, rows, columns, 3), "
+        "(n, channels, rows, columns), (n, slices, rows, columns) and (n, channels, slices, rows, columns)"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArray:
+    """Many images in one array, in memory or in a file; in a file it is read when first asked for, once a process."""
+
+    shape: tuple[int, ...]
+    memory: np.ndarray | None = None
+    path: str = ""
+    member: str = ""
+    """The name within an .npz archive, without `.npy`."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def image(self, index: int) -> Image:
+        """The image at this place. Raises: BrokenImage where none of its pixels is finite."""
+        pixels = np.asarray((self.memory if self.memory is not None else member(self.path, self.member))[index])
+        match layout_of(self.shape):
+            case "grey" | "colour":
+                pixels = channels_first(without_alpha(pixels))
+            case "volume":
+                pixels = pixels[None]
+            case "colour volume":
+                pixels = np.moveaxis(pixels, -1, 0)
+        pixels, nonfinite = made_finite(_plain(pixels), f"image {index}")
+        return Image(np.ascontiguousarray(pixels), nonfinite=nonfinite)
+
+
+def read_npy(path: Path) -> Image:
+    """One image: (rows, columns), (rows, columns, 3 or 4), (slices, rows, columns) or (channels, slices, rows,
+    columns); uint8, integers up to 32 bits or float32.
+
+    Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except DAMAGED as error:
+        raise BrokenImage(path, f"truncated or damaged .npy ({error})") from None
+    if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
+        raise BrokenImage(path, f"an array of shape {array.shape} of {array.dtype} is no image")
+    facts = {
+        "file_type": "NPY",
+        "bits": str(array.dtype.itemsize * 8),
+        "size": "x".join(str(length) for length in array.shape),
+    }
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)):
+        array = channels_first(without_alpha(array))
+    elif array.ndim == 3:
+        array = array[None]
+    pixels, nonfinite = made_finite(_plain(array), path)
+    return Image(np.ascontiguousarray(pixels), header=facts, nonfinite=nonfinite)
+
+
+def _plain(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8)
+    if pixels.dtype == np.float16 or pixels.dtype.itemsize > 4:
+        return pixels.astype(np.float32)
+    return pixels
+
+
+def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of each array of an .npz archive, without reading it.
+
+    Raises: UserError where the archive is damaged or holds Python objects, which medeor never loads."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    with archive.open(info) as file:
+                        shape, _, dtype = _npy_header(file)
+                    found[info.filename.removesuffix(".npy")] = (shape, dtype)
+    except (zipfile.BadZipFile, *DAMAGED) as error:
+        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
+    for name, (_, dtype) in found.items():
+        if dtype.hasobject:
+            raise UserError(f"{path}: '{name}' holds Python objects, which medeor does not load; save plain arrays")
+    return found
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)
+
+
+@lru_cache(maxsize=8)
+def member(path: str, name: str) -> np.ndarray:
+    """One array of an .npz archive, or a .npy file: mapped from disk where it is stored plainly or is large.
+
+    Raises: UserError where it is damaged."""
+    try:
+        if not name:
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{name}.npy")
+        if info.compress_type == zipfile.ZIP_STORED:
+            return _mapped(path, info)
+        if info.file_size > IN_MEMORY:
+            return _unpacked(Path(path), info)
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[name])
+    except (zipfile.BadZipFile, *DAMAGED) as error:
+        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
+
+
+def _mapped(path: str, info: zipfile.ZipInfo) -> np.ndarray:
+    """An uncompressed member, mapped where it lies in the archive."""
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + 26)
+        # The lengths of name and extra field in the local header may differ from those in the directory.
+        name_length, extra_length = (int(length) for length in np.frombuffer(file.read(4), "<u2"))
+        file.seek(info.header_offset + 30 + name_length + extra_length)
+        shape, fortran, dtype = _npy_header(file)
+        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+
+
+def _unpacked(path: Path, info: zipfile.ZipInfo) -> np.ndarray:
+    """A large compressed member, unpacked once in the user's cache and mapped from there."""
+    import shutil
+
+    import platformdirs
+
+    cache = platformdirs.user_cache_path("medeor") / "arrays"
+    place = cache / f"{sha256(path)[:16]}-{info.filename}"
+    if not place.exists():
+        with replacing(place) as new, zipfile.ZipFile(path) as archive, archive.open(info) as packed:
+            with new.open("wb") as plain:
+                shutil.copyfileobj(packed, plain, 1 << 22)
+    array: np.ndarray = np.load(place, mmap_mode="r", allow_pickle=False)
+    return array

@@ -1,0 +1,150 @@
+"""PNG, JPEG, BMP and WebP: 8 and 16 bits, grey, colour and palette, the right way up, without their transparency."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags
+from PIL import Image as Pillow
+
+from medeor.formats.images import DAMAGED, BrokenImage, Image, grey_or_colour
+
+TEXT_OF_A_PERSON = {
+    "Artist", "Author", "CameraOwnerName", "Comment", "Copyright", "Creation Time", "DateTime", "DateTimeDigitized",
+    "DateTimeOriginal", "Description", "Disclaimer", "DocumentName", "HostComputer", "ImageDescription", "ImageID",
+    "ImageUniqueID", "MakerNote", "PageName", "Source", "Title", "UserComment", "XML:com.adobe.xmp", "XPAuthor",
+    "XPComment", "XPKeywords", "XPSubject", "XPTitle", "BodySerialNumber", "LensSerialNumber", "IPTCNAA", "XMP",
+}  # fmt: skip
+"""Fields of EXIF, TIFF and PNG in which a person, a place, a device or a day may be written."""
+
+
+def read_picture(path: Path) -> Image:
+    """A flat image of 1 or 3 channels: uint8, uint16 or float32. A colour picture whose three channels are the same is
+    read as grey. Partly transparent pixels are laid over black.
+
+    Raises: BrokenImage where the file cannot be decoded."""
+    try:
+        with warnings.catch_warnings(), Pillow.open(path) as picture:
+            warnings.simplefilter("ignore")
+            facts = _facts(picture)
+            names = identifiers_of(exif_of(picture) | {k: v for k, v in picture.info.items() if isinstance(v, str)})
+            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
+            pixels = _pixels(path, picture)
+    except Pillow.DecompressionBombError:
+        raise BrokenImage(path, "larger than 178 million pixels; cut or shrink it") from None
+    except DAMAGED as error:
+        if isinstance(error, BrokenImage):
+            raise
+        raise BrokenImage(path, f"truncated or damaged ({error})") from None
+    pixels = without_alpha(turned(pixels, turn))
+    facts["size"] = f"{pixels.shape[1]}x{pixels.shape[0]}"
+    return Image(np.ascontiguousarray(channels_first(pixels)), header=facts, identifiers=names)
+
+
+def _pixels(path: Path, picture: Pillow.Image) -> np.ndarray:
+    """Shape (rows, columns) or (rows, columns, 2, 3 or 4)."""
+    if picture.mode in ("RGB", "RGBA", "LA") and _raw_mode(picture).endswith(";16B"):
+        return _deep_colour(path, picture)
+    if picture.mode in ("P", "PA"):
+        return np.asarray(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
+    if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return np.asarray(picture.convert("RGB"))
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L"))
+    return np.asarray(picture)
+
+
+def _raw_mode(picture: Pillow.Image) -> str:
+    tiles = getattr(picture, "tile", None)
+    return tiles[0].args if tiles and isinstance(tiles[0].args, str) else ""
+
+
+def _deep_colour(path: Path, picture: Any) -> np.ndarray:
+    """Colour of 16 bits a channel, of which Pillow keeps only the high byte. Told that the file were little-endian,
+    it keeps the low byte instead; both together are the value."""
+    if picture.mode == "LA":
+        raise BrokenImage(path, "grey of 16 bits with transparency cannot be read; save it without transparency")
+    high = np.asarray(picture).astype(np.uint16)
+    with Pillow.open(path) as again:
+        again.tile = [tile._replace(args=tile.args.replace(";16B", ";16L")) for tile in again.tile]  # type: ignore[attr-defined]
+        return high << 8 | np.asarray(again)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (rows, columns, …) as the EXIF orientation, 1 to 8, says that they are to be seen."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def without_alpha(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (rows, columns, 2 or 4) laid over black; what lies under full transparency is not meant to be seen."""
+    if pixels.ndim == 2 or pixels.shape[-1] not in (2, 4):
+        return pixels
+    top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    colour, alpha = pixels[..., :-1], pixels[..., -1:]
+    if not (alpha == top).all():
+        colour = np.rint(colour * (alpha / top)).astype(pixels.dtype)
+    return colour[..., 0] if colour.shape[-1] == 1 else colour
+
+
+def channels_first(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (rows, columns) or (rows, columns, 3) as (1 or 3, rows, columns), in a type that medeor works with."""
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
+        pixels = pixels.astype(np.float32)
+    elif pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        pixels = pixels.astype(np.uint16)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if pixels.ndim == 2:
+        return pixels[None]
+    pixels = np.moveaxis(pixels, -1, 0)
+    return grey_or_colour(pixels) if len(pixels) == 3 else pixels
+
+
+def exif_of(picture: Pillow.Image) -> dict[str, object]:
+    """EXIF fields by name, with those of the camera and of the place."""
+    exif = picture.getexif()
+    fields: dict[str, object] = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in exif.items()}
+    camera = exif.get_ifd(ExifTags.IFD.Exif)
+    fields |= {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in camera.items()}
+    return fields | {ExifTags.GPSTAGS.get(tag, str(tag)): 1 for tag in exif.get_ifd(ExifTags.IFD.GPSInfo)}
+
+
+def identifiers_of(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the fields that are filled and may tell who, where or when."""
+    own = ('{"shape"', "ImageJ=", "SCIFIO=")
+    found = set()
+    for name, value in fields.items():
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        text = text.strip("\0 \n")
+        if text and not text.startswith(own) and (name in TEXT_OF_A_PERSON or name.startswith("GPS")):
+            found.add(name if not name.startswith("GPS") else "GPSInfo")
+    return tuple(sorted(found))
+
+
+def _facts(picture: Pillow.Image) -> dict[str, str]:
+    facts = {"file_type": picture.format or "", "photometric": picture.mode}
+    depths = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
+    facts["bits"] = str(16 if _raw_mode(picture).endswith(";16B") else depths.get(picture.mode, 8))
+    tables = getattr(picture, "quantization", None)
+    if tables:
+        # The sum stands for the quality setting, a common trace of which machine or which export made a JPEG.
+        facts["compression"] = f"JPEG, quantisation {sum(tables[0])}"
+    exif = picture.getexif()
+    for tag, name in ((ExifTags.Base.Make, "manufacturer"), (ExifTags.Base.Model, "model")):
+        if tag in exif:
+            facts[name] = str(exif[tag]).strip("\0 ")
+    software = exif.get(ExifTags.Base.Software) or picture.info.get("Software")
+    if software:
+        facts["software"] = str(software).strip("\0 ")
+    return facts

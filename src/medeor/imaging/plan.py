@@ -1,0 +1,75 @@
+"""From the facts of a set of images to a readable plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medeor.imaging.augment import Augmentation
+from medeor.imaging.prepare import Preparation
+from medeor.learning.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network, and its settings."""
+
+    name: str = "resnet"
+    """small-cnn, resnet, resnet50, convnet, or your own as package.module:Name."""
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128, 256)
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = (2, 2, 2, 2)
+    norm: Literal["batch", "group"] = "batch"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def options(self) -> dict[str, object]:
+        """What the network of this name is built with."""
+        if ":" in self.name:
+            return {}
+        every = {"widths": self.widths, "blocks": self.blocks, "norm": self.norm, "dropout": self.dropout}
+        taken = {
+            "small-cnn": ("widths",),
+            "resnet": ("widths", "blocks", "norm", "dropout"),
+            "resnet50": ("widths", "norm", "dropout"),
+            "convnet": ("widths", "blocks", "dropout"),
+        }
+        return {name: every[name] for name in taken.get(self.name, ())}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How batches are made and what is held against an answer."""
+
+    batch: Annotated[int, Field(ge=1)] = 64
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each label given to the other classes (Szegedy et al. 2016)."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Parameter of the beta distribution by which pairs of images are mixed (Zhang et al. 2018); 0 mixes none."""
+    balanced: bool = False
+    """Whether classes count alike however many cases they have."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
+
+    minutes: float | None = None
+    memory_gib: float | None = None
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """Everything about an image study that can be chosen. `--set key=value` fixes any of it."""
+
+    preparation: Preparation
+    network: Network = field(default_factory=Network)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: Training = field(default_factory=Training)
+    schedule: Schedule = field(default_factory=Schedule)
+    members: Literal["folds", "single"] = "folds"
+    """folds: an ensemble of one network a fold, calibrated out of fold; single: one network, calibrated on the
+    validation part."""
+    mirrored: bool = False
+    """Whether each image is also read mirrored, left to right, and the two answers averaged."""
+    estimate: Estimate = field(default_factory=Estimate)

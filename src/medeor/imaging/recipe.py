@@ -1,0 +1,229 @@
+"""The recipe of an image network: what it is fed, how it is judged, how it is asked and why it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medeor.contracts import Attribution, Cases, Predictions, Run
+from medeor.files import build
+from medeor.imaging import explain
+from medeor.imaging.augment import Augmentation, apply, case_keys, draw, uniform
+from medeor.imaging.networks import build as build_network
+from medeor.imaging.plan import ImagePlan, Network, Training
+from medeor.imaging.prepare import Preparation, prepare
+from medeor.learning.heads import Heads, heads_for, heads_from
+
+LOT = 256
+"""Images asked at once."""
+
+MIXUP_STREAM = 1 << 12
+"""A stream of random numbers that no augmentation uses."""
+
+
+@dataclass(frozen=True)
+class ImageProcessors:
+    """What is fitted on the training images of one network."""
+
+    heads: Heads
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    """Mean and standard deviation of each channel of the prepared images."""
+
+    def to_json(self) -> Mapping[str, object]:
+        return asdict(self)
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Prepared images, shape (n, channels, *size), with each channel at mean 0 and standard deviation 1."""
+        shape = (1, -1, *[1] * (images.ndim - 2))
+        mean = torch.tensor(self.mean, device=images.device).view(shape)
+        spread = torch.tensor(self.spread, device=images.device).view(shape)
+        return (images.float() - mean) / spread
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images with their truth; what each is changed by follows from its key alone."""
+
+    images: Tensor
+    """Shape (n, channels, *size), scaled."""
+    truth: Tensor
+    """Shape (n, targets), NaN where not known."""
+    keys: Tensor
+    """Shape (n,): see `augment.case_keys`."""
+    augmentation: Augmentation
+    heads: Heads
+    smoothing: float = 0.0
+    mixed: Tensor | None = None
+    """Shape (n,): share that each image keeps when it is mixed with the next one of the batch."""
+
+    @property
+    def inputs(self) -> Tensor:
+        images = apply(self.images, draw(self.augmentation, self.keys, self.images.ndim - 2))
+        if self.mixed is not None:
+            share = self.mixed.view(-1, *[1] * (images.ndim - 1))
+            images = share * images + (1 - share) * images.roll(1, 0)
+        return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+
+    def shard(self, rank: int, world: int) -> ImageBatch:
+        return self if world == 1 else self._each(lambda tensor: tensor[rank::world])
+
+    def to(self, device: torch.device) -> ImageBatch:
+        if device == self.images.device:
+            return self
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ImageBatch:
+        mixed = None if self.mixed is None else change(self.mixed)
+        return replace(self, images=change(self.images), truth=change(self.truth), keys=change(self.keys), mixed=mixed)
+
+
+@dataclass(frozen=True)
+class ImageBatches:
+    """Every training case once an epoch, in an order of its own; a last batch smaller than half is left out."""
+
+    images: Tensor
+    truth: Tensor
+    processors: ImageProcessors
+    augmentation: Augmentation
+    training: Training
+    seed: int
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.images), self.training.batch)
+        return whole + (rest > self.training.batch // 2) if whole else 1
+
+    def batch(self, epoch: int, index: int) -> ImageBatch:
+        size = self.training.batch
+        rows = _order(len(self.images), self.seed, epoch)[index * size : (index + 1) * size]
+        keys = case_keys(self.seed, epoch, rows)
+        return ImageBatch(
+            self.processors.scaled(self.images[rows]),
+            self.truth[rows],
+            keys,
+            self.augmentation,
+            self.processors.heads,
+            self.training.smoothing,
+            _shares(keys, self.training.mixup) if self.training.mixup else None,
+        )
+
+
+@lru_cache(maxsize=2)
+def _order(cases: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
+
+
+def _shares(keys: Tensor, alpha: float) -> Tensor:
+    """Shares from a symmetric beta distribution, shape (n,)."""
+    from scipy.special import betaincinv
+
+    chance = uniform(keys, MIXUP_STREAM)[:, 0].double().numpy()
+    return torch.from_numpy(betaincinv(alpha, alpha, chance)).float()
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """See `contracts.Recipe`."""
+
+    preparation: Preparation
+    network_facts: Network
+    augmentation: Augmentation
+    training: Training
+    mirrored: bool
+    kind: str = "image-recipe"
+
+    @classmethod
+    def of(cls, plan: ImagePlan) -> ImageRecipe:
+        return cls(plan.preparation, plan.network, plan.augmentation, plan.training, plan.mirrored)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> ImageRecipe:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> Mapping[str, object]:
+        return {name: value for name, value in asdict(self).items() if name != "kind"}
+
+    def processors(self, cases: Cases) -> ImageProcessors:
+        images = prepare(cases, self.preparation)
+        # A thousand images say enough of the scale of all of them.
+        sample = images[:: max(1, len(images) // 1000)].float()
+        axes = (0, *range(2, sample.ndim))
+        spread = sample.std(axes).clamp_min(1e-6)
+        heads = heads_for(cases, self.training.balanced)
+        return ImageProcessors(heads, tuple(sample.mean(axes).tolist()), tuple(spread.tolist()))
+
+    def restore(self, processors: Mapping[str, object]) -> ImageProcessors:
+        values = dict(processors)
+        heads = heads_from(values.pop("heads"), "model.json")  # type: ignore[arg-type]
+        return build(ImageProcessors, {**values, "heads": heads}, "model.json")
+
+    def batches(self, cases: Cases, processors: ImageProcessors, seed: int) -> ImageBatches:
+        images, truth = prepare(cases, self.preparation), processors.heads.truth(cases)
+        return ImageBatches(images, truth, processors, self.augmentation, self.training, seed)
+
+    def network(self, processors: ImageProcessors) -> nn.Module:
+        return build_network(
+            self.network_facts.name,
+            dimensions=len(self.preparation.size),
+            channels=self.preparation.channels,
+            outputs=processors.heads.outputs,
+            size=self.preparation.size,
+            **self.network_facts.options(),
+        )
+
+    def loss(self, outputs: Tensor, batch: ImageBatch) -> tuple[Tensor, Tensor]:
+        loss, weight = batch.heads.loss(outputs, batch.truth, batch.smoothing)
+        if batch.mixed is not None:
+            other, other_weight = batch.heads.loss(outputs, batch.truth.roll(1, 0), batch.smoothing)
+            loss = batch.mixed * loss + (1 - batch.mixed) * other
+            weight = batch.mixed * weight + (1 - batch.mixed) * other_weight
+        return loss.sum(), weight.sum()
+
+    def infer(self, network: nn.Module, cases: Cases, processors: ImageProcessors, run: Run) -> Iterator[Predictions]:
+        images = prepare(cases, self.preparation)
+        values = []
+        for first in range(0, len(images), LOT):
+            values.append(self._ask(network, processors.scaled(images[first : first + LOT]), processors))
+            run.progress("predict", min(first + LOT, len(images)), len(images))
+        yield processors.heads.predictions(cases, torch.cat(values).numpy())
+
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: ImageProcessors, run: Run
+    ) -> list[Attribution]:
+        images = processors.scaled(prepare(cases, self.preparation))
+        torch.manual_seed(run.seed + 1)
+        untrained = self.network(processors).eval()
+        places = [processors.heads.items.index(item) for item in items]
+        reasons = []
+        for method in explain.METHODS:
+            maps = explain.maps(network, images, places, method)
+            random = explain.maps(untrained, images, places, method)
+            for i, case_id in enumerate(cases.ids):
+                reasons.append(Attribution(case_id, items[i], method, maps[i], untrained=random[i]))
+        return reasons
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: ImageProcessors, run: Run
+    ) -> np.ndarray:
+        image = processors.scaled(prepare(case, self.preparation))
+        masks = torch.from_numpy(kept)[:, None]
+        partly = torch.where(masks, image, explain.blurred(image))
+        place = processors.heads.items.index(item)
+        lots = [self._ask(network, lot, processors)[:, place] for lot in partly.split(LOT)]
+        return torch.cat(lots).numpy()
+
+    def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> Tensor:
+        """Values of the items for scaled images, shape (n, items)."""
+        device = next(iter(network.parameters())).device
+        images = images.to(device)
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        values = processors.heads.values(network(images))
+        if self.mirrored:
+            values = (values + processors.heads.values(network(images.flip(-1)))) / 2
+        return values.cpu()

@@ -1,0 +1,85 @@
+"""Diagnosis from images: the task that the road drives (`image-classification`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from medeor.contracts import (
+    ROAD,
+    Budget,
+    Cases,
+    Finding,
+    Measures,
+    Method,
+    Predictions,
+    Result,
+    Run,
+    Sources,
+    Split,
+    Step,
+    Study,
+)
+from medeor.figures import Figure
+from medeor.imaging import planning
+from medeor.imaging.audit import audit_images
+from medeor.imaging.cases import read_cases
+from medeor.imaging.features import ImageFeatures
+from medeor.imaging.gallery import galleries
+from medeor.imaging.plan import Estimate, ImagePlan
+from medeor.imaging.recipe import ImageRecipe
+from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.network import NetworkMethod
+from medeor.learning.probe import trial
+from medeor.learning.trees import TreeMethod
+from medeor.trust.measures import measure
+
+
+class ImageTask:
+    """Classes, several labels, ordered grades or a number from 2-D images or 3-D volumes."""
+
+    steps: tuple[Step, ...] = ROAD
+    plan_type = ImagePlan
+
+    def read(self, sources: Sources, study: Study) -> Cases:
+        return read_cases(sources, study)
+
+    def audit(self, cases: Cases, split: Split) -> list[Finding]:
+        return audit_images(cases, split)
+
+    def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
+        """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        timed trial, and the fit then obeys the number, not the clock."""
+        train = split.part(cases, "train", "validation")
+        plan = planning.rules(train)
+        with TemporaryDirectory() as room:
+            run = Run(Path(room), threads=budget.threads)
+            tried = trial(ImageRecipe.of(plan), train, plan.schedule, run)
+        members = split.folds if plan.members == "folds" else 1
+        share = 1 - 1 / max(2, split.folds)
+        minutes_an_epoch = members * share * tried.seconds * tried.steps / 60
+        epochs = plan.schedule.epochs
+        if budget.minutes is not None:
+            epochs = int(np.clip(budget.minutes / minutes_an_epoch, 1, epochs))
+        estimate = Estimate(round(minutes_an_epoch * epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, schedule=replace(plan.schedule, epochs=epochs), estimate=estimate)
+
+    def method(self, plan: ImagePlan) -> Method:
+        return _members(NetworkMethod(ImageRecipe.of(plan), plan.schedule), plan)
+
+    def baseline(self, plan: ImagePlan) -> Method:
+        return _members(TreeMethod(ImageFeatures(plan.preparation)), plan)
+
+    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
+        return measure(cases, predictions, subgroups=cases.subgroups)
+
+    def show(self, result: Result) -> Iterable[Figure]:
+        return galleries(result)
+
+
+def _members(method: Method, plan: ImagePlan) -> Method:
+    return Folds(method) if plan.members == "folds" else HeldOut(method)

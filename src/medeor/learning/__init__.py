@@ -1,0 +1,1 @@
+"""How models are fitted, whatever they look at: splits, the loop, folds, trees."""

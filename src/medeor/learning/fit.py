@@ -1,0 +1,240 @@
+"""The fit loop: one network, one schedule, resumable to the same bits, in one process or many."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from medeor.contracts import Batch, Batches, Run, Stopped, UserError
+from medeor.files import digest, replacing
+from medeor.learning.schedule import Schedule
+
+Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+
+
+def device() -> torch.device:
+    """Where networks are asked: the first accelerator, or the processor."""
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
+def fabric_for(schedule: Schedule) -> Fabric:
+    """One device, or as many processes as `torchrun` started."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator="auto",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1,
+        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="bf16-mixed" if schedule.precision == "bf16" else "32-true",
+    )
+    if processes > 1:
+        fabric.launch()
+    return fabric
+
+
+def fit_network(network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, run: Run) -> nn.Module:
+    """Fits `network` and returns it with its averaged weights, in evaluation mode, on the device where it was fitted.
+
+    With several processes each takes its shard of every batch and gradients are those of the whole batch: sums are
+    divided by the weight of all shards together. (Batch normalisation still sees its own shard only; group
+    normalisation makes the two equal.) Convolution weights are kept channels-last.
+
+    Raises: Stopped after saving, when the run was asked to stop; UserError when the loss is no longer finite."""
+    fabric = fabric_for(schedule)
+    with _deterministic():
+        return _fit(fabric, network, batches, loss, schedule, run)
+
+
+def _fit(
+    fabric: Fabric,
+    network: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    schedule: Schedule,
+    run: Run,
+) -> nn.Module:
+    network = channels_last(network).to(fabric.device)
+    optimiser = _optimiser(network, schedule)
+    state = State(network, optimiser, schedule)
+    done = state.load(run.folder / "checkpoint.safetensors")
+    wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
+    wrapped.train()
+    length = len(batches)
+    steps = length * schedule.epochs
+    heard = torch.zeros(2, device=fabric.device)
+    if fabric.is_global_zero:
+        log = _Log(run.folder / "log.jsonl", done)
+    for step in range(done, steps):
+        epoch, index = divmod(step, length)
+        torch.manual_seed(_step_seed(run.seed, step, fabric.global_rank))
+        batch = batches.batch(epoch, index).shard(fabric.global_rank, fabric.world_size).to(fabric.device)
+        for group in wrapped_optimiser.param_groups:
+            group["lr"] = schedule.rate(step, steps)
+        total, weight = loss(wrapped(batch.inputs), batch)
+        whole = weight.detach()
+        if fabric.world_size > 1:
+            torch.distributed.all_reduce(whole)
+        fabric.backward(total * fabric.world_size / whole)
+        if schedule.clip:
+            fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
+        wrapped_optimiser.step()
+        wrapped_optimiser.zero_grad(set_to_none=True)
+        state.average(step)
+        heard += torch.stack((total.detach(), weight.detach()))
+        last = index == length - 1
+        if last:
+            mean = float(heard[0] / heard[1])
+            heard.zero_()
+            if not mean < float("inf"):
+                raise UserError(
+                    f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
+                    f"try a smaller rate, e.g. --set schedule.learning_rate={schedule.learning_rate / 10:g}"
+                )
+            if fabric.is_global_zero:
+                log.add({"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)})
+                run.progress(f"fit {run.folder.name}", epoch + 1, schedule.epochs, f"loss {mean:.4f}")
+        stopping = _anyone(run.stopping(), fabric)
+        if fabric.is_global_zero and (stopping or (step + 1) % schedule.checkpoint == 0) and step + 1 < steps:
+            state.save(run.folder / "checkpoint.safetensors", step + 1)
+        if stopping:
+            raise Stopped
+    state.finish()
+    (run.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    return network.eval()
+
+
+class State:
+    """The weights, their moving average and the optimiser's memory: all that a resumed fit needs."""
+
+    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> None:
+        self.network, self.optimiser, self.schedule = network, optimiser, schedule
+        self.live = [value for value in network.state_dict().values() if value.is_floating_point()]
+        self.mean = [value.detach().clone() for value in self.live]
+
+    def average(self, step: int) -> None:
+        """One step of the moving average, warmed up so that the first weights are soon forgotten."""
+        if not self.schedule.averaging:
+            return
+        decay = min(self.schedule.averaging, (step + 1) / (step + 10))
+        torch._foreach_lerp_(self.mean, self.live, 1 - decay)
+
+    def finish(self) -> None:
+        """The averaged weights take the place of the last ones."""
+        if self.schedule.averaging:
+            torch._foreach_copy_(self.live, self.mean)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        named |= {f"mean.{i}": value for i, value in enumerate(self.mean)}
+        for i, memory in self.optimiser.state_dict()["state"].items():
+            named |= {f"optimiser.{i}.{key}": value for key, value in memory.items() if isinstance(value, Tensor)}
+        return named
+
+    def key(self) -> str:
+        """What a checkpoint must agree with to be resumed."""
+        shapes = {name: list(value.shape) for name, value in self.network.state_dict().items()}
+        return digest(json.dumps([repr(self.schedule), shapes]))
+
+    def save(self, path: Path, step: int) -> None:
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self._tensors().items()}
+        with replacing(path) as new:
+            save_file(tensors, new, metadata={"step": str(step), "key": self.key()})
+
+    def load(self, path: Path) -> int:
+        """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit."""
+        try:
+            with safe_open(path, "pt") as file:
+                facts = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError:
+            return 0
+        except (SafetensorError, OSError):
+            return 0
+        if facts.get("key") != self.key():
+            return 0
+        own = self.network.state_dict()
+        self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
+        self.mean = [tensors[f"mean.{i}"].to(value.device) for i, value in enumerate(self.mean)]
+        memory: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key = name.split(".", 2)
+                memory.setdefault(int(index), {})[key] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
+        return int(facts["step"])
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolution weights laid out channels-last, which CPUs and tensor cores read fastest."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
+
+
+def wait_for_all() -> None:
+    """Returns when every process of a `torchrun` has come here; at once when there is only one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        fabric_for(Schedule()).barrier()
+
+
+def _anyone(asked: bool, fabric: Fabric) -> bool:
+    """Whether any process was asked to stop, so that all stop after the same step."""
+    if fabric.world_size == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=fabric.device)
+    torch.distributed.all_reduce(flag)
+    return bool(flag > 0)
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """Dropout and its like draw from a stream of their own in every step, so that a resumed fit draws the same."""
+    return (seed * 0x9E3779B1 + step * 0x85EBCA6B + rank * 0xC2B2AE35) & 0x7FFFFFFF
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+class _Log:
+    """`log.jsonl`, one line an epoch; lines beyond the step that a resumed fit starts from are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = []
+        if step and path.exists():
+            kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(line + "\n" for line in kept))
+
+    def add(self, line: Mapping[str, object]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")

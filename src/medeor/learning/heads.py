@@ -1,0 +1,124 @@
+"""From what a network puts out to what a study asks: the same heads for images, molecules and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from medeor.contracts import Cases, Predictions, Target
+from medeor.files import build
+
+
+@dataclass(frozen=True)
+class Heads:
+    """One group of outputs a target: a logit (binary), a logit a class (multiclass, ordinal), a standardised number
+    (continuous). Fitted on training cases, so it is part of a model's processors."""
+
+    targets: tuple[Target, ...]
+    scales: tuple[tuple[float, float], ...]
+    """Mean and standard deviation of each continuous target in training; (0, 1) for the others."""
+    weights: tuple[tuple[float, ...], ...]
+    """Weight of each class in the loss; all ones unless balanced."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network."""
+        return sum(len(target.items) for target in self.targets)
+
+    @property
+    def items(self) -> list[str]:
+        return [item for target in self.targets for item in target.items]
+
+    def truth(self, cases: Cases) -> Tensor:
+        """Shape (cases, targets), float32, NaN where not known."""
+        return torch.from_numpy(
+            cases.table.select(pl.col(t.name).cast(pl.Float32).fill_null(float("nan")) for t in self.targets).to_numpy()
+        ).contiguous()
+
+    def loss(self, outputs: Tensor, truth: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Loss of each case and its weight, both of shape (cases,): cross-entropy for classes, with soft neighbouring
+        grades for ordinal targets (Diaz & Marathe 2019), and the Huber loss for numbers."""
+        total = torch.zeros(len(outputs), device=outputs.device)
+        weight = torch.zeros(len(outputs), device=outputs.device)
+        first = 0
+        for i, target in enumerate(self.targets):
+            width = len(target.items)
+            own, value = outputs[:, first : first + width].float(), truth[:, i]
+            known = ~value.isnan()
+            value = torch.where(known, value, 0.0)
+            each = self._each(i, own, value, smoothing)
+            balance = torch.tensor(self.weights[i], device=outputs.device)
+            share = known.float() * (1.0 if target.kind == "continuous" else balance[value.long()])
+            total = total + each * share
+            weight = weight + share
+            first += width
+        return total, weight
+
+    def _each(self, i: int, own: Tensor, value: Tensor, smoothing: float) -> Tensor:
+        target = self.targets[i]
+        if target.kind == "continuous":
+            mean, spread = self.scales[i]
+            return functional.huber_loss(own[:, 0], (value - mean) / spread, reduction="none")
+        if target.kind == "binary":
+            soft = value * (1 - smoothing) + smoothing / 2
+            return functional.binary_cross_entropy_with_logits(own[:, 0], soft, reduction="none")
+        if target.kind == "ordinal":
+            grades = torch.arange(len(target.classes), device=own.device)
+            return functional.cross_entropy(own, (-2.0 * (grades - value[:, None]).abs()).softmax(1), reduction="none")
+        return functional.cross_entropy(own, value.long(), reduction="none", label_smoothing=smoothing)
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """Outputs as values of the items, shape (cases, items): probabilities, or numbers in the target's unit."""
+        columns, first = [], 0
+        for target, (mean, spread) in zip(self.targets, self.scales, strict=True):
+            own = outputs[:, first : first + len(target.items)].float()
+            if target.kind == "continuous":
+                columns.append(own * spread + mean)
+            else:
+                columns.append(own.sigmoid() if target.kind == "binary" else own.softmax(1))
+            first += len(target.items)
+        return torch.cat(columns, 1)
+
+    def predictions(self, cases: Cases, values: np.ndarray) -> Predictions:
+        """Values of shape (cases, items) as a table, one row a case and item."""
+        return Predictions(
+            pl.DataFrame(
+                {
+                    "case_id": np.repeat(np.asarray(cases.ids, dtype=str), len(self.items)),
+                    "item": self.items * len(cases),
+                    "value": values.ravel().astype(float),
+                }
+            )
+        )
+
+    def to_json(self) -> Mapping[str, object]:
+        return asdict(self)
+
+
+def heads_for(cases: Cases, balanced: bool = False) -> Heads:
+    """Heads for the targets of these training cases. With `balanced`, classes count alike however many cases they
+    have."""
+    scales: list[tuple[float, float]] = []
+    weights: list[tuple[float, ...]] = []
+    for target in cases.targets:
+        known = cases.table[target.name].drop_nulls().to_numpy().astype(float)
+        if target.kind == "continuous":
+            scales.append((float(known.mean()), float(known.std()) or 1.0))
+            weights.append((1.0,))
+            continue
+        scales.append((0.0, 1.0))
+        counts = np.bincount(known.astype(int), minlength=max(2, len(target.classes)))
+        balance = len(known) / (np.maximum(counts, 1) * np.count_nonzero(counts)) if balanced else np.ones(len(counts))
+        weights.append(tuple(float(w) for w in balance))
+    return Heads(cases.targets, tuple(scales), tuple(weights))
+
+
+def heads_from(values: Mapping[str, object], where: str) -> Heads:
+    """Heads from their `to_json`."""
+    return build(Heads, values, where)

@@ -1,0 +1,38 @@
+"""How long and how fast a network learns: one frozen value, part of the plan, that the fit obeys to the step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Everything the fit loop does that is not the recipe's."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak; reached after the warm-up, then down a half cosine (Loshchilov & Hutter 2017) to zero."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of all steps."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Applied to weights of two or more dimensions, not to biases and norms."""
+    clip: Annotated[float, Field(ge=0)] = 1.0
+    """Largest gradient norm; 0 clips nothing."""
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay per step of the moving average of the weights that is kept in the end; 0 keeps the last weights."""
+    precision: Literal["bf16", "f32"] = "f32"
+    """bf16: forward and backward in bfloat16 autocast, weights and averages in float32."""
+    checkpoint: Annotated[int, Field(ge=1)] = 200
+    """Steps between checkpoints."""
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of step `step` of `steps`."""
+        warm = max(1, round(self.warmup * steps))
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

@@ -1,0 +1,130 @@
+"""A model card in Markdown: what the model is for, what it was fitted on, how good it is, where it fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from medeor import __version__
+from medeor.contracts import Finding, Measure
+from medeor.figures import Figure, Intervals, Matrix, Table
+from medeor.report.page import Report, Section, tally
+from medeor.report.text import UNKNOWN, count, interval, number
+
+BEFORE = {"purpose": "What it is for", "data": "Data", "split": "Split"}
+AFTER = {"limits": "Limits", "usage": "How to use"}
+
+ROWS = 40
+"""Rows of a table that the card repeats; longer ones are read in the report."""
+
+Fact = str | Sequence[str] | Mapping[str, object]
+"""A paragraph (with Markdown of its own, e.g. a block of code), a list, or names and values."""
+
+
+def card(report: Report, facts: Mapping[str, Fact]) -> str:
+    """The model card of a run. It names no case: findings are told by their number of cases.
+
+    `facts` gives what a report does not hold: `purpose`, `data` and `split` are told before the results, `limits` and
+    `usage` after them, and any other key under its own name at the end. Text of `facts` that is one string is
+    Markdown and written as it is; everything else is escaped."""
+    blocks = [f"# {_plain(report.title)}"]
+    if report.simulated:
+        blocks.append("> **Simulated data.** No patient stands behind these figures.")
+    blocks += [_plain(report.subtitle), f"**{_plain(report.verdict)}**", f"Task: `{report.task.replace('`', '')}`"]
+    blocks += _facts(facts, BEFORE)
+    if report.headlines:
+        rows = [
+            [headline.label, interval(headline.measure), _baseline(headline.baseline), _units(headline.measure), headline.note]
+            for headline in report.headlines
+        ]
+        blocks += ["## Results", "In brackets: 95 % intervals; *n* counts independent units."]
+        blocks.append(_table(["Metric", "Value", "Baseline", "n", "Note"], rows))
+    for section in report.sections:
+        blocks += _section(section)
+    blocks += _facts(facts, AFTER)
+    others = {key: key.replace("_", " ").capitalize() for key in facts if key not in BEFORE | AFTER}
+    blocks += _facts(facts, others)
+    if report.provenance:
+        blocks += ["## Provenance", _list(report.provenance)]
+    blocks.append(f"*Written by medeor {__version__}. For research; not a medical device.*")
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    """A section that has anything a card can hold: tables, findings, notes. Pictures stay in the report."""
+    tables = [block for figure in section.figures for block in _figure(figure)]
+    findings = _findings(section.findings)
+    if not (tables or findings or section.notes):
+        return []
+    return [f"## {_plain(section.title)}", _plain(section.intro), *findings, *tables, *map(_plain, section.notes)]
+
+
+def _figure(figure: Figure) -> list[str]:
+    match figure:
+        case Intervals():
+            columns = ["", figure.x_label]
+            rows = [[name, interval(Measure(value, low, high))] for name, value, low, high in figure.rows]
+        case Table():
+            columns = list(figure.columns)
+            rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in figure.rows]
+        case Matrix():
+            columns = [f"{figure.row_label} / {figure.column_label}".strip(" /"), *figure.columns]
+            rows = [[name, *(number(int(value) if value == value // 1 else value) for value in row)] for name, row in zip(figure.rows, figure.values)]
+        case _:
+            return []
+    if not rows or len(rows) > ROWS:
+        return []
+    return [f"**{_plain(figure.title)}**", _table(columns, rows), _plain(figure.caption)]
+
+
+def _findings(findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return []
+    rows = [
+        [
+            finding.check,
+            finding.status + (", accepted" if finding.accepted and finding.status == "fail" else ""),
+            finding.message,
+            count(len(finding.cases), "case") if finding.cases else "",
+        ]
+        for finding in findings
+        if finding.status != "pass"
+    ]
+    told = [_plain(tally(findings))]
+    return [*told, _table(["Check", "Result", "What was found", "Concerns"], rows)] if rows else told
+
+
+def _facts(facts: Mapping[str, Fact], titles: Mapping[str, str]) -> list[str]:
+    blocks = []
+    for key, title in titles.items():
+        fact = facts.get(key)
+        if fact:
+            blocks += [f"## {_plain(title)}", fact.strip() if isinstance(fact, str) else _list(fact)]
+    return blocks
+
+
+def _list(fact: Sequence[str] | Mapping[str, object]) -> str:
+    if isinstance(fact, Mapping):
+        return "\n".join(f"- {_plain(key)}: {_plain(value)}" for key, value in fact.items())
+    return "\n".join(f"- {_plain(item)}" for item in fact)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    escaped = [[cell if cell == "---" else _plain(cell) for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _plain(text: object) -> str:
+    """Text on one line that Markdown leaves as it is; a `<` can start no HTML."""
+    line = " ".join(str(text).split())
+    line = re.sub(r"^#|[\\`*_\[\]|]", r"\\\g<0>", line)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _baseline(measure: Measure | None) -> str:
+    return UNKNOWN if measure is None else interval(measure)
+
+
+def _units(measure: Measure) -> str:
+    return number(measure.n)

@@ -1,0 +1,201 @@
+"""The report as a value, and its HTML: one file that opens without a network, on a screen of any width and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from medeor import __version__
+from medeor.contracts import Finding, Measure
+from medeor.figures import Figure
+from medeor.files import write_text
+from medeor.report.pictures import icon
+from medeor.report.plots import draw
+from medeor.report.tables import window
+from medeor.report.text import count, escape, interval, number, paragraphs, parts
+
+SIMULATED = (
+    '<body class="simulated">\n<p class="banner" role="note"><b>Simulated data</b> '
+    "<span>No patient stands behind these figures.</span></p>"
+)
+
+Tone = Literal["good", "bad", "neutral"]
+
+LISTED = 500
+"""Case ids of one finding that the page lists; the others are in `audit.json`."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""What the browser may do for this page: show it. No script, no address."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the few numbers at the top, with its interval and the same number of the simple baseline."""
+
+    label: str
+    measure: Measure
+    note: str = ""
+    baseline: Measure | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report. Empty lines in `intro` and in a note divide paragraphs; all text is plain."""
+
+    title: str
+    intro: str = ""
+    figures: tuple[Figure, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run has to say. `verdict` is one honest sentence, `tone` how it is meant."""
+
+    title: str
+    subtitle: str
+    task: str
+    verdict: str
+    tone: Tone = "neutral"
+    simulated: bool = False
+    headlines: tuple[Headline, ...] = ()
+    sections: tuple[Section, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(report: Report, path: Path) -> None:
+    """Writes the report as one HTML file, in place of an older one."""
+    write_text(path, render(report))
+
+
+def render(report: Report) -> str:
+    """The report as HTML. Every text of it is escaped.
+
+    Raises: ValueError for a picture or drawing that cannot be shown (see `plots.draw`)."""
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    sections = [(f"section-{i}", section) for i, section in enumerate(report.sections, start=1)]
+    contents = [("summary", "Summary"), *((name, section.title) for name, section in sections)]
+    if report.provenance:
+        contents.append(("provenance", "Provenance"))
+    title = f"{report.title} (simulated data)" if report.simulated else report.title
+    body = _header(report) + "".join(_section(name, section) for name, section in sections) + _provenance(report)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="generator" content="medeor {__version__}">\n<title>{escape(title)}</title>\n'
+        f"<style>\n{style}</style>\n</head>\n"
+        f"{SIMULATED if report.simulated else '<body>'}\n"
+        f'<div class="sheet">\n{_contents(contents)}\n<main>\n{body}\n{_footer(report)}</main>\n</div>\n</body>\n</html>\n'
+    )
+
+
+
+
+def _contents(entries: Iterable[tuple[str, str]]) -> str:
+    links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in entries)
+    return f'<nav aria-label="Contents"><p>Contents</p><ol>{links}</ol></nav>'
+
+
+def _header(report: Report) -> str:
+    kind = {"good": "pass", "bad": "fail", "neutral": "neutral"}[report.tone]
+    verdict = f'<p class="verdict {report.tone}">{icon(kind)}<span>{escape(report.verdict)}</span></p>'
+    key = ""
+    if report.headlines:
+        key = '<p class="fine">In brackets: 95 % intervals. <i>n</i> counts independent units, such as patients.</p>'
+    headlines = "".join(_headline(headline) for headline in report.headlines)
+    return (
+        f'<header id="summary"><p class="kicker">{escape(report.task)}</p><h1>{escape(report.title)}</h1>'
+        f'<p class="subtitle">{escape(report.subtitle)}</p>{verdict}'
+        + (f'<dl class="headlines">{headlines}</dl>{key}' if headlines else "")
+        + "</header>\n"
+    )
+
+
+def _headline(headline: Headline) -> str:
+    value, bounds = parts(headline.measure)
+    html = f'<dd class="value"><b>{value}</b>' + (f"<span>({bounds})</span>" if bounds else "") + "</dd>"
+    if headline.baseline is not None:
+        html += f'<dd class="baseline">Baseline {escape(interval(headline.baseline))}</dd>'
+    about = [] if headline.measure.n is None else [f"<i>n</i> = {number(headline.measure.n)}"]
+    if headline.note:
+        about.append(escape(headline.note))
+    html += f'<dd class="about">{" · ".join(about)}</dd>' if about else ""
+    return f"<div><dt>{escape(headline.label)}</dt>{html}</div>"
+
+
+def _section(name: str, section: Section) -> str:
+    figures = "".join(draw(figure) for figure in section.figures)
+    notes = "".join(f'<div class="note">{paragraphs(note)}</div>' for note in section.notes)
+    return (
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>'
+        + paragraphs(section.intro, "intro")
+        + _findings(section.findings)
+        + (f'<div class="figures">{figures}</div>' if figures else "")
+        + f"{notes}</section>\n"
+    )
+
+
+# --- findings --------------------------------------------------------------------------------------------
+
+
+def _findings(findings: tuple[Finding, ...]) -> str:
+    """What stops the study first, what passed last."""
+    if not findings:
+        return ""
+    ranked = sorted(findings, key=_rank)
+    rows = "".join(_finding(finding) for finding in ranked)
+    head = '<tr><th scope="col">Result</th><th scope="col">Check</th><th scope="col">What was found</th></tr>'
+    html = f'<table class="findings"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    return f'<p class="tally">{escape(tally(findings))}</p>{window(html, "Findings of the audit")}'
+
+
+def _rank(finding: Finding) -> int:
+    return {"fail": 1 if finding.accepted else 0, "unknown": 2, "pass": 3}[finding.status]
+
+
+def tally(findings: Iterable[Finding]) -> str:
+    """`14 checks: 2 failed (1 accepted), 1 unknown, 11 passed.`"""
+    ranks = [_rank(finding) for finding in findings]
+    failed = f"{ranks.count(0) + ranks.count(1)} failed" + (f" ({ranks.count(1)} accepted)" if 1 in ranks else "")
+    return f"{count(len(ranks), 'check')}: {failed}, {ranks.count(2)} unknown, {ranks.count(3)} passed."
+
+
+def _finding(finding: Finding) -> str:
+    word = {"pass": "Pass", "fail": "Fail", "unknown": "Unknown"}[finding.status]
+    accepted = '<span class="accepted">Accepted</span>' if finding.accepted and finding.status == "fail" else ""
+    cases = ""
+    if finding.cases:
+        listed = " ".join(f"<li>{escape(case)}</li>" for case in finding.cases[:LISTED])
+        more = len(finding.cases) - LISTED
+        rest = f"<p>{number(more)} more in audit.json</p>" if more > 0 else ""
+        cases = f"<details><summary>{count(len(finding.cases), 'case')}</summary><ul>{listed}</ul>{rest}</details>"
+    return (
+        f'<tr><td class="result {finding.status}">{icon(finding.status)}<b>{word}</b>{accepted}</td>'
+        f'<th scope="row">{escape(finding.check)}<small>{escape(finding.kind)}</small></th>'
+        f"<td>{escape(finding.message)}{cases}</td></tr>"
+    )
+
+
+# --- the end ---------------------------------------------------------------------------------------------
+
+
+def _provenance(report: Report) -> str:
+    if not report.provenance:
+        return ""
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in report.provenance.items()
+    )
+    return (
+        '<section id="provenance" aria-labelledby="provenance-title"><h2 id="provenance-title">Provenance</h2>'
+        f'<dl class="provenance">{rows}</dl></section>\n'
+    )
+
+
+def _footer(report: Report) -> str:
+    simulated = "Simulated data. " if report.simulated else ""
+    return f"<footer><p>{simulated}Written by medeor {__version__}. For research; not a medical device.</p></footer>\n"

@@ -1,0 +1,101 @@
+"""How the report writes numbers and text: three significant figures, one form of an interval, everything escaped."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+
+from medeor.contracts import Measure
+
+UNKNOWN = "–"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def escape(text: object) -> str:
+    """Text that is safe inside an element and inside a quoted attribute. Control characters, among them those that
+    reverse the direction of writing, are dropped: a header of a clinical file can hold any."""
+    return html.escape(_CONTROLS.sub("", str(text)), quote=True)
+
+
+def paragraphs(text: str, kind: str = "") -> str:
+    """HTML paragraphs, divided where the text has an empty line."""
+    label = f' class="{kind}"' if kind else ""
+    return "".join(f"<p{label}>{escape(block)}</p>" for block in re.split(r"\n\s*\n", text.strip()) if block.strip())
+
+
+def number(value: float | None) -> str:
+    """Three significant figures, without the zero before the point: `.941`, `12.3`, `1,234,567`, `2.10 × 10⁻⁵`.
+
+    Whole numbers keep all their figures; None and NaN are an en dash."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == int(value) and (isinstance(value, int) or value == 0 or abs(value) >= 100):
+        return fixed(value, 0)
+    if abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+    return fixed(value, decimals(value))
+
+
+def interval(measure: Measure) -> str:
+    """A value with its interval, all to the same number of decimals: `.941 (.902–.973)`, `−.012 (−.031 to .007)`."""
+    value, bounds = parts(measure)
+    return f"{value} ({bounds})" if bounds else value
+
+
+def parts(measure: Measure) -> tuple[str, str]:
+    """The value and its bounds apart; the bounds are empty where there are none."""
+    value, low, high, _ = measure
+    if value is None or not math.isfinite(value) or low is None or high is None:
+        return number(value), ""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return number(value), ""
+    # An effect near zero needs no more decimals than its interval is wide.
+    places = decimals(max(abs(value), abs(high - low) / 2))
+    join = " to " if low < 0 else "–"
+    return fixed(value, places), f"{fixed(low, places)}{join}{fixed(high, places)}"
+
+
+def decimals(value: float) -> int:
+    """Decimals that show three significant figures of `value`: 3 for .941, 1 for 12.3, at most 6."""
+    rounded = abs(float(f"{value:.3g}"))
+    return 0 if rounded == 0 else min(6, max(0, 2 - math.floor(math.log10(rounded))))
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals, a true minus sign, and thousands set apart from 10,000 on (so years stay years)."""
+    text = f"{abs(value):,.{places}f}"
+    if abs(value) < 9999.5:
+        text = text.replace(",", "")
+    if places and text.startswith("0."):
+        text = text[1:]
+    negative = value < 0 and any(figure in "123456789" for figure in text)
+    return "−" + text if negative else text
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 case`, `18 cases`."""
+    return f"{number(amount)} {noun if amount == 1 else noun + 's'}"
+
+
+def width(text: str, size: float) -> float:
+    """About how wide text of this size is, in the same unit; Chinese characters are square."""
+    return size * sum(1.0 if unicodedata.east_asian_width(sign) in "WF" else 0.54 for sign in text)
+
+
+def wrapped(text: str, size: float, limit: float) -> list[str]:
+    """Lines of text no wider than `limit`, broken at spaces and between Chinese characters."""
+    lines, line = [], ""
+    for piece in re.findall(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|[\u2e80-\u9fff\uff00-\uffef]\s*|\s+", text):
+        if line and width(line + piece.rstrip(), size) > limit:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines

@@ -1,0 +1,315 @@
+"""The road that every study walks: read → split → audit → plan → fit → calibrate → evaluate → explain → report →
+bundle. It knows no modality; each step leaves a file in the run folder that a person can open."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import polars as pl
+import tomli_w
+
+from medeor import __version__, catalogue
+from medeor.bundle import Trained, load, study_values, write_bundle
+from medeor.console import Console
+from medeor.contracts import (
+    Budget,
+    Cases,
+    Explanations,
+    Finding,
+    Fitted,
+    Measure,
+    Plan,
+    Predictions,
+    Result,
+    Run,
+    Sources,
+    Split,
+    Study,
+    Task,
+    UserError,
+    threads,
+)
+from medeor.files import (
+    build,
+    digest,
+    read_json,
+    read_toml,
+    replacing,
+    with_settings,
+    write_json,
+    write_text,
+    write_toml,
+)
+from medeor.learning.fit import wait_for_all
+from medeor.learning.folds import remembered
+from medeor.learning.split import split_cases
+from medeor.report import story
+from medeor.tasks import TASKS, open_task
+from medeor.trust import audit as trust_audit
+from medeor.trust import faithfulness
+from medeor.trust.calibration import Calibration, calibrate
+
+EXPLAINED = 12
+"""Cases that are explained on the road; `medeor explain` explains any."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A study that was read and divided, before anything is fitted."""
+
+    study: Study
+    task: Task
+    cases: Cases
+    split: Split
+    findings: tuple[Finding, ...]
+
+
+def resolve(study: Study) -> Study:
+    """The study with what the catalogue knows of its source, and the task it leaves open."""
+    first = study.sources[0] if len(study.sources) == 1 else None
+    if isinstance(first, str) and not Path(first).exists() and first in catalogue.names():
+        study = catalogue.completed(study, first)
+    if not study.task:
+        if len(TASKS) > 1:
+            raise UserError(f"say which task: --task {' | '.join(TASKS)}")
+        study = replace(study, task=next(iter(TASKS)))
+    return study
+
+
+def read(study: Study, console: Console) -> Read:
+    """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
+    study = resolve(study)
+    task = open_task(study.task, study.where)
+    inputs = {role: load(path) for role, path in study.inputs.items()}
+    located = tuple(catalogue.locate(s, console) if s in catalogue.names() else s for s in study.sources)
+    cases = task.read(Sources(located, inputs), study)
+    split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
+    findings: list[Finding] = []
+    if "audit" in task.steps:
+        findings = [*task.audit(cases, split), *trust_audit.audit(cases, split)]
+    return Read(study, task, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def plan(asked: Read, folder: Path | None = None) -> Plan:
+    """The plan: as it stands in the folder when the user has put one there, else from the training part; with what
+    the user fixed by `--set`."""
+    path = folder / "plan.toml" if folder else None
+    if path and path.exists():
+        made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
+    else:
+        budget = Budget(asked.study.minutes, _free_memory(), threads())
+        made = asked.task.plan(asked.cases, asked.split, budget)
+    return with_settings(made, asked.study.settings, "--set")
+
+
+def walk(
+    study: Study, folder: Path, console: Console | None = None, stopping: Callable[[], bool] = lambda: False
+) -> Trained:
+    """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was.
+
+    Raises: UserError when the folder holds another study, a leakage check fails, or the input is at fault; Stopped
+    when asked to stop."""
+    console = console or Console()
+    began = time.time()
+    study = resolve(study)
+    if int(os.environ.get("RANK", "0")) > 0:
+        _follow(study, folder, stopping)
+    _claim(folder, study)
+    asked = read(study, console)
+    task, cases, split = asked.task, asked.cases, asked.split
+    _table(cases.table, folder / "cases.parquet")
+    _table(split.table, folder / "split.parquet")
+    write_findings(folder, asked.findings)
+    stop_on_leakage(asked.findings)
+    made = plan(asked, folder)
+    write_toml(folder / "plan.toml", made)
+    write_json(folder / "targets.json", [dataclasses.asdict(target) for target in cases.targets])
+
+    run = Run(folder / "model", study.seed, threads(), console, stopping)
+    _keyed(run.folder, made, split, cases)
+    wait_for_all()
+    fitted = remembered(task.method(made), cases, split, run)
+    calibration = None
+    if "calibrate" in task.steps:
+        calibration = calibrate(_known(cases, fitted.held_out), fitted.held_out, seed=study.seed)
+        write_json(folder / "calibration.json", calibration.to_json())
+    findings = list(asked.findings)
+    if "audit" in task.steps and fitted.held_out.table.height:
+        findings.append(trust_audit.label_errors(_known(cases, fitted.held_out), fitted.held_out))
+        write_findings(folder, findings)
+
+    results = {}
+    if "evaluate" in task.steps:
+        console.say("evaluating, with the simple baseline beside")
+        base_run = Run(folder / "baseline", study.seed, threads(), console, stopping)
+        _keyed(base_run.folder, made, split, cases)
+        baseline = remembered(task.baseline(made), cases, split, base_run)
+        results = _evaluate(task, asked, fitted, baseline, calibration, run)
+        _write_results(folder, results)
+    if "explain" in task.steps and results:
+        part, result = next(iter(results.items()))
+        console.say("explaining, with the faithfulness of each explanation")
+        chosen, items = faithfulness.choose(result.cases, result.predictions, EXPLAINED)
+        explanations = faithfulness.examine(fitted.model, chosen, items, run)
+        results[part] = result._replace(explanations=explanations)
+        write_explanations(folder / "explanations", explanations)
+    facts = {
+        "medeor": __version__,
+        "task": study.task,
+        "seed": str(study.seed),
+        "threads": str(run.threads),
+        "cases": f"{len(cases)} (digest {cases_digest(cases)[:12]})",
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "seconds": f"{time.time() - began:.0f}",
+    }
+    if "report" in task.steps:
+        story.tell(folder, asked.study, task, split, results, findings, made, facts)
+    if "bundle" in task.steps:
+        write_bundle(folder, folder / f"{folder.resolve().name}.medeor")
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), "finished": True, "facts": facts})
+    return load(folder)
+
+
+def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoReturn:
+    """The second and further processes of `torchrun` help with the fit and leave the rest to the first."""
+    asked = read(study, Console(quiet=True))
+    wait_for_all()
+    method = asked.task.method(plan(asked, folder))
+    run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
+    remembered(method, asked.cases, asked.split, run)
+    raise SystemExit(0)
+
+
+def _evaluate(
+    task: Task, asked: Read, fitted: Fitted, baseline: Fitted, calibration: Calibration | None, run: Run
+) -> dict[str, Result]:
+    """Results by part: the test part where there is one, else the out-of-fold predictions as `cv`."""
+    test = asked.split.part(asked.cases, "test")
+    none = Explanations((), {})
+    if len(test):
+        part, cases = "test", test
+        ours = fitted.model.predict(cases, run)
+        ours = calibration.apply(ours) if calibration else ours
+        theirs = baseline.model.predict(cases, run)
+        if calibration:
+            known = _known(asked.cases, baseline.held_out)
+            theirs = calibrate(known, baseline.held_out, seed=run.seed).apply(theirs)
+    else:
+        part, cases = "cv", _known(asked.cases, fitted.held_out)
+        ours = _calibrated_by_fold(cases, asked.split, fitted.held_out, run.seed) if calibration else fitted.held_out
+        theirs = baseline.held_out
+        theirs = _calibrated_by_fold(cases, asked.split, theirs, run.seed) if calibration else theirs
+    measures: dict[str, Measure] = dict(task.evaluate(cases, ours))
+    measures |= {f"baseline/{name}": value for name, value in task.evaluate(cases, theirs).items()}
+    return {part: Result(cases, ours, theirs, none, measures)}
+
+
+def _calibrated_by_fold(cases: Cases, split: Split, held_out: Predictions, seed: int) -> Predictions:
+    """Out-of-fold predictions, each fold calibrated on the others: never on itself."""
+    folds = held_out.table.join(split.table.select("case_id", "fold"), on="case_id", how="left", maintain_order="left")
+    parts = []
+    for fold in range(split.folds):
+        others = Predictions(folds.filter(pl.col("fold") != fold).drop("fold"))
+        own = Predictions(folds.filter(pl.col("fold") == fold).drop("fold"))
+        parts.append(calibrate(_known(cases, others), others, seed=seed).apply(own).table)
+    return Predictions(pl.concat(parts))
+
+
+def _known(cases: Cases, predictions: Predictions) -> Cases:
+    """The cases that were predicted."""
+    return cases.where(pl.col("case_id").is_in(predictions.table["case_id"].unique().implode()))
+
+
+def stop_on_leakage(findings: Sequence[Finding]) -> None:
+    """Raises: UserError naming the leakage checks that failed and how to accept them."""
+    stops = [finding for finding in findings if finding.stops]
+    if stops:
+        said = "; ".join(f"{finding.check}: {finding.message}" for finding in stops)
+        accept = " ".join(f"--accept {finding.check}" for finding in stops)
+        raise UserError(f"the study stops: {said}. Repair it (`medeor audit --clean`), or, if you know it, {accept}")
+
+
+def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
+    write_json(folder / "audit.json", [dataclasses.asdict(finding) for finding in findings])
+
+
+def write_explanations(folder: Path, explanations: Explanations) -> None:
+    """`explanations.json` with the scores, and an array for each map that is shown."""
+    import numpy as np
+
+    with replacing(folder) as new:
+        new.mkdir()
+        listed = []
+        for e in explanations.cases:
+            name = f"{e.case_id}.{e.method}.npy"
+            if e.shown:
+                np.save(new / name, e.attribution.astype(np.float32), allow_pickle=False)
+            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "scores": dict(e.scores)}
+            listed.append(facts | {"shown": e.shown, "reason": e.reason, "file": name if e.shown else None})
+        summary = {name: measure._asdict() for name, measure in explanations.summary.items()}
+        write_json(new / "explanations.json", {"summary": summary, "cases": listed})
+
+
+def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
+    tables = [
+        predictions.table.with_columns(part=pl.lit(part), model=pl.lit(model))
+        for part, result in results.items()
+        for model, predictions in (("model", result.predictions), ("baseline", result.baseline))
+    ]
+    _table(pl.concat(tables, how="diagonal_relaxed"), folder / "predictions.parquet")
+    measures = {
+        part: {name: measure._asdict() for name, measure in result.measures.items()} for part, result in results.items()
+    }
+    write_json(folder / "metrics.json", measures)
+
+
+def _table(table: pl.DataFrame, path: Path) -> None:
+    with replacing(path) as new:
+        table.write_parquet(new)
+
+
+def cases_digest(cases: Cases) -> str:
+    """A digest of the case table and of the stores that it points into."""
+    table = cases.table.select(sorted(cases.table.columns))
+    return digest(table.write_json(), *(store.digest for store in cases.stores))
+
+
+def _claim(folder: Path, study: Study) -> None:
+    """Makes the folder this study's own."""
+    values = study_values(study)
+    key = digest(tomli_w.dumps(values))
+    state = folder / "run.json"
+    if state.exists() and read_json(state)["study"] != key:
+        raise UserError(f"{folder} holds another study; choose another --out, or delete that folder")
+    if not state.exists() and folder.exists() and {p.name for p in folder.iterdir()} - {"plan.toml"}:
+        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
+    write_text(folder / "study.toml", tomli_w.dumps(values))
+    write_json(state, {"study": key, "finished": False})
+
+
+def _keyed(folder: Path, made: Plan, split: Split, cases: Cases) -> None:
+    """Empties a model folder that was begun with another plan, split or data."""
+    plan_text = tomli_w.dumps({"plan": repr(made), "threads": threads()})
+    key = digest(plan_text, split.table.write_json(), cases_digest(cases))
+    mark = folder / "key.json"
+    if mark.exists() and read_json(mark) == key:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(mark, key)
+
+
+def _unsplit(cases: Cases) -> pl.DataFrame:
+    return cases.table.select("case_id", pl.lit("train").alias("part"), pl.lit(None, pl.Int32).alias("fold"))
+
+
+def _free_memory() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,1 @@
+"""Whether a model can be believed: figures with their intervals, calibration, comparison, audits, faithfulness."""

@@ -1,0 +1,240 @@
+"""Which figures each kind of target has, in families that are computed together, ready to be resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medeor.contracts import Target
+from medeor.trust import scores
+from medeor.trust.answers import Answers, probabilities
+from medeor.trust.intervals import Resampled, Statistic, average
+from medeor.trust.scores import Array
+
+PREVALENCES = (0.01, 0.05, 0.1)
+"""At which predictive values are stated: those of a part with many cases say little about a clinic with few."""
+
+LABEL_MEANS = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "brier", "log_loss", "ece")
+"""Figures whose mean over several binary targets (the macro mean) is reported under the plain name."""
+
+
+def statistics(
+    one: Answers,
+    *,
+    prevalences: Sequence[float] = PREVALENCES,
+    wanted: Collection[str] | None = None,
+    named: bool = False,
+) -> list[Statistic]:
+    """What is to be resampled for one target: all figures, or the families that hold a `wanted` one. With `named`
+    the target's name follows each figure's."""
+    if not len(one):
+        return []
+    parts = _of_numbers(one) if one.continuous else _of_classes(one, prevalences)
+    built = [build() for names, build in parts if wanted is None or set(names) & set(wanted)]
+    if not named:
+        return built
+    return [replace(part, names=tuple(f"{name}/{one.target.name}" for name in part.names)) for part in built]
+
+
+Family = tuple[tuple[str, ...], Callable[[], Statistic]]
+
+
+def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
+    classes = one.classes
+    binary = one.target.kind == "binary"
+    held = tuple(_units(one.groups[one.truth == index]) for index in range(len(classes)))
+    fewest = min([units for units in held if units], default=0)
+    everyone = _units(one.groups)
+    # Pairs of a positive and a negative group that share no group: AUROC θ lets all of k pairs be in order with a
+    # probability of at most θ^k.
+    pairs = min(fewest, everyone // 2) or None
+
+    def ranking() -> Statistic:
+        if binary:
+            rank = scores.ranking(one.values[:, 0], one.truth == 1)
+            return Statistic(ranked, rank, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
+        present = np.array([0 < np.count_nonzero(one.truth == index) < len(one) for index in range(len(classes))])
+        each = [scores.ranking(one.values[:, index], one.truth == index) for index in np.flatnonzero(present)]
+
+        def of(weights: Array) -> Array:
+            by_class = np.full((len(weights), 2, len(classes)), np.nan)
+            for index, score in zip(np.flatnonzero(present), each):
+                by_class[:, :, index] = score(weights)[:, :2]
+            kept = by_class[:, :, present]
+            means = kept.mean(axis=2) if present.any() else by_class[:, :, 0]
+            return np.concatenate([means, by_class[:, 0]], axis=1)
+
+        return Statistic(ranked, of, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
+
+    ranked: tuple[str, ...] = ("auroc", "auprc")
+    if binary:
+        ranked += tuple(f"sensitivity@specificity={other:.2f}" for other in scores.SPECIFICITIES)
+        ranked += tuple(f"specificity@sensitivity={other:.2f}" for other in scores.SENSITIVITIES)
+    else:
+        ranked += tuple(f"auroc/{name}" for name in classes)
+    decided = decision_names(one.target, prevalences)
+
+    def decisions() -> Statistic:
+        counts = scores.confusion(one.truth, one.decision, len(classes))
+        found = np.array([units > 0 for units in held])
+
+        def of(weights: Array) -> Array:
+            return _decided(one.target, counts(weights), found, prevalences)
+
+        units = {"accuracy": everyone} | {f"recall/{name}": held[index] for index, name in enumerate(classes)}
+        if binary:
+            units |= {"sensitivity": held[1], "specificity": held[0]}
+            for name, index in (("ppv", 1), ("npv", 0)):
+                units[name] = _units(one.groups[one.decision == index])
+        trials = dict.fromkeys(("balanced_accuracy", "f1", "quadratic_weighted_kappa"), fewest) | units
+        return Statistic(
+            decided,
+            of,
+            one.groups,
+            tuple(units.get(name, everyone) for name in decided),
+            tuple(trials.get(name) for name in decided),
+        )
+
+    parts: list[Family] = [(ranked, ranking), (decided, decisions)]
+    columns = _losses(one.target, one.values, one.truth)
+    if one.raw is not None:
+        columns |= {f"{name}/uncalibrated": loss for name, loss in _losses(one.target, one.raw, one.truth).items()}
+    trials: dict[str, int] = {}
+    if one.plausible is not None:
+        columns["coverage"] = one.plausible[np.arange(len(one)), one.truth].astype(float)
+        columns["set_size"] = one.plausible.sum(axis=1).astype(float)
+        trials["coverage"] = everyone
+    parts.append(_mean_family(one, columns, trials))
+    parts.append(_calibration_family(one, "ece", one.values))
+    if one.raw is not None:
+        parts.append(_calibration_family(one, "ece/uncalibrated", one.raw))
+    return parts
+
+
+def decision_names(target: Target, prevalences: Sequence[float]) -> tuple[str, ...]:
+    names: tuple[str, ...] = ("accuracy", "balanced_accuracy", "f1")
+    if target.kind == "binary":
+        names += ("sensitivity", "specificity", "ppv", "npv")
+        names += tuple(f"{value}@prevalence={rate:g}" for rate in prevalences for value in ("ppv", "npv"))
+    if target.kind == "ordinal":
+        names += ("quadratic_weighted_kappa", "grade_error")
+    return names + tuple(f"recall/{name}" for name in target.classes)
+
+
+def _decided(target: Target, counts: Array, found: Array, prevalences: Sequence[float]) -> Array:
+    """Figures of confusion matrices, shape (resamples, k, k), in the order of `decision_names`. `found`: the classes
+    that have cases; those without stay out of the means over classes."""
+    right = np.einsum("rii->ri", counts)
+    truths, calls = counts.sum(axis=2), counts.sum(axis=1)
+    total = counts.sum(axis=(1, 2))
+    recall = scores.ratio(right, truths)
+    f1 = scores.ratio(2 * right, truths + calls)
+    accuracy = scores.ratio(right.sum(axis=1), total)
+    if target.kind == "binary":
+        sensitivity, specificity = recall[:, 1], recall[:, 0]
+        ppv, npv = scores.ratio(right[:, 1], calls[:, 1]), scores.ratio(right[:, 0], calls[:, 0])
+        columns = [accuracy, recall[:, found].mean(axis=1), f1[:, 1], sensitivity, specificity, ppv, npv]
+        for rate in prevalences:
+            true, false = sensitivity * rate, (1 - specificity) * (1 - rate)
+            columns.append(scores.ratio(true, true + false))
+            true, false = specificity * (1 - rate), (1 - sensitivity) * rate
+            columns.append(scores.ratio(true, true + false))
+    else:
+        # As in the field's libraries, a class that was decided but never true counts as an F1 of zero.
+        used = found | (calls > 0).any(axis=0)
+        columns = [accuracy, recall[:, found].mean(axis=1), f1[:, used].mean(axis=1)]
+    if target.kind == "ordinal":
+        grades = np.arange(counts.shape[1])
+        apart = np.abs(grades[:, None] - grades)
+        columns += [scores.kappa(counts), scores.ratio(np.einsum("rij,ij->r", counts, apart), total)]
+    columns += list(recall.T) if target.classes else []
+    return np.stack(columns, axis=1)
+
+
+def _losses(target: Target, values: Array, truth: Array) -> dict[str, Array]:
+    """Brier score and log loss of each case, shape (n,); probabilities are kept off 0 and 1 by one rounding error."""
+    probability = probabilities(target, values)
+    off = np.square(probability - np.eye(probability.shape[1])[truth])
+    tiny = np.finfo(float).eps
+    chance = np.clip(probability[np.arange(len(truth)), truth], tiny, 1 - tiny)
+    return {"brier": off[:, 1] if target.kind == "binary" else off.sum(axis=1), "log_loss": -np.log(chance)}
+
+
+def confidence(target: Target, values: Array, truth: Array) -> tuple[Array, Array]:
+    """What calibration is judged on, each of shape (n,): the probability of the positive class and whether it was
+    true; of several classes the probability of the most probable one and whether that was right (Guo et al. 2017)."""
+    if target.kind == "binary":
+        return values[:, 0], truth.astype(float)
+    return values.max(axis=1), (values.argmax(axis=1) == truth).astype(float)
+
+
+def _calibration_family(one: Answers, name: str, values: Array) -> Family:
+    def build() -> Statistic:
+        return Statistic((name, f"observed {name}", f"chance {name}"), score, one.groups)
+
+    score = scores.calibration_error(*confidence(one.target, values, one.truth))
+    return (name,), build
+
+
+def _mean_family(one: Answers, columns: dict[str, Array], trials: dict[str, int]) -> Family:
+    def build() -> Statistic:
+        everyone = (_units(one.groups),) * len(columns)
+        return Statistic(
+            names, scores.means(list(columns.values())), one.groups, everyone, tuple(trials.get(name) for name in names)
+        )
+
+    names = tuple(columns)
+    return names, build
+
+
+def _of_numbers(one: Answers) -> list[Family]:
+    predicted = one.values[:, 0]
+    columns = {"mae": np.abs(one.truth - predicted)}
+    trials: dict[str, int] = {}
+    if one.low is not None and one.high is not None:
+        # An end that is not there does not bound.
+        low, high = np.nan_to_num(one.low, nan=-np.inf), np.nan_to_num(one.high, nan=np.inf)
+        columns["coverage"] = ((low <= one.truth) & (one.truth <= high)).astype(float)
+        trials["coverage"] = _units(one.groups)
+        if np.isfinite(high - low).all():
+            columns["interval_width"] = high - low
+    agreed = ("rmse", "r2", "pearson", "spearman")
+    return [
+        _mean_family(one, columns, trials),
+        (agreed, lambda: Statistic(agreed, scores.agreement(one.truth, predicted), one.groups)),
+    ]
+
+
+def settle(found: dict[str, Resampled]) -> dict[str, Resampled]:
+    """Calibration errors made ready for an interval: a mean of absolute values grows on every resampling, so the draws
+    are moved back to the debiased value; where chance alone explains what was observed, zero is not excluded."""
+    result = {}
+    for name, figure in found.items():
+        if name.startswith(("observed ", "chance ")):
+            continue
+        if f"observed {name}" in found:
+            observed, chance = found[f"observed {name}"], found[f"chance {name}"].draws
+            draws = observed.draws
+            if len(draws):
+                draws = np.maximum(draws - np.nanmean(draws) + figure.value, 0.0)
+                explained = observed.value <= np.nanquantile(chance, 0.975)
+                figure = replace(figure, draws=draws, left_out=draws[:0], least=0.0 if explained else None)
+        result[name] = figure
+    return result
+
+
+def label_means(targets: Sequence[Target], found: dict[str, Resampled]) -> dict[str, Resampled]:
+    """The macro means of several binary targets; empty for other questions."""
+    if len(targets) < 2 or any(target.kind != "binary" for target in targets):
+        return {}
+    return {
+        name: average(each)
+        for name in LABEL_MEANS
+        if (each := [found[key] for target in targets if (key := f"{name}/{target.name}") in found])
+    }
+
+
+def _units(groups: Array) -> int:
+    return len(np.unique(groups))

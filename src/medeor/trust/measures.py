@@ -1,0 +1,183 @@
+"""How good the predictions are: the field's figures for every kind of target, with intervals clustered by group,
+overall and by subgroup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Measure, Predictions, Target, UserError
+from medeor.trust.answers import Answers, group_codes, line_up
+from medeor.trust.families import PREVALENCES, label_means, settle, statistics
+from medeor.trust.intervals import Statistic, difference, holm, interval, p_value, resample
+from medeor.trust.scores import Array
+
+HEADLINES: dict[str, tuple[str, ...]] = {
+    "binary": ("auroc", "sensitivity", "specificity"),
+    "multiclass": ("auroc", "balanced_accuracy"),
+    "ordinal": ("quadratic_weighted_kappa", "grade_error"),
+    "continuous": ("mae", "r2"),
+    "labels": ("auroc", "balanced_accuracy"),
+}
+"""What is reported of subgroups and drawn first, by kind of target; `labels`: of several binary targets together."""
+
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece", "mae", "rmse", "grade_error", "set_size", "interval_width"})
+
+
+def measure(
+    cases: Cases,
+    predictions: Predictions,
+    *,
+    subgroups: Sequence[str] | None = None,
+    minimum: int = 20,
+    seed: int = 0,
+    resamples: int = 1000,
+    prevalences: Sequence[float] = PREVALENCES,
+) -> dict[str, Measure]:
+    """Every figure that the targets of these cases allow, by name. A case without a truth is left out of that target.
+
+    Classes: `auroc` (macro one against the rest, then `auroc/CLASS`), `auprc` (average precision), `accuracy`,
+    `balanced_accuracy`, `f1` (macro for more than two classes), `recall/CLASS`, `brier` (binary: of the positive class,
+    0 to 1; else summed over the classes, 0 to 2), `log_loss`, `ece` (15 bins of equal mass, debiased; of the positive
+    class, or of the most probable of several), `brier/uncalibrated`, `ece/uncalibrated`, `log_loss/uncalibrated`,
+    `coverage` and `set_size` of the conformal sets. Binary: `sensitivity, specificity, ppv, npv` of the decisions, as
+    they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that prevalence;
+    `sensitivity@specificity=0.95` and `specificity@sensitivity=0.95`, read off this part's own ROC curve. Ordinal:
+    `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse, r2, pearson,
+    spearman`, and `coverage` and `interval_width` of their intervals.
+
+    Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
+    the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
+
+    Raises: UserError when a case was not predicted, or a subgroup is no column."""
+    every = answers(cases, predictions)
+    parts = [part for one in every for part in statistics(one, prevalences=prevalences, named=len(every) > 1)]
+    found = settle(resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed))
+    found |= label_means(cases.targets, found)
+    measures = {name: interval(figure) for name, figure in found.items()}
+    rows = subgroup_table(cases, predictions, subgroups=subgroups, minimum=minimum, seed=seed, resamples=resamples)
+    return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
+
+
+def answers(cases: Cases, predictions: Predictions) -> list[Answers]:
+    """Truth and predictions of every target. Raises: UserError naming how many cases were not predicted."""
+    result = []
+    for target in cases.targets:
+        one = line_up(cases, predictions, target)
+        truth = cases.table[target.name].cast(pl.Float64).fill_nan(None).is_not_null().to_numpy()
+        missing = np.setdiff1d(np.flatnonzero(truth), one.rows)
+        if len(missing):
+            first = cases.table["case_id"][int(missing[0])]
+            raise UserError(
+                f"{len(missing)} of {truth.sum()} cases have no prediction of '{target.name}', the first is {first}; "
+                "predict them all, or measure only the cases that were predicted"
+            )
+        result.append(one)
+    return result
+
+
+def headlines(targets: Sequence[Target]) -> tuple[str, ...]:
+    """Names of the figures that matter most for this question, as they stand among the measures."""
+    if len(targets) == 1:
+        return HEADLINES[targets[0].kind]
+    if targets and all(target.kind == "binary" for target in targets):
+        return HEADLINES["labels"]
+    return tuple(f"{name}/{target.name}" for target in targets for name in HEADLINES[target.kind][:1])
+
+
+# --- subgroups -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SubgroupRow:
+    """One headline figure in one subgroup, set against all other cases."""
+
+    column: str
+    level: str
+    metric: str
+    cases: int
+    measure: Measure
+    rest: Measure
+    difference: Measure
+    """Subgroup less rest."""
+    p: float | None
+    """That they do not differ, adjusted for the number of rows (Holm)."""
+
+    @property
+    def differs(self) -> bool:
+        return self.p is not None and self.p < 0.05
+
+
+def subgroup_table(
+    cases: Cases,
+    predictions: Predictions,
+    *,
+    subgroups: Sequence[str] | None = None,
+    minimum: int = 20,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> list[SubgroupRow]:
+    """The headline figures in every subgroup with at least `minimum` groups, and whether each differs from the rest:
+    paired over the same resamples, p-values adjusted for the number of rows.
+
+    Subgroups are the values of a column of text or truth values, and the quarters of a number; null is `unknown`."""
+    columns = cases.subgroups if subgroups is None else subgroups
+    if not columns:
+        return []
+    every = answers(cases, predictions)
+    codes, groups = group_codes(cases)
+    wanted = headlines(cases.targets)
+    plain = {name.split("/")[0] for name in wanted}
+    parts: list[Statistic] = []
+    kept: list[tuple[str, str, int]] = []
+    for column in columns:
+        for level, member in levels(cases.table, column):
+            if len(np.unique(codes[member])) < minimum or member.all():
+                continue
+            for side, mask in (("in", member), ("out", ~member)):
+                for one in every:
+                    for part in statistics(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1):
+                        parts.append(replace(part, names=tuple(f"{len(kept)} {side} {name}" for name in part.names)))
+            kept.append((column, level, int(member.sum())))
+    found = resample(parts, groups, resamples=resamples, seed=seed)
+    rows = []
+    for number, (column, level, size) in enumerate(kept):
+        sides = []
+        for side in ("in", "out"):
+            prefix = f"{number} {side} "
+            of_side = {name.removeprefix(prefix): figure for name, figure in found.items() if name.startswith(prefix)}
+            sides.append(of_side | label_means(cases.targets, of_side))
+        for metric in wanted:
+            if metric in sides[0] and metric in sides[1]:
+                apart = difference(sides[0][metric], sides[1][metric])
+                inside, outside = interval(sides[0][metric]), interval(sides[1][metric])
+                # A handful of other cases is no yardstick.
+                p = p_value(apart) if (outside.n or 0) >= minimum else None
+                rows.append(SubgroupRow(column, level, metric, size, inside, outside, interval(apart), p))
+    adjusted = holm([row.p for row in rows])
+    return [replace(row, p=p) for row, p in zip(rows, adjusted)]
+
+
+def levels(table: pl.DataFrame, column: str) -> list[tuple[str, Array]]:
+    """The subgroups of a column: names and masks of shape (cases,). Numbers with more than six values are cut at
+    their quartiles."""
+    if column not in table.columns:
+        raise UserError(f"no column is called '{column}', so there are no subgroups by it; there are {table.columns}")
+    values = table[column]
+    if values.dtype.is_float():
+        values = values.fill_nan(None)
+    unknown = [("unknown", values.is_null().to_numpy())] if values.null_count() else []
+    if not values.dtype.is_numeric() or values.n_unique() <= 6:
+        text = values.cast(pl.String)
+        names = sorted(text.drop_nulls().unique())
+        return [(name, (text == name).fill_null(False).to_numpy()) for name in names] + unknown
+    number = values.cast(pl.Float64).to_numpy()
+    cuts = np.unique(np.nanquantile(number, (0.25, 0.5, 0.75)))
+    place = np.where(np.isnan(number), -1, np.searchsorted(cuts, number, side="right"))
+    ends = [f"{cut:g}" for cut in cuts]
+    names = [f"under {ends[0]}", *(f"{a} to {b}" for a, b in pairwise(ends)), f"{ends[-1]} and over"]
+    return [(name, place == index) for index, name in enumerate(names)] + unknown

@@ -1,0 +1,172 @@
+"""The figures of merit themselves, each as a function of case weights, so that one set of bootstrap weights serves
+them all. A score takes weights of shape (resamples, cases) and gives values of shape (resamples, names); a value that
+does not exist (one class only) is NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Score = Callable[[Array], Array]
+
+SPECIFICITIES = SENSITIVITIES = (0.95, 0.90)
+"""The fixed sides of the operating points that are read off the ROC curve."""
+
+BINS = 15
+"""Bins of the expected calibration error, of equal mass."""
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """NaN where the denominator is zero."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+
+
+def curve(score: Array, positive: Array, weights: Array) -> tuple[Array, Array]:
+    """Weights of true and of false positives above each distinct threshold, from the highest down: two arrays of
+    shape (resamples, distinct scores). score, positive: shape (cases,)."""
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.diff(score[order]) != 0, True)
+    in_order = np.take(weights, order, axis=1)
+    true = np.cumsum(in_order * positive[order], axis=1)
+    false = np.cumsum(in_order, axis=1) - true
+    return (true, false) if last_of_tie.all() else (true[:, last_of_tie], false[:, last_of_tie])
+
+
+def ranking(score: Array, positive: Array) -> Score:
+    """AUROC (ties count half), average precision, then sensitivity at each of `SPECIFICITIES` and specificity at each
+    of `SENSITIVITIES`: the best that any threshold reaches whose other side is at least the one stated."""
+
+    def of(weights: Array) -> Array:
+        true, false = curve(score, positive, weights)
+        positives, negatives = true[:, -1], false[:, -1]
+        gained = np.diff(true, axis=1, prepend=0.0)
+        passed = false - np.diff(false, axis=1, prepend=0.0) / 2
+        auroc = ratio(np.einsum("ij,ij->i", gained, negatives[:, None] - passed), positives * negatives)
+        precision = true / np.maximum(true + false, 1e-300)
+        columns = [auroc, ratio(np.einsum("ij,ij->i", gained, precision), positives * (negatives > 0))]
+        for specificity in SPECIFICITIES:
+            allowed = np.count_nonzero(false <= (1 - specificity) * negatives[:, None] + 1e-9, axis=1)
+            reached = np.take_along_axis(true, np.maximum(allowed - 1, 0)[:, None], axis=1)[:, 0]
+            columns.append(ratio(np.where(allowed > 0, reached, 0.0), positives * (negatives > 0)))
+        for sensitivity in SENSITIVITIES:
+            first = np.count_nonzero(true < sensitivity * positives[:, None] - 1e-9, axis=1)
+            paid = np.take_along_axis(false, np.minimum(first, true.shape[1] - 1)[:, None], axis=1)[:, 0]
+            columns.append(ratio(negatives - paid, negatives * (positives > 0)))
+        return np.stack(columns, axis=1)
+
+    return of
+
+
+def confusion(truth: Array, decision: Array, classes: int) -> Callable[[Array], Array]:
+    """Weighted counts, shape (resamples, classes, classes), rows the truth. truth, decision: class indices."""
+    from scipy import sparse
+
+    cells = truth.astype(np.int64) * classes + decision.astype(np.int64)
+    rows = np.arange(len(cells))
+    one_hot = sparse.csr_array((np.ones(len(cells)), (rows, cells)), shape=(len(cells), classes * classes))
+
+    def of(weights: Array) -> Array:
+        return (weights @ one_hot).reshape(-1, classes, classes)
+
+    return of
+
+
+def kappa(counts: Array) -> Array:
+    """Cohen's kappa with quadratic weights (Cohen 1968) of confusion matrices, shape (resamples, k, k)."""
+    classes = counts.shape[-1]
+    grades = np.arange(classes)
+    apart = ((grades[:, None] - grades) ** 2).astype(float)
+    total = counts.sum(axis=(1, 2))
+    by_chance = np.einsum("ri,rj,ij->r", counts.sum(axis=2), counts.sum(axis=1), apart)
+    return 1 - ratio(np.einsum("rij,ij->r", counts, apart) * total, by_chance)
+
+
+def means(columns: Sequence[Array]) -> Score:
+    """Weighted means of per-case columns, each of shape (cases,)."""
+    stacked = np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
+
+    def of(weights: Array) -> Array:
+        return ratio(weights @ stacked, weights.sum(axis=1, keepdims=True) * np.ones(stacked.shape[1]))
+
+    return of
+
+
+def mass_bins(probability: Array, bins: int = BINS) -> Array:
+    """The bin of each case, 0 upwards: at most `bins` of equal mass, at least ten cases each; equal probabilities
+    share a bin."""
+    bins = max(1, min(bins, len(probability) // 10))
+    edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
+    return np.searchsorted(edges, probability, side="left")
+
+
+def calibration_error(probability: Array, outcome: Array) -> Score:
+    """Expected calibration error in bins of equal mass: the mean distance between predicted and observed rate.
+
+    Three columns: debiased (less what chance alone adds to a mean of absolute values: Kumar, Liang and Ma 2019, with
+    the mean of the folded normal in place of their simulation; never below zero); as observed; and what these weights
+    would have shown had the model been calibrated (distances from those of the cases as they are), which tells how
+    large an error chance explains, clustering included (after Bröcker and Smith 2007)."""
+    from scipy.special import erf
+
+    place = mass_bins(probability)
+    one_hot = np.eye(int(place.max(initial=0)) + 1)[place]
+    gap = probability - outcome
+    rested = ratio(one_hot.T @ gap, one_hot.sum(axis=0))
+
+    def of(weights: Array) -> Array:
+        mass = weights @ one_hot
+        total = mass.sum(axis=1)
+        signed = np.nan_to_num(ratio(weights @ (one_hot * gap[:, None]), mass))
+        rate = np.clip(np.nan_to_num(ratio(weights @ (one_hot * outcome[:, None]), mass)), 0, 1)
+        distance, spread = np.abs(signed), np.sqrt(rate * (1 - rate) / np.maximum(mass, 1e-12))
+        scaled = distance / np.maximum(spread, 1e-12)
+        folded = spread * np.sqrt(2 / np.pi) * np.exp(-(scaled**2) / 2) + distance * erf(scaled / np.sqrt(2))
+        by_bin = (2 * distance - folded, distance, np.abs(signed - np.nan_to_num(rested)))
+        return np.stack([ratio(np.maximum((mass * one).sum(axis=1), 0), total) for one in by_bin], axis=1)
+
+    return of
+
+
+def agreement(truth: Array, predicted: Array) -> Score:
+    """Root mean squared error, R², Pearson's and Spearman's correlation. truth, predicted: shape (cases,)."""
+    # Centred first: sums of squares of large numbers would lose their digits.
+    y, p = truth - truth.mean(), predicted - truth.mean()
+    columns = np.stack([y, p, y * y, p * p, y * p, (y - p) ** 2], axis=1)
+
+    def of(weights: Array) -> Array:
+        mass = weights.sum(axis=1)
+        my, mp, yy, pp, yp, error = ratio(weights @ columns, mass[:, None] * np.ones(6)).T
+        pearson = _correlation(yp - my * mp, yy - my * my, pp - mp * mp)
+        ranks_y, ranks_p = _ranks(truth, weights), _ranks(predicted, weights)
+        centre = (mass[:, None] + 1) / 2
+        ranks_y -= centre
+        ranks_p -= centre
+        weighted = weights * ranks_y
+        spearman = _correlation(
+            np.einsum("ij,ij->i", weighted, ranks_p),
+            np.einsum("ij,ij->i", weighted, ranks_y),
+            np.einsum("ij,ij,ij->i", weights, ranks_p, ranks_p),
+        )
+        return np.stack([np.sqrt(error), 1 - ratio(error, yy - my * my), pearson, spearman], axis=1)
+
+    return of
+
+
+def _correlation(covariance: Array, variance: Array, other: Array) -> Array:
+    # What rounding leaves of a variance of zero is no variance.
+    varies = (variance > 1e-14 * np.max(np.abs(variance), initial=0)) & (other > 1e-14 * np.max(other, initial=0))
+    return np.where(varies, ratio(covariance, np.sqrt(np.maximum(variance * other, 0))), np.nan)
+
+
+def _ranks(values: Array, weights: Array) -> Array:
+    """Mid-ranks in the weighted sample, shape (resamples, cases), as if each case stood there `weight` times."""
+    _, tie = np.unique(values, return_inverse=True)
+    order = np.argsort(tie, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(tie[order]) != 0, True))
+    upto = np.cumsum(np.take(weights, order, axis=1), axis=1)[:, ends]
+    block = np.diff(upto, axis=1, prepend=0.0)
+    return np.take(upto - block + (block + 1) / 2, tie, axis=1)

@@ -1,0 +1,219 @@
+"""What can be done with a study, in Python as on the command line: each function is one verb of `medeor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medeor import catalogue, study
+from medeor.bundle import Trained, load, study_from
+from medeor.console import Console
+from medeor.contracts import Cases, Explanations, Finding, Measures, Plan, Predictions, Sources, Study, UserError
+from medeor.files import read_json, read_toml, replacing, write_json, write_toml
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from medeor.trust.compare import Difference
+
+
+def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = "", **fields: Any) -> Study:
+    """A study from sources and fields of `contracts.Study`, on top of a `study.toml` where one is given. A text
+    stands for a list of one, and a setting named like a field of the study sets that field.
+
+    Example: `asked("scans/", labels="labels.csv", target="malignant", group="patient_id")`."""
+    values: dict[str, Any] = read_toml(Path(study)) if study else {}
+    fields = {key: value for key, value in fields.items() if value not in (None, "", (), {}, [])}
+    own = {field.name: str(field.type) for field in dataclasses.fields(Study)}
+    settings = {key: str(value) for key, value in dict(fields.pop("settings", {})).items()}
+    for key in [key for key in settings if key in own and key not in ("sources", "settings", "where")]:
+        fields[key] = _typed(key, settings.pop(key), own[key])
+    values = {**values, **fields}
+    if settings:
+        values["settings"] = {**values.get("settings", {}), **settings}
+    values["sources"] = [str(s) for s in values.get("sources", [])] if not sources else ["in memory"]
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    made = study_from(values, str(study) or "the study")
+    given = tuple(str(s) if isinstance(s, Path) else s for s in sources)
+    return dataclasses.replace(made, sources=given) if sources else made
+
+
+def train(
+    *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path, console: Console | None = None, **fields: Any
+) -> Trained:
+    """Walks the whole road into the folder `out` and returns what was trained.
+
+    Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
+    with _stopping() as stopping:
+        return study.walk(asked(*sources, **fields), Path(out), console, stopping)
+
+
+def plan(
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path = "",
+    console: Console | None = None,
+    **fields: Any,
+) -> Plan:
+    """What would be done, how long and in how much memory. With `out` the plan is written there, to be read, edited
+    and then obeyed by `train`."""
+    made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
+    if out:
+        write_toml(Path(out) / "plan.toml", made)
+    return made
+
+
+def audit(
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    clean: str | Path = "",
+    console: Console | None = None,
+    **fields: Any,
+) -> list[Finding]:
+    """Every check of the data and the split. With `clean`, the repaired case table is written to that file."""
+    read = study.read(asked(*sources, **fields), console or Console())
+    if clean:
+        write_any(read.task.clean(read.cases, read.findings), Path(clean))
+    return list(read.findings)
+
+
+def evaluate(
+    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, name: str = "other", **fields: Any
+) -> Measures:
+    """Measures of a trained model on other labelled data; into a run folder they go as the part `name`."""
+    trained = run if isinstance(run, Trained) else load(run)
+    cases = _labelled(trained, sources, fields)
+    measures = trained.task.evaluate(cases, trained.predict_cases(cases))
+    metrics = trained.folder / "metrics.json"
+    if metrics.exists():
+        write_json(metrics, {**read_json(metrics), name: {key: m._asdict() for key, m in measures.items()}})
+    return measures
+
+
+def predict(
+    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = ""
+) -> pl.DataFrame:
+    """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out`
+    they are written there (.csv, .parquet, .json)."""
+    trained = run if isinstance(run, Trained) else load(run)
+    cases = trained.read(*sources)
+    table = trained.predict_cases(cases).table
+    if "source" in cases.table.columns:
+        table = cases.table.select("case_id", "source").join(table, on="case_id", maintain_order="left_right")
+    if out:
+        write_any(table, Path(out))
+    return table
+
+
+def explain(
+    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = ""
+) -> Explanations:
+    """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too."""
+    from medeor.report import story
+    from medeor.trust import faithfulness
+
+    trained = run if isinstance(run, Trained) else load(run)
+    cases = trained.read(*sources)
+    predictions = trained.predict_cases(cases)
+    items = faithfulness.leading(cases, predictions)
+    explanations = faithfulness.examine(
+        trained.model, cases, items, Run(trained.folder / "model", threads=threads_here())
+    )
+    if out:
+        story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
+    return explanations
+
+
+def compare(ours: str | Path, theirs: str | Path) -> list[Difference]:
+    """The paired comparison of two runs over the same cases."""
+    from medeor.trust.compare import compare as paired
+
+    cases, first = results(Path(ours))
+    _, second = results(Path(theirs))
+    return paired(cases, first, second)
+
+
+def results(folder: Path) -> tuple[Cases, Predictions]:
+    """The cases that a finished run was evaluated on, with its predictions, read back from its folder."""
+    import polars as pl
+
+    trained = load(folder)
+    if not (folder / "predictions.parquet").exists():
+        raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
+    table = pl.read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
+    cases = pl.read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
+    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
+
+
+def export(run: str | Path, *, onnx: str | Path) -> Path:
+    """The networks as one ONNX model: prepared images in, averaged values out, checked against medeor's own."""
+    from medeor.learning.export import to_onnx
+
+    trained = load(run)
+    with replacing(Path(onnx)) as new:
+        to_onnx(trained.model, new)
+    return Path(onnx)
+
+
+def write_any(table: pl.DataFrame, path: Path) -> None:
+    """A table by the ending of its name: .csv, .parquet or .json."""
+    import polars as pl
+
+    writers: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+        ".csv": lambda t, p: t.select(~pl.selectors.by_dtype(pl.List(pl.String))).write_csv(p),
+        ".parquet": lambda t, p: t.write_parquet(p),
+        ".json": lambda t, p: t.write_json(p),
+    }
+    if path.suffix not in writers:
+        raise UserError(f"{path}: write to a file ending in {', '.join(writers)}")
+    with replacing(path) as new:
+        writers[path.suffix](table, new)
+
+
+def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any]) -> Cases:
+    other = asked(*sources, **fields)
+    kept = {name: getattr(trained.study, name) for name in ("task", "where", "target", "subgroups")}
+    other = dataclasses.replace(other, **{key: value for key, value in kept.items() if not getattr(other, key)})
+    located = tuple(catalogue.locate(s, Console()) if s in catalogue.names() else s for s in other.sources)
+    cases = trained.task.read(Sources(located, {}), other)
+    if cases.targets != trained.targets:
+        raise UserError(
+            f"these cases ask for {[t.name for t in cases.targets]} with classes {[t.classes for t in cases.targets]}; "
+            f"the model answers {[t.name for t in trained.targets]} with {[t.classes for t in trained.targets]}"
+        )
+    return cases
+
+
+def _typed(key: str, text: str, kind: str) -> Any:
+    if kind.startswith("tuple"):
+        return [part.strip() for part in text.split(",")]
+    if kind == "str":
+        return text
+    try:
+        return int(text) if kind == "int" else float(text)
+    except ValueError:
+        raise UserError(f"--set {key}={text}: {key} is a number") from None
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Hears SIGINT and SIGTERM: the first asks the fit to save and stop, a second ends it at once."""
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        if heard:
+            raise KeyboardInterrupt
+        heard.append(number)
+
+    try:
+        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: whoever runs it there has signals of its own
+        before = {}
+    try:
+        yield lambda: bool(heard)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

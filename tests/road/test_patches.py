@@ -1,0 +1,150 @@
+"""A volume in, a volume out: patches train a network, a sliding window asks it. The answer is an array on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import nn
+
+from medeor.contracts import Cases, Measure, Predictions, Run, Study
+from medeor.learning.folds import HeldOut
+from medeor.learning.network import NetworkMethod
+from medeor.learning.schedule import Schedule
+from medeor.learning.trees import Features, TreeMethod  # noqa: F401  (the road's other methods stay importable)
+from medeor.study import walk
+from road.toy import NoProcessors, Numbers, TensorBatch, enrol
+
+PATCH, SIDE = 8, 16
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    schedule: Schedule = Schedule(epochs=30, learning_rate=0.02, averaging=0.0)
+
+
+@dataclass(frozen=True)
+class Patches:
+    volumes: torch.Tensor
+    labels: torch.Tensor
+    seed: int
+
+    def __len__(self) -> int:
+        return 4
+
+    def batch(self, epoch: int, index: int) -> TensorBatch:
+        draw = np.random.default_rng((self.seed, epoch, index))
+        rows = draw.integers(0, len(self.volumes), 16)
+        corners = draw.integers(0, SIDE - PATCH + 1, (16, 3))
+        cut = [(r, *(slice(c, c + PATCH) for c in corner)) for r, corner in zip(rows, corners, strict=True)]
+        return TensorBatch(
+            torch.stack([self.volumes[c] for c in cut])[:, None], torch.stack([self.labels[c] for c in cut])
+        )
+
+
+@dataclass(frozen=True)
+class PatchRecipe:
+    kind: str = "patch-recipe"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> PatchRecipe:
+        return cls()
+
+    def to_json(self) -> Mapping[str, object]:
+        return {}
+
+    def processors(self, cases: Cases) -> NoProcessors:
+        return NoProcessors()
+
+    def restore(self, processors: Mapping[str, object]) -> NoProcessors:
+        return NoProcessors()
+
+    def _volumes(self, cases: Cases, name: str) -> torch.Tensor:
+        return torch.from_numpy(cases.store(Numbers).arrays[name][cases.table["row"].to_numpy()])
+
+    def batches(self, cases, processors, seed) -> Patches:
+        return Patches(self._volumes(cases, "volumes"), self._volumes(cases, "labels"), seed)
+
+    def network(self, processors) -> nn.Module:
+        return nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 1, 1))
+
+    def loss(self, outputs, batch):
+        each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
+        return each.sum(), torch.tensor(float(each.numel()))
+
+    def infer(self, network, cases, processors, run) -> Iterator[Predictions]:
+        for case_id, volume in zip(cases.ids, self._volumes(cases, "volumes"), strict=True):
+            total, seen = torch.zeros(SIDE, SIDE, SIDE), torch.zeros(SIDE, SIDE, SIDE)
+            for corner in np.ndindex(3, 3, 3):
+                window = tuple(slice(4 * c, 4 * c + PATCH) for c in corner)
+                total[window] += network(volume[window][None, None])[0, 0].sigmoid()
+                seen[window] += 1
+            path = run.folder / "arrays" / f"{case_id}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, (total / seen).numpy())
+            row = {"case_id": [case_id], "item": ["lesion"], "value": [float((total / seen > 0.5).sum())]}
+            yield Predictions(pl.DataFrame(row), {case_id: path})
+
+    def attribute(self, network, cases, items, processors, run):
+        return []
+
+    def ablate(self, network, case, item, kept, processors, run):
+        volume = self._volumes(case, "volumes")[0] * torch.from_numpy(kept)
+        return network(volume[:, None])[:, 0].sigmoid().sum((1, 2, 3)).numpy()
+
+
+class PatchTask:
+    steps = ("read", "split", "plan", "fit", "evaluate", "bundle")
+    plan_type = PatchPlan
+
+    def read(self, sources, study) -> Cases:
+        (volumes,) = sources.given
+        names = [f"v{i}" for i in range(len(volumes))]
+        table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(volumes))})
+        return Cases(table, (), (Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)}),))
+
+    def audit(self, cases, split):
+        return []
+
+    def plan(self, cases, split, budget) -> PatchPlan:
+        return PatchPlan()
+
+    def method(self, plan):
+        return HeldOut(NetworkMethod(PatchRecipe(), plan.schedule))
+
+    def baseline(self, plan):
+        return HeldOut(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
+
+    def evaluate(self, cases, predictions):
+        truth = cases.store(Numbers).arrays["labels"]
+        rows = dict(zip(cases.ids, cases.table["row"], strict=True))
+        dice = []
+        for case_id, path in predictions.arrays.items():
+            found, label = np.load(path) > 0.5, truth[rows[case_id]] > 0.5
+            dice.append(2 * (found & label).sum() / (found.sum() + label.sum()))
+        return {"dice/lesion": Measure(float(np.mean(dice)), n=len(dice))}
+
+    def show(self, result):
+        return []
+
+
+def test_a_volume_comes_out_of_a_sliding_window(tmp_path: Path, monkeypatch):
+    enrol(
+        monkeypatch, "toy-patches", "road.test_patches:PatchTask", **{"patch-recipe": "road.test_patches:PatchRecipe"}
+    )
+    draw = np.random.default_rng(0)
+    volumes = draw.normal(0, 0.3, (12, SIDE, SIDE, SIDE)).astype(np.float32)
+    for volume in volumes:
+        corner = draw.integers(2, 9, 3)
+        volume[tuple(slice(c, c + 5) for c in corner)] += 2
+    trained = walk(Study((volumes,), "toy-patches"), tmp_path / "run")
+    from medeor.files import read_json
+
+    metrics = read_json(tmp_path / "run" / "metrics.json")["test"]
+    assert metrics["dice/lesion"]["value"] > 0.9
+    again = trained.model.predict(trained.read(volumes[:1]), Run(tmp_path / "again"))
+    assert np.load(again.arrays["v0"]).shape == (SIDE, SIDE, SIDE)

@@ -1,0 +1,205 @@
+"""The cache keeps what was made, forgets the least recently used, and bears several processes."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medeor import cache
+from medeor.contracts import UserError
+
+KEY = "a" * 64
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDEOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MEDEOR_CACHE_LIMIT", raising=False)
+    return tmp_path / "cache"
+
+
+def of_size(size: int):
+    return lambda path: path.write_bytes(b"x" * size)
+
+
+def used_at(path: Path, seconds_ago: float) -> None:
+    then = time.time() - seconds_ago
+    os.utime(path, (then, then))
+
+
+def test_makes_once_and_returns_the_same_entry(folder: Path) -> None:
+    made = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.write_text("pixels")
+
+    first = cache.keep("images", KEY, make)
+    assert cache.keep("images", KEY, make) == first == cache.path_for("images", KEY)
+    assert len(made) == 1
+    assert made[0] != first
+    assert first.read_text() == "pixels"
+    assert first.is_relative_to(folder)
+
+
+def test_keeps_a_folder() -> None:
+    def make(path: Path) -> None:
+        path.mkdir()
+        (path / "0.npy").write_bytes(b"abc")
+        (path / "deeper").mkdir()
+        (path / "deeper" / "1.npy").write_bytes(b"de")
+
+    path = cache.keep("volumes", KEY, make)
+    assert (path / "deeper" / "1.npy").read_bytes() == b"de"
+    (entry,) = cache.entries()
+    assert (entry.kind, entry.key, entry.path, entry.size) == ("volumes", KEY, path, 5)
+
+
+def test_what_fails_leaves_nothing(folder: Path) -> None:
+    def make(path: Path) -> None:
+        path.write_text("half")
+        raise RuntimeError("decoder broke")
+
+    with pytest.raises(RuntimeError, match="decoder broke"):
+        cache.keep("images", KEY, make)
+    assert list((folder / "images").iterdir()) == []
+    assert cache.entries() == []
+
+
+def test_another_version_is_another_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cache.path_for("images", KEY)
+    download = cache.path_for(cache.DOWNLOADS, "set.npz")
+    monkeypatch.setattr(cache, "__version__", "99.0")
+    assert cache.path_for("images", KEY) != before
+    assert cache.path_for(cache.DOWNLOADS, "set.npz") == download
+
+
+def test_evicts_the_least_recently_used_until_the_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "250")
+    paths = [cache.keep("images", name, of_size(100)) for name in ("one", "two")]
+    used_at(paths[0], 4000)
+    used_at(paths[1], 5000)
+    third = cache.keep("images", "three", of_size(100))
+    assert paths[0].exists()
+    assert not paths[1].exists()
+    assert third.exists()
+    assert cache.size() == 200
+
+
+def test_asking_for_an_entry_counts_as_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "250")
+    older, newer = (cache.keep("images", name, of_size(100)) for name in ("older", "newer"))
+    used_at(older, 5000)
+    used_at(newer, 4000)
+    cache.keep("images", "older", of_size(100))
+    cache.keep("images", "third", of_size(100))
+    assert older.exists()
+    assert not newer.exists()
+
+
+def test_what_was_just_used_stays_even_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "0")
+    assert cache.keep("images", "one", of_size(100)).exists()
+    cache.keep("images", "two", of_size(100))
+    assert cache.size() == 200
+
+
+def test_downloads_are_not_evicted_but_can_be_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "0")
+    download = cache.keep(cache.DOWNLOADS, "breastmnist.npz", of_size(500))
+    used_at(download, 5000)
+    cache.keep("images", "one", of_size(10))
+    assert download.exists()
+    assert cache.clear("images") == 10
+    assert [entry.key for entry in cache.entries()] == ["breastmnist.npz"]
+    assert cache.clear() == 500
+    assert cache.entries() == []
+
+
+def test_sweeps_what_a_killed_process_left(folder: Path) -> None:
+    left = folder / "images" / ".dead.123"
+    left.mkdir(parents=True)
+    used_at(left, 2 * cache.ABANDONED)
+    fresh = folder / "images" / ".alive.124"
+    fresh.mkdir()
+    cache.keep("images", KEY, of_size(1))
+    assert not left.exists()
+    assert fresh.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "bytes_"),
+    [("10 GiB", 10 * 2**30), ("500MB", 500_000_000), ("0", 0), ("1.5 kib", 1536), ("42", 42), ("2T", 2 * 10**12)],
+)
+def test_limit_reads_sizes(monkeypatch: pytest.MonkeyPatch, written: str, bytes_: int) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", written)
+    assert cache.limit() == bytes_
+
+
+def test_a_limit_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "plenty")
+    with pytest.raises(UserError, match="MEDEOR_CACHE_LIMIT=plenty"):
+        cache.limit()
+
+
+@pytest.mark.parametrize("key", ["../escape", "", ".hidden", "a/b", "x" * 200])
+def test_a_key_that_is_no_file_name_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="cannot name"):
+        cache.path_for("images", key)
+
+
+def test_off_means_nothing_outside_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE", "off")
+    with pytest.raises(UserError, match="MEDEOR_CACHE=off"):
+        cache.keep("images", KEY, of_size(1))
+    assert (cache.entries(), cache.size(), cache.clear()) == ([], 0, 0)
+    with cache.within(tmp_path / "run"):
+        path = cache.keep("images", KEY, of_size(1))
+        assert path.is_relative_to(tmp_path / "run")
+    assert cache.folder() is None
+
+
+def test_a_run_does_not_move_a_cache_that_is_on(folder: Path, tmp_path: Path) -> None:
+    with cache.within(tmp_path / "run"):
+        assert cache.folder() == folder
+
+
+def test_without_a_word_it_is_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MEDEOR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform.startswith("linux"):
+        assert cache.folder() == tmp_path / "medeor"
+
+
+def test_a_folder_that_cannot_be_written_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("MEDEOR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        cache.keep("images", KEY, of_size(1))
+
+
+def _race(start: float, number: int) -> bytes:
+    def make(path: Path) -> None:
+        path.mkdir()
+        (path / "content").write_bytes(b"same")
+        time.sleep(max(0.0, start - time.time()))
+
+    path = cache.keep("volumes", KEY, make)
+    return (path / "content").read_bytes()
+
+
+def test_processes_that_make_the_same_entry_agree(folder: Path) -> None:
+    start = time.time() + 0.5
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        got = pool.starmap(_race, [(start, number) for number in range(4)])
+    assert got == [b"same"] * 4
+    assert [item.name for item in (folder / "volumes").iterdir()] == [cache.path_for("volumes", KEY).name]
+
+
+def test_imports_no_numerical_library() -> None:
+    code = "import sys, medeor.cache; print([m for m in ('numpy', 'torch', 'polars') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
