@@ -120,6 +120,19 @@ def test_downloads_are_not_evicted_but_can_be_cleared(monkeypatch: pytest.Monkey
     assert cache.entries() == []
 
 
+def test_describes_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.keep("images", "one", of_size(1536))
+    cache.keep("images", "two", of_size(512))
+    cache.keep(cache.DOWNLOADS, "breastmnist.npz", of_size(100))
+    assert cache.describe() == [
+        f"{folder}: 2.0 KiB of at most 10.0 GiB, downloads not counted",
+        "  datasets: 1 entries, 100 B",
+        "  images: 2 entries, 2.0 KiB",
+    ]
+    monkeypatch.setenv("MEDEOR_CACHE", "off")
+    assert cache.describe() == ["the cache is off (MEDEOR_CACHE=off)"]
+
+
 def test_sweeps_what_a_killed_process_left(folder: Path) -> None:
     left = folder / "images" / ".dead.123"
     left.mkdir(parents=True)

@@ -56,11 +56,15 @@ class Trained:
         return self.task.read(Sources(tuple(sources), {}), asked)
 
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
-        """Calibrated predictions, one row a case and item (see `contracts.Predictions`)."""
-        return self.predict_cases(self.read(*sources)).table
+        """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
+        gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`)."""
+        cases = self.read(*sources)
+        table = self.predict_cases(cases).table
+        told = [name for name in ("source", "broken") if name in cases.table.columns]
+        return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
 
     def predict_cases(self, cases: Cases) -> Predictions:
-        predictions = self.model.predict(cases, self.run)
+        predictions = self.model.predict(cases.usable, self.run)
         return self.calibration.apply(predictions) if self.calibration else predictions
 
 
@@ -145,7 +149,7 @@ def _open(folder: Path) -> Trained:
     )
 
 
-_KINDS = {"str": str, "int": int, "float | None": (int, float)}
+_KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}
 
 
 def study_from(values: Mapping[str, object], where: str) -> Study:
@@ -167,12 +171,8 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
             checked[key] = {
                 name: inner if isinstance(inner, str) else json.dumps(inner) for name, inner in value.items()
             }
-        elif (kind == "str" and isinstance(value, str)) or (
-            kind == "int" and isinstance(value, int) and not isinstance(value, bool)
-        ):
+        elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
             checked[key] = value
-        elif kind == "float | None" and isinstance(value, (int, float)) and not isinstance(value, bool):
-            checked[key] = float(value)
         else:
             raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
     if "sources" not in checked:

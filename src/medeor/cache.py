@@ -119,6 +119,20 @@ def size() -> int:
     return sum(entry.size for entry in entries())
 
 
+def describe() -> list[str]:
+    """Where the cache lies, what it holds and how full it may get, as lines of text."""
+    root = folder()
+    if root is None:
+        return ["the cache is off (MEDEOR_CACHE=off)"]
+    held = entries()
+    total = sum(entry.size for entry in held if entry.kind != DOWNLOADS)
+    lines = [f"{root}: {_readable(total)} of at most {_readable(limit())}, downloads not counted"]
+    for kind in sorted({entry.kind for entry in held}):
+        sizes = [entry.size for entry in held if entry.kind == kind]
+        lines.append(f"  {kind}: {len(sizes)} entries, {_readable(sum(sizes))}")
+    return lines
+
+
 def clear(kind: str | None = None) -> int:
     """Removes all entries, or those of one kind; returns the bytes that were freed."""
     gone = [entry for entry in entries() if kind is None or entry.kind == kind]
@@ -202,6 +216,14 @@ def _listed(path: Path) -> list[Path]:
         return sorted(item for item in path.iterdir() if not item.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.{0 if unit == 'B' else 1}f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
 
 
 def _bytes(path: Path) -> int:

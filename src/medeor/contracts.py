@@ -148,6 +148,13 @@ class Cases:
                 return store
         raise LookupError(f"these cases carry no {kind.__name__}")
 
+    @property
+    def usable(self) -> Cases:
+        """The cases that can be used: where the table has a column `broken`, those without a reason in it."""
+        import polars as pl
+
+        return self.where(pl.col("broken").is_null()) if "broken" in self.table.columns else self
+
     def where(self, rows: pl.Expr | pl.Series) -> Cases:
         """The cases for which `rows` holds; the stores are shared."""
         return replace(self, table=self.table.filter(rows))
@@ -366,6 +373,10 @@ class Task(Protocol):
         """What only this modality can check; groups, labels and imbalance are checked on the road."""
         ...
 
+    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+        """The case table with a column `removed` that says why a case should go, null for those that stay."""
+        ...
+
     def plan(self, cases: Cases, split: Split, budget: Budget) -> Plan:
         """From the training part only."""
         ...
@@ -433,6 +444,11 @@ class Recipe(Protocol):
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Sum and weight, so that shards, masks and sites add up."""
+        ...
+
+    def answering(self, network: nn.Module, processors: Processors) -> tuple[nn.Module, Tensor]:
+        """The network with all that stands between prepared inputs and the values of the items, as one module, and
+        example inputs: what is asked here and exported elsewhere is the same."""
         ...
 
     def infer(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Iterator[Predictions]:

@@ -16,7 +16,7 @@ from typing import NoReturn
 import polars as pl
 import tomli_w
 
-from medeor import __version__, catalogue
+from medeor import __version__, catalogue, simulate
 from medeor.bundle import Trained, load, study_values, write_bundle
 from medeor.console import Console
 from medeor.contracts import (
@@ -67,6 +67,8 @@ class Read:
 
     study: Study
     task: Task
+    every: Cases
+    """All cases, those that cannot be used among them."""
     cases: Cases
     split: Split
     findings: tuple[Finding, ...]
@@ -90,12 +92,13 @@ def read(study: Study, console: Console) -> Read:
     task = open_task(study.task, study.where)
     inputs = {role: load(path) for role, path in study.inputs.items()}
     located = tuple(catalogue.locate(s, console) if s in catalogue.names() else s for s in study.sources)
-    cases = task.read(Sources(located, inputs), study)
+    every = task.read(Sources(located, inputs), study)
+    cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings: list[Finding] = []
     if "audit" in task.steps:
-        findings = [*task.audit(cases, split), *trust_audit.audit(cases, split)]
-    return Read(study, task, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+        findings = [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
+    return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
 
 
 def plan(asked: Read, folder: Path | None = None) -> Plan:
@@ -125,7 +128,7 @@ def walk(
     _claim(folder, study)
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
-    _table(cases.table, folder / "cases.parquet")
+    _table(asked.every.table, folder / "cases.parquet")
     _table(split.table, folder / "split.parquet")
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
@@ -172,7 +175,8 @@ def walk(
         "seconds": f"{time.time() - began:.0f}",
     }
     if "report" in task.steps:
-        story.tell(folder, asked.study, task, split, results, findings, made, facts)
+        simulated = any(simulate.is_simulated(source) for source in study.sources if isinstance(source, (str, Path)))
+        story.tell(folder, asked.study, task, split, results, findings, made, facts, simulated)
     if "bundle" in task.steps:
         write_bundle(folder, folder / f"{folder.resolve().name}.medeor")
     write_json(folder / "run.json", {**read_json(folder / "run.json"), "finished": True, "facts": facts})

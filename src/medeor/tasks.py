@@ -39,6 +39,7 @@ TASKS: dict[str, TaskFacts] = {
             reads="MedMNIST .npz; a folder a class; a table of paths; PNG, JPEG, TIFF, DICOM, NIfTI; 2-D and 3-D",
             where={
                 "image": "columns of the table that name the images of a case, e.g. image=t1,t2",
+                "classes": "names of the classes in the order of their numbers, set apart by |",
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
                 "modality": "xray, ct, mr, ultrasound, colour: how intensities are normalised",

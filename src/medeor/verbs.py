@@ -76,7 +76,7 @@ def audit(
     """Every check of the data and the split. With `clean`, the repaired case table is written to that file."""
     read = study.read(asked(*sources, **fields), console or Console())
     if clean:
-        write_any(read.task.clean(read.cases, read.findings), Path(clean))
+        write_any(read.task.clean(read.every, read.findings, read.split), Path(clean))
     return list(read.findings)
 
 
@@ -85,7 +85,7 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`."""
     trained = run if isinstance(run, Trained) else load(run)
-    cases = _labelled(trained, sources, fields)
+    cases = _labelled(trained, sources, fields).usable
     measures = trained.task.evaluate(cases, trained.predict_cases(cases))
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
@@ -99,10 +99,7 @@ def predict(
     """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out`
     they are written there (.csv, .parquet, .json)."""
     trained = run if isinstance(run, Trained) else load(run)
-    cases = trained.read(*sources)
-    table = trained.predict_cases(cases).table
-    if "source" in cases.table.columns:
-        table = cases.table.select("case_id", "source").join(table, on="case_id", maintain_order="left_right")
+    table = trained.predict(*sources)
     if out:
         write_any(table, Path(out))
     return table
@@ -118,10 +115,8 @@ def explain(
     trained = run if isinstance(run, Trained) else load(run)
     cases = trained.read(*sources)
     predictions = trained.predict_cases(cases)
-    items = faithfulness.leading(cases, predictions)
-    explanations = faithfulness.examine(
-        trained.model, cases, items, Run(trained.folder / "model", threads=threads_here())
-    )
+    cases, items = faithfulness.choose(cases.usable, predictions, len(cases))
+    explanations = faithfulness.examine(trained.model, cases, items, trained.run)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
     return explanations

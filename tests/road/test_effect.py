@@ -118,6 +118,9 @@ class EffectTask:
     def audit(self, cases, split):
         return []
 
+    def clean(self, cases, findings, split):
+        return cases.table
+
     def plan(self, cases, split, budget):
         return Covariates(False)
 

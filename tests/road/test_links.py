@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,9 @@ pytestmark = pytest.mark.data
 class LinkPlan:
     entities: int
     relations: int
-    schedule: Schedule = Schedule(epochs=30, learning_rate=0.01, averaging=0.0, weight_decay=0.0)
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(epochs=30, learning_rate=0.01, averaging=0.0, weight_decay=0.0)
+    )
 
 
 class DistMult(nn.Module):
@@ -86,6 +88,9 @@ class LinkRecipe:
         each = nn.functional.cross_entropy(outputs, batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(len(each)))
 
+    def answering(self, network, processors):
+        return network, torch.zeros(1, 2, dtype=torch.long)
+
     def infer(self, network, cases, processors, run):
         known = cases.store(Numbers).arrays["triples"]
         triples = torch.from_numpy(cases.table.select("head", "relation", "tail").to_numpy().astype(np.int64))
@@ -131,6 +136,9 @@ class LinkTask:
 
     def audit(self, cases, split):
         return []
+
+    def clean(self, cases, findings, split):
+        return cases.table
 
     def plan(self, cases, split, budget):
         return LinkPlan(int(cases.table["tail"].max()) + 1, int(cases.table["relation"].max()) + 1)

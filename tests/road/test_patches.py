@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ PATCH, SIDE = 8, 16
 
 @dataclass(frozen=True)
 class PatchPlan:
-    schedule: Schedule = Schedule(epochs=30, learning_rate=0.02, averaging=0.0)
+    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=30, learning_rate=0.02, averaging=0.0))
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ class PatchRecipe:
         each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(each.numel()))
 
+    def answering(self, network, processors):
+        return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
+
     def infer(self, network, cases, processors, run) -> Iterator[Predictions]:
         for case_id, volume in zip(cases.ids, self._volumes(cases, "volumes"), strict=True):
             total, seen = torch.zeros(SIDE, SIDE, SIDE), torch.zeros(SIDE, SIDE, SIDE)
@@ -109,6 +112,9 @@ class PatchTask:
 
     def audit(self, cases, split):
         return []
+
+    def clean(self, cases, findings, split):
+        return cases.table
 
     def plan(self, cases, split, budget) -> PatchPlan:
         return PatchPlan()

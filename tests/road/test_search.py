@@ -55,6 +55,9 @@ class PropertyTask:
     def audit(self, cases, split):
         return []
 
+    def clean(self, cases, findings, split):
+        return cases.table
+
     def plan(self, cases, split, budget):
         return Counts()
 
@@ -141,6 +144,9 @@ class SearchTask:
 
     def audit(self, cases, split):
         return []
+
+    def clean(self, cases, findings, split):
+        return cases.table
 
     def plan(self, cases, split, budget):
         return SearchPlan()

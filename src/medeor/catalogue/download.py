@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 import urllib.error
@@ -19,7 +20,7 @@ BLOCK = 1 << 18
 TIMEOUT = 30.0
 """Seconds without a byte after which the connection counts as cut."""
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait after each failure that follows another without a byte between them."""
+"""Seconds to wait after each failure in a row; a row ends when more has come than ever before."""
 
 
 class _Cut(Exception):
@@ -43,32 +44,30 @@ def download(
     with _explained(place), _alone(place.parent):
         if place.is_file() and right(place):
             return
-        resumed = part.exists()
-        _fetch(address, part, progress, pauses)
-        if not right(part) and resumed:  # the part was of another file, or damaged: once more, all of it
-            _forget(part)
+        while True:
+            resumed = part.exists()
             _fetch(address, part, progress, pauses)
-            resumed = False
-        if not (resumed or right(part)):
+            if right(part):
+                break
             _forget(part)
-            known = f"known are {'; '.join(checksums)}" if checksums else "no checksum is known"
-            raise UserError(
-                f"{address} gave a file with a wrong checksum, which was removed ({known}). "
-                f"Try again later, or put the right file into the folder MEDEOR_DATA"
-            )
+            if not resumed:  # a part may have been of another file; what came in one piece is what is offered
+                known = f"known are {'; '.join(checksums)}" if checksums else "no checksum is known"
+                raise UserError(
+                    f"{address} gave a file with a wrong checksum, which was removed ({known}). "
+                    f"Try again later, or put the right file into the folder MEDEOR_DATA"
+                )
         part.replace(place)
         _forget(part)
 
 
 def _fetch(address: str, part: Path, progress: Progress, pauses: tuple[float, ...]) -> None:
     """Reads until the whole file is in `part`, as often as the server keeps giving something."""
-    failures = 0
+    failures, most = 0, _size(part)
     while True:
-        before = _size(part)
         try:
             return _read(address, part, progress)
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing beyond what we have: the part is whole, or of another file
+            if error.code == 416 and part.exists():  # nothing beyond it: the part is whole, or of another file
                 return
             if error.code < 500 and error.code not in (408, 425, 429):
                 raise UserError(
@@ -82,11 +81,12 @@ def _fetch(address: str, part: Path, progress: Progress, pauses: tuple[float, ..
                 failures = len(pauses)
         except (_Cut, HTTPException, ConnectionError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
-        failures = 0 if _size(part) > before else failures
+        if _size(part) > most:
+            failures, most = 0, _size(part)
         if failures >= len(pauses):
             raise UserError(
-                f"cannot download {address} ({reason}), and the file is neither below MEDEOR_DATA nor in {part.parent}: "
-                f"put it into one of them, or try again with a network; what came so far is kept"
+                f"cannot download {address} ({reason}), and the file is neither below MEDEOR_DATA nor in "
+                f"{part.parent}: put it into one of them, or try again with a network; what came so far is kept"
             )
         time.sleep(pauses[failures])
         failures += 1
@@ -149,8 +149,6 @@ def _alone(folder: Path) -> Iterator[None]:
     except ModuleNotFoundError:  # no such lock on this system; the checksum still guards
         yield
         return
-    import os
-
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks

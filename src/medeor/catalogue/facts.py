@@ -83,8 +83,11 @@ class Facts:
 
 
 def names() -> list[str]:
-    """The names of all sets, the best for a demonstration first."""
-    return list(_tables()["sets"])
+    """Every name that `facts` takes: the sets, the best for a demonstration first, then their larger sizes."""
+    sets = _tables()["sets"]
+    sizes = {name: [int(size) for size in table.get("md5", {})] for name, table in sets.items()}
+    larger = [f"{name}_{size}" for name, offered in sizes.items() for size in offered if size != min(offered)]
+    return [*sets, *larger]
 
 
 def facts(name: str) -> Facts:
@@ -147,6 +150,36 @@ def completed(study: Study, name: str) -> Study:
         target=study.target or known.target,
         accept=tuple(dict.fromkeys([*study.accept, *known.accept])),
     )
+
+
+def describe(name: str = "") -> list[str]:
+    """The facts of a data set as lines of text; without a name, one line a set."""
+    if not name:
+        known = [facts(name) for name in _tables()["sets"]]
+        width = max(len(one.name) for one in known)
+        return [f"{one.name:<{width}}  {_count(one):>7}  {one.licence:<12}  {one.shows}" for one in known]
+    one = facts(name)
+    lines = {
+        "shows": one.shows,
+        "question": f"{one.kind}: {' | '.join(one.classes)}",
+        "positive": one.positive,
+        "images": f"{one.dimensions}-D, {one.channels} channel(s)" + (f", side {one.size}" if one.size else ""),
+        "sizes": ", ".join(map(str, one.sizes)),
+        "cases": ", ".join(f"{part} {count}" for part, count in one.cases.items()),
+        "split": one.split,
+        "licence": one.licence,
+        "citation": one.citation,
+        "source": one.source,
+        "address": one.address or "none: put it into the folder MEDEOR_DATA",
+        "checksum": "; ".join(one.checksums),
+        "note": one.note,
+        "accepted": "; ".join(f"{check}: {reason}" for check, reason in one.accept.items()),
+    }
+    return [f"{one.name}: {one.title}", *(f"  {key:<9} {value}" for key, value in lines.items() if value)]
+
+
+def _count(one: Facts) -> str:
+    return str(sum(one.cases.values())) if one.cases else ""
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medeor import cache
-from medeor.catalogue.download import download
 from medeor.catalogue.facts import Facts, facts
 from medeor.contracts import Progress, UserError
 from medeor.files import sha256
@@ -41,6 +40,8 @@ def locate(name: str, progress: Progress) -> Path:
         )
     place = cache.path_for(cache.DOWNLOADS, known.file)
     if not place.is_file() or not matches(place, known, progress):
+        from medeor.catalogue.download import download
+
         download(known.address, place, lambda path: matches(path, known, progress), progress, known.checksums)
     return place
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,9 +12,10 @@ from typing import IO, Literal
 
 import numpy as np
 
+from medeor import cache
 from medeor.contracts import UserError
-from medeor.files import replacing, sha256
-from medeor.formats.images import DAMAGED, BrokenImage, Image, made_finite
+from medeor.files import sha256
+from medeor.formats.images import DAMAGED, BrokenImage, Image, damage_told, made_finite
 from medeor.formats.pictures import channels_first, without_alpha
 
 Layout = Literal["grey", "colour", "channels", "volume", "colour volume", "channel volume"]
@@ -50,6 +53,7 @@ class ImageArray:
     """Many images in one array, in memory or in a file; in a file it is read when first asked for, once a process."""
 
     shape: tuple[int, ...]
+    dtype: np.dtype
     memory: np.ndarray | None = None
     path: str = ""
     member: str = ""
@@ -57,6 +61,10 @@ class ImageArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def image(self, index: int) -> Image:
         """The image at this place. Raises: BrokenImage where none of its pixels is finite."""
@@ -77,10 +85,8 @@ def read_npy(path: Path) -> Image:
     columns); uint8, integers up to 32 bits or float32.
 
     Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
-    try:
+    with damage_told(path, ".npy"):
         array = np.load(path, allow_pickle=False)
-    except DAMAGED as error:
-        raise BrokenImage(path, f"truncated or damaged .npy ({error})") from None
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise BrokenImage(path, f"an array of shape {array.shape} of {array.dtype} is no image")
     facts = {
@@ -164,16 +170,11 @@ def _mapped(path: str, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _unpacked(path: Path, info: zipfile.ZipInfo) -> np.ndarray:
-    """A large compressed member, unpacked once in the user's cache and mapped from there."""
-    import shutil
+    """A large compressed member, unpacked once in the cache and mapped from there."""
 
-    import platformdirs
+    def unpack(place: Path) -> None:
+        with zipfile.ZipFile(path) as archive, archive.open(info) as packed, place.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 22)
 
-    cache = platformdirs.user_cache_path("medeor") / "arrays"
-    place = cache / f"{sha256(path)[:16]}-{info.filename}"
-    if not place.exists():
-        with replacing(place) as new, zipfile.ZipFile(path) as archive, archive.open(info) as packed:
-            with new.open("wb") as plain:
-                shutil.copyfileobj(packed, plain, 1 << 22)
-    array: np.ndarray = np.load(place, mmap_mode="r", allow_pickle=False)
+    array: np.ndarray = np.load(cache.keep("arrays", f"{sha256(path)}-{info.CRC:08x}.npy", unpack), mmap_mode="r")
     return array

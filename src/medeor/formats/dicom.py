@@ -4,7 +4,6 @@ they were made to be looked at."""
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,10 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from medeor.contracts import UserError
 from medeor.formats.dicom_headers import acquisition_facts, identifiers, is_placeholder
-from medeor.formats.images import DAMAGED, BrokenImage, Image, grey_or_colour, made_finite, spacing_of
+from medeor.formats.images import BrokenImage, Image, damage_told, grey_or_colour, made_finite, silence, spacing_of
+
+silence("pydicom")
+_ERRORS = (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException)
 
 DISPLAYED = {"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"}
 """Projection X-rays, whose stored values mean little before the window of their maker is applied."""
@@ -38,92 +40,94 @@ def read_dicom(path: Path, frame: int | None = None, window: bool | None = None)
     values are physical. Colour becomes RGB; a rescale is not applied to it.
 
     Raises: BrokenImage where the file is truncated or damaged or has no pixels; UserError for an unknown `frame`."""
-    data = _data_set(path)
-    count = int(data.get("NumberOfFrames") or 1)
-    if frame is not None and not 0 <= frame < count:
-        raise UserError(f"{path}: there is no frame {frame}; its frames are 0 to {count - 1}")
-    chosen = [frame] if frame is not None else list(range(count))
-    pixels = _pixels(path, data, frame, chosen, window)
-    affine, spacing = None, _in_plane(_frame_facts(data, chosen[0]))
-    if pixels.shape[1] == 1:
-        pixels = pixels[:, 0]
-        if spacing is not None:
-            affine = _flat_affine(_frame_facts(data, chosen[0]), spacing)
-    else:
-        order, affine = _frames_in_space(path, data, spacing)
-        pixels = pixels[:, order]
-        spacing = spacing_of(affine) if affine is not None else None
-    pixels, nonfinite = made_finite(pixels, path)
-    return Image(
-        np.ascontiguousarray(pixels),
-        spacing=spacing,
-        affine=affine,
-        modality=str(data.get("Modality") or ""),
-        header=acquisition_facts(data) | {"size": "x".join(str(length) for length in pixels.shape[:0:-1])},
-        identifiers=identifiers(data),
-        nonfinite=nonfinite,
-        patient=patient_digest(data),
-    )
+    with damage_told(path, "DICOM", _ERRORS):
+        data = _data_set(path)
+        count = int(data.get("NumberOfFrames") or 1)
+        if frame is not None and not 0 <= frame < count:
+            raise UserError(f"{path}: there is no frame {frame}; its frames are 0 to {count - 1}")
+        chosen = [frame] if frame is not None else list(range(count))
+        pixels = _pixels(path, data, frame, chosen, window)
+        affine, spacing = None, _in_plane(_frame_facts(data, chosen[0]))
+        if pixels.shape[1] == 1:
+            pixels = pixels[:, 0]
+            if spacing is not None:
+                affine = _flat_affine(_frame_facts(data, chosen[0]), spacing)
+        else:
+            order, affine = _frames_in_space(path, data, spacing)
+            pixels = pixels[:, order]
+            spacing = spacing_of(affine) if affine is not None else None
+        return _image(path, pixels, spacing, affine, data, identifiers(data))
 
 
 def read_series(paths: Sequence[Path]) -> Image:
     """The volume (1 or 3, slices, rows, columns) of DICOM slices of one series, ordered along their normal by where
     they lie in the patient, whatever their names and numbers.
 
-    Raises: BrokenImage where the slices are of several series, orientations or sizes, share a position, or are
-    unevenly spaced."""
+    Raises: BrokenImage where a slice is damaged, or they are of several series, orientations or sizes, share a
+    position, or are unevenly spaced."""
     folder = paths[0].parent
-    slices: list[Image] = []
-    headers: list[Dataset] = []
-    for path in paths:
+    with damage_told(folder, "a DICOM series", _ERRORS):
+        slices = [_slice(path, len(paths)) for path in paths]
+        several = {str(data.get("SeriesInstanceUID")) for data, _, _ in slices}
+        if len(several) > 1:
+            raise BrokenImage(folder, f"slices of {len(several)} series; keep one series")
+        sizes = {pixels.shape[1:] for _, pixels, _ in slices}
+        if len(sizes) > 1:
+            raise BrokenImage(folder, f"slices of {len(sizes)} sizes in one series")
+        order, affine = _geometry(folder, [_place(data) for data, _, _ in slices], _in_plane(slices[0][0]))
+        channels = max(len(pixels) for _, pixels, _ in slices)
+        planes = [np.broadcast_to(slices[k][1], (channels, *slices[k][1].shape[1:])) for k in order]
+        names = tuple(sorted({name for _, _, found in slices for name in found}))
+        pixels = np.concatenate(planes, axis=1)
+        return _image(folder, pixels, spacing_of(affine), affine, slices[order[0]][0], names)
+
+
+def _slice(path: Path, count: int) -> tuple[Dataset, np.ndarray, tuple[str, ...]]:
+    """Header, pixels (1 or 3, 1, rows, columns) and identifiers of one slice of a series."""
+    try:
         data = _data_set(path)
-        headers.append(data)
         if int(data.get("NumberOfFrames") or 1) > 1:
-            raise BrokenImage(path, "a file of several frames among single slices")
-    several = {str(data.get("SeriesInstanceUID")) for data in headers}
-    if len(several) > 1:
-        raise BrokenImage(folder, f"slices of {len(several)} series; keep one series")
-    shapes = {(data.get("Rows"), data.get("Columns"), data.get("SamplesPerPixel")) for data in headers}
-    if len(shapes) > 1:
-        raise BrokenImage(folder, f"slices of {len(shapes)} sizes in one series")
-    order, affine = _geometry(folder, [_place(data) for data in headers], _in_plane(headers[0]))
-    for index in order:
-        pixels = _pixels(paths[index], headers[index], None, [0], None)
-        slices.append(Image(pixels, identifiers=identifiers(headers[index])))
-        headers[index].PixelData = b""
-    channels = max(len(one.pixels) for one in slices)
-    pixels = np.concatenate([np.broadcast_to(s.pixels, (channels, *s.pixels.shape[1:])) for s in slices], axis=1)
-    pixels, nonfinite = made_finite(pixels, folder)
-    first = headers[order[0]]
+            raise BrokenImage(path, "holds several frames")
+        pixels = _pixels(path, data, None, [0], None)
+    except BrokenImage as error:
+        raise BrokenImage(error.path, f"one of {count} slices: {error.reason}") from error
+    names = identifiers(data)
+    del data.PixelData
+    return data, pixels, names
+
+
+def _image(
+    path: Path,
+    pixels: np.ndarray,
+    spacing: tuple[float, ...] | None,
+    affine: np.ndarray | None,
+    data: Dataset,
+    names: tuple[str, ...],
+) -> Image:
+    pixels, nonfinite = made_finite(np.ascontiguousarray(pixels), path)
     return Image(
         pixels,
-        spacing=spacing_of(affine),
+        spacing=spacing,
         affine=affine,
-        modality=str(first.get("Modality") or ""),
-        header=acquisition_facts(first) | {"size": "x".join(str(length) for length in pixels.shape[:0:-1])},
-        identifiers=tuple(sorted({name for one in slices for name in one.identifiers})),
+        modality=str(data.get("Modality") or ""),
+        header=acquisition_facts(data) | {"size": "x".join(str(length) for length in pixels.shape[:0:-1])},
+        identifiers=names,
         nonfinite=nonfinite,
-        patient=patient_digest(first),
+        patient=patient_digest(data),
     )
 
 
 def _data_set(path: Path) -> Dataset:
     """Everything in the file, with a transfer syntax. Raises: BrokenImage."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = pydicom.dcmread(path, force=True)
-            if "TransferSyntaxUID" not in data.file_meta:
-                implicit, little = data.original_encoding
-                explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-                data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-            if not any(name in data for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-                raise BrokenImage(path, _why_no_pixels(data))
-    except (pydicom.errors.InvalidDicomError, *DAMAGED) as error:
-        if isinstance(error, BrokenImage):
-            raise
-        raise BrokenImage(path, f"truncated or damaged DICOM ({error})") from None
-    return data
+    with damage_told(path, "DICOM", _ERRORS):
+        data = pydicom.dcmread(path, force=True)
+        if "TransferSyntaxUID" not in data.file_meta:
+            implicit, little = data.original_encoding
+            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+        if not any(name in data for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+            raise BrokenImage(path, _why_no_pixels(data))
+        return data
 
 
 def _why_no_pixels(data: Dataset) -> str:
@@ -134,24 +138,17 @@ def _why_no_pixels(data: Dataset) -> str:
 
 def _pixels(path: Path, data: Dataset, frame: int | None, chosen: Sequence[int], window: bool | None) -> np.ndarray:
     """Shape (1 or 3, frames, rows, columns), as `read_dicom` says."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
-            pixels = pixel_array(data, index=frame)
-            if data.get("PhotometricInterpretation") == "PALETTE COLOR":
-                pixels = _eight_bits(apply_color_lut(pixels, data))
-            if pixels.ndim == 2 + (_is_colour(data)):
-                pixels = pixels[None]
-            if _is_colour(data):
-                return grey_or_colour(np.moveaxis(pixels[..., :3], -1, 0))
-            values = [_values(plane, data, _frame_facts(data, k), window) for plane, k in zip(pixels, chosen)]
-    except DAMAGED as error:
-        if isinstance(error, BrokenImage):
-            raise
-        syntax = data.file_meta.TransferSyntaxUID.name
-        raise BrokenImage(path, f"its pixels ({syntax}) cannot be decoded: {str(error).strip().splitlines()[0]}") from None
-    return np.stack(values)[None]
+    syntax = data.file_meta.TransferSyntaxUID.name
+    with damage_told(path, f"pixels ({syntax}) that cannot be decoded", _ERRORS):
+        # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
+        pixels = pixel_array(data, index=frame)
+        if data.get("PhotometricInterpretation") == "PALETTE COLOR":
+            pixels = _eight_bits(apply_color_lut(pixels, data))
+        if pixels.ndim == 2 + _is_colour(data):
+            pixels = pixels[None]
+        if _is_colour(data):
+            return grey_or_colour(np.moveaxis(pixels[..., :3], -1, 0))
+        return np.stack([_values(plane, data, _frame_facts(data, k), window) for plane, k in zip(pixels, chosen)])[None]
 
 
 def _is_colour(data: Dataset) -> bool:
@@ -199,9 +196,7 @@ def _rescaled(plane: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return (plane * np.float64(slope) + intercept).astype(np.float32)
 
 
-def _windowed(
-    plane: np.ndarray, facts: Dataset, bounds: tuple[float, float]
-) -> tuple[np.ndarray, tuple[float, float]]:
+def _windowed(plane: np.ndarray, facts: Dataset, bounds: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
     """After the first window or look-up table of the file, and the range of what comes out; PS3.3 C.11.2."""
     if "VOILUTSequence" in facts and plane.dtype.kind in "iu":
         table = facts.VOILUTSequence[0]
@@ -313,14 +308,18 @@ def _geometry(
     positions = np.stack([position for position, _ in known])
     axes = np.stack([directions for _, directions in known])
     if np.abs(axes - axes[0]).max() > 1e-3:
-        raise BrokenImage(where, "slices of several orientations in one series (a localiser among them?); separate them")
+        raise BrokenImage(
+            where, "slices of several orientations in one series (a localiser among them?); separate them"
+        )
     along_row, along_column = axes[0]
     height = positions @ np.cross(along_row, along_column)
     order = np.argsort(height, kind="stable")
     gaps = np.diff(height[order])
     same = int(np.count_nonzero(gaps < 1e-3))
     if same:
-        raise BrokenImage(where, f"{same} of {len(known)} slices share the position of another (echoes, phases or copies)")
+        raise BrokenImage(
+            where, f"{same} of {len(known)} slices share the position of another (echoes, phases or copies)"
+        )
     usual = float(np.median(gaps))
     if np.abs(gaps - usual).max() > UNEVEN * usual:
         found = f"{gaps.min():.2f} to {gaps.max():.2f} mm apart, mostly {usual:.2f}"

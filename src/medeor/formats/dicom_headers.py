@@ -3,54 +3,55 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 from medeor.formats.images import DAMAGED
 
 IDENTIFYING = frozenset(
     """
-    PatientName PatientID IssuerOfPatientID OtherPatientIDs OtherPatientNames PatientBirthName PatientMotherBirthName
-    PatientBirthDate PatientBirthTime PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar
-    PatientAddress PatientTelephoneNumbers PatientTelecomInformation
-    CountryOfResidence RegionOfResidence MilitaryRank BranchOfService MedicalRecordLocator InsurancePlanIdentification
-    ReferencedPatientPhotoSequence EthnicGroup Occupation PatientReligiousPreference ResponsiblePerson
-    ResponsibleOrganization PatientComments AdditionalPatientHistory PatientState SpecialNeeds MedicalAlerts Allergies
-    LastMenstrualDate CurrentPatientLocation PatientInstitutionResidence VisitComments AdmissionID IssuerOfAdmissionID
-    ServiceEpisodeID ServiceEpisodeDescription AdmittingDate AdmittingTime DischargeDate AdmittingDiagnosesDescription
-    AccessionNumber StudyID StudyDate SeriesDate AcquisitionDate ContentDate OverlayDate CurveDate AcquisitionDateTime
-    InstanceCreationDate DateOfSecondaryCapture FrameAcquisitionDateTime FrameReferenceDateTime StartAcquisitionDateTime
-    EndAcquisitionDateTime RadiopharmaceuticalStartDateTime RadiopharmaceuticalStopDateTime ContentCreatorName
-    PerformedProcedureStepStartDate PerformedProcedureStepEndDate PerformedProcedureStepStartDateTime
-    PerformedProcedureStepEndDateTime PerformedProcedureStepID ScheduledProcedureStepStartDate
-    ScheduledProcedureStepEndDate ScheduledProcedureStepStartDateTime ScheduledProcedureStepID ScheduledStationName
-    ScheduledStudyStartDate StudyVerifiedDate StudyReadDate StudyArrivalDate StudyCompletionDate
-    IssueDateOfImagingServiceRequest RequestedProcedureID RequestedProcedureComments ImagingServiceRequestComments
-    FillerOrderNumberImagingServiceRequest PlacerOrderNumberImagingServiceRequest OrderEnteredBy OrderEntererLocation
-    OrderCallbackPhoneNumber OrderCallbackTelecomInformation ReasonForStudy ReasonForTheRequestedProcedure
-    InstitutionName InstitutionAddress InstitutionalDepartmentName InstitutionCodeSequence
-    StationName NetworkID DeviceSerialNumber DeviceUID GantryID GeneratorID DetectorID PlateID CassetteID
-    PerformedStationName PerformedLocation PerformedStationAETitle ScheduledStationAETitle RetrieveAETitle StationAETitle
-    ReferringPhysicianName ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
-    ReferringPhysicianIdentificationSequence ConsultingPhysicianName ConsultingPhysicianIdentificationSequence
-    PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence PerformingPhysicianName
-    PerformingPhysicianIdentificationSequence NameOfPhysiciansReadingStudy PhysiciansReadingStudyIdentificationSequence
-    OperatorsName OperatorIdentificationSequence RequestingPhysician RequestingPhysicianIdentificationSequence
-    RequestingService ScheduledPerformingPhysicianName PersonName PersonAddress PersonTelephoneNumbers
-    PersonIdentificationCodeSequence PersonTelecomInformation VerifyingObserverName VerifyingOrganization
-    HumanPerformerName HumanPerformerOrganization NamesOfIntendedRecipientsOfResults DistributionName
-    DistributionAddress InterpretationAuthor InterpretationRecorder InterpretationTranscriber InterpretationText
-    InterpretationIDIssuer ResultsComments ResultsIDIssuer TextComments TextString ImageComments StudyComments
-    IdentifyingComments AcquisitionComments FrameComments ImagePresentationComments CommentsOnThePerformedProcedureStep
-    CommentsOnRadiationDose ModifiedImageDescription ReviewerName CameraOwnerName MakerNote UserComment
-    GPSLatitude GPSLongitude GPSDateStamp GPSAreaInformation
-    ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID ClinicalTrialSiteName
-    ClinicalTrialSponsorName ClinicalTrialCoordinatingCenterName SpecimenIdentifier ContainerIdentifier
-    SpecimenAccessionNumber Date DateTime VerificationDateTime
-    """.split()
+    PatientName PatientID IssuerOfPatientID OtherPatientIDs OtherPatientNames PatientBirthName
+    PatientMotherBirthName PatientBirthDate PatientBirthTime PatientBirthDateInAlternativeCalendar
+    PatientDeathDateInAlternativeCalendar PatientAddress PatientTelephoneNumbers PatientTelecomInformation
+    CountryOfResidence RegionOfResidence MilitaryRank BranchOfService MedicalRecordLocator
+    InsurancePlanIdentification ReferencedPatientPhotoSequence Occupation PatientReligiousPreference
+    ResponsiblePerson ResponsibleOrganization PatientComments AdditionalPatientHistory LastMenstrualDate
+    CurrentPatientLocation PatientInstitutionResidence VisitComments AdmissionID IssuerOfAdmissionID
+    ServiceEpisodeID ServiceEpisodeDescription AdmittingDate AdmittingTime DischargeDate
+    AdmittingDiagnosesDescription AccessionNumber StudyID StudyDate SeriesDate AcquisitionDate ContentDate
+    OverlayDate CurveDate AcquisitionDateTime InstanceCreationDate DateOfSecondaryCapture FrameAcquisitionDateTime
+    FrameReferenceDateTime StartAcquisitionDateTime EndAcquisitionDateTime RadiopharmaceuticalStartDateTime
+    RadiopharmaceuticalStopDateTime ContentCreatorName PerformedProcedureStepStartDate
+    PerformedProcedureStepEndDate PerformedProcedureStepStartDateTime PerformedProcedureStepEndDateTime
+    PerformedProcedureStepID ScheduledProcedureStepStartDate ScheduledProcedureStepEndDate
+    ScheduledProcedureStepStartDateTime ScheduledProcedureStepID ScheduledStationName ScheduledStudyStartDate
+    StudyVerifiedDate StudyReadDate StudyArrivalDate StudyCompletionDate IssueDateOfImagingServiceRequest
+    RequestedProcedureID RequestedProcedureComments ImagingServiceRequestComments
+    FillerOrderNumberImagingServiceRequest PlacerOrderNumberImagingServiceRequest OrderEnteredBy
+    OrderEntererLocation OrderCallbackPhoneNumber OrderCallbackTelecomInformation ReasonForStudy
+    ReasonForTheRequestedProcedure InstitutionName InstitutionAddress InstitutionalDepartmentName
+    InstitutionCodeSequence StationName NetworkID DeviceSerialNumber DeviceUID GantryID GeneratorID DetectorID
+    PlateID CassetteID PerformedStationName PerformedLocation PerformedStationAETitle ScheduledStationAETitle
+    RetrieveAETitle StationAETitle ReferringPhysicianName ReferringPhysicianAddress
+    ReferringPhysicianTelephoneNumbers ReferringPhysicianIdentificationSequence ConsultingPhysicianName
+    ConsultingPhysicianIdentificationSequence PhysiciansOfRecord PhysiciansOfRecordIdentificationSequence
+    PerformingPhysicianName PerformingPhysicianIdentificationSequence NameOfPhysiciansReadingStudy
+    PhysiciansReadingStudyIdentificationSequence OperatorsName OperatorIdentificationSequence RequestingPhysician
+    RequestingPhysicianIdentificationSequence RequestingService ScheduledPerformingPhysicianName PersonName
+    PersonAddress PersonTelephoneNumbers PersonIdentificationCodeSequence PersonTelecomInformation
+    VerifyingObserverName VerifyingOrganization HumanPerformerName HumanPerformerOrganization
+    NamesOfIntendedRecipientsOfResults DistributionName DistributionAddress InterpretationAuthor
+    InterpretationRecorder InterpretationTranscriber InterpretationText InterpretationIDIssuer ResultsComments
+    ResultsIDIssuer TextComments TextString ImageComments StudyComments IdentifyingComments AcquisitionComments
+    FrameComments ImagePresentationComments CommentsOnThePerformedProcedureStep CommentsOnRadiationDose
+    ModifiedImageDescription ReviewerName CameraOwnerName MakerNote GPSLatitude GPSLongitude
+    GPSDateStamp GPSAreaInformation ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
+    ClinicalTrialSiteName ClinicalTrialSponsorName ClinicalTrialCoordinatingCenterName SpecimenIdentifier
+    ContainerIdentifier SpecimenAccessionNumber Date DateTime VerificationDateTime
+    """.split()  # noqa: SIM905
 )
 """The main attributes of the Basic Application Level Confidentiality Profile (DICOM PS3.15, table E.1-1) by which a
 person, a place or a day can be found. Its unique identifiers, which every file has, its times of day and its technical
@@ -100,33 +101,33 @@ def identifiers(data: Dataset) -> tuple[str, ...]:
         if keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
             if text == "YES":
                 found.append(name)
-        elif keyword in IDENTIFYING or element.VR == "PN":
-            found.append(name)
-        elif own is not None and element.VR in _TEXT and own.search(text):
+        elif (
+            keyword in IDENTIFYING
+            or element.VR == "PN"
+            or (own is not None and element.VR in _TEXT and own.search(text))
+        ):
             found.append(name)
     return tuple(sorted(set(found)))
 
 
 def _filled(data: Dataset, inside: str = "") -> Iterator[tuple[str, DataElement]]:
     """Every element with a value, in every sequence, and its name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for tag in list(data.keys()):
-            if tag.group == 0x7FE0:
-                continue
-            try:
-                element = data[tag]
-                name = inside + (element.keyword or str(tag).replace(" ", ""))
-                if element.VR == "SQ":
-                    if element.keyword in IDENTIFYING and element.value:
-                        yield name, element
-                    for item in element.value or ():
-                        yield from _filled(item, f"{name}/")
-                elif element.value is not None and not is_placeholder(_text(element)):
+    for tag in list(data.keys()):
+        if tag.group == 0x7FE0:
+            continue
+        try:
+            element = data[tag]
+            name = inside + (element.keyword or str(tag).replace(" ", ""))
+            if element.VR == "SQ":
+                if element.keyword in IDENTIFYING and element.value:
                     yield name, element
-            except DAMAGED:
-                # A value that cannot be decoded by its own type cannot be judged.
-                continue
+                for item in element.value or ():
+                    yield from _filled(item, f"{name}/")
+            elif element.value is not None and not is_placeholder(_text(element)):
+                yield name, element
+        except (*DAMAGED, BytesLengthException):
+            # A value that cannot be decoded by its own type cannot be judged.
+            continue
 
 
 def _text(element: DataElement) -> str:
@@ -154,7 +155,7 @@ def acquisition_facts(data: Dataset) -> dict[str, str]:
             value = data.get(keyword)
             if value is not None and str(value) != "":
                 facts[name] = str(value)
-        except DAMAGED:
+        except (*DAMAGED, BytesLengthException):
             continue
     syntax = data.file_meta.get("TransferSyntaxUID")
     if syntax is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,8 +47,8 @@ def slices_in(folder: Path) -> tuple[Path, ...]:
     """The files of the one image in a folder. Raises: BrokenImage where there is none, or more than one."""
     images = find_images(folder)
     if len(images) != 1:
-        found = f"holds {len(images)} images or series, not one"
-        raise BrokenImage(folder, f"{found}; name one of them" if images else "the folder holds no image")
+        count = f"{len(images)} images or series, not one" if images else "no image"
+        raise BrokenImage(folder, f"holds {count}; name one of them")
     return images[0].files
 
 
@@ -84,15 +83,13 @@ def _series(folder: Path, paths: Iterable[Path]) -> list[ImageFiles]:
         else:
             images.append(ImageFiles(path.relative_to(folder).as_posix(), (path,)))
     volumes = {key: tuple(path for path, _ in found) for key, found in gathered.items() if _is_stack(found)}
-    beside = defaultdict(int)
-    for place, _ in volumes:
-        beside[place] += 1
+    beside = Counter(place for place, _ in volumes)
     for key, found in gathered.items():
         if key not in volumes:
             images += [ImageFiles(path.relative_to(folder).as_posix(), (path,)) for path, _ in found]
             continue
         place, uid = key
-        name = place.relative_to(folder).as_posix()
+        name = place.relative_to(folder).as_posix() if place != folder else folder.resolve().name
         if beside[place] > 1:
             name += "#" + hashlib.sha256(uid.encode()).hexdigest()[:8]
         images.append(ImageFiles(name, volumes[key]))
@@ -107,15 +104,24 @@ def _header(path: Path) -> _Header | None:
     """What decides how a DICOM file is gathered; None for a file that is sound and is no image."""
     import pydicom
 
-    wanted = ["SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames", "Modality", "Rows"]
+    from medeor.formats.dicom import DISPLAYED
+
+    wanted = [
+        "SeriesInstanceUID",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "NumberOfFrames",
+        "Modality",
+        "Rows",
+    ]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=wanted)
-            if data.get("Modality") in _NO_IMAGE and "Rows" not in data:
-                return None
-            position, directions = data.get("ImagePositionPatient"), data.get("ImageOrientationPatient")
-            place = tuple(float(x) for x in position) if position and directions else None
-            return _Header(str(data.get("SeriesInstanceUID") or ""), place, int(data.get("NumberOfFrames") or 1))
-    except (pydicom.errors.InvalidDicomError, *DAMAGED):
+        data = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=wanted)
+        if data.get("Modality") in _NO_IMAGE and "Rows" not in data:
+            return None
+        if data.get("Modality") in DISPLAYED:
+            return _Header("", None, 1)
+        position, directions = data.get("ImagePositionPatient"), data.get("ImageOrientationPatient")
+        place = tuple(float(x) for x in position) if position and directions else None
+        return _Header(str(data.get("SeriesInstanceUID") or ""), place, int(data.get("NumberOfFrames") or 1))
+    except (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, *DAMAGED):
         return _Header("", None, 1)

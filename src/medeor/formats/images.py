@@ -6,10 +6,13 @@ DICOM, which counts to the left and the back, is turned once, when it is read.""
 from __future__ import annotations
 
 import gzip
+import logging
 import lzma
 import struct
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -36,6 +39,23 @@ class BrokenImage(UserError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+@contextmanager
+def damage_told(path: Path | str, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turns what a decoder raises into BrokenImage, `also` what its library alone raises. The decoder's own words are
+    left out of the message: they may hold names of files and values of a header."""
+    try:
+        yield
+    except (*DAMAGED, *also) as error:
+        raise BrokenImage(path, f"{what}: truncated or damaged") from error
+
+
+def silence(library: str) -> None:
+    """Keeps a decoder from warning and logging: what matters of a damaged file is said once, by BrokenImage. Filters
+    are set once for all, as a context around each call would not be safe among threads."""
+    warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
+    logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, eq=False)

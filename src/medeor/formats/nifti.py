@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -13,10 +12,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from medeor.contracts import UserError
-from medeor.formats.images import DAMAGED, BrokenImage, Image, made_finite, spacing_of
+from medeor.formats.images import BrokenImage, Image, damage_told, made_finite, silence, spacing_of
 
-logging.getLogger("nibabel").setLevel(logging.CRITICAL)
-# What it would log of a damaged header is said once, by BrokenImage.
+silence("nibabel")
 
 _MADE_BY = re.compile(
     r"^(fsl|spm|itk|ants|afni|mrtrix|freesurfer|slicer|nipy|nibabel|dcm2nii|mricro|te=|time=|tr=|\d+(\.\d+)+|[a-z]+\s?v?\d+(\.\d+)*$)",
@@ -30,19 +28,15 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
     but one slice. A fourth axis (time, echo) becomes the channels, or `volume` picks one of it.
 
     Raises: BrokenImage where the file cannot be decoded; UserError for a `volume` that there is not."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file = nibabel.load(path)
-            header = file.header
-            pixels = np.asanyarray(file.dataobj)
-            names = _identifiers(header)
-            scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
-            placed = bool(header["sform_code"]) or bool(header["qform_code"])
-            affine = np.asarray(file.affine, dtype=np.float64)
-            zooms = tuple(float(zoom) * scale for zoom in header.get_zooms()[:3])
-    except (ImageFileError, HeaderDataError, *DAMAGED) as error:
-        raise BrokenImage(path, f"truncated or damaged NIfTI ({error})") from None
+    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
+        file: Any = nibabel.load(path)
+        header = file.header
+        pixels = np.asanyarray(file.dataobj)
+        names = _identifiers(header)
+        scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
+        placed = bool(header["sform_code"]) or bool(header["qform_code"])
+        affine = np.asarray(file.affine, dtype=np.float64)
+        zooms = tuple(float(zoom) * scale for zoom in header.get_zooms()[:3])
     pixels = _channels_first(path, pixels)
     if volume is not None:
         if not 0 <= volume < len(pixels):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import numpy as np
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from medeor.formats.images import DAMAGED, BrokenImage, Image, grey_or_colour
+from medeor.formats.images import BrokenImage, Image, damage_told, grey_or_colour, silence
+
+silence("PIL")
 
 TEXT_OF_A_PERSON = {
     "Artist", "Author", "CameraOwnerName", "Comment", "Copyright", "Creation Time", "DateTime", "DateTimeDigitized",
@@ -27,28 +28,27 @@ def read_picture(path: Path) -> Image:
     read as grey. Partly transparent pixels are laid over black.
 
     Raises: BrokenImage where the file cannot be decoded."""
-    try:
-        with warnings.catch_warnings(), Pillow.open(path) as picture:
-            warnings.simplefilter("ignore")
-            facts = _facts(picture)
-            names = identifiers_of(exif_of(picture) | {k: v for k, v in picture.info.items() if isinstance(v, str)})
-            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
-            pixels = _pixels(path, picture)
-    except Pillow.DecompressionBombError:
-        raise BrokenImage(path, "larger than 178 million pixels; cut or shrink it") from None
-    except DAMAGED as error:
-        if isinstance(error, BrokenImage):
-            raise
-        raise BrokenImage(path, f"truncated or damaged ({error})") from None
+    with damage_told(path, "a picture"), _opened(path) as picture:
+        # Decoding, and asking for EXIF, forgets how the pixels were stored.
+        deep = _is_deep(picture)
+        pixels = _deep_colour(path, picture) if deep else _pixels(picture)
+        facts = _facts(picture) | ({"bits": "16"} if deep else {})
+        names = identifiers_of({str(name): value for name, value in picture.info.items()} | exif_of(picture))
+        turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
     pixels = without_alpha(turned(pixels, turn))
     facts["size"] = f"{pixels.shape[1]}x{pixels.shape[0]}"
     return Image(np.ascontiguousarray(channels_first(pixels)), header=facts, identifiers=names)
 
 
-def _pixels(path: Path, picture: Pillow.Image) -> np.ndarray:
+def _opened(path: Path) -> Pillow.Image:
+    try:
+        return Pillow.open(path)
+    except Pillow.DecompressionBombError as error:
+        raise BrokenImage(path, "too many pixels to be a picture; shrink it or cut it") from error
+
+
+def _pixels(picture: Pillow.Image) -> np.ndarray:
     """Shape (rows, columns) or (rows, columns, 2, 3 or 4)."""
-    if picture.mode in ("RGB", "RGBA", "LA") and _raw_mode(picture).endswith(";16B"):
-        return _deep_colour(path, picture)
     if picture.mode in ("P", "PA"):
         return np.asarray(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
     if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
@@ -58,9 +58,11 @@ def _pixels(path: Path, picture: Pillow.Image) -> np.ndarray:
     return np.asarray(picture)
 
 
-def _raw_mode(picture: Pillow.Image) -> str:
+def _is_deep(picture: Pillow.Image) -> bool:
+    """Whether a picture not yet decoded stores 16 bits for each of several channels."""
     tiles = getattr(picture, "tile", None)
-    return tiles[0].args if tiles and isinstance(tiles[0].args, str) else ""
+    raw = tiles[0].args if tiles else ""
+    return picture.mode in ("RGB", "RGBA", "LA") and isinstance(raw, str) and raw.endswith(";16B")
 
 
 def _deep_colour(path: Path, picture: Any) -> np.ndarray:
@@ -69,8 +71,9 @@ def _deep_colour(path: Path, picture: Any) -> np.ndarray:
     if picture.mode == "LA":
         raise BrokenImage(path, "grey of 16 bits with transparency cannot be read; save it without transparency")
     high = np.asarray(picture).astype(np.uint16)
+    again: Any
     with Pillow.open(path) as again:
-        again.tile = [tile._replace(args=tile.args.replace(";16B", ";16L")) for tile in again.tile]  # type: ignore[attr-defined]
+        again.tile = [tile._replace(args=tile.args.replace(";16B", ";16L")) for tile in again.tile]
         return high << 8 | np.asarray(again)
 
 
@@ -135,7 +138,7 @@ def identifiers_of(fields: Mapping[str, object]) -> tuple[str, ...]:
 def _facts(picture: Pillow.Image) -> dict[str, str]:
     facts = {"file_type": picture.format or "", "photometric": picture.mode}
     depths = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
-    facts["bits"] = str(16 if _raw_mode(picture).endswith(";16B") else depths.get(picture.mode, 8))
+    facts["bits"] = str(depths.get(picture.mode, 8))
     tables = getattr(picture, "quantization", None)
     if tables:
         # The sum stands for the quality setting, a common trace of which machine or which export made a JPEG.

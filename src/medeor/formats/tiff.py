@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,10 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
-from medeor.formats.images import DAMAGED, BrokenImage, Image, made_finite
+from medeor.formats.images import BrokenImage, Image, damage_told, made_finite, silence
 from medeor.formats.pictures import channels_first, identifiers_of, turned, without_alpha
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-# What it would log of a damaged file is said once, by BrokenImage.
+silence("tifffile")
 
 _PAGES = "ZIQTR"
 """Letters by which tifffile calls an axis along which flat images follow one another."""
@@ -26,22 +24,17 @@ def read_tiff(path: Path) -> Image:
     """A flat image, or a volume (1 or 3, pages, rows, columns); uint8, uint16, int16 or float32.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            facts = _facts(page)
-            names = identifiers_of(_fields(page))
-            if file.is_svs or any(len(series.levels) > 1 for series in file.series):
-                raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
-            if len({(entry.shape, entry.dtype) for entry in file.pages}) > 1:
-                raise BrokenImage(path, "its pages differ in size or type")
-            simple = page.compression in _DECODED and page.photometric in (0, 1, 2)
-            pixels = _decoded(path, file) if simple else _by_pillow(path)
-            turn = page.tags.valueof(274, default=1)
-    except (tifffile.TiffFileError, *DAMAGED) as error:
-        if isinstance(error, BrokenImage):
-            raise
-        raise BrokenImage(path, f"truncated or damaged ({error})") from None
+    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        facts = _facts(page)
+        names = identifiers_of(_fields(page))
+        if file.is_svs or any(len(series.levels) > 1 for series in file.series):
+            raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
+        if len({(entry.shape, entry.dtype) for entry in file.pages}) > 1:
+            raise BrokenImage(path, "its pages differ in size or type")
+        simple = page.compression in _DECODED and page.photometric in (0, 1, 2)
+        pixels = _decoded(path, file) if simple else _by_pillow(path)
+        turn = page.tags.valueof(274, default=1)
     finished = [channels_first(without_alpha(turned(plane, turn))) for plane in pixels]
     channels = max(len(plane) for plane in finished)
     volume = np.stack([np.broadcast_to(plane, (channels, *plane.shape[1:])) for plane in finished], axis=1)
@@ -55,21 +48,19 @@ def _decoded(path: Path, file: tifffile.TiffFile) -> np.ndarray:
     """Shape (pages, rows, columns) or (pages, rows, columns, samples)."""
     series = file.series[0]
     if len(file.series) > 1:
-        return np.stack([_upright(page.asarray(), page.axes, page.photometric) for page in file.pages])
-    try:
-        return _upright(series.asarray(), series.axes, file.pages.first.photometric, pages=True)
-    except ValueError as error:
-        raise BrokenImage(path, f"{error}") from None
+        photometric = file.pages.first.photometric
+        return np.stack([_upright(path, page.asarray(), page.axes, photometric) for page in file.pages])
+    return _upright(path, series.asarray(), series.axes, file.pages.first.photometric, pages=True)
 
 
-def _upright(pixels: np.ndarray, axes: str, photometric: int, pages: bool = False) -> np.ndarray:
+def _upright(path: Path, pixels: np.ndarray, axes: str, photometric: int, pages: bool = False) -> np.ndarray:
     """Pages first and samples last; grey in which zero is white is turned round."""
     keep = [i for i, letter in enumerate(axes) if pixels.shape[i] > 1 or letter in "YX"]
     pixels, axes = pixels.reshape([pixels.shape[i] for i in keep]), "".join(axes[i] for i in keep)
     stacked = [letter for letter in axes if letter in _PAGES]
     samples = [letter for letter in axes if letter in "SC"]
     if len(stacked) > 1 or len(samples) > 1 or set(axes) - set(_PAGES + "SCYX"):
-        raise ValueError(f"it has the axes {axes}; medeor reads pages or slices, rows, columns and channels")
+        raise BrokenImage(path, f"it has the axes {axes}; medeor reads pages or slices, rows, columns and channels")
     order = "".join(stacked) + "YX" + "".join(samples)
     pixels = pixels.transpose([axes.index(letter) for letter in order])
     if photometric == 0:
@@ -81,7 +72,9 @@ def _by_pillow(path: Path) -> np.ndarray:
     with Pillow.open(path) as picture:
         # TIFF's own colour spaces and palettes become red, green and blue; grey stays grey.
         plain = {"L", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"}
-        pages = [np.asarray(page if page.mode in plain else page.convert("RGB")) for page in ImageSequence.Iterator(picture)]
+        pages = [
+            np.asarray(page if page.mode in plain else page.convert("RGB")) for page in ImageSequence.Iterator(picture)
+        ]
         return np.stack(pages)
 
 

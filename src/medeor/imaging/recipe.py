@@ -184,13 +184,13 @@ class ImageRecipe:
             weight = batch.mixed * weight + (1 - batch.mixed) * other_weight
         return loss.sum(), weight.sum()
 
+    def answering(self, network: nn.Module, processors: ImageProcessors) -> tuple[nn.Module, Tensor]:
+        example = torch.rand(2, self.preparation.channels, *self.preparation.size)
+        return Answering(network, processors, self.mirrored).eval(), example
+
     def infer(self, network: nn.Module, cases: Cases, processors: ImageProcessors, run: Run) -> Iterator[Predictions]:
         images = prepare(cases, self.preparation)
-        values = []
-        for first in range(0, len(images), LOT):
-            values.append(self._ask(network, processors.scaled(images[first : first + LOT]), processors))
-            run.progress("predict", min(first + LOT, len(images)), len(images))
-        yield processors.heads.predictions(cases, torch.cat(values).numpy())
+        yield processors.heads.predictions(cases, self._ask(network, images, processors))
 
     def attribute(
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: ImageProcessors, run: Run
@@ -210,20 +210,30 @@ class ImageRecipe:
     def ablate(
         self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: ImageProcessors, run: Run
     ) -> np.ndarray:
-        image = processors.scaled(prepare(case, self.preparation))
-        masks = torch.from_numpy(kept)[:, None]
-        partly = torch.where(masks, image, explain.blurred(image))
-        place = processors.heads.items.index(item)
-        lots = [self._ask(network, lot, processors)[:, place] for lot in partly.split(LOT)]
-        return torch.cat(lots).numpy()
+        image = prepare(case, self.preparation).float()
+        partly = torch.where(torch.from_numpy(kept)[:, None], image, explain.blurred(image))
+        return self._ask(network, partly, processors)[:, processors.heads.items.index(item)]
 
-    def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> Tensor:
-        """Values of the items for scaled images, shape (n, items)."""
+    def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> np.ndarray:
+        """Values of the items for prepared images, shape (n, items)."""
+        answering, _ = self.answering(network, processors)
         device = next(iter(network.parameters())).device
-        images = images.to(device)
+        values = [answering(lot.to(device)).cpu() for lot in images.split(LOT)]
+        return torch.cat(values).numpy() if values else np.empty((0, len(processors.heads.items)))
+
+
+class Answering(nn.Module):
+    """Prepared images, shape (n, channels, *size), to values of the items, shape (n, items)."""
+
+    def __init__(self, network: nn.Module, processors: ImageProcessors, mirrored: bool) -> None:
+        super().__init__()
+        self.network, self.processors, self.mirrored = network, processors, mirrored
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.processors.scaled(images)
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
-        values = processors.heads.values(network(images))
+        values = self.processors.heads.values(self.network(images))
         if self.mirrored:
-            values = (values + processors.heads.values(network(images.flip(-1)))) / 2
-        return values.cpu()
+            values = (values + self.processors.heads.values(self.network(images.flip(-1)))) / 2
+        return values

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import polars as pl
+from medeor.imaging.audit import audit_images, clean
+from medeor.imaging.cases import read_cases
 
 from medeor.contracts import (
     ROAD,
@@ -26,8 +29,6 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure
 from medeor.imaging import planning
-from medeor.imaging.audit import audit_images
-from medeor.imaging.cases import read_cases
 from medeor.imaging.features import ImageFeatures
 from medeor.imaging.gallery import galleries
 from medeor.imaging.plan import Estimate, ImagePlan
@@ -50,6 +51,9 @@ class ImageTask:
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
         return audit_images(cases, split)
+
+    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+        return clean(cases, findings, split)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
         """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short

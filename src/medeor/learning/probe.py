@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -34,14 +36,10 @@ def trial(recipe: Recipe, cases: Cases, schedule: Schedule, run: Run) -> Trial:
     torch.manual_seed(run.seed)
     network = recipe.network(processors)
     clock = _Clock()
-    short = Schedule(
-        **{**vars(schedule), "epochs": -(-STEPS // len(batches)), "checkpoint": 1 << 30},
-    )
+    short = replace(schedule, epochs=1 + STEPS // len(batches), checkpoint=1 << 30)
     stopping = Run(run.folder, run.seed, run.threads, stopping=clock.tick)
-    try:
+    with suppress(_Enough):
         fit_network(network, batches, recipe.loss, short, stopping)
-    except _Enough:
-        pass
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return Trial(clock.seconds(), len(batches), peak)

@@ -9,7 +9,7 @@ from medeor.report.text import decimals, fixed
 
 
 def ticks(low: float, high: float, target: int = 5) -> list[float]:
-    """Round values from `low` to `high`, about `target` steps apart: multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    """Round values from `low` to `high`, about `target` steps: multiples of 1, 2, 2.5 or 5 times a power of ten."""
     if not high > low:
         return [low]
     rough = (high - low) / target

@@ -9,7 +9,8 @@ from medeor import __version__
 from medeor.contracts import Finding, Measure
 from medeor.figures import Figure, Intervals, Matrix, Table
 from medeor.report.page import Report, Section, tally
-from medeor.report.text import UNKNOWN, count, interval, number
+from medeor.report.tables import cells
+from medeor.report.text import UNKNOWN, alike, count, interval, number
 
 BEFORE = {"purpose": "What it is for", "data": "Data", "split": "Split"}
 AFTER = {"limits": "Limits", "usage": "How to use"}
@@ -34,7 +35,13 @@ def card(report: Report, facts: Mapping[str, Fact]) -> str:
     blocks += _facts(facts, BEFORE)
     if report.headlines:
         rows = [
-            [headline.label, interval(headline.measure), _baseline(headline.baseline), _units(headline.measure), headline.note]
+            [
+                headline.label,
+                interval(headline.measure),
+                _baseline(headline.baseline),
+                _units(headline.measure),
+                headline.note,
+            ]
             for headline in report.headlines
         ]
         blocks += ["## Results", "In brackets: 95 % intervals; *n* counts independent units."]
@@ -56,7 +63,8 @@ def _section(section: Section) -> list[str]:
     findings = _findings(section.findings)
     if not (tables or findings or section.notes):
         return []
-    return [f"## {_plain(section.title)}", _plain(section.intro), *findings, *tables, *map(_plain, section.notes)]
+    intro = [_plain(section.intro)] if tables or findings else []
+    return [f"## {_plain(section.title)}", *intro, *findings, *tables, *map(_plain, section.notes)]
 
 
 def _figure(figure: Figure) -> list[str]:
@@ -66,10 +74,11 @@ def _figure(figure: Figure) -> list[str]:
             rows = [[name, interval(Measure(value, low, high))] for name, value, low, high in figure.rows]
         case Table():
             columns = list(figure.columns)
-            rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in figure.rows]
+            rows = [list(row) for row in zip(*map(cells, zip(*figure.rows)))]
         case Matrix():
             columns = [f"{figure.row_label} / {figure.column_label}".strip(" /"), *figure.columns]
-            rows = [[name, *(number(int(value) if value == value // 1 else value) for value in row)] for name, row in zip(figure.rows, figure.values)]
+            written = iter(alike([value for row in figure.values for value in row]))
+            rows = [[name, *(next(written) for _ in row)] for name, row in zip(figure.rows, figure.values)]
         case _:
             return []
     if not rows or len(rows) > ROWS:

@@ -12,7 +12,7 @@ from medeor.figures import Lines, Series
 from medeor.report.axes import labels, span, ticks
 from medeor.report.text import escape, interval, number, width, wrapped
 
-WIDE, HIGH = 440, 320
+WIDE, HIGH = 410, 300
 """Of a plot, in the units of its `viewBox`; on a wide page one unit is about one pixel."""
 
 TEXT = 12
@@ -72,13 +72,13 @@ def lines(figure: Lines) -> str:
     x_title = wrapped(figure.x_label, TEXT, WIDE - left - right)
     top, bottom = 16 * len(y_title) + 12, 26 + 16 * len(x_title)
     across = WIDE - left - right
-    # Axes over one range share one scale, so that the diagonal is a diagonal.
-    axes = _Axes(x_range, y_range, across, across if figure.diagonal and x_range == y_range else HIGH - top - bottom)
+    # Axes over one range share one scale: a diagonal is a diagonal, and plots of shares stand level.
+    axes = _Axes(x_range, y_range, across, across if x_range == y_range else HIGH - top - bottom)
 
     styles = _styles(figure.series)
     pairs = list(zip(figure.series, styles))
     titles, grid = _titles(axes, left, top, x_title, y_title), _grid(axes, x_marks, y_marks, x_names, y_names)
-    # A nested <svg> clips what leaves the axes without an id that other plots might share.
+    # A nested <svg> clips what leaves the axes without an id that other plots might share; half a line's width is free.
     clipped = "".join(_band(axes, *pair) for pair in pairs) + (_diagonal(axes) if figure.diagonal else "")
     clipped += "".join(_curve(axes, *pair) for pair in pairs if not pair[0].points)
     before = "".join(_marks(axes, *pair) for pair in pairs)
@@ -86,11 +86,13 @@ def lines(figure: Lines) -> str:
         series, style = pairs[index]
         place = f'x="{across + 8:.1f}" y="{y * axes.up + 4:.1f}"'
         before += f'<text class="name {style.colour}" {place}>{escape(series.name)}</text>'
+    size = f'width="{across + 4:.1f}" height="{axes.up + 4:.1f}"'
     return (
-        ("" if named else _key(pairs))
+        ('<ul class="key"></ul>' if named else _key(pairs))
         + f'<svg class="lines" viewBox="0 0 {WIDE} {top + axes.up + bottom:.0f}" role="img"'
         + f' aria-label="{escape(_told(figure))}">{titles}<g transform="translate({left:.1f} {top:.1f})">{grid}'
-        + f'<svg width="{across:.1f}" height="{axes.up:.1f}">{clipped}</svg>{before}</g></svg>'
+        + f'<svg x="-2" y="-2" {size} viewBox="-2 -2 {across + 4:.1f} {axes.up + 4:.1f}">{clipped}</svg>'
+        + f"{before}</g></svg>"
     )
 
 
@@ -113,7 +115,9 @@ def _grid(axes: _Axes, x_marks: list[float], y_marks: list[float], x_names: list
 
 def _titles(axes: _Axes, left: float, top: float, x_title: list[str], y_title: list[str]) -> str:
     """The y axis is named above itself, where the name reads without turning the head."""
-    rows = "".join(f'<text class="axis" x="0" y="{12 + 16 * i}">{escape(line)}</text>' for i, line in enumerate(y_title))
+    rows = "".join(
+        f'<text class="axis" x="0" y="{12 + 16 * i}">{escape(line)}</text>' for i, line in enumerate(y_title)
+    )
     middle, below = left + axes.across / 2, top + axes.up + 38
     for i, line in enumerate(x_title):
         rows += f'<text class="axis middle" x="{middle:.1f}" y="{below + 16 * i:.1f}">{escape(line)}</text>'
@@ -137,7 +141,7 @@ def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
             band, sign = "", f'<circle class="mark {style.colour}" cx="12" cy="6" r="4"/>'
         swatch = f'<svg width="24" height="12" aria-hidden="true">{band}{sign}</svg>'
         entries += f"<li>{swatch}<span>{escape(series.name)}</span></li>"
-    return f'<ul class="key">{entries}</ul>' if entries else ""
+    return f'<ul class="key">{entries}</ul>'
 
 
 def _told(figure: Lines) -> str:
@@ -166,8 +170,8 @@ def _styles(series: Sequence[Series]) -> list[_Style]:
 
 def _named_at_ends(series: Sequence[Series], x_range: Point, y_range: Point) -> dict[int, float]:
     """Places of the names at the right ends of the lines, by index, as fractions of the height from the top: only
-    where each line of several ends at the right, the names are short, and moving them apart takes each no further
-    than its own height."""
+    where each line of several ends at the right, the names are short, and moving them apart takes none further
+    than half its own height."""
     height = 15 / (HIGH - 70)
     ends = {}
     for index, one in enumerate(series):
@@ -184,7 +188,7 @@ def _named_at_ends(series: Sequence[Series], x_range: Point, y_range: Point) -> 
     above = -math.inf
     for index in sorted(ends, key=ends.__getitem__):
         placed[index] = above = max(ends[index], above + height)
-        if placed[index] - ends[index] > height:
+        if placed[index] - ends[index] > height / 2:
             return {}
     return placed
 

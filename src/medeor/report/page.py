@@ -12,7 +12,7 @@ from medeor.contracts import Finding, Measure
 from medeor.figures import Figure
 from medeor.files import write_text
 from medeor.report.pictures import icon
-from medeor.report.plots import draw
+from medeor.report.plots import arranged
 from medeor.report.tables import window
 from medeor.report.text import count, escape, interval, number, paragraphs, parts
 
@@ -90,10 +90,9 @@ def render(report: Report) -> str:
         f'<meta name="generator" content="medeor {__version__}">\n<title>{escape(title)}</title>\n'
         f"<style>\n{style}</style>\n</head>\n"
         f"{SIMULATED if report.simulated else '<body>'}\n"
-        f'<div class="sheet">\n{_contents(contents)}\n<main>\n{body}\n{_footer(report)}</main>\n</div>\n</body>\n</html>\n'
+        f'<div class="sheet">\n{_contents(contents)}\n<main>\n{body}\n{_footer(report)}</main>\n</div>\n'
+        "</body>\n</html>\n"
     )
-
-
 
 
 def _contents(entries: Iterable[tuple[str, str]]) -> str:
@@ -129,7 +128,7 @@ def _headline(headline: Headline) -> str:
 
 
 def _section(name: str, section: Section) -> str:
-    figures = "".join(draw(figure) for figure in section.figures)
+    figures = arranged(section.figures)
     notes = "".join(f'<div class="note">{paragraphs(note)}</div>' for note in section.notes)
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>'

@@ -9,7 +9,7 @@ import re
 import struct
 import zlib
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from medeor.figures import Drawing, Gallery, Picture
 from medeor.report.text import escape
@@ -37,7 +37,12 @@ def png(pixels: np.ndarray) -> bytes:
     """A PNG file of uint8 pixels, shape (height, width) or (height, width, 3).
 
     Raises: ValueError for any other type or shape."""
-    if pixels.dtype.name != "uint8" or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or 0 in pixels.shape:
+    if (
+        pixels.dtype.name != "uint8"
+        or pixels.ndim not in (2, 3)
+        or pixels.shape[2:] not in ((), (3,))
+        or 0 in pixels.shape
+    ):
         raise ValueError(f"an image is uint8, (height, width) or (height, width, 3); got {pixels.dtype} {pixels.shape}")
     return _file(pixels, colour=0 if pixels.ndim == 2 else 2)
 
@@ -103,12 +108,18 @@ def gallery(figure: Gallery) -> str:
         colours = ",".join(f"#{stop}" for stop in INFERNO)
         bar = f'<span class="colours" style="background:linear-gradient(90deg,{colours})"></span>'
         scale = f'<p class="scale"><span>Weight in the heat map</span> 0 {bar} 1</p>'
-    return f'<ul class="gallery{" mapped" if mapped else ""}">{tiles}</ul>{scale}'
+    large = any(max(picture.pixels.shape[:2]) > CRISP for picture in figure.pictures)
+    kind = "gallery" + (" mapped" if mapped else "") + (" large" if large else "")
+    return f'<ul class="{kind}">{tiles}</ul>{scale}'
 
 
 def _tile(picture: Picture) -> str:
     height, width = picture.pixels.shape[:2]
-    style, panels, label = f"--image:{_url(png(smaller(picture.pixels)))}", '<span class="image"></span>', picture.caption
+    style, panels, label = (
+        f"--image:{_url(png(smaller(picture.pixels)))}",
+        '<span class="image"></span>',
+        picture.caption,
+    )
     across = width
     if picture.overlay is not None:
         style += f";--map:{_url(heat(smaller(picture.overlay)))}"
@@ -146,8 +157,30 @@ def icon(kind: str, label: str = "") -> str:
 # --- drawings made elsewhere -----------------------------------------------------------------------------
 
 _ELEMENTS = frozenset(
-    "svg g path line polyline polygon rect circle ellipse text tspan title desc defs symbol use marker clipPath mask "
-    "linearGradient radialGradient stop".split()
+    [
+        "svg",
+        "g",
+        "path",
+        "line",
+        "polyline",
+        "polygon",
+        "rect",
+        "circle",
+        "ellipse",
+        "text",
+        "tspan",
+        "title",
+        "desc",
+        "defs",
+        "symbol",
+        "use",
+        "marker",
+        "clipPath",
+        "mask",
+        "linearGradient",
+        "radialGradient",
+        "stop",
+    ]
 )
 _REFERENCE = re.compile(r"url\(\s*['\"]?(?!#)|@import|javascript:|data:|\\|expression\s*\(", re.IGNORECASE)
 
@@ -159,8 +192,8 @@ def drawing(figure: Drawing) -> str:
     if re.search(r"<!(DOCTYPE|ENTITY)", figure.svg, re.IGNORECASE):
         raise ValueError(f"drawing '{figure.title}': a document type is not let into a report")
     try:
-        root = ElementTree.fromstring(figure.svg.strip())
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(figure.svg.strip())
+    except ET.ParseError as error:
         raise ValueError(f"drawing '{figure.title}' is not well-formed SVG: {error}") from None
     if _local(root.tag) != "svg":
         raise ValueError(f"drawing '{figure.title}' is <{_local(root.tag)}>, not <svg>")
@@ -170,7 +203,7 @@ def drawing(figure: Drawing) -> str:
     return f'<div class="plate">{_element(root, figure.title, prefix)}</div>'
 
 
-def _element(element: ElementTree.Element, title: str, prefix: str) -> str:
+def _element(element: ET.Element, title: str, prefix: str) -> str:
     name = _local(element.tag)
     if name not in _ELEMENTS:
         raise ValueError(f"drawing '{title}': <{name}> is not let into a report")

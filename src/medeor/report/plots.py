@@ -3,6 +3,9 @@ page's style sheet by class, so one drawing serves light, dark and print."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
+
 from medeor.figures import Drawing, Figure, Gallery, Intervals, Lines, Matrix, Table
 from medeor.report.curves import lines
 from medeor.report.pictures import drawing, gallery
@@ -17,18 +20,34 @@ def draw(figure: Figure) -> str:
     """One `<figure>`: its title, the drawing, its caption.
 
     Raises: ValueError for pixels that are no image, and for a drawing with a script or an outside address in it."""
+    caption = f'<div class="caption">{paragraphs(figure.caption)}</div>' if figure.caption else ""
     match figure:
         case Lines():
-            kind, body = "half", lines(figure)
+            body = lines(figure) + caption
         case Matrix():
-            kind, body = "half" if len(figure.columns) <= BROAD else "full", heat_map(figure)
+            body = f'<div class="block">{heat_map(figure)}{caption}</div>'
         case Drawing():
-            kind, body = "half", drawing(figure)
+            body = f'<div class="block">{drawing(figure)}{caption}</div>'
         case Intervals():
-            kind, body = "full", forest(figure)
+            body = forest(figure) + caption
         case Gallery():
-            kind, body = "full", gallery(figure)
+            body = gallery(figure) + caption
         case Table():
-            kind, body = "full tabular", table(figure)
-    title = f"<figcaption>{escape(figure.title)}</figcaption>"
-    return f'<figure class="{kind}">{title}{body}{paragraphs(figure.caption, "caption")}</figure>'
+            body = table(figure) + caption
+    kind = "half" if _half(figure) else "full"
+    return f'<figure class="{kind}"><figcaption>{escape(figure.title)}</figcaption>{body}</figure>'
+
+
+def arranged(figures: Iterable[Figure]) -> str:
+    """All figures in order, plots and small matrices two a row where the page is wide enough."""
+    html = ""
+    for half, run in groupby(figures, key=_half):
+        drawn = [draw(figure) for figure in run]
+        step = 2 if half else 1
+        pairs = ["".join(drawn[i : i + step]) for i in range(0, len(drawn), step)]
+        html += "".join(f'<div class="pair">{pair}</div>' if half else pair for pair in pairs)
+    return html
+
+
+def _half(figure: Figure) -> bool:
+    return isinstance(figure, Lines | Drawing) or (isinstance(figure, Matrix) and len(figure.columns) <= BROAD)

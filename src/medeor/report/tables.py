@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from medeor.contracts import Measure
 from medeor.figures import Intervals, Matrix, Table
 from medeor.report.axes import labels, span, ticks
-from medeor.report.text import escape, fixed, number, parts
+from medeor.report.text import alike, escape, fixed, number, parts
 
 LONG = 15
 """Rows above which a table scrolls in a window of its own on a screen; on paper all rows stand."""
@@ -17,22 +18,16 @@ DEEPEST, TURN = 0.9, 0.68
 
 
 def table(figure: Table) -> str:
-    """Rows as given; columns of numbers are set to the right, with their points beneath one another."""
+    """Rows as given; columns of numbers are set to the right."""
     if not figure.rows:
         return '<p class="empty">No rows.</p>'
-    columns = list(zip(*figure.rows))
-    numeric = [
-        all(isinstance(cell, (int, float)) or cell is None for cell in column)
-        and any(cell is not None for cell in column)
-        for column in columns
-    ]
-    classes = [' class="number"' if right else "" for right in numeric]
+    columns = [cells(column) for column in zip(*figure.rows)]
+    classes = [' class="number"' if numbers_alone(column) else "" for column in zip(*figure.rows)]
     head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(figure.columns, classes))
     body = ""
-    for row in figure.rows:
-        cells = (f"<td{kind}>{escape(_cell(cell))}</td>" for cell, kind in zip(row, classes))
-        body += f"<tr>{''.join(cells)}</tr>"
-    html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    for row in zip(*columns):
+        body += "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, classes)) + "</tr>"
+    html = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return window(html, figure.title, len(figure.rows) > LONG)
 
 
@@ -42,8 +37,18 @@ def window(html: str, title: str, long: bool = False) -> str:
     return f'<div class="{kind}" tabindex="0" role="region" aria-label="{escape(title)}">{html}</div>'
 
 
-def _cell(cell: str | float | int | None) -> str:
-    return cell if isinstance(cell, str) else number(cell)
+Cell = str | float | int | None
+
+
+def numbers_alone(column: Sequence[Cell]) -> bool:
+    return not any(isinstance(cell, str) for cell in column) and any(cell is not None for cell in column)
+
+
+def cells(column: Sequence[Cell]) -> list[str]:
+    """The cells of one column as text; numbers among themselves are written alike."""
+    if numbers_alone(column):
+        return alike([cell for cell in column if not isinstance(cell, str)])
+    return [cell if isinstance(cell, str) else number(cell) for cell in column]
 
 
 def heat_map(figure: Matrix) -> str:
@@ -54,6 +59,7 @@ def heat_map(figure: Matrix) -> str:
     signed = any(value < 0 for value in finite)
     counts = not signed and all(value == int(value) for value in finite)
     largest = max(map(abs, finite), default=0) or 1
+    written = iter(alike([value for row in values for value in row]))
     corner = f'<th class="corner">{escape(figure.row_label)}</th>'
     over = f'<th class="over" scope="colgroup" colspan="{len(figure.columns)}">{escape(figure.column_label)}</th>'
     above = f"<tr><td></td>{over}</tr>" if figure.column_label else ""
@@ -63,15 +69,15 @@ def heat_map(figure: Matrix) -> str:
         total = sum(value for value in row if math.isfinite(value))
         body += f'<tr><th scope="row">{escape(name)}</th>'
         for column, value in zip(figure.columns, row):
+            shown = next(written)
             if not math.isfinite(value):
-                body += f"<td>{number(value)}</td>"
+                body += f"<td>{shown}</td>"
                 continue
             share = abs(value) / largest if signed else value / total if total else 0.0
             shade = DEEPEST * share
             kind = " ".join(name for name, true in (("deep", shade >= TURN), ("minus", value < 0)) if true)
             below = f"<small>{fixed(100 * share, 0)} %</small>" if counts else ""
-            title = f"{name}, {column}: {number(int(value) if counts else value)}"
-            shown = number(int(value) if counts else value)
+            title = f"{name}, {column}: {shown}"
             body += f'<td class="{kind}" style="--shade:{shade:.3f}" title="{escape(title)}">{shown}{below}</td>'
         body += "</tr>"
     many = " many" if len(figure.columns) > 6 else ""
@@ -98,9 +104,10 @@ def forest(figure: Intervals) -> str:
     if figure.reference is not None:
         place = at(figure.reference)
         grid += f'<line class="diagonal" x1="{place}" x2="{place}" y1="0" y2="100%"/>'
+    written = [parts(Measure(value, lower, upper)) for _, value, lower, upper in figure.rows]
+    bounded = any(bounds for _, bounds in written)
     body = ""
-    for name, value, lower, upper in figure.rows:
-        shown, bounds = parts(Measure(value, lower, upper))
+    for (name, value, lower, upper), (shown, bounds) in zip(figure.rows, written):
         drawn = grid
         if bounds and lower is not None and upper is not None:
             drawn += f'<line class="bar s0" x1="{at(lower)}" x2="{at(upper)}" y1="50%" y2="50%"/>'
@@ -110,12 +117,12 @@ def forest(figure: Intervals) -> str:
         body += (
             f'<tr role="row"><th role="rowheader" scope="row">{escape(name)}</th>'
             f'<td role="presentation" class="strip"><svg aria-hidden="true">{drawn}</svg></td>'
-            f'<td role="cell" class="number"><b>{shown}</b> <span>{bounds}</span></td></tr>'
+            f'<td role="cell" class="number"><b>{shown}</b>{f" <span>{bounds}</span>" if bounded else ""}</td></tr>'
         )
     names = "".join(
         f'<text class="tick middle" x="{at(mark)}" y="14">{name}</text>' for mark, name in zip(marks, labels(marks))
     )
-    scale = f'<td class="strip scale"><svg aria-hidden="true">{names}</svg></td>'
+    scale = f'<td class="strip axis"><svg aria-hidden="true">{names}</svg></td>'
     axis = f'<tr role="presentation"><td></td>{scale}<td></td></tr>'
     head = f'<tr role="presentation"><td></td><th class="over">{escape(figure.x_label)}</th><td></td></tr>'
     return (

@@ -6,6 +6,7 @@ import html
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from medeor.contracts import Measure
 
@@ -44,6 +45,22 @@ def number(value: float | None) -> str:
     return fixed(value, decimals(value))
 
 
+def alike(values: Sequence[float | None]) -> list[str]:
+    """Numbers of one column with the same decimals: as many as the largest needs for three significant figures, three
+    for shares up to 1.000. Each has its own where that would leave the smallest fewer than two."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if any(isinstance(value, bool) for value in known):
+        return [number(value) for value in values]
+    largest = max(map(abs, known), default=0.0)
+    places = 3 if largest == 1 else decimals(largest)
+    if all(value == int(value) for value in known):
+        places = 0
+    elif any(0 < abs(value) < 10.0 ** (1 - places) for value in known):
+        return [number(value) for value in values]
+    shown = {value: fixed(value, places) for value in known}
+    return [number(value) if value is None else shown.get(value) or number(value) for value in values]
+
+
 def interval(measure: Measure) -> str:
     """A value with its interval, all to the same number of decimals: `.941 (.902–.973)`, `−.012 (−.031 to .007)`."""
     value, bounds = parts(measure)
@@ -57,8 +74,9 @@ def parts(measure: Measure) -> tuple[str, str]:
         return number(value), ""
     if not (math.isfinite(low) and math.isfinite(high)):
         return number(value), ""
-    # An effect near zero needs no more decimals than its interval is wide.
-    places = decimals(max(abs(value), abs(high - low) / 2))
+    # An effect near zero needs no more decimals than its interval is wide, and a share no more than three.
+    scale = max(abs(value), abs(high - low) / 2)
+    places = min(decimals(scale), 3) if scale >= 0.01 else decimals(scale)
     join = " to " if low < 0 else "–"
     return fixed(value, places), f"{fixed(low, places)}{join}{fixed(high, places)}"
 
@@ -70,7 +88,7 @@ def decimals(value: float) -> int:
 
 
 def fixed(value: float, places: int) -> str:
-    """A number with so many decimals, a true minus sign, and thousands set apart from 10,000 on (so years stay years)."""
+    """A number with so many decimals, a true minus sign, and thousands set apart from 10,000 on: years stay years."""
     text = f"{abs(value):,.{places}f}"
     if abs(value) < 9999.5:
         text = text.replace(",", "")

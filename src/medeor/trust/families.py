@@ -62,9 +62,7 @@ def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
             by_class = np.full((len(weights), 2, len(classes)), np.nan)
             for index, score in zip(np.flatnonzero(present), each):
                 by_class[:, :, index] = score(weights)[:, :2]
-            kept = by_class[:, :, present]
-            means = kept.mean(axis=2) if present.any() else by_class[:, :, 0]
-            return np.concatenate([means, by_class[:, 0]], axis=1)
+            return np.concatenate([scores.mean(by_class), by_class[:, 0]], axis=1)
 
         return Statistic(ranked, of, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
 
@@ -78,10 +76,9 @@ def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
 
     def decisions() -> Statistic:
         counts = scores.confusion(one.truth, one.decision, len(classes))
-        found = np.array([units > 0 for units in held])
 
         def of(weights: Array) -> Array:
-            return _decided(one.target, counts(weights), found, prevalences)
+            return _decided(one.target, counts(weights), prevalences)
 
         units = {"accuracy": everyone} | {f"recall/{name}": held[index] for index, name in enumerate(classes)}
         if binary:
@@ -123,28 +120,27 @@ def decision_names(target: Target, prevalences: Sequence[float]) -> tuple[str, .
     return names + tuple(f"recall/{name}" for name in target.classes)
 
 
-def _decided(target: Target, counts: Array, found: Array, prevalences: Sequence[float]) -> Array:
-    """Figures of confusion matrices, shape (resamples, k, k), in the order of `decision_names`. `found`: the classes
-    that have cases; those without stay out of the means over classes."""
+def _decided(target: Target, counts: Array, prevalences: Sequence[float]) -> Array:
+    """Figures of confusion matrices, shape (resamples, k, k), in the order of `decision_names`. As in the field's
+    libraries, a mean over classes leaves out those that do not occur."""
     right = np.einsum("rii->ri", counts)
     truths, calls = counts.sum(axis=2), counts.sum(axis=1)
     total = counts.sum(axis=(1, 2))
     recall = scores.ratio(right, truths)
     f1 = scores.ratio(2 * right, truths + calls)
     accuracy = scores.ratio(right.sum(axis=1), total)
+    balanced = np.where((truths > 0).sum(axis=1) > 1, scores.mean(recall), np.nan)
     if target.kind == "binary":
         sensitivity, specificity = recall[:, 1], recall[:, 0]
         ppv, npv = scores.ratio(right[:, 1], calls[:, 1]), scores.ratio(right[:, 0], calls[:, 0])
-        columns = [accuracy, recall[:, found].mean(axis=1), f1[:, 1], sensitivity, specificity, ppv, npv]
+        columns = [accuracy, balanced, f1[:, 1], sensitivity, specificity, ppv, npv]
         for rate in prevalences:
             true, false = sensitivity * rate, (1 - specificity) * (1 - rate)
             columns.append(scores.ratio(true, true + false))
             true, false = specificity * (1 - rate), (1 - sensitivity) * rate
             columns.append(scores.ratio(true, true + false))
     else:
-        # As in the field's libraries, a class that was decided but never true counts as an F1 of zero.
-        used = found | (calls > 0).any(axis=0)
-        columns = [accuracy, recall[:, found].mean(axis=1), f1[:, used].mean(axis=1)]
+        columns = [accuracy, balanced, scores.mean(f1)]
     if target.kind == "ordinal":
         grades = np.arange(counts.shape[1])
         apart = np.abs(grades[:, None] - grades)
@@ -172,9 +168,9 @@ def confidence(target: Target, values: Array, truth: Array) -> tuple[Array, Arra
 
 def _calibration_family(one: Answers, name: str, values: Array) -> Family:
     def build() -> Statistic:
+        score = scores.calibration_error(*confidence(one.target, values, one.truth), one.groups)
         return Statistic((name, f"observed {name}", f"chance {name}"), score, one.groups)
 
-    score = scores.calibration_error(*confidence(one.target, values, one.truth))
     return (name,), build
 
 
@@ -209,18 +205,15 @@ def _of_numbers(one: Answers) -> list[Family]:
 
 def settle(found: dict[str, Resampled]) -> dict[str, Resampled]:
     """Calibration errors made ready for an interval: a mean of absolute values grows on every resampling, so the draws
-    are moved back to the debiased value; where chance alone explains what was observed, zero is not excluded."""
+    are moved back to the value; where chance alone explains what was observed, zero is not excluded."""
     result = {}
     for name, figure in found.items():
         if name.startswith(("observed ", "chance ")):
             continue
-        if f"observed {name}" in found:
-            observed, chance = found[f"observed {name}"], found[f"chance {name}"].draws
-            draws = observed.draws
-            if len(draws):
-                draws = np.maximum(draws - np.nanmean(draws) + figure.value, 0.0)
-                explained = observed.value <= np.nanquantile(chance, 0.975)
-                figure = replace(figure, draws=draws, left_out=draws[:0], least=0.0 if explained else None)
+        if f"observed {name}" in found and len(figure.draws):
+            explained = found[f"observed {name}"].value <= found[f"chance {name}"].value
+            draws = np.maximum(figure.draws - np.nanmean(figure.draws) + figure.value, 0.0)
+            figure = replace(figure, draws=draws, left_out=draws[:0], least=0.0 if explained else None)
         result[name] = figure
     return result
 

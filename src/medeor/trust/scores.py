@@ -25,6 +25,11 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
 
 
+def mean(values: Array) -> Array:
+    """Along the last axis, leaving out NaN; NaN where nothing is left."""
+    return ratio(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
+
+
 def curve(score: Array, positive: Array, weights: Array) -> tuple[Array, Array]:
     """Weights of true and of false positives above each distinct threshold, from the highest down: two arrays of
     shape (resamples, distinct scores). score, positive: shape (cases,)."""
@@ -103,30 +108,38 @@ def mass_bins(probability: Array, bins: int = BINS) -> Array:
     return np.searchsorted(edges, probability, side="left")
 
 
-def calibration_error(probability: Array, outcome: Array) -> Score:
+def calibration_error(probability: Array, outcome: Array, groups: Array) -> Score:
     """Expected calibration error in bins of equal mass: the mean distance between predicted and observed rate.
 
-    Three columns: debiased (less what chance alone adds to a mean of absolute values: Kumar, Liang and Ma 2019, with
-    the mean of the folded normal in place of their simulation; never below zero); as observed; and what these weights
-    would have shown had the model been calibrated (distances from those of the cases as they are), which tells how
-    large an error chance explains, clustering included (after Bröcker and Smith 2007)."""
+    Three columns: debiased, less what chance alone adds to a mean of absolute values (Kumar, Liang and Ma 2019, with
+    the mean of the folded normal in place of their simulation), never below zero; as observed; and the error that
+    chance alone stays below with 97.5 % in a model that is calibrated (consistency resampling, Bröcker and Smith 2007),
+    the same for all weights. Chance is that of binomial rates, enlarged where cases of a group err alike."""
     from scipy.special import erf
 
     place = mass_bins(probability)
     one_hot = np.eye(int(place.max(initial=0)) + 1)[place]
     gap = probability - outcome
-    rested = ratio(one_hot.T @ gap, one_hot.sum(axis=0))
+    size = one_hot.sum(axis=0)
+    surplus = gap - ratio(one_hot.T @ gap, size)[place]
+    _, shared = np.unique(np.stack([place, groups]), axis=1, return_inverse=True)
+    alike = np.sum(np.bincount(shared.ravel(), surplus) ** 2)
+    design = max(1.0, float(alike / max(np.sum(surplus**2), 1e-300)))
+    by_chance = np.sqrt(design * (one_hot.T @ (probability * (1 - probability)))) / max(len(place), 1)
+    sampled = np.abs(np.random.default_rng(0).normal(size=(4000, len(size)))) @ by_chance
+    explained = np.quantile(sampled, 0.975)
 
     def of(weights: Array) -> Array:
         mass = weights @ one_hot
-        total = mass.sum(axis=1)
-        signed = np.nan_to_num(ratio(weights @ (one_hot * gap[:, None]), mass))
+        distance = np.abs(np.nan_to_num(ratio(weights @ (one_hot * gap[:, None]), mass)))
         rate = np.clip(np.nan_to_num(ratio(weights @ (one_hot * outcome[:, None]), mass)), 0, 1)
-        distance, spread = np.abs(signed), np.sqrt(rate * (1 - rate) / np.maximum(mass, 1e-12))
+        spread = np.sqrt(design * rate * (1 - rate) / np.maximum(mass, 1e-12))
         scaled = distance / np.maximum(spread, 1e-12)
         folded = spread * np.sqrt(2 / np.pi) * np.exp(-(scaled**2) / 2) + distance * erf(scaled / np.sqrt(2))
-        by_bin = (2 * distance - folded, distance, np.abs(signed - np.nan_to_num(rested)))
-        return np.stack([ratio(np.maximum((mass * one).sum(axis=1), 0), total) for one in by_bin], axis=1)
+        total = mass.sum(axis=1)
+        debiased = np.maximum(ratio((mass * (2 * distance - folded)).sum(axis=1), total), 0)
+        observed = ratio((mass * distance).sum(axis=1), total)
+        return np.stack([debiased, observed, np.full(len(weights), explained)], axis=1)
 
     return of
 

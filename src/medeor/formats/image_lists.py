@@ -1,0 +1,176 @@
+"""Which images make the cases of a study, and what is known of each before any is read: from a folder a class, a
+table of paths, an .npz archive, or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import UserError
+from medeor.formats.arrays import ImageArray, layout_of, member, members
+from medeor.formats.folders import ImageFiles, find_images
+from medeor.formats.targets import PARTS
+
+LABEL = "label"
+"""What labels are called that come without a name: those of class folders and of archives."""
+ROWS = {"source": pl.String(), "images": pl.List(pl.String), "part": pl.String(), "problem": pl.String()}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Cases before they are read."""
+
+    rows: pl.DataFrame
+    """Columns `source` (what the user calls the case), `images` (keys of its images), `part` (of an official split)
+    and `problem` (why it cannot be used, null where it can)."""
+    facts: pl.DataFrame
+    """What the source says of each row, under the user's own names; the same height as `rows`."""
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arrays: Mapping[str, ImageArray] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """Columns of `facts` that the source itself holds as labels."""
+
+
+def together(listings: Sequence[Listing]) -> Listing:
+    """One after another; a column that only some have is null elsewhere."""
+    if len(listings) == 1:
+        return listings[0]
+    facts = [one.facts.with_row_index("row") for one in listings]
+    return Listing(
+        pl.concat([one.rows for one in listings]),
+        pl.concat(facts, how="diagonal_relaxed").drop("row"),
+        {key: files for one in listings for key, files in one.files.items()},
+        {key: array for one in listings for key, array in one.arrays.items()},
+        tuple(dict.fromkeys(name for one in listings for name in one.labels)),
+    )
+
+
+def of_images(images: Sequence[ImageFiles], prefix: str = "") -> Listing:
+    """Images of which nothing else is known."""
+    names = [prefix + image.name for image in images]
+    rows = rows_of(names, [[name] for name in names])
+    return Listing(rows, pl.DataFrame(height=len(names)), {n: _texts(image.files) for n, image in zip(names, images)})
+
+
+def of_folder(folder: Path, prefix: str = "") -> Listing:
+    """The images below a folder. Folders named train, validation and test at the top are the official split; two or
+    more folders of images (below those) with at least two images each on average are classes.
+
+    Raises: UserError where there is no image."""
+    images = find_images(folder)
+    if not images:
+        raise UserError(f"{folder} holds no image; medeor reads DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy")
+    listing = of_images(images, prefix)
+    above = [image.name.split("/")[:-1] for image in images]
+    while all(above) and len({folders[0] for folders in above}) == 1 and above[0][0].lower() not in PARTS:
+        above = [folders[1:] for folders in above]
+    part: list[str | None] = [None] * len(images)
+    if all(folders and folders[0].lower() in PARTS for folders in above):
+        part = [PARTS[folders[0].lower()] for folders in above]
+        above = [folders[1:] for folders in above]
+    classes = [folders[0] if folders else None for folders in above]
+    named, loose = len(set(classes) - {None}), classes.count(None)
+    least = 1 if any(part) else 2
+    rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
+    if named < least or loose * 2 > len(classes) or len(classes) - loose < 2 * named:
+        return Listing(rows, listing.facts, listing.files)
+    problems = [None if name else "it lies beside the class folders and so has no label" for name in classes]
+    rows = rows.with_columns(pl.Series("problem", problems, pl.String))
+    return Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,))
+
+
+# Arrays ------------------------------------------------------------------------------------------------------------
+
+_IMAGES = ("images", "image", "imgs", "x", "data", "arr_0")
+_LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
+
+
+def of_archive(path: Path, names: Sequence[str], prefix: str = "") -> Listing:
+    """The images of an .npz archive: `train_images`, `train_labels`, `val_images`, … as MedMNIST has them, or
+    `images` and `labels`. Labels (n,) or (n, 1) are one target, (n, k) are k; `names` names them where it fits.
+
+    Raises: UserError where it holds no images, or labels that do not fit them."""
+    inside = members(path)
+    found = {name.lower(): name for name in inside}
+    listings = []
+    for word, part in PARTS.items():
+        images, labels = found.get(f"{word}_images"), found.get(f"{word}_labels")
+        if images is not None:
+            listings.append(_of_members(path, inside, images, labels, part, names, prefix))
+    if not listings:
+        images = next((found[word] for word in _IMAGES if word in found), None)
+        labels = next((found[word] for word in _LABELS if word in found), None)
+        if images is None:
+            raise UserError(
+                f"{path} holds {', '.join(sorted(found)) or 'nothing'}; medeor looks for train_images, train_labels, "
+                "val_images, … or images and labels"
+            )
+        listings.append(_of_members(path, inside, images, labels, None, names, prefix))
+    return together(listings)
+
+
+def _of_members(
+    path: Path,
+    found: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+    images: str,
+    labels: str | None,
+    part: str | None,
+    names: Sequence[str],
+    prefix: str,
+) -> Listing:
+    array = ImageArray(*found[images], path=str(path), member=images)
+    values = None if labels is None else member(str(path), labels)
+    return of_array(array, values, f"{path}: {images}", prefix + images, part, names)
+
+
+def of_array(
+    array: ImageArray,
+    labels: np.ndarray | None,
+    where: str,
+    key: str,
+    part: str | None = None,
+    names: Sequence[str] = (),
+) -> Listing:
+    """Images of one array, see `arrays.layout_of`, and their labels (n,), (n, 1) or (n, k).
+
+    Raises: UserError where the shape is no set of images or the labels do not fit."""
+    layout_of(array.shape)
+    if not len(array):
+        raise UserError(f"{where} has no image: its shape is {array.shape}")
+    keys = [f"{key}/{index}" for index in range(len(array))]
+    facts = pl.DataFrame(height=len(array))
+    if labels is not None:
+        if len(labels) != len(array):
+            raise UserError(f"{where}: {len(array)} images and {len(labels)} labels; give one label an image")
+        facts = _label_columns(labels.reshape(len(labels), -1), names)
+    return Listing(rows_of(keys, [[k] for k in keys], part), facts, {}, {key: array}, tuple(facts.columns))
+
+
+def _label_columns(labels: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
+    count = labels.shape[1]
+    if len(names) != count:
+        names = [LABEL] if count == 1 else [f"{LABEL}_{index}" for index in range(count)]
+    if labels.dtype.kind not in "biufU":
+        raise UserError(f"labels of type {labels.dtype} cannot be read; give numbers or text")
+    return pl.DataFrame({name: labels[:, index].tolist() for index, name in enumerate(names)})
+
+
+def rows_of(
+    sources: Sequence[str],
+    images: Sequence[Sequence[str]],
+    part: str | None = None,
+    problems: Sequence[str | None] = (),
+) -> pl.DataFrame:
+    count = len(sources)
+    return pl.DataFrame(
+        {"source": sources, "images": images, "part": [part] * count, "problem": problems or [None] * count},
+        schema=ROWS,
+    )
+
+
+def _texts(files: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(str(file) for file in files)

@@ -1,0 +1,1 @@
+"""Diagnosis from images: classes, several labels, ordered grades, or a number."""

@@ -1,0 +1,409 @@
+"""What can be wrong with images before anything is fitted: broken or empty ones, copies within and across parts,
+copies with two labels, facts about the picture that give the label away, and names left in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Finding, Split, threads
+from medeor.formats.image_store import ImageStore
+from medeor.trust.shortcuts import shortcut
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+SIDE = 32
+"""Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
+
+ALIKE = 0.92
+"""Correlation of two thumbnails' descriptions from which they may be one picture."""
+
+CHANCE = 0.01
+"""Near duplicates that chance may bring to a whole study."""
+
+_YIELDS = {"train": 0, "validation": 1, "test": 2}
+"""Of two copies, the one in the lesser part goes."""
+
+_COMPONENTS = 128
+_NEIGHBOURS = 50
+_CANDIDATES = 10
+_WORTH_A_LOOK = 0.5
+_REACH = 2
+_BLOCK = 512
+
+
+def audit_images(
+    cases: Cases, split: Split, pixels: ArrayLike | Callable[[], np.ndarray] | None = None
+) -> list[Finding]:
+    """Every check of the images.
+
+    Args:
+        cases: table with `broken`, `content` (a digest of the pixels), sizes and header facts, as `read_cases` gives.
+        split: the part of each case.
+        pixels: thumbnails, shape (cases, side, side), NaN for those that cannot be read, or what makes them; by default
+            `thumbnails(cases)`.
+    """
+    part = split.table.select("case_id", pl.col("part").alias("in_part"))
+    table = cases.table.join(part, on="case_id", how="left", maintain_order="left")
+    small = thumbnails(cases) if pixels is None else np.asarray(pixels() if callable(pixels) else pixels, np.float32)
+    broken = _given(table, "broken").is_not_null().to_numpy()
+    finite = np.isfinite(small).all(axis=(1, 2))
+    # Readers put other numbers in place of those that are none, and count them.
+    numbers = (finite | broken) & (_given(table, "nonfinite").cast(pl.Int64).fill_null(0) == 0).to_numpy()
+    constant = _constant(small) & finite & ~broken
+    good = finite & ~constant & ~broken
+    looks = _looks(small)
+    open_cases = table["in_part"].ne_missing("test").to_numpy() & good
+    seen = cases.where(pl.Series(open_cases))
+    return [
+        _unreadable(table),
+        _listed("non-finite-pixels", cases, ~numbers, "have pixels that are no number (NaN or infinite)"),
+        _listed("constant-images", cases, constant, "show one grey value throughout"),
+        _within_parts(table),
+        _across_parts(table),
+        _conflicting(cases),
+        _near(table, small, good),
+        _size(cases.where(table["in_part"].ne_missing("test"))),
+        shortcut("shortcut/border", "the border of the image", looks.border.filter(pl.Series(open_cases)), seen),
+        shortcut("shortcut/brightness", "its brightness", looks.brightness.filter(pl.Series(open_cases)), seen),
+        _identifiers(table),
+    ]
+
+
+def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None) -> pl.DataFrame:
+    """The case table with a column `removed` that says why a case should go, null for those that stay.
+
+    Images that are unreadable, constant or hold no numbers go; so do all copies of one image with different labels;
+    of other copies one stays: that of the test part before validation's, and validation's before training's. Parts
+    are those of `split`, else of the column `part`; where there are neither, the first copy stays."""
+    named = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
+    reasons: dict[str, str] = {}
+
+    def remove(case_ids: Sequence[str], why: str) -> None:
+        for case_id in case_ids:
+            reasons.setdefault(case_id, why)
+
+    remove(named.get("unreadable-images", []), "unreadable image")
+    remove(named.get("non-finite-pixels", []), "pixels that are no number")
+    remove(named.get("constant-images", []), "constant image")
+    remove(named.get("conflicting-labels", []), "copies with different labels")
+    table = _with_part(cases.table, split).filter(~pl.col("case_id").is_in(list(reasons)))
+    rank = pl.col("in_part").replace_strict(_YIELDS, default=-1, return_dtype=pl.Int8)
+    copies = _copies(table).sort(rank, descending=True, maintain_order=True)
+    remove(copies.filter(~pl.col("content").is_first_distinct())["case_id"].to_list(), "copy of another image")
+    # Pairs, the one that yields first; of a pair that has lost one already, the other may stay.
+    pairs = named.get("near-duplicates-across-parts", [])
+    for yielding, other in zip(pairs[::2], pairs[1::2], strict=True):
+        if other not in reasons:
+            remove([yielding], "nearly a copy of another image")
+    return cases.table.with_columns(
+        pl.col("case_id").replace_strict(reasons, default=None, return_dtype=pl.String).alias("removed")
+    )
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------
+
+
+def thumbnails(cases: Cases, side: int = SIDE) -> np.ndarray:
+    """Every case as a small grey picture, shape (cases, side, side), float32: the mean over channels and, in 3-D, over
+    the first axis, then over areas. An image that cannot be read or holds a NaN has NaN in its picture."""
+    store = cases.store(ImageStore)
+    result = np.full((len(cases), side, side), np.nan, np.float32)
+    rows = cases.table["images"].to_list()
+    readable = np.flatnonzero(_given(cases.table, "broken").is_null().to_numpy()).tolist()
+
+    def one(row: int) -> None:
+        result[row] = thumbnail(store.read(rows[row]).pixels, side)
+
+    with ThreadPoolExecutor(threads()) as pool:
+        list(pool.map(one, readable))
+    return result
+
+
+def thumbnail(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """One image of shape (channels, *sides) as a small grey picture, shape (side, side), float32."""
+    flat = pixels.mean(axis=tuple(range(pixels.ndim - 2)), dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        return _areas(flat.shape[0], side) @ flat @ _areas(flat.shape[1], side).T
+
+
+@lru_cache(maxsize=64)
+def _areas(old: int, new: int) -> np.ndarray:
+    """Shares of old pixels in each new one, shape (new, old): rows add up to one."""
+    edges = np.linspace(0, old, new + 1)
+    place = np.arange(old)
+    overlap = np.minimum(edges[1:, None], place + 1) - np.maximum(edges[:-1, None], place)
+    return (np.maximum(overlap, 0) * new / old).astype(np.float32)
+
+
+def _constant(small: np.ndarray) -> np.ndarray:
+    # Averages of equal numbers differ in their last digits.
+    return np.ptp(small, axis=(1, 2)) <= 1e-5 * np.abs(small).max(axis=(1, 2))
+
+
+class _Looks(NamedTuple):
+    """A few numbers for each image, that say nothing of what it shows."""
+
+    border: pl.DataFrame
+    brightness: pl.DataFrame
+
+
+def _looks(small: np.ndarray) -> _Looks:
+    flat = small.reshape(len(small), -1)
+    width = max(1, small.shape[1] // 16)
+    ring = np.ones(small.shape[1:], dtype=bool)
+    ring[width:-width, width:-width] = False
+    corners = np.stack([small[:, a, b] for a in (0, -1) for b in (0, -1)], axis=1)
+    border = {"mean": small[:, ring].mean(axis=1), "spread": small[:, ring].std(axis=1)}
+    border |= {f"corner {n}": corner for n, corner in enumerate(corners.T)}
+    # Quantiles and no mean: a lesion may be bright, and it is no shortcut.
+    low, middle, high = np.quantile(flat, [0.25, 0.5, 0.75], axis=1)
+    return _Looks(pl.DataFrame(border), pl.DataFrame({"middle": middle, "spread": high - low}))
+
+
+# --- copies ----------------------------------------------------------------------------------------------
+
+
+def _copies(table: pl.DataFrame) -> pl.DataFrame:
+    """The cases whose content stands in the table more than once."""
+    if "content" not in table.columns:
+        return table.clear().with_columns(pl.lit(None, pl.String).alias("content"))
+    known = table.filter(pl.col("content").is_not_null() & _given(table, "broken").is_null())
+    return known.filter(pl.col("content").is_duplicated())
+
+
+def _within_parts(table: pl.DataFrame) -> Finding:
+    check = "duplicates-within-parts"
+    if "content" not in table.columns:
+        return Finding(check, "quality", "unknown", "the images have no digests")
+    copies = _copies(table).filter(pl.struct("content", "in_part").is_duplicated())
+    if copies.is_empty():
+        return Finding(check, "quality", "pass", "no image stands twice in one part")
+    counts = copies.group_by("in_part").agg(pl.len().alias("all"), pl.col("content").n_unique().alias("distinct"))
+    said = "; ".join(
+        f"{part or 'no part'}: {everyone - distinct} repeat another image ({everyone} images, {distinct} distinct)"
+        for part, everyone, distinct in counts.sort("in_part").iter_rows()
+    )
+    return Finding(check, "quality", "fail", said, tuple(copies.sort("content", maintain_order=True)["case_id"]))
+
+
+def _across_parts(table: pl.DataFrame) -> Finding:
+    check = "duplicates-across-parts"
+    if "content" not in table.columns:
+        return Finding(check, "leakage", "unknown", "the images have no digests")
+    copies = _copies(table).filter(pl.col("in_part").n_unique().over("content") > 1)
+    if copies.is_empty():
+        return Finding(check, "leakage", "pass", "no image stands in two parts")
+    counts = []
+    for held, learnt in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        contents = copies.filter(pl.col("in_part") == learnt)["content"]
+        again = copies.filter((pl.col("in_part") == held) & pl.col("content").is_in(contents.implode())).height
+        if again:
+            counts.append(f"{again} of {held} also in {learnt}")
+    ordered = copies.sort("content", maintain_order=True)["case_id"]
+    return Finding(check, "leakage", "fail", f"images in two parts: {', '.join(counts)}", tuple(ordered))
+
+
+def _conflicting(cases: Cases) -> Finding:
+    check, names = "conflicting-labels", [target.name for target in cases.targets]
+    if "content" not in cases.table.columns or not names:
+        return Finding(check, "labels", "unknown", "there are no digests of the images, or no targets")
+    split_labels = [pl.col(name).drop_nulls().n_unique().over("content") > 1 for name in names]
+    conflicting = _copies(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
+    if conflicting.is_empty():
+        return Finding(check, "labels", "pass", "copies of an image agree in their labels")
+    distinct = conflicting["content"].n_unique()
+    said = f"{distinct} images have copies with different labels ({conflicting.height} cases)"
+    return Finding(check, "labels", "fail", said, tuple(conflicting["case_id"]))
+
+
+def _near(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> Finding:
+    """Its cases stand in pairs, one after another: the one in the lesser part, then the one in the greater."""
+    check = "near-duplicates-across-parts"
+    part = table["in_part"].to_numpy()
+    content = _given(table, "content").rank("dense").fill_null(0).to_numpy().astype(int)
+    pairs: list[tuple[int, int]] = []
+    compared = False
+    for held, learnt in (("validation", ("train",)), ("test", ("train", "validation"))):
+        queries = np.flatnonzero(good & (part == held))
+        references = np.flatnonzero(good & np.isin(part, learnt))
+        if len(queries) and len(references):
+            compared = True
+            found = near_duplicates(small[queries], small[references], content[queries], content[references])
+            pairs += [(int(references[reference]), int(queries[query])) for query, reference in found]
+    if not compared:
+        return Finding(check, "leakage", "unknown", "there are no two parts to compare")
+    if not pairs:
+        return Finding(check, "leakage", "pass", "no image looks like a changed copy of one in another part")
+    counts = {held: sum(part[query] == held for _, query in pairs) for held in ("validation", "test")}
+    said = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
+    said += ", ".join(f"{count} of {held}" for held, count in counts.items() if count)
+    ids = table["case_id"].to_list()
+    return Finding(check, "leakage", "fail", said, tuple(ids[row] for pair in pairs for row in pair))
+
+
+def near_duplicates(
+    queries: np.ndarray, references: np.ndarray, query_content: np.ndarray, reference_content: np.ndarray
+) -> Iterator[tuple[int, int]]:
+    """Queries that are a changed copy of a reference, with that reference: pairs of rows.
+
+    Thumbnails, shape (n, side, side), are described by their principal components, flattened towards white so that
+    what all images of a kind have in common counts little, and compared under mirroring and shifts of up to 2 pixels;
+    brightness and contrast do not count. A query is reported when its nearest reference correlates by `ALIKE` and is
+    nearer than chance can explain: among unrelated images the share that lies within a distance r of one grows as
+    r**d (d, the intrinsic dimension, from the distances of further neighbours: Levina and Bickel 2004), so the nearest
+    of k at r1 has a p-value of 1 - (1 - (r1 / rk)**d)**(k - 1), which is held against `CHANCE` over all queries.
+
+    Equal contents (any integers above 0) are exact copies and left out here."""
+    if len(references) < 10:
+        return
+    describe = _describer(np.concatenate([references, queries]))
+    known = describe(references)
+    count = int(np.clip(len(references) // 20, 4, _NEIGHBOURS))
+    nearest, alike = _nearest(describe, queries, known, count)
+    same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
+    distance = np.sqrt(np.maximum(2 - 2 * alike, 1e-9))
+    dimension = np.log(count / (count // 2)) / np.median(np.log(distance[:, -1] / distance[:, count // 2 - 1]))
+    looked = np.flatnonzero(np.where(same, -1, alike).max(axis=1) > _WORTH_A_LOOK)
+    aligned = _aligned(describe, queries[looked], known, nearest[looked, :_CANDIDATES], alike[looked, :_CANDIDATES])
+    aligned[same[looked, :_CANDIDATES]] = -1
+    best, score = aligned.argmax(axis=1), aligned.max(axis=1)
+    closeness = (np.sqrt(np.maximum(2 - 2 * score, 1e-9)) / distance[looked, -1]) ** dimension
+    by_chance = -np.expm1((count - 1) * np.log1p(-np.minimum(closeness, 1 - 1e-12))) * len(queries)
+    for row in np.flatnonzero((score >= ALIKE) & (by_chance < CHANCE)):
+        yield int(looked[row]), int(nearest[looked[row], best[row]])
+
+
+Describe = Callable[[np.ndarray], np.ndarray]
+
+
+def _describer(small: np.ndarray) -> Describe:
+    sample = _normalised(small[:: max(1, len(small) // 4000)])
+    mean = sample.mean(axis=0)
+    spread, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
+    kept = spread > 1e-6 * spread[-1]
+    spread, axes = spread[kept][-_COMPONENTS:], axes[:, kept][:, -_COMPONENTS:]
+    # The square root of the standard deviation: halfway to white.
+    basis = (axes * spread**-0.25).astype(np.float32)
+
+    def describe(pictures: np.ndarray) -> np.ndarray:
+        """Unit vectors, shape (n, components)."""
+        placed = (_normalised(pictures) - mean) @ basis
+        return placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)
+
+    return describe
+
+
+def _normalised(pictures: np.ndarray) -> np.ndarray:
+    fade = _fade(pictures.shape[1])
+    flat = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    flat = (flat * fade * fade[:, None]).reshape(len(pictures), -1)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+
+
+@lru_cache(maxsize=4)
+def _fade(side: int) -> np.ndarray:
+    """Weights that fall towards the border, shape (side,): what a shift brings in from outside counts little."""
+    depth = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
+    return np.sin(np.pi / 2 * np.minimum(depth / FADE, 1)).astype(np.float32)
+
+
+FADE = 4
+
+
+def _mirrored(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    return pictures, pictures[:, :, ::-1], pictures[:, ::-1]
+
+
+def _nearest(describe: Describe, queries: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The references that are most alike, mirrored or not, most alike first, and by how much: two arrays of shape
+    (queries, count)."""
+    rows, values = [], []
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        alike = np.max([describe(picture) @ known.T for picture in _mirrored(block)], axis=0)
+        top = np.argpartition(alike, len(known) - count, axis=1)[:, -count:]
+        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(alike, top, axis=1), axis=1), axis=1)
+        rows.append(top)
+        values.append(np.take_along_axis(alike, top, axis=1))
+    return np.concatenate(rows), np.concatenate(values)
+
+
+def _aligned(
+    describe: Describe, queries: np.ndarray, known: np.ndarray, nearest: np.ndarray, alike: np.ndarray
+) -> np.ndarray:
+    """How much each candidate is alike at best, mirrored and shifted, shape (queries, candidates)."""
+    best = alike.copy()
+    side = queries.shape[1]
+    for start in range(0, len(queries), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        candidates = known[nearest[rows]]
+        for picture in _mirrored(queries[rows]):
+            padded = np.pad(picture, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
+            for down, right in np.ndindex(2 * _REACH + 1, 2 * _REACH + 1):
+                shifted = describe(padded[:, down : down + side, right : right + side])
+                best[rows] = np.maximum(best[rows], np.einsum("nd,nkd->nk", shifted, candidates))
+    return best
+
+
+# --- the rest --------------------------------------------------------------------------------------------
+
+
+def _unreadable(table: pl.DataFrame) -> Finding:
+    # A case can also be set aside for want of a label: its image was read.
+    cases = table.filter(_given(table, "broken").is_not_null() & _given(table, "content").is_null())
+    if cases.is_empty():
+        return Finding("unreadable-images", "quality", "pass", f"all {table.height} images can be read")
+    reasons = cases["broken"].value_counts(sort=True)
+    said = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).iter_rows())
+    said = f"{cases.height} of {table.height} images cannot be used: {said}" + ("; …" if reasons.height > 3 else "")
+    return Finding("unreadable-images", "quality", "fail", said, tuple(cases["case_id"]))
+
+
+def _listed(check: str, cases: Cases, concerned: np.ndarray, what: str) -> Finding:
+    ids = tuple(cases.table["case_id"].filter(pl.Series(concerned)))
+    said = f"{len(ids)} of {len(cases)} images {what}"
+    return Finding(check, "quality", "fail" if ids else "pass", said, ids)
+
+
+def _size(cases: Cases) -> Finding:
+    check = "shortcut/size"
+    sizes = cases.table.select(column for column in ("width", "height", "depth") if column in cases.table.columns)
+    if sizes.width < 2:
+        return Finding(check, "shortcut", "unknown", "the sizes of the images are not known")
+    if sizes.n_unique() == 1:
+        return Finding(check, "shortcut", "pass", "all images have one size")
+    aspect = (pl.col("width") / pl.col("height")).alias("aspect")
+    return shortcut(check, "the size of the image", sizes.with_columns(aspect), cases)
+
+
+def _identifiers(table: pl.DataFrame) -> Finding:
+    """Counts names of header fields; never a value."""
+    check = "identifiers-in-headers"
+    if "identifiers" not in table.columns:
+        return Finding(check, "identifiers", "unknown", "the headers were not looked at")
+    named = table.select("case_id", "identifiers").explode("identifiers").drop_nulls()
+    if named.is_empty():
+        return Finding(check, "identifiers", "pass", "no header holds a field that identifies a person")
+    fields = named["identifiers"].value_counts(sort=True)
+    said = ", ".join(f"{field} ({count})" for field, count in fields.head(12).iter_rows())
+    more = f" and {fields.height - 12} more fields" if fields.height > 12 else ""
+    said = f"headers name people or visits: {said}{more}; nothing of it is copied into reports or bundles"
+    return Finding(check, "identifiers", "fail", said, tuple(named["case_id"].unique(maintain_order=True)))
+
+
+def _given(table: pl.DataFrame, name: str) -> pl.Series:
+    return table[name] if name in table.columns else pl.Series(name, [None] * table.height, dtype=pl.String)
+
+
+def _with_part(table: pl.DataFrame, split: Split | None) -> pl.DataFrame:
+    if split is None:
+        return table.with_columns(_given(table, "part").alias("in_part"))
+    part = split.table.select("case_id", pl.col("part").alias("in_part"))
+    return table.join(part, on="case_id", how="left", maintain_order="left")

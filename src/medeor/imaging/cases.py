@@ -1,0 +1,389 @@
+"""The cases of an image study: what the user gave, read once, as a case table and a store of images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Sources, Study, UserError, threads
+from medeor.files import digest
+from medeor.formats import image_lists, image_tables
+from medeor.formats.arrays import ImageArray
+from medeor.formats.folders import ImageFiles, find_images
+from medeor.formats.image_lists import Listing
+from medeor.formats.image_store import ImageStore
+from medeor.formats.image_tables import Places, listed
+from medeor.formats.images import BrokenImage, kind_of
+from medeor.formats.tables import TABLES, read_table
+from medeor.formats.targets import PARTS, read_parts, read_targets
+
+__all__ = ["ImageStore", "read_cases"]
+
+USUAL_TARGETS = ("label", "target", "class", "diagnosis")
+"""Columns taken as the target of a table when the study names none."""
+USUAL_PARTS = ("part", "split", "subset", "set")
+"""Columns taken as the official split when the study names none, if they hold the names of parts."""
+
+
+def read_cases(sources: Sources, study: Study) -> Cases:
+    """The cases of a study and their `ImageStore`. Sources are one or more of: a MedMNIST-like .npz; a folder a class,
+    also below train, validation and test; a folder or files beside a table of paths (`study.labels`), or such a table
+    alone; images without labels; arrays (see `formats.arrays.layout_of`), followed by an array or a table of labels.
+
+    The columns of the table, one row a case:
+
+    - `case_id`: 12 hex digits of what the user calls the case, below the source; no other case changes it
+    - `group`: the study's column; without one, cases of the same DICOM patient or with the same pixels share a group
+    - `site`, `time`: the study's columns, where it names them
+    - `part`: train, validation or test of the official split, null where there is none
+    - the targets; then the other columns of the user's table
+    - `width`, `height`, `depth` (null for flat images), `channels`, `spacing` (mm per axis), `modality`
+    - `header.*`: facts of acquisition and storage that differ between cases
+    - `identifiers`: names of header fields by which a person can be found
+    - `nonfinite`: pixels that were NaN or infinite; `content`: digest of the pixels
+    - `images`: keys into the store, one channel image after another; `source`: what the user calls the case, which may
+      identify
+    - `broken`: why the case cannot be used, null where it can
+
+    Raises: UserError where nothing can be read, flat images and volumes are mixed, a column is missing, or the target
+    has one class alone."""
+    listing = _gathered(sources, study)
+    names = _targets(listing, study)
+    asked = [name for name in (*names, study.group, study.site, study.time, *study.subgroups) if name]
+    for name in asked:
+        if name not in listing.facts.columns:
+            known = listed(listing.facts.columns)
+            raise UserError(
+                f"there is no column '{name}'; " + (f"there are {known}" if known else "give --labels TABLE")
+            )
+    store = ImageStore(listing.files, listing.arrays)
+    read = _read_all(store, listing.rows)
+    read = _of_one_kind(read, listing.rows["source"])
+    broken = [one.broken for one in read]
+    targets, answers = _answers(listing, names, study)
+    if names:
+        unknown = answers.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
+    ids = _ids(listing.rows["source"].to_list())
+    columns: list[pl.Series] = [
+        pl.Series("case_id", ids),
+        _groups(listing, study, read, ids),
+        *(listing.facts[column].alias(name) for name, column in _roles(study) if column),
+        _parts(listing, study),
+        *answers,
+        *_others(listing.facts, names, study),
+        *_properties(read),
+        *_headers([one.header for one in read]),
+        listing.rows["images"],
+        listing.rows["source"],
+        pl.Series("broken", broken, pl.String),
+    ]
+    channels = {one.size[0] for one in read if one.size}
+    complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
+    return Cases(pl.DataFrame(columns), targets, (complete,), tuple(study.subgroups))
+
+
+# What the user gave ------------------------------------------------------------------------------------------------
+
+
+def _gathered(sources: Sources, study: Study) -> Listing:
+    """All cases of all sources, of which none has been read."""
+    if not sources.given:
+        raise UserError("no source is given: name a folder, a table, an .npz file or images")
+    tables = [_opened(item) for item in sources.given if _is_table(item)]
+    if study.labels:
+        tables.append(_opened(Path(study.labels)))
+    arrays = [item for item in sources.given if isinstance(item, np.ndarray)]
+    paths = [Path(item) for item in sources.given if isinstance(item, (str, Path)) and not _is_table(item)]
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} does not exist")
+    if arrays:
+        if paths:
+            raise UserError("arrays and files cannot be read together; give one or the other")
+        return _of_arrays(arrays, tables, study)
+    archives = [path for path in paths if path.is_file() and kind_of(path) == "npz"]
+    if tables and archives:
+        raise UserError(f"{archives[0]} holds its own labels; give the archive or a table of paths, not both")
+    if tables:
+        return image_lists.together([_of_table(*table, paths, study) for table in tables])
+    listings = []
+    for number, path in enumerate(paths):
+        # The first source is left out of the names of its cases, so that a study may move to another folder.
+        prefix = "" if number == 0 else f"{(path if path.is_dir() else path.parent).resolve().name}/"
+        if path in archives:
+            listings.append(image_lists.of_archive(path, study.target or _classes(study), f"{prefix}{path.name}/"))
+        elif path.is_dir():
+            listings.append(image_lists.of_folder(path, prefix))
+        else:
+            listings.append(image_lists.of_images([ImageFiles(path.name, (path,))], prefix))
+    return image_lists.together(listings)
+
+
+class _Table(NamedTuple):
+    rows: pl.DataFrame
+    name: str
+    folder: Path
+
+
+def _is_table(item: object) -> bool:
+    if isinstance(item, pl.DataFrame):
+        return True
+    return isinstance(item, (str, Path)) and Path(item).suffix.lower() in TABLES
+
+
+def _opened(item: object) -> _Table:
+    if isinstance(item, pl.DataFrame):
+        return _Table(item, "the table", Path())
+    path = Path(str(item))
+    return _Table(read_table(path), path.name, path.parent)
+
+
+def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path], study: Study) -> Listing:
+    images: list[ImageFiles] = []
+    folders = [path for path in paths if path.is_dir()]
+    for path in paths:
+        images += find_images(path) if path.is_dir() else [ImageFiles(path.name, (path,))]
+    if paths and not images:
+        raise UserError(f"{paths[0]} holds no image; medeor reads DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy")
+    columns = [column.strip() for column in study.where.get("image", "").split(",") if column.strip()]
+    places = Places(tuple(images), (*folders, beside), bool(folders))
+    return image_tables.of_table(rows, name, places, columns)
+
+
+def _of_arrays(arrays: Sequence[np.ndarray], tables: Sequence[_Table], study: Study) -> Listing:
+    """Images, and labels in a second array or in a table with a row for each image."""
+    images, *others = arrays
+    images = images[None] if images.ndim == 2 else images
+    if len(others) > 1 or len(tables) > 1 or (others and tables):
+        raise UserError("give one array of images and at most one array or table of labels")
+    array = ImageArray(images.shape, images.dtype, images)
+    listing = image_lists.of_array(array, others[0] if others else None, "the array", "array", None, study.target)
+    if not tables:
+        return listing
+    rows = tables[0].rows
+    if rows.height != len(array):
+        raise UserError(f"the array has {len(array)} images and the table {rows.height} rows; give one row an image")
+    return replace(listing, facts=rows)
+
+
+# Questions and roles -----------------------------------------------------------------------------------------------
+
+
+def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
+    if study.target:
+        if listing.labels and len(study.target) == len(listing.labels) and study.target != listing.labels:
+            raise UserError(_no_column(study.target[0], listing))
+        for name in study.target:
+            if name not in listing.facts.columns:
+                raise UserError(_no_column(name, listing))
+        return study.target
+    if listing.labels:
+        return listing.labels
+    usual = [name for name in listing.facts.columns if name.lower() in USUAL_TARGETS]
+    if len(usual) == 1:
+        return (usual[0],)
+    taken = {study.group, study.site, study.time, study.split, *study.subgroups}
+    free = [name for name in listing.facts.columns if name not in taken]
+    if len(free) == 1:
+        return (free[0],)
+    if study.labels:
+        raise UserError(f"{study.labels}: say which column to predict with --target; it has {listed(free)}")
+    return ()
+
+
+def _no_column(name: str, listing: Listing) -> str:
+    known = listed(listing.facts.columns)
+    return f"target '{name}' is no column; " + (f"there are {known}" if known else "the sources carry no labels")
+
+
+def _classes(study: Study) -> tuple[str, ...]:
+    """Names of the classes, set apart by `|` or, where there is none, by commas."""
+    text = study.where.get("classes", "")
+    return tuple(name.strip() for name in text.split("|" if "|" in text else ",") if name.strip())
+
+
+def _answers(listing: Listing, names: Sequence[str], study: Study) -> tuple[tuple, pl.DataFrame]:
+    if not names:
+        return (), pl.DataFrame(height=listing.rows.height)
+    where = study.where
+    return read_targets(listing.facts, names, where.get("kind", ""), _classes(study), where.get("positive", ""))
+
+
+def _roles(study: Study) -> tuple[tuple[str, str], ...]:
+    return ("site", study.site), ("time", study.time)
+
+
+def _parts(listing: Listing, study: Study) -> pl.Series:
+    columns = listing.facts.columns
+    if study.split in columns:
+        return read_parts(listing.facts[study.split])
+    if listing.rows["part"].null_count() < listing.rows.height or study.split:
+        return listing.rows["part"]
+    for name in columns:
+        values = listing.facts[name]
+        if (
+            name.lower() in USUAL_PARTS
+            and values.dtype == pl.String
+            and {v.lower() for v in values.drop_nulls()} <= {*PARTS}
+        ):
+            return read_parts(values)
+    return listing.rows["part"]
+
+
+def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:
+    """The rest of the user's columns, kept for subgroups and shortcuts; a name that medeor uses itself is changed."""
+    own = {
+        "case_id", "group", "site", "time", "part", "width", "height", "depth", "channels", "spacing", "modality",
+        "identifiers", "nonfinite", "content", "images", "source", "broken", "fold",
+    }  # fmt: skip
+    rest = [name for name in facts.columns if name not in targets and name != study.group]
+    same = {name for name, column in (*_roles(study), ("part", study.split)) if name == column}
+    return [
+        facts[name].alias(f"{name} (table)" if name in own or name.startswith("header.") else name)
+        for name in rest
+        if name not in same
+    ]
+
+
+# One look at every image -------------------------------------------------------------------------------------------
+
+
+class _Read(NamedTuple):
+    """What is kept of an image after it has been looked at."""
+
+    broken: str | None = None
+    message: str = ""
+    size: tuple[int, ...] = ()
+    """Channels, then the spatial axes; empty for an image that cannot be read."""
+    content: str | None = None
+    spacing: tuple[float, ...] | None = None
+    modality: str | None = None
+    nonfinite: int | None = None
+    header: Mapping[str, str] = {}
+    identifiers: tuple[str, ...] = ()
+    patient: str = ""
+
+
+def _read_all(store: ImageStore, rows: pl.DataFrame) -> list[_Read]:
+    """Reads every image once, several at a time. Raises: UserError where none can be read."""
+    with ThreadPoolExecutor(threads()) as pool:
+        read = list(pool.map(partial(_look, store), rows["images"].to_list(), rows["problem"].to_list()))
+    if not any(one.size for one in read):
+        first = next((one.message for one in read if one.message), None) or f"{read[0].broken}"
+        raise UserError(first if len(read) == 1 else f"none of the {len(read)} images can be read; {first}")
+    return read
+
+
+def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> _Read:
+    if problem is not None:
+        return _Read(problem)
+    try:
+        image = store.read(keys)
+    except BrokenImage as error:
+        return _Read(error.reason, str(error))
+    pixels = image.pixels
+    content = hashlib.blake2b(f"{pixels.dtype.str}{pixels.shape}".encode(), digest_size=16)
+    content.update(pixels.data)
+    return _Read(
+        None, "", pixels.shape, content.hexdigest(), image.spacing, image.modality or None, image.nonfinite,
+        image.header, image.identifiers, image.patient,
+    )  # fmt: skip
+
+
+def _of_one_kind(read: list[_Read], sources: pl.Series) -> list[_Read]:
+    """Sets aside images with another number of channels than most; grey among colour is taken as colour.
+
+    Raises: UserError where flat images and volumes are mixed."""
+    flat = [index for index, one in enumerate(read) if len(one.size) == 3]
+    solid = [index for index, one in enumerate(read) if len(one.size) == 4]
+    if flat and solid:
+        raise UserError(
+            f"{len(flat)} flat images and {len(solid)} volumes are mixed (such as '{sources[flat[0]]}' and "
+            f"'{sources[solid[0]]}'); keep one kind"
+        )
+    counts = [one.size[0] for one in read if one.size]
+    usual = 3 if set(counts) == {1, 3} else max(sorted(set(counts)), key=counts.count)
+    allowed = {1, 3} if usual in (1, 3) and {1, 3} <= set(counts) else {usual}
+    return [
+        one
+        if not one.size or one.size[0] in allowed
+        else _Read(f"it has {one.size[0]} channels where most have {usual}")
+        for one in read
+    ]
+
+
+def _properties(read: Sequence[_Read]) -> list[pl.Series]:
+    def axis(place: int) -> list[int | None]:
+        """The length of a spatial axis counted from the last, 1."""
+        return [one.size[-place] if len(one.size) > place else None for one in read]
+
+    return [
+        pl.Series("width", axis(1), pl.Int64),
+        pl.Series("height", axis(2), pl.Int64),
+        pl.Series("depth", axis(3), pl.Int64),
+        pl.Series("channels", [one.size[0] if one.size else None for one in read], pl.Int64),
+        pl.Series("spacing", [None if one.spacing is None else list(one.spacing) for one in read], pl.List(pl.Float64)),
+        pl.Series("modality", [one.modality for one in read], pl.String),
+        pl.Series("nonfinite", [one.nonfinite for one in read], pl.Int64),
+        pl.Series("content", [one.content for one in read], pl.String),
+        pl.Series("identifiers", [list(one.identifiers) for one in read], pl.List(pl.String)),
+    ]
+
+
+def _headers(headers: Sequence[Mapping[str, str]]) -> list[pl.Series]:
+    """Facts that differ between cases: a fact that all share can be no shortcut."""
+    names = dict.fromkeys(name for header in headers for name in header)
+    columns = [pl.Series(f"header.{name}", [header.get(name) for header in headers], pl.String) for name in names]
+    readable = pl.Series([bool(header) for header in headers])
+    return [column for column in columns if column.filter(readable).n_unique() > 1]
+
+
+def _ids(sources: Sequence[str]) -> list[str]:
+    """Pseudonyms: short digests of the names; a name that comes again is counted."""
+    before: dict[str, int] = {}
+    ids = []
+    for source in sources:
+        count = before[source] = before.get(source, 0) + 1
+        name = source if count == 1 else f"{source}\0{count}"
+        ids.append(hashlib.sha256(name.encode()).hexdigest()[:12])
+    return ids
+
+
+def _groups(listing: Listing, study: Study, read: Sequence[_Read], ids: Sequence[str]) -> pl.Series:
+    """The independent unit of each case: the study's column, else cases tied by their DICOM patient or by equal pixels
+    share the id of the first of them. A patient that all cases share is taken for a placeholder."""
+    if study.group:
+        named = listing.facts[study.group].cast(pl.String)
+        return named.fill_null(pl.Series(ids)).alias("group")
+    patients = {one.patient for one in read if one.size} - {""}
+    ties = [[one.content for one in read]]
+    if len(patients) > 1:
+        ties.append([one.patient or None for one in read])
+    return pl.Series("group", [ids[index] for index in _connected(ties, len(ids))], pl.String)
+
+
+def _connected(ties: Sequence[Sequence[str | None]], count: int) -> np.ndarray:
+    """For each of `count` cases the first case that it is tied to, through any chain of equal values."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    starts, ends = [], []
+    for values in ties:
+        first: dict[str, int] = {}
+        for index, value in enumerate(values):
+            if value is not None:
+                starts.append(index)
+                ends.append(first.setdefault(value, index))
+    links = coo_array((np.ones(len(starts)), (starts, ends)), shape=(count, count))
+    _, labels = connected_components(links, directed=False)
+    _, first_of = np.unique(labels, return_index=True)
+    return first_of[labels]

@@ -1,0 +1,109 @@
+"""The rules by which the facts of the training images become a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from medeor.imaging.cases import ImageStore
+
+from medeor.contracts import Cases
+from medeor.imaging.augment import Augmentation
+from medeor.imaging.plan import ImagePlan, Network, Training
+from medeor.imaging.prepare import Preparation
+from medeor.learning.schedule import Schedule
+
+FEW = 2000
+"""Up to so many training cases the ensemble of folds is affordable, and needed."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the rules know of the training images."""
+
+    cases: int
+    sides: tuple[int, ...]
+    """Median sides; three for volumes."""
+    alike: bool
+    """Whether all images have the same sides."""
+    channels: int
+    modality: str
+    rarest: float
+    """Share of the rarest class; 1 for numbers."""
+
+
+def fingerprint(cases: Cases) -> Fingerprint:
+    """The facts of these cases."""
+    usable = cases.table.filter(pl.col("broken").is_null())
+    axes = [name for name in ("depth", "height", "width") if usable[name].null_count() < usable.height]
+    sides = usable.select(axes).drop_nulls()
+    first = cases.store(ImageStore).read(usable["images"][0].to_list())
+    shares = [
+        cases.table[t.name].drop_nulls().value_counts()["count"].min() / max(1, cases.table[t.name].count())
+        for t in cases.targets
+        if t.kind != "continuous"
+    ]
+    return Fingerprint(
+        cases=usable.height,
+        sides=tuple(int(np.median(sides[name].to_numpy())) for name in axes),
+        alike=sides.n_unique() == 1,
+        channels=first.pixels.shape[0],
+        modality=first.modality,
+        rarest=float(min(shares, default=1.0)),
+    )
+
+
+def rules(cases: Cases) -> ImagePlan:
+    """The default plan for these training cases; every choice in it was made by cross-validation on public sets."""
+    facts = fingerprint(cases)
+    volume = len(facts.sides) == 3
+    size = _size(facts)
+    ct = facts.modality == "CT"
+    intensity = "window" if ct else "image"
+    small = max(size) <= 64
+    network = Network(widths=(32, 64, 128, 256) if small else (48, 96, 192, 384), norm="batch")
+    if volume:
+        network = Network(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))
+    epochs = int(np.clip(round(30_000 / facts.cases), 12, 60))
+    return ImagePlan(
+        preparation=Preparation(size=size, channels=facts.channels, intensity=intensity),  # type: ignore[arg-type]
+        network=network,
+        augmentation=_augmentation(facts),
+        training=Training(batch=64 if not volume else 16),
+        schedule=Schedule(epochs=epochs, precision="bf16" if fast_bfloat16() else "f32"),
+        members="folds" if facts.cases <= FEW else "single",
+        mirrored=not volume,
+    )
+
+
+def fast_bfloat16() -> bool:
+    """Whether this machine computes in bfloat16 natively, so that half the width means less time."""
+    import torch
+
+    if torch.accelerator.is_available():
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    flags = torch.backends.cpu.get_cpu_capability()
+    return flags.startswith("AVX512") and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _size(facts: Fingerprint) -> tuple[int, ...]:
+    """Images of one small size stay as they are; others go to a multiple of 32 near their median, up to 224 (2-D), or
+    a multiple of 8 up to 64 (3-D), with their aspect."""
+    step, most = (32, 224) if len(facts.sides) == 2 else (8, 64)
+    if facts.alike and max(facts.sides) <= most:
+        return facts.sides
+    factor = min(1.0, most / max(facts.sides))
+    return tuple(max(step, round(side * factor / step) * step) for side in facts.sides)
+
+
+def _augmentation(facts: Fingerprint) -> Augmentation:
+    axes = len(facts.sides)
+    return Augmentation(
+        rotation=(-10.0, 10.0),
+        scale=(0.9, 1.1),
+        translation=(-0.07, 0.07),
+        flips=(0.0,) * (axes - 1) + (0.5,),
+        brightness=(-0.1, 0.1),
+        contrast=(0.8, 1.25),
+    )

@@ -1,0 +1,60 @@
+"""A fitted network, or an ensemble of them, as one ONNX model that needs no medeor to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from medeor.contracts import Model, UserError
+from medeor.learning.folds import Ensemble
+from medeor.learning.network import NetworkModel
+
+TOLERANCE = 1e-4
+"""Largest difference between ONNX's values and ours that is let pass."""
+
+
+class Mean(nn.Module):
+    """The mean of what several modules answer."""
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.stack([member(inputs) for member in self.members]).mean(0)
+
+
+def to_onnx(model: Model, path: Path) -> None:
+    """Writes `inputs` (prepared, as the plan says) → `values` (of the items, before calibration), the first axis free.
+
+    Raises: UserError when an extra is missing, the model is no network, or ONNX answers differently."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
+    members = model.members if isinstance(model, Ensemble) else (model,)
+    networks = [member for member in members if isinstance(member, NetworkModel)]
+    if not networks or len(networks) < len(members):
+        raise UserError("only networks go to ONNX; trees are kept as LightGBM's text files in the run's model folder")
+    answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
+    mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
+    torch.onnx.export(
+        mean,
+        (example,),
+        path,
+        input_names=["inputs"],
+        output_names=["values"],
+        dynamic_shapes=({0: torch.export.Dim("cases", min=1, max=1 << 20)},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"inputs": example.numpy()})
+    with torch.inference_mode():
+        ours = mean(example)
+    worst = float((torch.from_numpy(theirs) - ours).abs().max())
+    if not worst <= TOLERANCE:
+        raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")

@@ -1,0 +1,176 @@
+"""What a finished run has to say, told in the order a reader asks: how good, believed when, for whom, why, from what
+data, by which plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from medeor.contracts import Cases, Explanations, Finding, Plan, Predictions, Result, Split, Study, Task
+from medeor.figures import Figure, Lines, Series, Table
+from medeor.files import write_text
+from medeor.report.card import Fact, card
+from medeor.report.page import Headline, Report, Section, write
+from medeor.trust import curves
+from medeor.trust.measures import headlines, subgroup_table
+
+SAID = {
+    "test": "the test part, scored once",
+    "cv": "out-of-fold predictions of every case (cross-validation)",
+}
+
+
+def tell(
+    folder: Path,
+    study: Study,
+    task: Task,
+    split: Split,
+    results: Mapping[str, Result],
+    findings: Sequence[Finding],
+    plan: Plan,
+    facts: Mapping[str, str],
+    simulated: bool = False,
+) -> None:
+    """Writes `report.html` and `card.md` into the run folder."""
+    part, result = next(iter(results.items()))
+    subgroups = subgroup_table(result.cases, result.predictions, result.cases.subgroups)
+    measures = {name: m for name, m in result.measures.items() if not name.startswith("baseline/")}
+    drawn = curves.figures(
+        result.cases, result.predictions, baseline=result.baseline, measures=measures, subgroups=subgroups
+    )
+    verdict, tone = _verdict(result)
+    counts = split.table.group_by("part").len().sort("len", descending=True)
+    parts = ", ".join(f"{n} {name}" for name, n in counts.iter_rows())
+    targets = ", ".join(target.name for target in result.cases.targets)
+    report = Report(
+        title=folder.resolve().name,
+        subtitle=f"Predicts {targets}. {len(split.table)} cases: {parts}. Results on {SAID.get(part, part)}.",
+        task=study.task,
+        verdict=verdict,
+        tone=tone,
+        simulated=simulated,
+        headlines=_headlines(result),
+        sections=(
+            Section("Results", _results_intro(part), tuple(drawn)),
+            Section("Cases and reasons", _reasons_intro(result.explanations), tuple(task.show(result))),
+            Section("Audit of the data", "What was checked before and after the fit.", findings=tuple(findings)),
+            Section("Fit", "", tuple(_logs(folder))),
+            Section("Plan", "The plan that was followed; it stands in plan.toml.", (_plan(plan),)),
+        ),
+        provenance=facts,
+    )
+    write(report, folder / "report.html")
+    about: dict[str, Fact] = {
+        "purpose": f"Answers the question `{study.task}` for {targets}. For research; no medical device.",
+        "split": {name: str(n) for name, n in counts.iter_rows()},
+        "usage": f"```sh\nmedeor predict {folder.resolve().name}.medeor NEW_CASES --out predictions.csv\n```",
+        "limits": [
+            "It was tested on the cases named above and on no others; other scanners and patients may differ.",
+            "Its probabilities are calibrated for the share of positives among the cases it was fitted on.",
+        ],
+    }
+    write_text(folder / "card.md", card(report, about))
+
+
+def tell_explanations(
+    path: Path, task: Task, cases: Cases, predictions: Predictions, explanations: Explanations
+) -> None:
+    """Writes one page of explained cases."""
+    result = Result(cases, predictions, Predictions(predictions.table.clear()), explanations, {})
+    shown = Section("Cases and reasons", _reasons_intro(explanations), tuple(task.show(result)))
+    told = tuple(
+        (e.case_id, e.item, e.method, "shown" if e.shown else e.reason, *(round(v, 3) for v in e.scores.values()))
+        for e in explanations.cases
+    )
+    names = next((tuple(e.scores) for e in explanations.cases if e.scores), ())
+    width = 4 + len(names)
+    rows = tuple((*row, *[None] * (width - len(row)))[:width] for row in told)
+    scores = Table("Scores", ("case", "item", "method", "verdict", *names), rows)
+    title = f"Why: {len(cases)} cases"
+    page = Report(title, _summary(explanations), "explanation", "A map is shown only if it beat random maps.")
+    write(dataclasses.replace(page, sections=(shown, Section("Scores", "", (scores,)))), path)
+
+
+def _headlines(result: Result) -> tuple[Headline, ...]:
+    made = []
+    for name in headlines(result.cases.targets):
+        if name in result.measures:
+            baseline = result.measures.get(f"baseline/{name}")
+            made.append(Headline(curves.label(name), result.measures[name], baseline=baseline))
+    return tuple(made[:6])
+
+
+def _verdict(result: Result) -> tuple[str, str]:
+    """Whether the model beats the simple baseline, by the first headline and its intervals."""
+    for name in headlines(result.cases.targets):
+        ours, theirs = result.measures.get(name), result.measures.get(f"baseline/{name}")
+        if ours is None or theirs is None or ours.value is None or theirs.value is None:
+            continue
+        label, less = curves.label(name), name in LOWER_IS_BETTER
+        gain = (theirs.value - ours.value) if less else (ours.value - theirs.value)
+        said = f"{label} {ours.value:.3f} against {theirs.value:.3f} of the simple baseline"
+        if gain <= 0:
+            return f"The model does not beat the simple baseline: {said}.", "bad"
+        apart = ours.low is not None and (ours.low > theirs.value if not less else (ours.high or 0) < theirs.value)
+        if apart:
+            return f"The model beats the simple baseline: {said}.", "good"
+        return f"The model is ahead of the simple baseline, but within its interval: {said}.", "neutral"
+    return "There is no baseline to hold this model against.", "neutral"
+
+
+LOWER_IS_BETTER = {"mae", "rmse", "brier", "log_loss", "ece"}
+
+
+def _results_intro(part: str) -> str:
+    return (
+        f"Measured on {SAID.get(part, part)}. Thresholds and calibration were fixed beforehand on cases that did not "
+        "fit the model. Intervals are bootstrapped over independent units."
+    )
+
+
+def _reasons_intro(explanations: Explanations) -> str:
+    if not explanations.cases:
+        return "No case was explained."
+    shown = sum(e.shown for e in explanations.cases)
+    return (
+        f"{shown} of {len(explanations.cases)} maps beat random maps of the same smoothness and change when the weights "
+        f"are drawn anew; the others are not shown. {_summary(explanations)}"
+    )
+
+
+def _summary(explanations: Explanations) -> str:
+    told = []
+    for name, measure in explanations.summary.items():
+        if name.endswith("/gain") and measure.value is not None:
+            method = name.removesuffix("/faithfulness/gain")
+            low, high = measure.low, measure.high
+            spread = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+            told.append(f"{method}: faithfulness above random {measure.value:.3f}{spread}")
+    return "; ".join(told) + "." if told else ""
+
+
+def _logs(folder: Path) -> Iterable[Figure]:
+    """Loss of each epoch, one line a member."""
+    series = []
+    for path in sorted((folder / "model").rglob("log.jsonl")):
+        log = pl.read_ndjson(path)
+        if log.height > 1:
+            name = path.parent.name if path.parent.name != "model" else "loss"
+            series.append(Series(name, tuple(log["epoch"].to_list()), tuple(log["loss"].to_list())))
+    if series:
+        yield Lines("Training loss", "Epoch", "Loss", tuple(series))
+
+
+def _plan(plan: Plan) -> Table:
+    def flat(value: object, name: str) -> Iterable[tuple[str, str]]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from flat(inner, f"{name}.{key}" if name else str(key))
+        else:
+            listed = isinstance(value, (list, tuple))
+            yield name, ", ".join(map(str, value)) if listed else str(value)  # type: ignore[call-overload]
+
+    return Table("Plan", ("setting", "value"), tuple(flat(dataclasses.asdict(plan), "")))

@@ -1,0 +1,128 @@
+"""Two sets of predictions set against each other on the same cases: paired differences, corrected for their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import polars as pl
+
+from medeor.contracts import Cases, Predictions, UserError
+from medeor.trust.answers import Answers, group_codes
+from medeor.trust.families import LABEL_MEANS, label_means, settle, statistics
+from medeor.trust.intervals import difference, holm, interval, p_value, resample
+from medeor.trust.measures import LOWER_IS_BETTER, answers
+
+COMPARED = (
+    "auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity", "brier", "log_loss",
+    "quadratic_weighted_kappa", "grade_error", "mae", "rmse", "r2", "spearman",
+)  # fmt: skip
+"""What is compared unless the user names other figures, where the question has them."""
+
+
+class Difference(NamedTuple):
+    """One figure of two sets of predictions, and how sure it is that they differ."""
+
+    metric: str
+    ours: float | None
+    theirs: float | None
+    difference: float | None
+    """Ours less theirs."""
+    low: float | None
+    """95 % interval of the difference, from the paired bootstrap."""
+    high: float | None
+    p: float | None
+    """That they do not differ, two-sided."""
+    p_adjusted: float | None
+    """The same, adjusted for the number of figures compared (Holm 1979)."""
+    n: int | None
+    """Independent groups that it rests on."""
+
+    @property
+    def better(self) -> str:
+        """`ours` or `theirs` where they differ after adjustment, else empty."""
+        if not self.difference or self.p_adjusted is None or self.p_adjusted >= 0.05:
+            return ""
+        lower = self.metric.split("/")[0] in LOWER_IS_BETTER
+        return "ours" if (self.difference < 0) == lower else "theirs"
+
+
+def compare(
+    cases: Cases,
+    ours: Predictions,
+    theirs: Predictions,
+    *,
+    metrics: Sequence[str] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    shared_only: bool = False,
+) -> list[Difference]:
+    """Both sets of predictions on the same cases and the same bootstrap samples of groups; one row a figure, named as
+    `measure` names them. A p-value is the level at which the interval of the difference just reaches zero; with 2,000
+    resamples the smallest that can be told is about 0.001.
+
+    Raises: UserError when the two did not predict all of `cases`, unless `shared_only` asks for those that both did;
+    when a metric is unknown."""
+    cases = _shared(cases, ours, theirs, shared_only)
+    named = len(cases.targets) > 1
+    sides = {"ours": answers(cases, ours), "theirs": answers(cases, theirs)}
+    possible = [name for name in _names(sides["ours"], named) if name in _names(sides["theirs"], named)]
+    for name in metrics or ():
+        if name not in possible:
+            raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
+    plain: Collection[str] = COMPARED if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
+    parts = [
+        replace(part, names=tuple(f"{side} {name}" for name in part.names))
+        for side, every in sides.items()
+        for one in every
+        for part in statistics(one, wanted=plain, named=named)
+    ]
+    found = resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed)
+    figures = {}
+    for side in sides:
+        own = {name.removeprefix(f"{side} "): figure for name, figure in found.items() if name.startswith(f"{side} ")}
+        figures[side] = (own := settle(own)) | label_means(cases.targets, own)
+    known = [name for name in figures["ours"] if name in figures["theirs"]]
+    # Of several labels their means are compared, of several classes all of them together: details would only spend
+    # the correction.
+    chosen = [name for name in known if name in COMPARED]
+    chosen = chosen or [name for name in known if name.split("/")[0] in COMPARED]
+    wanted = chosen if metrics is None else list(metrics)
+    gaps = [difference(figures["ours"][name], figures["theirs"][name]) for name in wanted]
+    p_values = [p_value(gap) for gap in gaps]
+    rows = []
+    for name, gap, p, adjusted in zip(wanted, gaps, p_values, holm(p_values)):
+        ours_value, theirs_value = (_known(figures[side][name].value) for side in sides)
+        value, low, high, n = interval(gap)
+        rows.append(Difference(name, ours_value, theirs_value, value, low, high, p, adjusted, n))
+    return rows
+
+
+def _names(every: Sequence[Answers], named: bool) -> list[str]:
+    """All that could be compared."""
+    names = [name for one in every for part in statistics(one, named=named) for name in part.names]
+    means = LABEL_MEANS if named and all(one.target.kind == "binary" for one in every) else ()
+    return [*means, *(name for name in names if not name.startswith(("observed ", "chance ")))]
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _shared(cases: Cases, ours: Predictions, theirs: Predictions, shared_only: bool) -> Cases:
+    ids = cases.table["case_id"].cast(pl.String)
+    by_us = ids.is_in(ours.table["case_id"].cast(pl.String).unique().to_list())
+    by_them = ids.is_in(theirs.table["case_id"].cast(pl.String).unique().to_list())
+    both = by_us & by_them
+    if both.all():
+        return cases
+    if not both.any():
+        raise UserError(f"the two share none of {len(ids)} cases; compare predictions of the same part")
+    if not shared_only:
+        raise UserError(
+            f"the two did not predict the same cases: ours {by_us.sum()}, theirs {by_them.sum()}, shared {both.sum()} "
+            f"of {len(ids)}; predict the others, or ask to compare on the shared ones only"
+        )
+    return cases.where(both)

@@ -1,0 +1,130 @@
+"""Shortcuts: whether facts beside the data give the label away, so that a model could learn them and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Finding, Measure, Target
+from medeor.learning.split import deal
+from medeor.trust.answers import group_codes
+from medeor.trust.intervals import bootstrap
+from medeor.trust.scores import ranking
+
+GIVEN_AWAY = 0.65
+"""AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""
+
+SMALLEST_CLASS = 10
+"""Independent units of a class below which nothing is measured."""
+
+_BINS = 10
+_RARE = 5
+_SLOTS = 5
+_MOST_CASES = 5000
+"""Cases that a shortcut is measured on: its AUROC is then known to within .02."""
+
+
+def class_count(target: Target) -> int:
+    """Classes that the labels of a target may name."""
+    return 2 if target.kind == "binary" else len(target.classes)
+
+
+def class_name(target: Target, label: int) -> str:
+    """A class by its name; where it has none, by the target's."""
+    return target.classes[label] if label < len(target.classes) else f"{target.name} = {label}"
+
+
+def missing(labels: pl.Series) -> pl.Series:
+    """Which labels are not known: null or NaN."""
+    return labels.is_null() | labels.is_nan().fill_null(True) if labels.dtype.is_float() else labels.is_null()
+
+
+class _Question(NamedTuple):
+    """One label against all others."""
+
+    name: str
+    positive: np.ndarray
+    """Shape (cases,), boolean."""
+    known: np.ndarray
+
+
+def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Finding:
+    """Whether these features alone, one row a case, predict a label: the cross-validated AUROC, with its interval over
+    groups, of the class (or of `above the median`) that they predict best.
+
+    The small model adds up the log-likelihood ratios of each feature's bins (naive Bayes), so numbers, words and gaps
+    are all welcome; what is known of a few cases only can hardly reach the bound."""
+    rows = np.arange(len(cases))
+    if len(rows) > _MOST_CASES:
+        rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])
+    groups = pl.Series(group_codes(cases)[0][rows])
+    codes = np.stack([_binned(column[rows]) for column in features], axis=1)
+    best: tuple[float, _Question, np.ndarray] | None = None
+    for question in _questions(cases, rows):
+        known, positive = question.known, question.positive[question.known]
+        units = groups.filter(pl.Series(known))
+        if min(units.filter(pl.Series(side)).n_unique() for side in (positive, ~positive)) < SMALLEST_CLASS:
+            continue
+        score = _out_of_fold(codes[known], positive, deal(units, positive.astype(float), _SLOTS, 0))
+        reached = float(ranking(score, positive)(np.ones((1, len(score))))[0, 0])
+        if best is None or reached > best[0]:
+            best = reached, question, score
+    if best is None:
+        return Finding(check, "shortcut", "unknown", f"too few labelled groups (bound {SMALLEST_CLASS} a class)")
+    reached, question, score = best
+    measured = ranking(score, question.positive[question.known])
+    units = groups.to_numpy()[question.known]
+    auroc = bootstrap(lambda weights: measured(weights)[:, 0], units, resamples=400)
+    # An AUROC that no resample moves (1, as a rule) has no interval, and needs none.
+    low = auroc.low if auroc.low is not None else reached
+    said = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
+    if low > GIVEN_AWAY:
+        said += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
+    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", said)
+
+
+def _questions(cases: Cases, rows: np.ndarray) -> Iterator[_Question]:
+    for target in cases.targets:
+        column = cases.table[target.name][rows]
+        known = ~missing(column).to_numpy()
+        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if target.kind == "continuous":
+            middle = np.median(values[known]) if known.any() else 0.0
+            yield _Question(f"'{target.name}' above its median", values > middle, known)
+            continue
+        for label in range(1 if class_count(target) == 2 else 0, class_count(target)):
+            yield _Question(class_name(target, label), values == label, known)
+
+
+def _binned(column: pl.Series) -> np.ndarray:
+    """A bin for each value, shape (n,): numbers by tenths, rare words together, gaps on their own."""
+    column = column.to_physical() if column.dtype.is_temporal() else column
+    if column.dtype.is_numeric():
+        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        given = np.isfinite(values)
+        if len(np.unique(values[given])) > _BINS:
+            edges = np.unique(np.quantile(values[given], np.arange(1, _BINS) / _BINS))
+            return np.where(given, np.searchsorted(edges, values, side="right"), len(edges) + 1)
+    words = pl.DataFrame({"word": column.cast(pl.String).fill_null("")})
+    common = pl.when(pl.len().over("word") >= _RARE).then("word")
+    return words.select(common.rank("dense").fill_null(0)).to_series().to_numpy().astype(np.int64)
+
+
+def _out_of_fold(codes: np.ndarray, positive: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """The log-likelihood ratio of each case, counted on the other folds; codes: shape (cases, features)."""
+    score = np.zeros(len(positive))
+    for code in codes.T:
+        counts = np.zeros((_SLOTS, code.max() + 1, 2))
+        np.add.at(counts, (fold, code, positive.astype(int)), 1)
+        others = counts.sum(axis=0) - counts + 0.5
+        rates = others / others.sum(axis=1, keepdims=True)
+        score += (np.log(rates[..., 1]) - np.log(rates[..., 0]))[fold, code]
+    return score
+
+
+def _stated(auroc: Measure) -> str:
+    value = f"{auroc.value:.2f}" if auroc.value is not None else "unknown"
+    return value if auroc.low is None or auroc.high is None else f"{value} ({auroc.low:.2f} to {auroc.high:.2f})"

@@ -1,0 +1,100 @@
+"""Tables in the dialects and encodings that people use."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from medeor.contracts import UserError
+from medeor.formats.tables import decoded, read_table
+
+TABLE = pl.DataFrame(
+    {
+        "file": ["a.png", "b.png", "c,d.png"],
+        "age": [61, None, 40],
+        "dose": [0.5, 1.25, None],
+        "seen": [dt.date(2020, 1, 31), dt.date(2021, 2, 28), None],
+        "smoker": [True, False, None],
+        "grade": ["none", "mild", "none"],
+    }
+)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_separator_is_found(tmp_path: Path, separator: str) -> None:
+    TABLE.write_csv(tmp_path / "a.csv", separator=separator)
+    assert_frame_equal(read_table(tmp_path / "a.csv"), TABLE)
+
+
+def test_parquet_and_excel(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "a.parquet")
+    assert_frame_equal(read_table(tmp_path / "a.parquet"), TABLE)
+    TABLE.write_excel(tmp_path / "a.xlsx")
+    assert_frame_equal(read_table(tmp_path / "a.xlsx"), TABLE, check_dtypes=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("姓名,诊断\n张三,良性\n李四,恶性\n", "gb18030"), ("Name,Größe\nMüller,groß\nJosé,petit\n", "cp1252"),
+     ("Name,诊断\nMüller,良性\n", "utf-8"), ("Name,诊断\nMüller,良性\n", "utf-8-sig"),
+     ("姓名,诊断\n张三,良性\n", "utf-16")],
+)  # fmt: skip
+def test_the_encoding_is_found(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    rows = [line.split(",") for line in text.splitlines()]
+    table = read_table(tmp_path / "a.csv")
+    assert table.columns == rows[0]
+    assert [list(row) for row in table.rows()] == rows[1:]
+
+
+@given(st.text(st.characters(categories=["Lo"], min_codepoint=0x4E00, max_codepoint=0x9FA5)))
+def test_chinese_text_is_never_taken_for_latin(text: str) -> None:
+    line = f"患者姓名,诊断\n{text}\n"
+    assert decoded(line.encode("gb18030")) == line
+
+
+def test_numbers_with_leading_zeros_are_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,n\n007,7\n008,08\n")
+    assert read_table(tmp_path / "a.csv").rows() == [("007", "7"), ("008", "08")]
+
+
+def test_decimal_commas_are_read_where_semicolons_separate(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a;b\n1,5;x\n2;y\n")
+    assert read_table(tmp_path / "a.csv").rows() == [(1.5, "x"), (2.0, "y")]
+
+
+def test_unknown_values_are_null(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,NA\n,none\nNaN,x\n")
+    assert read_table(tmp_path / "a.csv").rows() == [(1, None), (None, "none"), (None, "x")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False)), min_size=1)
+)
+def test_numbers_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, float]]) -> None:
+    path = tmp_path_factory.mktemp("numbers") / "a.csv"
+    path.write_text("a,b\n" + "".join(f"{a},{b!r}\n" for a, b in rows))
+    assert read_table(path).rows() == rows
+
+
+def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+    def fails(name: str, content: bytes | None, message: str) -> None:
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=message) as caught:
+            read_table(tmp_path / name)
+        assert name in str(caught.value)
+        assert str(caught.value).count("\n") <= 1
+
+    fails("none.csv", None, "does not exist")
+    fails("empty.csv", b"", "is empty")
+    fails("header.csv", b"a,b\n", "no rows")
+    fails("ragged.csv", b"a,b\n1,2\n3,4,5\n", "row 3 has 3 values where the header has 2")
+    fails("a.xlsx", b"no workbook", "not a readable Excel")
+    fails("a.parquet", b"no parquet", "not readable Parquet")
+    fails("binary.csv", b"a,b\0\x01\n", "not a table of text")

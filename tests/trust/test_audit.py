@@ -1,0 +1,293 @@
+"""The audit finds what was planted, names the cases, and finds nothing in clean data."""
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
+from medeor.trust.audit import accepted, audit, label_errors
+from medeor.trust.shortcuts import _binned, _out_of_fold, shortcut
+
+SICK = Target("sick", "binary", ("no", "yes"))
+GRADE = Target("grade", "multiclass", ("a", "b", "c"))
+
+
+def study(n: int = 300, seed: int = 0, **columns: object) -> tuple[Cases, Split]:
+    """Clean cases: two images a patient, three sites that know nothing of the label, folds by patient."""
+    generator = np.random.default_rng(seed)
+    patient = np.arange(n) // 2
+    part = np.array(["train", "train", "validation", "test"])[patient % 4]
+    table = pl.DataFrame(
+        {
+            "case_id": [f"c{i}" for i in range(n)],
+            "group": [f"p{i}" for i in patient],
+            "site": generator.choice(["x", "y", "z"], n),
+            "sick": generator.integers(0, 2, n),
+            "header.Kernel": generator.choice(["soft", "hard"], n),
+            "age": generator.normal(60, 10, n),
+        }
+    ).with_columns(**{name: pl.Series(values) for name, values in columns.items()})
+    fold = [None if p == "test" else int(g) % 5 for p, g in zip(part, patient, strict=True)]
+    split = pl.DataFrame({"case_id": table["case_id"], "part": part, "fold": pl.Series(fold, dtype=pl.Int32)})
+    return Cases(table, (SICK,)), Split(split)
+
+
+def verdict(findings: list[Finding], check: str) -> Finding:
+    (found,) = [finding for finding in findings if finding.check == check]
+    return found
+
+
+def status(cases: Cases, split: Split) -> dict[str, str]:
+    return {finding.check: finding.status for finding in audit(cases, split)}
+
+
+def with_parts(split: Split, *rows: tuple[str, str]) -> Split:
+    """The split with the part of some cases changed."""
+    parts = pl.col("case_id").replace_strict(dict(rows), default=pl.col("part"))
+    return Split(split.table.with_columns(part=parts))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clean_cases_pass_every_check(seed: int) -> None:
+    assert set(status(*study(seed=seed)).values()) == {"pass"}
+
+
+def test_a_patient_in_two_parts_is_leakage_and_is_named() -> None:
+    cases, split = study()
+    found = verdict(audit(cases, with_parts(split, ("c0", "test"))), "groups-across-parts")
+    assert found.stops
+    assert found.cases == ("c0", "c1")
+    assert "1 of 150 groups" in found.message
+
+
+def test_a_patient_in_two_folds_is_leakage() -> None:
+    cases, split = study()
+    folds = pl.when(pl.col("case_id") == "c0").then(4).otherwise("fold").cast(pl.Int32)
+    assert verdict(audit(cases, Split(split.table.with_columns(fold=folds))), "groups-across-parts").stops
+
+
+def test_without_patients_the_check_says_that_it_does_not_know() -> None:
+    cases, split = study()
+    alone = Cases(cases.table.with_columns(group=pl.col("case_id")), cases.targets)
+    assert status(alone, split)["groups-across-parts"] == "unknown"
+    assert status(Cases(cases.table.drop("group"), cases.targets), split)["groups-across-parts"] == "unknown"
+
+
+def test_groups_that_the_reader_made_of_copies_are_no_patients() -> None:
+    cases, split = study()
+    content = ["same", *(f"d{i}" for i in range(1, 299)), "same"]
+    tied = pl.when(pl.col("case_id") == "c299").then(pl.lit("c0")).otherwise("case_id")
+    table = cases.table.with_columns(group=tied, content=pl.Series(content))
+    assert status(Cases(table, cases.targets), with_parts(split, ("c299", "test")))["groups-across-parts"] == "unknown"
+    # Tied although they differ: the reader knew from elsewhere that it is one patient.
+    other = table.with_columns(content=pl.Series([f"d{i}" for i in range(300)]))
+    found = verdict(audit(Cases(other, cases.targets), with_parts(split, ("c299", "test"))), "groups-across-parts")
+    assert found.stops
+    assert found.cases == ("c0", "c299")
+
+
+def test_a_claimed_split_by_time_is_checked_by_the_last_case_of_each_patient() -> None:
+    cases, split = study()
+    days = np.array([100.0 if part == "test" else 10.0 for part in split.table["part"]])
+    timed = Cases(cases.table.with_columns(time=pl.Series(days)), cases.targets)
+    assert verdict(audit(timed, split, by="time"), "times-across-parts").status == "pass"
+    days[0] = 101.0
+    late = Cases(cases.table.with_columns(time=pl.Series(days)), cases.targets)
+    assert verdict(audit(late, split, by="time"), "times-across-parts").cases == ("c0", "c1")
+    assert verdict(audit(cases, split, by="time"), "times-across-parts").status == "unknown"
+    assert "times-across-parts" not in status(late, split)
+
+
+def test_a_class_seen_only_in_the_test_part_is_found() -> None:
+    cases, split = study()
+    grade = np.where(split.table["part"].to_numpy() == "test", 2, np.arange(300) % 2)
+    graded = Cases(cases.table.with_columns(grade=pl.Series(grade)), (GRADE,))
+    found = verdict(audit(graded, split), "class-missing-in-training")
+    assert found.status == "fail"
+    assert found.message.startswith("c appears")
+    assert set(found.cases) == set(split.table.filter(pl.col("part") == "test")["case_id"])
+
+
+def test_one_class_alone_is_found() -> None:
+    cases, split = study(sick=np.ones(300, dtype=int))
+    found = verdict(audit(cases, split), "one-class")
+    assert found.status == "fail"
+    assert "than yes" in found.message
+
+
+@pytest.mark.parametrize(
+    ("rare", "expected", "said"), [(14, "pass", "138 no to 14 yes"), (13, "fail", "139 no to 13 yes")]
+)
+def test_imbalance_is_held_against_ten_to_one(rare: int, expected: str, said: str) -> None:
+    cases, split = study()
+    # The training part has 152 cases.
+    train = split.table["part"].to_numpy() == "train"
+    sick = np.where(train, np.cumsum(train) <= rare, np.arange(300) % 3 == 0).astype(int)
+    found = verdict(audit(Cases(cases.table.with_columns(sick=pl.Series(sick)), cases.targets), split), "imbalance")
+    assert found.status == expected
+    assert said in found.message
+
+
+def test_missing_labels_are_counted_and_named() -> None:
+    cases, split = study()
+    some = pl.when(pl.col("case_id").is_in(["c3", "c7"])).then(None).otherwise("sick")
+    found = verdict(audit(Cases(cases.table.with_columns(sick=some), cases.targets), split), "missing-labels")
+    assert (found.status, found.cases) == ("fail", ("c3", "c7"))
+    size = Target("age", "continuous", unit="years")
+    gaps = pl.when(pl.col("case_id") == "c5").then(float("nan")).otherwise("age")
+    found = verdict(audit(Cases(cases.table.with_columns(age=gaps), (size,)), split), "missing-labels")
+    assert found.cases == ("c5",)
+
+
+def test_a_part_of_few_patients_is_called_tiny() -> None:
+    cases, split = study(152)
+    found = verdict(audit(cases, split), "tiny-part")
+    assert found.status == "fail"
+    assert "test has 19 independent units" in found.message
+
+
+def test_a_site_that_gives_the_label_away_is_found_and_a_lone_site_is_unknown() -> None:
+    cases, split = study()
+    sick = cases.table["sick"].to_numpy()
+    given_away = Cases(cases.table.with_columns(site=pl.Series(np.where(sick == 1, "x", "y"))), cases.targets)
+    assert status(given_away, split)["site-alone-predicts-the-label"] == "fail"
+    lone = Cases(cases.table.with_columns(site=pl.lit("x")), cases.targets)
+    assert status(lone, split)["site-alone-predicts-the-label"] == "unknown"
+
+
+def test_header_facts_that_give_the_label_away_are_found_words_numbers_and_gaps_alike() -> None:
+    cases, split = study()
+    sick = cases.table["sick"].to_numpy()
+    generator = np.random.default_rng(1)
+    flipped = np.where(generator.random(300) < 0.15, 1 - sick, sick)
+    table = cases.table.with_columns(
+        pl.Series("header.Kernel", np.where(flipped == 1, "soft", "hard")),
+        pl.Series("header.Dose", 10 * flipped + generator.normal(size=300)),
+        pl.Series("header.Note", [str(i) if s else None for i, s in enumerate(flipped)]),
+        pl.Series("header.Number", [f"n{i}" for i in range(300)]),
+    )
+    found = status(Cases(table, cases.targets), split)
+    assert found["shortcut/header.Kernel"] == found["shortcut/header.Dose"] == "fail"
+    assert found["shortcut/age"] == "pass"
+    # A word of its own for each case is a name and no fact.
+    assert "shortcut/header.Number" not in found
+
+
+def test_a_fact_known_of_a_few_cases_does_not_reach_the_bound() -> None:
+    cases, _ = study(1000)
+    sick = cases.table["sick"].to_numpy()
+    marked = [1.0 if s and i % 20 == 0 else None for i, s in enumerate(sick)]
+    assert shortcut("shortcut/mark", "a mark", pl.DataFrame({"mark": marked}), cases).status == "pass"
+
+
+def test_the_small_model_is_the_log_likelihood_ratio_of_the_other_folds() -> None:
+    codes = np.array([[0], [0], [1], [1], [0], [1]])
+    positive = np.array([True, False, False, True, True, False])
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    # Without fold 1: bin 0 holds one of each class, bin 1 one healthy case; half a case is added to each cell.
+    expected = np.log((1.5 / 2.0) / (1.5 / 3.0)), np.log((0.5 / 2.0) / (1.5 / 3.0))
+    score = _out_of_fold(codes, positive, fold)
+    np.testing.assert_allclose(score[[4, 3, 5]], [expected[0], expected[1], expected[1]])
+
+
+def test_the_small_model_finds_no_signal_in_noise_and_the_true_one_in_signal() -> None:
+    generator = np.random.default_rng(0)
+    sick = generator.integers(0, 2, 4000)
+    fold = np.arange(4000) % 5
+    value = sick + generator.normal(size=4000)
+    score = _out_of_fold(_binned(pl.Series("n", value))[:, None], sick == 1, fold)
+    # Two normal distributions one standard deviation apart: Phi(1 / sqrt 2).
+    assert roc_auc_score(sick, score) == pytest.approx(0.760, abs=0.025)
+    noise = _out_of_fold(_binned(pl.Series("n", generator.permutation(value)))[:, None], sick == 1, fold)
+    assert roc_auc_score(sick, noise) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_shortcut_to_a_number_or_to_one_of_several_classes_is_found() -> None:
+    cases, split = study()
+    grade = np.arange(300) % 3
+    kernel = pl.Series("header.Kernel", np.where(grade == 1, "soft", "hard"))
+    graded = Cases(cases.table.with_columns(kernel, grade=pl.Series(grade)), (GRADE,))
+    found = verdict(audit(graded, split), "shortcut/header.Kernel")
+    assert found.status == "fail"
+    assert "predicts b" in found.message
+    age = Target("age", "continuous", unit="years")
+    kernel = pl.Series("header.Kernel", np.where(cases.table["age"].to_numpy() > 60, "soft", "hard"))
+    found = verdict(audit(Cases(cases.table.with_columns(kernel), (age,)), split), "shortcut/header.Kernel")
+    assert found.status == "fail"
+
+
+def test_accepting_marks_a_failure_and_refuses_an_unknown_name() -> None:
+    findings = [Finding("imbalance", "labels", "pass", ""), Finding("groups-across-parts", "leakage", "fail", "")]
+    first, second = accepted(findings, ("groups-across-parts", "imbalance"))
+    assert not first.accepted
+    assert second.accepted
+    assert not second.stops
+    with pytest.raises(UserError, match="imbalanse.*groups-across-parts, imbalance"):
+        accepted(findings, ("imbalanse",))
+
+
+# --- label errors ----------------------------------------------------------------------------------------
+
+
+def predicted(truth: np.ndarray, sharpness: float, seed: int = 0) -> np.ndarray:
+    """Probabilities of a good model, shape (n, 3), of cases whose true class is `truth`."""
+    logits = np.random.default_rng(seed).normal(size=(len(truth), 3)) + sharpness * np.eye(3)[truth]
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def judged(labels: np.ndarray, probabilities: np.ndarray) -> Finding:
+    ids = [f"c{i}" for i in range(len(labels))]
+    long = pl.DataFrame(
+        {"case_id": np.repeat(ids, 3), "item": ["a", "b", "c"] * len(ids), "value": probabilities.ravel()}
+    )
+    return label_errors(Cases(pl.DataFrame({"case_id": ids, "grade": labels}), (GRADE,)), Predictions(long))
+
+
+def test_planted_label_errors_are_found_and_ranked_first() -> None:
+    truth = np.random.default_rng(1).integers(0, 3, 900)
+    labels = truth.copy()
+    labels[:45] = (truth[:45] + 1) % 3
+    found = judged(labels, predicted(truth, 7))
+    planted = {f"c{i}" for i in range(45)}
+    assert found.status == "fail"
+    assert len(planted & set(found.cases)) >= 43
+    assert len(planted & set(found.cases[:45])) >= 43
+    assert "an estimated 5." in found.message or "an estimated 4." in found.message
+
+
+def test_right_labels_pass() -> None:
+    truth = np.random.default_rng(1).integers(0, 3, 900)
+    assert judged(truth, predicted(truth, 7)).status == "pass"
+
+
+def test_models_that_know_little_cannot_judge_labels() -> None:
+    truth = np.random.default_rng(1).integers(0, 3, 900)
+    assert judged(truth, predicted(truth, 1)).status == "unknown"
+
+
+def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
+    generator = np.random.default_rng(0)
+    ids = [f"c{i}" for i in range(400)]
+    sick = generator.integers(0, 2, 400)
+    risk = np.clip(0.05 + 0.9 * sick + generator.normal(0, 0.02, 400), 0, 1)
+    age = generator.normal(60, 10, 400)
+    labels = np.where(np.arange(400) < 12, 1 - sick, sick)
+    said = age + generator.normal(0, 2, 400)
+    ages = np.where(np.arange(400) >= 388, age + 50, age)
+    table = pl.DataFrame({"case_id": ids, "sick": labels, "age": ages})
+    cases = Cases(table, (SICK, Target("age", "continuous")))
+    values = {"yes": risk, "age": said}
+    parts = [pl.DataFrame({"case_id": ids, "item": item, "value": value}) for item, value in values.items()]
+    found = label_errors(cases, Predictions(pl.concat(parts)))
+    planted = {f"c{i}" for i in [*range(12), *range(388, 400)]}
+    assert set(found.cases) <= planted
+    # How many are wrong is an estimate: the least doubtful one may be missed.
+    assert len(found.cases) >= 23
+    assert found.status == "fail"
+
+
+def test_without_held_out_predictions_label_errors_are_unknown() -> None:
+    cases, _ = study()
+    empty = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
+    assert label_errors(cases, empty).status == "unknown"

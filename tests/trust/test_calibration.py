@@ -1,0 +1,338 @@
+"""Probabilities come back to the truth they were bent from, sets cover at their stated rate, decisions keep a rule."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from medeor.contracts import Cases, Predictions, Target, UserError
+from medeor.trust.calibration import Calibration, calibrate, conformal_quantile
+
+ILL = Target("state", "binary", ("well", "ill"))
+KIND = Target("kind", "multiclass", ("a", "b", "c"))
+DOSE = Target("dose", "continuous", unit="mg")
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-np.asarray(logit, dtype=float)))
+
+
+def table(target: Target, truth, values, group=None, **columns) -> tuple[Cases, Predictions]:
+    """`values`: shape (cases,) or (cases, items)."""
+    values = np.asarray(values, dtype=float).reshape(len(truth), -1)
+    ids = [f"c{row}" for row in range(len(truth))]
+    rows = pl.DataFrame({"case_id": ids, target.name: truth, "group": ids if group is None else group})
+    long = pl.DataFrame(
+        {
+            "case_id": np.repeat(ids, values.shape[1]),
+            "item": list(target.items) * len(truth),
+            "value": values.ravel(),
+            **columns,
+        }
+    )
+    return Cases(rows.with_columns(pl.col("group").cast(pl.String)), (target,)), Predictions(long)
+
+
+def bent_binary(seed: int, size: int, slope: float = 1.0, intercept: float = 0.0):
+    """Truth drawn from a known logit; the model reports that logit bent by a slope and an intercept."""
+    generator = np.random.default_rng(seed)
+    logit = generator.normal(-0.5, 1.5, size)
+    truth = (generator.random(size) < sigmoid(logit)).astype(int)
+    return *table(ILL, truth, sigmoid((logit - intercept) / slope)), logit, truth
+
+
+def some_classes(seed: int, size: int, cold: float = 1.0):
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(size, 3)) * 1.3
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = (probability.cumsum(axis=1) < generator.random((size, 1))).sum(axis=1).clip(0, 2)
+    bent = probability ** (1 / cold) / (probability ** (1 / cold)).sum(axis=1, keepdims=True)
+    return *table(KIND, truth, bent), probability, truth
+
+
+# --- probabilities ---------------------------------------------------------------------------------------
+
+
+def test_platt_recovers_the_planted_slope_and_intercept() -> None:
+    cases, held_out, logit, _ = bent_binary(0, 5000, slope=0.5, intercept=1.0)
+    calibration = calibrate(cases, held_out)
+    (one,) = calibration.targets
+    assert one.method == "platt"
+    assert (one.slope, one.intercept) == pytest.approx((0.5, 1.0), abs=0.15)
+    after = calibration.apply(held_out).table["value"].to_numpy()
+    assert np.abs(after - sigmoid(logit)).mean() < 0.01
+
+
+def test_platt_agrees_with_sklearns_logistic_regression() -> None:
+    cases, held_out, _, truth = bent_binary(1, 4000, slope=0.6, intercept=-0.7)
+    logit = np.log(held_out.table["value"] / (1 - held_out.table["value"])).to_numpy()
+    line = LogisticRegression(C=1e6).fit(logit[:, None], truth)
+    (one,) = calibrate(cases, held_out).targets
+    assert (one.slope, one.intercept) == pytest.approx((line.coef_[0, 0], line.intercept_[0]), abs=0.01)
+
+
+def test_temperature_recovers_the_planted_one_for_several_classes() -> None:
+    cases, held_out, probability, _ = some_classes(0, 4000, cold=0.4)
+    calibration = calibrate(cases, held_out)
+    (one,) = calibration.targets
+    assert one.method == "temperature"
+    assert one.slope == pytest.approx(0.4, abs=0.03)
+    after = calibration.apply(held_out).table["value"].to_numpy().reshape(-1, 3)
+    assert after.sum(axis=1) == pytest.approx(1)
+    assert np.abs(after - probability).mean() < 0.01
+
+
+@pytest.mark.parametrize("size", [60, 200])
+def test_calibration_helps_new_cases_when_bent_and_hardly_hurts_when_not(size: int) -> None:
+    gains: dict[float, list[float]] = {1.0: [], 0.3: []}
+    for seed in range(15):
+        for slope, found in gains.items():
+            calibration = calibrate(*bent_binary(seed, size, slope)[:2])
+            _, fresh, _, truth = bent_binary(seed + 1000, 1000, slope)
+            before, after = fresh.table["value"], calibration.apply(fresh).table["value"]
+            found.append(sk.log_loss(truth, before) - sk.log_loss(truth, after))
+    assert np.mean(gains[0.3]) > 0.1
+    assert np.mean(gains[1.0]) > -0.02
+
+
+@given(st.integers(0, 10_000), st.integers(2, 80))
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_cases_never_turns(seed: int, size: int) -> None:
+    generator = np.random.default_rng(seed)
+    # Scores that mean the opposite of the truth, with exact zeros and ones among them.
+    truth = generator.integers(0, 2, size)
+    value = np.clip(generator.normal(1 - truth, 0.5), 0, 1)
+    cases, held_out = table(ILL, truth, value)
+    after = calibrate(cases, held_out).apply(held_out).table["value"].to_numpy()
+    order = np.argsort(value, kind="stable")
+    assert (np.diff(after[order]) >= 0).all()
+    assert np.isfinite(after).all()
+
+
+def test_too_few_cases_change_nothing() -> None:
+    cases, held_out, *_ = bent_binary(0, 15, slope=0.2)
+    (one,) = calibrate(cases, held_out).targets
+    assert (one.method, one.slope, one.intercept) == ("identity", 1, 0)
+
+
+def test_no_held_out_predictions_still_decide() -> None:
+    cases, held_out, *_ = bent_binary(0, 50)
+    calibration = calibrate(cases, Predictions(held_out.table.head(0)))
+    table = calibration.apply(held_out).table
+    assert table["value"].to_list() == held_out.table["value"].to_list()
+    assert table["chosen"].to_list() == (held_out.table["value"] >= 0.5).to_list()
+    assert table["plausible"].null_count() == 50  # both classes of every case
+
+
+# --- decisions -------------------------------------------------------------------------------------------
+
+
+def test_threshold_rules_reach_what_they_aim_at() -> None:
+    cases, held_out, _, truth = bent_binary(3, 4000, slope=0.7, intercept=0.5)
+    score = held_out.table["value"].to_numpy()
+    false, true, at = sk.roc_curve(truth, score)
+    decided = {}
+    for rule in ("youden", "accuracy", "sensitivity=0.95", "specificity=0.9", "prevalence", "0.3"):
+        calibration = calibrate(cases, held_out, threshold=rule)
+        assert calibration.targets[0].rule == rule
+        decided[rule] = calibration.apply(held_out).table["chosen"].to_numpy()
+
+    def rates(rule: str) -> tuple[float, float]:
+        return decided[rule][truth == 1].mean(), (~decided[rule])[truth == 0].mean()
+
+    best = (true - false).max()
+    assert sum(rates("youden")) - 1 == pytest.approx(best, abs=0.02)
+    assert sum(rates("prevalence")) - 1 == pytest.approx(best, abs=0.02)
+    most = max(np.mean((score >= one) == truth) for one in at)
+    assert np.mean(decided["accuracy"] == truth) == pytest.approx(most, abs=0.005)
+    assert rates("sensitivity=0.95")[0] == pytest.approx(0.95, abs=0.01)
+    assert rates("specificity=0.9")[1] == pytest.approx(0.9, abs=0.01)
+    assert calibration.targets[0].threshold == 0.3
+
+
+def test_the_threshold_is_steadier_than_the_best_of_one_sample() -> None:
+    ours, plain = [], []
+    for seed in range(30):
+        cases, held_out, _, truth = bent_binary(seed, 120)
+        calibration = calibrate(cases, held_out)
+        false, true, at = sk.roc_curve(truth, held_out.table["value"])
+        _, fresh, _, new = bent_binary(seed + 500, 4000)
+        chosen = calibration.apply(fresh).table["chosen"]
+        ours.append(sk.balanced_accuracy_score(new, chosen))
+        plain.append(sk.balanced_accuracy_score(new, fresh.table["value"] >= at[(true - false).argmax()]))
+    assert np.mean(ours) > np.mean(plain)
+
+
+def test_several_classes_are_decided_by_the_most_probable() -> None:
+    cases, held_out, probability, _ = some_classes(1, 300)
+    table = calibrate(cases, held_out).apply(held_out).table
+    chosen = table["chosen"].to_numpy().reshape(-1, 3)
+    assert (chosen.sum(axis=1) == 1).all()
+    assert (chosen.argmax(axis=1) == probability.argmax(axis=1)).all()
+
+
+# --- sets and intervals ----------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 60), st.floats(0.5, 0.99))
+@settings(max_examples=60, deadline=None)
+def test_quantile_of_single_cases_is_the_textbook_one(size: int, coverage: float) -> None:
+    strange = np.random.default_rng(size).random(size)
+    rank = int(np.ceil((size + 1) * coverage - 1e-9))
+    expected = np.sort(strange)[rank - 1] if rank <= size else np.inf
+    assert conformal_quantile(strange, np.arange(size), coverage) == expected
+
+
+def test_repeating_the_cases_of_every_group_changes_no_quantile() -> None:
+    strange = np.random.default_rng(0).random(40)
+    once = conformal_quantile(strange, np.arange(40), 0.9)
+    assert conformal_quantile(np.repeat(strange, 5), np.repeat(np.arange(40), 5), 0.9) == once
+
+
+def in_set(table: pl.DataFrame, truth, classes: int) -> np.ndarray:
+    plausible = table["plausible"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if classes == 2:
+        return np.where(truth == 1, plausible != 0, plausible != 1)
+    return plausible.reshape(-1, classes)[np.arange(len(truth)), truth] == 1
+
+
+@pytest.mark.parametrize("coverage", [0.9, 0.8])
+@pytest.mark.parametrize("make", [bent_binary, some_classes])
+def test_sets_cover_at_their_stated_rate(make, coverage: float) -> None:
+    covered = []
+    for seed in range(40):
+        cases, held_out, *_ = make(seed, 150)
+        _, fresh, _, truth = make(seed + 900, 500)
+        table = calibrate(cases, held_out, coverage=coverage).apply(fresh).table
+        covered.append(in_set(table, truth, 2 if make is bent_binary else 3).mean())
+    # Sets hold the most probable class in any case, so they may cover a little more.
+    assert coverage - 0.01 <= np.mean(covered) <= coverage + 0.035
+
+
+def test_sets_by_class_cover_the_rare_class_too() -> None:
+    covered = {"marginal": [], "by class": []}
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+
+        def draw(size: int, generator=generator):
+            truth = (generator.random(size) < 0.1).astype(int)
+            return *table(ILL, truth, sigmoid(generator.normal(2.0 * truth - 3, 1))), truth
+
+        cases, held_out, _ = draw(400)
+        _, fresh, truth = draw(2000)
+        for sets, found in covered.items():
+            applied = calibrate(cases, held_out, sets=sets).apply(fresh).table
+            found.append(in_set(applied, truth, 2)[truth == 1].mean())
+    assert np.mean(covered["marginal"]) < 0.75
+    assert 0.88 <= np.mean(covered["by class"]) <= 0.97
+
+
+def numbers(generator: np.random.Generator, groups: int, size: int = 1):
+    group = np.repeat(np.arange(groups), size)
+    value = generator.normal(50, 10, groups)[group]
+    noise = generator.normal(size=groups)[group] * 3 + generator.normal(size=len(group))
+    return *table(DOSE, value + noise, value, group), value + noise
+
+
+@pytest.mark.parametrize(("groups", "size"), [(60, 1), (60, 4)])
+def test_intervals_of_numbers_cover_at_their_stated_rate(groups: int, size: int) -> None:
+    covered = []
+    for seed in range(80):
+        generator = np.random.default_rng(seed)
+        cases, held_out, _ = numbers(generator, groups, size)
+        _, fresh, truth = numbers(generator, 300)
+        table = calibrate(cases, held_out).apply(fresh).table
+        covered.append(np.mean((table["low"].to_numpy() <= truth) & (truth <= table["high"].to_numpy())))
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.02)
+
+
+def test_an_interval_of_the_model_is_widened_until_it_covers() -> None:
+    generator = np.random.default_rng(0)
+
+    def draw(size: int):
+        spread = generator.uniform(1, 10, size)
+        value = generator.normal(50, 10, size)
+        truth = value + spread * generator.normal(size=size)
+        cases, predictions = table(DOSE, truth, value, low=value - spread, high=value + spread)
+        return cases, predictions, truth, spread
+
+    cases, held_out, *_ = draw(1500)
+    calibration = calibrate(cases, held_out)
+    _, fresh, truth, spread = draw(4000)
+    applied = calibration.apply(fresh).table
+    low, high = applied["low"].to_numpy(), applied["high"].to_numpy()
+    assert calibration.targets[0].method == "widened"
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.9, abs=0.02)
+    assert np.corrcoef(high - low, spread)[0, 1] > 0.99
+
+
+def test_too_few_numbers_give_no_interval() -> None:
+    cases, held_out, _ = numbers(np.random.default_rng(0), 5)
+    table = calibrate(cases, held_out).apply(held_out).table
+    assert table["low"].null_count() == 5
+
+
+# --- keeping it ------------------------------------------------------------------------------------------
+
+
+def test_several_targets_and_foreign_items_live_in_one_table() -> None:
+    first, of_first, *_ = bent_binary(0, 80)
+    second, of_second, _ = numbers(np.random.default_rng(0), 80)
+    both = Cases(first.table.join(second.table.drop("group"), on="case_id"), (ILL, DOSE))
+    foreign = pl.DataFrame({"case_id": ["c1"], "item": ["map"], "value": [7.0]})
+    predictions = Predictions(pl.concat([of_first.table, of_second.table, foreign]))
+    applied = calibrate(both, predictions).apply(predictions).table
+    assert applied.select("case_id", "item").equals(predictions.table.select("case_id", "item"))
+    assert applied.filter(pl.col("item") == "map").row(0, named=True)["value"] == 7
+    assert applied.filter(pl.col("item") == "map")["raw"].null_count() == 1
+    assert applied.filter(pl.col("item") == "dose")["low"].null_count() == 0
+    assert applied.filter(pl.col("item") == "ill")["low"].null_count() == 80
+    assert applied.filter(pl.col("item") == "ill")["chosen"].null_count() == 0
+
+
+def test_json_brings_the_same_calibration_back() -> None:
+    for cases, held_out, *_ in (bent_binary(0, 200, 0.5), some_classes(0, 8), numbers(np.random.default_rng(0), 40)):
+        calibration = calibrate(cases, held_out)
+        kept = json.loads(json.dumps(calibration.to_json(), allow_nan=False))
+        again = Calibration.from_json(kept)
+        assert again == calibration
+        assert again.apply(held_out).table.equals(calibration.apply(held_out).table)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"coverage": 1.5}, "coverage must lie between 0 and 1"),
+        ({"coverage": "much"}, "coverage: input should be a valid number"),
+        ({"extra": 1}, "no setting is called 'extra'"),
+        ({"targets": [{"target": "state"}]}, "targets.0.kind: field required"),
+        ({"targets": [{"target": "s", "kind": "binary", "items": ["s"], "cases": 3, "slope": -1}]}, "above zero"),
+    ],
+)
+def test_a_changed_file_is_refused(change: dict, said: str) -> None:
+    cases, held_out, *_ = bent_binary(0, 60)
+    with pytest.raises(UserError, match=said):
+        Calibration.from_json(calibrate(cases, held_out).to_json() | change)
+
+
+def test_the_same_seed_learns_the_same() -> None:
+    cases, held_out, *_ = bent_binary(0, 150, 0.5)
+    assert calibrate(cases, held_out, seed=4) == calibrate(cases, held_out, seed=4)
+
+
+def test_misuse_is_refused() -> None:
+    cases, held_out, *_ = bent_binary(0, 60)
+    with pytest.raises(UserError, match="no threshold rule is called 'best'; there are youden"):
+        calibrate(cases, held_out, threshold="best")
+    with pytest.raises(UserError, match="a coverage of 90 is impossible"):
+        calibrate(cases, held_out, coverage=90)
+    calibration = calibrate(cases, held_out)
+    with pytest.raises(ValueError, match="calibrated already"):
+        calibration.apply(calibration.apply(held_out))
