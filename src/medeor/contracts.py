@@ -65,6 +65,9 @@ class Study:
     """Values of the plan fixed by the user (`--set key=value`)."""
     accept: tuple[str, ...] = ()
     """Names of failed checks that the user has seen and accepts."""
+    threshold: str = ""
+    """How a probability becomes a decision: `accuracy`, `youden`, `prevalence`, `sensitivity=0.95`,
+    `specificity=0.95`, or a number; empty: `accuracy`, or `youden` where a class is rare."""
     seed: int = 0
     minutes: float | None = None
     """Time the fit may take; None: the plan's own rule."""
@@ -201,7 +204,8 @@ class Predictions:
     """A long table, one row a case and item, and arrays on disk.
 
     Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
-    that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set; `raw` the value
+    that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set (of a binary target,
+    which has one item, null where both classes do); `raw` the value
     before calibration. An item is a class, a target, a drug, a candidate tail, a span or the name of an array."""
 
     table: pl.DataFrame
@@ -422,45 +426,53 @@ class Processors(Protocol):
     def to_json(self) -> Mapping[str, object]: ...
 
 
-class Recipe(Protocol):
+P = TypeVar("P")
+"""Processors of one recipe."""
+B = TypeVar("B", contravariant=True)
+"""Its batches."""
+
+
+class Recipe(Protocol[P, B]):
     """What a network needs; `learning.NetworkMethod(recipe, schedule)` makes it a Method."""
 
-    kind: str
-    """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this recipe."""
+    @property
+    def kind(self) -> str:
+        """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this recipe."""
+        ...
 
     def to_json(self) -> Mapping[str, object]: ...
 
-    def processors(self, cases: Cases) -> Processors:
+    def processors(self, cases: Cases) -> P:
         """Fitted on the cases it is given: a fold's own."""
         ...
 
-    def restore(self, processors: Mapping[str, object]) -> Processors:
+    def restore(self, processors: Mapping[str, object]) -> P:
         """Processors from their `to_json`."""
         ...
 
-    def batches(self, cases: Cases, processors: Processors, seed: int) -> Batches: ...
+    def batches(self, cases: Cases, processors: P, seed: int) -> Batches: ...
 
-    def network(self, processors: Processors) -> nn.Module: ...
+    def network(self, processors: P) -> nn.Module: ...
 
-    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, outputs: Tensor, batch: B) -> tuple[Tensor, Tensor]:
         """Sum and weight, so that shards, masks and sites add up."""
         ...
 
-    def answering(self, network: nn.Module, processors: Processors) -> tuple[nn.Module, Tensor]:
+    def answering(self, network: nn.Module, processors: P) -> tuple[nn.Module, Tensor]:
         """The network with all that stands between prepared inputs and the values of the items, as one module, and
         example inputs: what is asked here and exported elsewhere is the same."""
         ...
 
-    def infer(self, network: nn.Module, cases: Cases, processors: Processors, run: Run) -> Iterator[Predictions]:
+    def infer(self, network: nn.Module, cases: Cases, processors: P, run: Run) -> Iterator[Predictions]:
         """Sliding windows, decoding and ranking live here."""
         ...
 
     def attribute(
-        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: Processors, run: Run
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: P, run: Run
     ) -> list[Attribution]: ...
 
     def ablate(
-        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: Processors, run: Run
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: P, run: Run
     ) -> np.ndarray: ...
 
 

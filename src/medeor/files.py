@@ -47,6 +47,7 @@ def _explained(path: Path) -> Iterator[None]:
         errno.EACCES: "this folder may not be written to; choose another place",
         errno.EPERM: "this folder may not be written to; choose another place",
         errno.EROFS: "this file system is read-only; choose another place",
+        errno.EEXIST: "a part of this path is a file, not a folder; choose another place",
         errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
     }
     try:

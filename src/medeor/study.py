@@ -32,6 +32,7 @@ from medeor.contracts import (
     Run,
     Sources,
     Split,
+    Stopped,
     Study,
     Task,
     UserError,
@@ -57,7 +58,10 @@ from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
 
-EXPLAINED = 12
+RARE = 0.1
+"""Share of the rarest class below which always deciding against it would look accurate."""
+
+EXPLAINED = 8
 """Cases that are explained on the road; `medeor explain` explains any."""
 
 
@@ -136,13 +140,19 @@ def walk(
     write_toml(folder / "plan.toml", made)
     write_json(folder / "targets.json", [dataclasses.asdict(target) for target in cases.targets])
 
-    run = Run(folder / "model", study.seed, threads(), console, stopping)
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        """The fit has saved by the time it tells of its progress; other work is done again."""
+        console(what, done, total, note)
+        if stopping():
+            raise Stopped
+
+    run = Run(folder / "model", study.seed, threads(), progress, stopping)
     _keyed(run.folder, made, split, cases)
     wait_for_all()
     fitted = remembered(task.method(made), cases, split, run)
     calibration = None
     if "calibrate" in task.steps:
-        calibration = calibrate(_known(cases, fitted.held_out), fitted.held_out, seed=study.seed)
+        calibration = _calibrated(cases, fitted.held_out, study)
         write_json(folder / "calibration.json", calibration.to_json())
     findings = list(asked.findings)
     if "audit" in task.steps and fitted.held_out.table.height:
@@ -152,7 +162,7 @@ def walk(
     results = {}
     if "evaluate" in task.steps:
         console.say("evaluating, with the simple baseline beside")
-        base_run = Run(folder / "baseline", study.seed, threads(), console, stopping)
+        base_run = replace(run, folder=folder / "baseline")
         _keyed(base_run.folder, made, split, cases)
         baseline = remembered(task.baseline(made), cases, split, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
@@ -205,26 +215,41 @@ def _evaluate(
         ours = calibration.apply(ours) if calibration else ours
         theirs = baseline.model.predict(cases, run)
         if calibration:
-            known = _known(asked.cases, baseline.held_out)
-            theirs = calibrate(known, baseline.held_out, seed=run.seed).apply(theirs)
+            theirs = _calibrated(asked.cases, baseline.held_out, asked.study).apply(theirs)
     else:
         part, cases = "cv", _known(asked.cases, fitted.held_out)
-        ours = _calibrated_by_fold(cases, asked.split, fitted.held_out, run.seed) if calibration else fitted.held_out
+        ours = _calibrated_by_fold(cases, asked, fitted.held_out) if calibration else fitted.held_out
         theirs = baseline.held_out
-        theirs = _calibrated_by_fold(cases, asked.split, theirs, run.seed) if calibration else theirs
+        theirs = _calibrated_by_fold(cases, asked, theirs) if calibration else theirs
     measures: dict[str, Measure] = dict(task.evaluate(cases, ours))
     measures |= {f"baseline/{name}": value for name, value in task.evaluate(cases, theirs).items()}
     return {part: Result(cases, ours, theirs, none, measures)}
 
 
-def _calibrated_by_fold(cases: Cases, split: Split, held_out: Predictions, seed: int) -> Predictions:
+def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibration:
+    """Calibration and thresholds from honest predictions. Unless the study says otherwise, a decision aims at
+    accuracy; where one class is rare, at sensitivity and specificity alike."""
+    known = _known(cases, held_out)
+    rule = study.threshold or ("youden" if _rarest(known) < RARE else "accuracy")
+    return calibrate(known, held_out, threshold=rule, seed=study.seed)
+
+
+def _rarest(cases: Cases) -> float:
+    """The share of the rarest class of all targets; 1 where there are none."""
+    columns = [cases.table[target.name].drop_nulls() for target in cases.targets if target.kind != "continuous"]
+    shares = [column.value_counts()["count"].min() / len(column) for column in columns if len(column)]
+    return min(shares, default=1.0)
+
+
+def _calibrated_by_fold(cases: Cases, asked: Read, held_out: Predictions) -> Predictions:
     """Out-of-fold predictions, each fold calibrated on the others: never on itself."""
+    split = asked.split
     folds = held_out.table.join(split.table.select("case_id", "fold"), on="case_id", how="left", maintain_order="left")
     parts = []
     for fold in range(split.folds):
         others = Predictions(folds.filter(pl.col("fold") != fold).drop("fold"))
         own = Predictions(folds.filter(pl.col("fold") == fold).drop("fold"))
-        parts.append(calibrate(_known(cases, others), others, seed=seed).apply(own).table)
+        parts.append(_calibrated(cases, others, asked.study).apply(own).table)
     return Predictions(pl.concat(parts))
 
 

@@ -73,6 +73,12 @@ def test_a_folder_of_several_images_is_no_image(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
+def test_dicom_that_is_a_tiff_as_well_is_read_as_dicom(tmp_path: Path) -> None:
+    content = write(tmp_path / "a.dcm", VOLUME[0], Modality="CT").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(b"II*\0" + content[4:])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.dcm").pixels[0], VOLUME[0])
+
+
 def test_dicom_without_its_preamble_is_found(tmp_path: Path) -> None:
     content = write(tmp_path / "a.dcm", VOLUME[0], Modality="CT").read_bytes()
     (tmp_path / "a.dcm").write_bytes(content[132:])

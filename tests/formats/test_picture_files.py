@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +254,18 @@ def test_real_tiles_and_a_slide(real_data: Path) -> None:
     slide = next((real_data / "images/slide").glob("*.svs"))
     with pytest.raises(BrokenImage, match="slide"):
         read_image(slide)
+
+
+@settings(max_examples=120, deadline=None)
+@given(name=st.sampled_from(["a.png", "a.jpg", "a.tif", "a.npy"]), share=st.floats(0, 0.999), value=st.integers(0, 255))
+def test_a_changed_byte_never_ends_in_another_error(room: Path, name: str, share: float, value: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
+    if name == "a.npy":
+        np.save(room / name, noise)
+    else:
+        Pillow.fromarray(noise).save(room / name)
+    content = bytearray((room / name).read_bytes())
+    content[int(share * len(content))] = value
+    (room / name).write_bytes(content)
+    with suppress(BrokenImage):
+        assert read_image(room / name).pixels.size

@@ -223,7 +223,7 @@ def test_accepting_marks_a_failure_and_refuses_an_unknown_name() -> None:
     assert not first.accepted
     assert second.accepted
     assert not second.stops
-    with pytest.raises(UserError, match="imbalanse.*groups-across-parts, imbalance"):
+    with pytest.raises(UserError, match=r"imbalanse.*groups-across-parts, imbalance"):
         accepted(findings, ("imbalanse",))
 
 

@@ -63,7 +63,7 @@ def test_pairing_is_sharper_than_two_separate_intervals() -> None:
 
 
 def test_equal_models_are_told_apart_no_more_often_than_stated() -> None:
-    found = [compare(*two_models(seed, 120, 1.4, 1.4)[:3], metrics=("auroc",), resamples=200)[0] for seed in range(150)]
+    found = [compare(*two_models(seed, 120, 1.4, 1.4)[:3], metrics=("auroc",), resamples=200)[0] for seed in range(100)]
     assert np.mean([row.p < 0.05 for row in found]) <= 0.1
     assert np.mean([row.low <= 0 <= row.high for row in found]) >= 0.9
 

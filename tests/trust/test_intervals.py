@@ -35,7 +35,7 @@ def scored(generator: np.random.Generator, groups: int, size: int, auroc: float,
 
 
 def auroc_statistic(group, positive, score) -> Statistic:
-    return Statistic(("auroc",), lambda weights: scores.ranking(score, positive)(weights)[:, :1], group)
+    return Statistic(("auroc",), lambda weights: scores.areas(score, positive)(weights)[:, :1], group)
 
 
 def coverage(simulations: int, truth: float, simulate) -> float:

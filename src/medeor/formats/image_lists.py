@@ -36,14 +36,21 @@ class Listing:
 
 
 def together(listings: Sequence[Listing]) -> Listing:
-    """One after another; a column that only some have is null elsewhere."""
+    """One after another; a column that only some have is null elsewhere.
+
+    Raises: UserError where two images have one name."""
     if len(listings) == 1:
         return listings[0]
     facts = [one.facts.with_row_index("row") for one in listings]
+    files: dict[str, tuple[str, ...]] = {}
+    for one in listings:
+        for key, found in one.files.items():
+            if files.setdefault(key, found) != found:
+                raise UserError(f"two sources hold different images called '{key}'; put them below one folder")
     return Listing(
         pl.concat([one.rows for one in listings]),
         pl.concat(facts, how="diagonal_relaxed").drop("row"),
-        {key: files for one in listings for key, files in one.files.items()},
+        files,
         {key: array for one in listings for key, array in one.arrays.items()},
         tuple(dict.fromkeys(name for one in listings for name in one.labels)),
     )
@@ -74,7 +81,7 @@ def of_folder(folder: Path, prefix: str = "") -> Listing:
         above = [folders[1:] for folders in above]
     classes = [folders[0] if folders else None for folders in above]
     named, loose = len(set(classes) - {None}), classes.count(None)
-    least = 1 if any(part) else 2
+    least = 1 if len(set(part)) > 1 else 2
     rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
     if named < least or loose * 2 > len(classes) or len(classes) - loose < 2 * named:
         return Listing(rows, listing.facts, listing.files)

@@ -9,6 +9,7 @@ import gzip
 import logging
 import lzma
 import struct
+import tokenize
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,8 @@ from medeor.contracts import UserError
 
 DAMAGED = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError,
-    SyntaxError, OverflowError, MemoryError, struct.error, zlib.error, lzma.LZMAError,
+    SyntaxError, ArithmeticError, AssertionError, MemoryError, struct.error, tokenize.TokenError, zlib.error,
+    lzma.LZMAError,
 )  # fmt: skip
 """What the decoders that medeor stands on raise when they meet bytes that are not what they should be."""
 
@@ -45,9 +47,10 @@ class BrokenImage(UserError):
 def damage_told(path: Path | str, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turns what a decoder raises into BrokenImage, `also` what its library alone raises. The decoder's own words are
     left out of the message: they may hold names of files and values of a header."""
+    errors: tuple[type[Exception], ...] = (*DAMAGED, *also)
     try:
         yield
-    except (*DAMAGED, *also) as error:
+    except errors as error:
         raise BrokenImage(path, f"{what}: truncated or damaged") from error
 
 
@@ -106,11 +109,12 @@ def kind_of(path: Path) -> Kind:
                 return "nifti" if _is_nifti(file.read(352)) else ""
     except (OSError, EOFError, zlib.error):
         return ""
+    # First, as the 128 bytes before this mark may be those of a TIFF.
+    if head[128:132] == b"DICM" or head.startswith(_BARE_DICOM):
+        return "dicom"
     for kind, start in _STARTS.items():
         if head.startswith(start):
             return kind
-    if head[128:132] == b"DICM" or head.startswith(_BARE_DICOM):
-        return "dicom"
     if _is_nifti(head):
         return "nifti"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -150,6 +154,13 @@ def read_image(path: Path, frame: int | None = None) -> Image:
         return image if frame is None else slice_of(image, frame, path)
     if not path.is_file():
         raise UserError(f"{path} does not exist")
+    image = _of_file(path, frame)
+    if not image.pixels.size:
+        raise BrokenImage(path, "it has no pixels: one of its sides is 0")
+    return image
+
+
+def _of_file(path: Path, frame: int | None) -> Image:
     match kind_of(path):
         case "dicom":
             from medeor.formats.dicom import read_dicom

@@ -92,12 +92,17 @@ def _fields(page: tifffile.TiffPage) -> dict[str, object]:
 def _facts(page: tifffile.TiffPage) -> dict[str, str]:
     facts = {
         "file_type": "TIFF",
-        "photometric": tifffile.PHOTOMETRIC(page.photometric).name,
+        "photometric": _name(page.photometric),
         "bits": str(page.bitspersample),
-        "compression": tifffile.COMPRESSION(page.compression).name,
+        "compression": _name(page.compression),
     }
     for tag, name in ((271, "manufacturer"), (272, "model"), (305, "software")):
         value = page.tags.valueof(tag)
         if value:
             facts[name] = str(value)
     return facts
+
+
+def _name(value: object) -> str:
+    """Of a constant that tifffile knows; the number of one that it does not."""
+    return str(getattr(value, "name", value))

@@ -3,7 +3,7 @@ copies with two labels, facts about the picture that give the label away, and na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, threads
 from medeor.formats.image_store import ImageStore
+from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
@@ -21,21 +22,8 @@ if TYPE_CHECKING:
 SIDE = 32
 """Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
 
-ALIKE = 0.92
-"""Correlation of two thumbnails' descriptions from which they may be one picture."""
-
-CHANCE = 0.01
-"""Near duplicates that chance may bring to a whole study."""
-
 _YIELDS = {"train": 0, "validation": 1, "test": 2}
 """Of two copies, the one in the lesser part goes."""
-
-_COMPONENTS = 128
-_NEIGHBOURS = 50
-_CANDIDATES = 10
-_WORTH_A_LOOK = 0.5
-_REACH = 2
-_BLOCK = 512
 
 
 def audit_images(
@@ -229,15 +217,15 @@ def _near(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> Finding:
     part = table["in_part"].to_numpy()
     content = _given(table, "content").rank("dense").fill_null(0).to_numpy().astype(int)
     pairs: list[tuple[int, int]] = []
-    compared = False
+    describe = None
     for held, learnt in (("validation", ("train",)), ("test", ("train", "validation"))):
         queries = np.flatnonzero(good & (part == held))
         references = np.flatnonzero(good & np.isin(part, learnt))
         if len(queries) and len(references):
-            compared = True
-            found = near_duplicates(small[queries], small[references], content[queries], content[references])
+            describe = describe or describer(small[good])
+            found = near_duplicates(small[queries], small[references], content[queries], content[references], describe)
             pairs += [(int(references[reference]), int(queries[query])) for query, reference in found]
-    if not compared:
+    if describe is None:
         return Finding(check, "leakage", "unknown", "there are no two parts to compare")
     if not pairs:
         return Finding(check, "leakage", "pass", "no image looks like a changed copy of one in another part")
@@ -246,110 +234,6 @@ def _near(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> Finding:
     said += ", ".join(f"{count} of {held}" for held, count in counts.items() if count)
     ids = table["case_id"].to_list()
     return Finding(check, "leakage", "fail", said, tuple(ids[row] for pair in pairs for row in pair))
-
-
-def near_duplicates(
-    queries: np.ndarray, references: np.ndarray, query_content: np.ndarray, reference_content: np.ndarray
-) -> Iterator[tuple[int, int]]:
-    """Queries that are a changed copy of a reference, with that reference: pairs of rows.
-
-    Thumbnails, shape (n, side, side), are described by their principal components, flattened towards white so that
-    what all images of a kind have in common counts little, and compared under mirroring and shifts of up to 2 pixels;
-    brightness and contrast do not count. A query is reported when its nearest reference correlates by `ALIKE` and is
-    nearer than chance can explain: among unrelated images the share that lies within a distance r of one grows as
-    r**d (d, the intrinsic dimension, from the distances of further neighbours: Levina and Bickel 2004), so the nearest
-    of k at r1 has a p-value of 1 - (1 - (r1 / rk)**d)**(k - 1), which is held against `CHANCE` over all queries.
-
-    Equal contents (any integers above 0) are exact copies and left out here."""
-    if len(references) < 10:
-        return
-    describe = _describer(np.concatenate([references, queries]))
-    known = describe(references)
-    count = int(np.clip(len(references) // 20, 4, _NEIGHBOURS))
-    nearest, alike = _nearest(describe, queries, known, count)
-    same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
-    distance = np.sqrt(np.maximum(2 - 2 * alike, 1e-9))
-    dimension = np.log(count / (count // 2)) / np.median(np.log(distance[:, -1] / distance[:, count // 2 - 1]))
-    looked = np.flatnonzero(np.where(same, -1, alike).max(axis=1) > _WORTH_A_LOOK)
-    aligned = _aligned(describe, queries[looked], known, nearest[looked, :_CANDIDATES], alike[looked, :_CANDIDATES])
-    aligned[same[looked, :_CANDIDATES]] = -1
-    best, score = aligned.argmax(axis=1), aligned.max(axis=1)
-    closeness = (np.sqrt(np.maximum(2 - 2 * score, 1e-9)) / distance[looked, -1]) ** dimension
-    by_chance = -np.expm1((count - 1) * np.log1p(-np.minimum(closeness, 1 - 1e-12))) * len(queries)
-    for row in np.flatnonzero((score >= ALIKE) & (by_chance < CHANCE)):
-        yield int(looked[row]), int(nearest[looked[row], best[row]])
-
-
-Describe = Callable[[np.ndarray], np.ndarray]
-
-
-def _describer(small: np.ndarray) -> Describe:
-    sample = _normalised(small[:: max(1, len(small) // 4000)])
-    mean = sample.mean(axis=0)
-    spread, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
-    kept = spread > 1e-6 * spread[-1]
-    spread, axes = spread[kept][-_COMPONENTS:], axes[:, kept][:, -_COMPONENTS:]
-    # The square root of the standard deviation: halfway to white.
-    basis = (axes * spread**-0.25).astype(np.float32)
-
-    def describe(pictures: np.ndarray) -> np.ndarray:
-        """Unit vectors, shape (n, components)."""
-        placed = (_normalised(pictures) - mean) @ basis
-        return placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)
-
-    return describe
-
-
-def _normalised(pictures: np.ndarray) -> np.ndarray:
-    fade = _fade(pictures.shape[1])
-    flat = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    flat = (flat * fade * fade[:, None]).reshape(len(pictures), -1)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-
-
-@lru_cache(maxsize=4)
-def _fade(side: int) -> np.ndarray:
-    """Weights that fall towards the border, shape (side,): what a shift brings in from outside counts little."""
-    depth = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
-    return np.sin(np.pi / 2 * np.minimum(depth / FADE, 1)).astype(np.float32)
-
-
-FADE = 4
-
-
-def _mirrored(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
-    return pictures, pictures[:, :, ::-1], pictures[:, ::-1]
-
-
-def _nearest(describe: Describe, queries: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The references that are most alike, mirrored or not, most alike first, and by how much: two arrays of shape
-    (queries, count)."""
-    rows, values = [], []
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK]
-        alike = np.max([describe(picture) @ known.T for picture in _mirrored(block)], axis=0)
-        top = np.argpartition(alike, len(known) - count, axis=1)[:, -count:]
-        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(alike, top, axis=1), axis=1), axis=1)
-        rows.append(top)
-        values.append(np.take_along_axis(alike, top, axis=1))
-    return np.concatenate(rows), np.concatenate(values)
-
-
-def _aligned(
-    describe: Describe, queries: np.ndarray, known: np.ndarray, nearest: np.ndarray, alike: np.ndarray
-) -> np.ndarray:
-    """How much each candidate is alike at best, mirrored and shifted, shape (queries, candidates)."""
-    best = alike.copy()
-    side = queries.shape[1]
-    for start in range(0, len(queries), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        candidates = known[nearest[rows]]
-        for picture in _mirrored(queries[rows]):
-            padded = np.pad(picture, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
-            for down, right in np.ndindex(2 * _REACH + 1, 2 * _REACH + 1):
-                shifted = describe(padded[:, down : down + side, right : right + side])
-                best[rows] = np.maximum(best[rows], np.einsum("nd,nkd->nk", shifted, candidates))
-    return best
 
 
 # --- the rest --------------------------------------------------------------------------------------------

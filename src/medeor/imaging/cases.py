@@ -57,18 +57,16 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     has one class alone."""
     listing = _gathered(sources, study)
     names = _targets(listing, study)
-    asked = [name for name in (*names, study.group, study.site, study.time, *study.subgroups) if name]
-    for name in asked:
-        if name not in listing.facts.columns:
-            known = listed(listing.facts.columns)
-            raise UserError(
-                f"there is no column '{name}'; " + (f"there are {known}" if known else "give --labels TABLE")
-            )
+    for name in (study.group, study.site, study.time, *study.subgroups):
+        if name and name not in listing.facts.columns:
+            raise UserError(_no_column(f"there is no column '{name}'", listing))
+    # What is wrong with the table is told before the images are read, which may take long.
+    targets, answers = _answers(listing, names, study)
+    parts = _parts(listing, study)
     store = ImageStore(listing.files, listing.arrays)
     read = _read_all(store, listing.rows)
     read = _of_one_kind(read, listing.rows["source"])
     broken = [one.broken for one in read]
-    targets, answers = _answers(listing, names, study)
     if names:
         unknown = answers.select(pl.all_horizontal(pl.all().is_null())).to_series()
         broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
@@ -77,7 +75,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         pl.Series("case_id", ids),
         _groups(listing, study, read, ids),
         *(listing.facts[column].alias(name) for name, column in _roles(study) if column),
-        _parts(listing, study),
+        parts,
         *answers,
         *_others(listing.facts, names, study),
         *_properties(read),
@@ -116,9 +114,7 @@ def _gathered(sources: Sources, study: Study) -> Listing:
     if tables:
         return image_lists.together([_of_table(*table, paths, study) for table in tables])
     listings = []
-    for number, path in enumerate(paths):
-        # The first source is left out of the names of its cases, so that a study may move to another folder.
-        prefix = "" if number == 0 else f"{(path if path.is_dir() else path.parent).resolve().name}/"
+    for path, prefix in _prefixed(paths):
         if path in archives:
             listings.append(image_lists.of_archive(path, study.target or _classes(study), f"{prefix}{path.name}/"))
         elif path.is_dir():
@@ -126,6 +122,21 @@ def _gathered(sources: Sources, study: Study) -> Listing:
         else:
             listings.append(image_lists.of_images([ImageFiles(path.name, (path,))], prefix))
     return image_lists.together(listings)
+
+
+def _prefixed(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Each source with what its cases' names begin with: nothing for the first, so that a study may move to another
+    folder; for the others as many of the folders above as set them apart."""
+    taken = {paths[0].name if paths and paths[0].is_file() else ""}
+    prefixed = [(path, "") for path in paths[:1]]
+    for path in paths[1:]:
+        parts = (path if path.is_dir() else path.parent).resolve().parts
+        prefixes = ["/".join(parts[-depth:]) + "/" for depth in range(1, len(parts))]
+        name = "" if path.is_dir() else path.name
+        prefix = next((prefix for prefix in prefixes if prefix + name not in taken), prefixes[-1])
+        taken.add(prefix + name)
+        prefixed.append((path, prefix))
+    return prefixed
 
 
 class _Table(NamedTuple):
@@ -150,8 +161,9 @@ def _opened(item: object) -> _Table:
 def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path], study: Study) -> Listing:
     images: list[ImageFiles] = []
     folders = [path for path in paths if path.is_dir()]
-    for path in paths:
-        images += find_images(path) if path.is_dir() else [ImageFiles(path.name, (path,))]
+    for path, prefix in _prefixed(paths):
+        found = find_images(path) if path.is_dir() else [ImageFiles(path.name, (path,))]
+        images += [ImageFiles(prefix + image.name, image.files) for image in found]
     if paths and not images:
         raise UserError(f"{paths[0]} holds no image; medeor reads DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy")
     columns = [column.strip() for column in study.where.get("image", "").split(",") if column.strip()]
@@ -180,11 +192,9 @@ def _of_arrays(arrays: Sequence[np.ndarray], tables: Sequence[_Table], study: St
 
 def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
     if study.target:
-        if listing.labels and len(study.target) == len(listing.labels) and study.target != listing.labels:
-            raise UserError(_no_column(study.target[0], listing))
         for name in study.target:
             if name not in listing.facts.columns:
-                raise UserError(_no_column(name, listing))
+                raise UserError(_no_column(f"target '{name}' is no column", listing))
         return study.target
     if listing.labels:
         return listing.labels
@@ -200,9 +210,9 @@ def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
     return ()
 
 
-def _no_column(name: str, listing: Listing) -> str:
+def _no_column(what: str, listing: Listing) -> str:
     known = listed(listing.facts.columns)
-    return f"target '{name}' is no column; " + (f"there are {known}" if known else "the sources carry no labels")
+    return f"{what}; " + (f"there are {known}" if known else "give a table of the cases with --labels")
 
 
 def _classes(study: Study) -> tuple[str, ...]:

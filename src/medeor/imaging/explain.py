@@ -37,9 +37,9 @@ def maps(network: nn.Module, images: Tensor, places: int | Sequence[int], method
     """
     explain = {"grad-cam": grad_cam, "integrated-gradients": integrated_gradients}[method]
     device = next((parameter.device for parameter in network.parameters()), images.device)
-    asked = torch.as_tensor(places).expand(len(images)).to(device)
     lot = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:]))
     with _evaluating(network), torch.inference_mode(False), torch.enable_grad():
+        asked = torch.as_tensor(places).expand(len(images)).to(device)
         found = [
             explain(network, images[first : first + lot].to(device).clone(), asked[first : first + lot]).cpu()
             for first in range(0, len(images), lot)
@@ -87,13 +87,15 @@ def integrated_gradients(network: nn.Module, images: Tensor, places: Tensor) -> 
 
 def blurred(images: Tensor) -> Tensor:
     """What stands in for pixels that are taken away: images of shape (n, channels, *sides) smoothed by a Gaussian of
-    an eighth of each side, so that shapes go and grey levels stay; beyond the border an image goes on as it ends."""
+    an eighth of each side, cut off at three of them, so that shapes go and grey levels stay; beyond its border an image
+    goes on as it ends."""
     for axis in range(2, images.ndim):
         side = images.shape[axis]
         place = torch.arange(side, device=images.device, dtype=images.dtype)
-        width = 3 * math.ceil(side / 8)
+        width = round(3 * side / 8)
         beyond = torch.arange(-width, side + width, device=images.device, dtype=images.dtype)
-        weights = torch.exp(-0.5 * ((beyond - place[:, None]) / (side / 8)) ** 2)
+        away = beyond - place[:, None]
+        weights = torch.exp(-0.5 * (away / (side / 8)) ** 2) * (away.abs() <= width)
         source = beyond.clamp(0, side - 1).long().expand(side, -1)
         kernel = torch.zeros(side, side, device=images.device, dtype=images.dtype)
         kernel = kernel.scatter_add(1, source, weights / weights.sum(1, keepdim=True))

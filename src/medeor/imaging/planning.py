@@ -12,6 +12,7 @@ from medeor.contracts import Cases
 from medeor.imaging.augment import Augmentation
 from medeor.imaging.plan import ImagePlan, Network, Training
 from medeor.imaging.prepare import Preparation
+from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Schedule
 
 FEW = 2000
@@ -75,16 +76,6 @@ def rules(cases: Cases) -> ImagePlan:
         members="folds" if facts.cases <= FEW else "single",
         mirrored=not volume,
     )
-
-
-def fast_bfloat16() -> bool:
-    """Whether this machine computes in bfloat16 natively, so that half the width means less time."""
-    import torch
-
-    if torch.accelerator.is_available():
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    flags = torch.backends.cpu.get_cpu_capability()
-    return flags.startswith("AVX512") and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _size(facts: Fingerprint) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from medeor.imaging.augment import Augmentation, apply, case_keys, draw, uniform
 from medeor.imaging.networks import build as build_network
 from medeor.imaging.plan import ImagePlan, Network, Training
 from medeor.imaging.prepare import Preparation, prepare
+from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
 LOT = 256
@@ -212,14 +213,16 @@ class ImageRecipe:
     ) -> np.ndarray:
         image = prepare(case, self.preparation).float()
         partly = torch.where(torch.from_numpy(kept)[:, None], image, explain.blurred(image))
-        return self._ask(network, partly, processors)[:, processors.heads.items.index(item)]
+        # Areas under curves need no more digits than bfloat16 has.
+        with torch.autocast(partly.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+            return self._ask(network, partly, processors)[:, processors.heads.items.index(item)]
 
     def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> np.ndarray:
         """Values of the items for prepared images, shape (n, items)."""
         answering, _ = self.answering(network, processors)
         device = next(iter(network.parameters())).device
         values = [answering(lot.to(device)).cpu() for lot in images.split(LOT)]
-        return torch.cat(values).numpy() if values else np.empty((0, len(processors.heads.items)))
+        return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
 
 
 class Answering(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,18 @@ def device() -> torch.device:
     return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
+def fast_bfloat16() -> bool:
+    """Whether this machine computes in bfloat16 natively, so that half the width means less time."""
+    if torch.accelerator.is_available():
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    flags = torch.backends.cpu.get_cpu_capability()
+    return flags.startswith("AVX512") and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def fabric_for(schedule: Schedule) -> Fabric:
     """One device, or as many processes as `torchrun` started."""
+    # Fabric tells of its precision at every setup; the plan says it once.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     fabric = Fabric(
         accelerator="auto",
@@ -101,12 +112,13 @@ def _fit(
                 )
             if fabric.is_global_zero:
                 log.add({"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)})
-                run.progress(f"fit {run.folder.name}", epoch + 1, schedule.epochs, f"loss {mean:.4f}")
         stopping = _anyone(run.stopping(), fabric)
         if fabric.is_global_zero and (stopping or (step + 1) % schedule.checkpoint == 0) and step + 1 < steps:
             state.save(run.folder / "checkpoint.safetensors", step + 1)
         if stopping:
             raise Stopped
+        if last and fabric.is_global_zero:
+            run.progress(f"fit {run.folder.name}", epoch + 1, schedule.epochs, f"loss {mean:.4f}")
     state.finish()
     (run.folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return network.eval()

@@ -37,9 +37,8 @@ class Heads:
 
     def truth(self, cases: Cases) -> Tensor:
         """Shape (cases, targets), float32, NaN where not known."""
-        return torch.from_numpy(
-            cases.table.select(pl.col(t.name).cast(pl.Float32).fill_null(float("nan")) for t in self.targets).to_numpy()
-        ).contiguous()
+        columns = [pl.col(t.name).cast(pl.Float32).fill_null(float("nan")) for t in self.targets]
+        return torch.tensor(cases.table.select(columns).to_numpy())
 
     def loss(self, outputs: Tensor, truth: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """Loss of each case and its weight, both of shape (cases,): cross-entropy for classes, with soft neighbouring

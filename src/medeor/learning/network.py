@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ EMPTY = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String
 class NetworkMethod:
     """Fits the recipe's network on the training part and holds the validation part out."""
 
-    recipe: Recipe
+    recipe: Recipe[Any, Any]
     schedule: Schedule
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
@@ -49,7 +50,7 @@ class NetworkMethod:
 class NetworkModel:
     """A fitted network with the processors that were fitted beside it."""
 
-    recipe: Recipe
+    recipe: Recipe[Any, Any]
     processors: Processors
     network: nn.Module
 
@@ -85,7 +86,7 @@ def load(folder: Path) -> NetworkModel:
         raise UserError(
             f"{folder / 'model.json'} names the unknown recipe {kind!r}; a newer medeor may have written it"
         )
-    recipe: Recipe = tasks.find(tasks.LOADERS[kind]).from_json(facts["recipe"])
+    recipe: Recipe[Any, Any] = tasks.find(tasks.LOADERS[kind]).from_json(facts["recipe"])
     processors = recipe.restore(facts["processors"])
     network = recipe.network(processors)
     try:

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -29,7 +29,7 @@ class Trial(NamedTuple):
     """Bytes of the whole process at its highest."""
 
 
-def trial(recipe: Recipe, cases: Cases, schedule: Schedule, run: Run) -> Trial:
+def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) -> Trial:
     """Fits a throw-away network for a few steps; the first, which warms things up, is not counted."""
     processors = recipe.processors(cases)
     batches = recipe.batches(cases, processors, run.seed)

@@ -21,8 +21,10 @@ from medeor.learning.network import EMPTY
 class Features(Protocol):
     """Cases as rows of numbers."""
 
-    kind: str
-    """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this."""
+    @property
+    def kind(self) -> str:
+        """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this."""
+        ...
 
     def to_json(self) -> Mapping[str, object]: ...
 

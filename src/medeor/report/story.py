@@ -13,9 +13,10 @@ from medeor.contracts import Cases, Explanations, Finding, Plan, Predictions, Re
 from medeor.figures import Figure, Lines, Series, Table
 from medeor.files import write_text
 from medeor.report.card import Fact, card
-from medeor.report.page import Headline, Report, Section, write
+from medeor.report.page import Headline, Report, Section, Tone, write
 from medeor.trust import curves
-from medeor.trust.measures import headlines, subgroup_table
+from medeor.trust.compare import compare
+from medeor.trust.measures import LOWER_IS_BETTER, headlines, subgroup_table
 
 SAID = {
     "test": "the test part, scored once",
@@ -36,7 +37,7 @@ def tell(
 ) -> None:
     """Writes `report.html` and `card.md` into the run folder."""
     part, result = next(iter(results.items()))
-    subgroups = subgroup_table(result.cases, result.predictions, result.cases.subgroups)
+    subgroups = subgroup_table(result.cases, result.predictions)
     measures = {name: m for name, m in result.measures.items() if not name.startswith("baseline/")}
     drawn = curves.figures(
         result.cases, result.predictions, baseline=result.baseline, measures=measures, subgroups=subgroups
@@ -103,25 +104,22 @@ def _headlines(result: Result) -> tuple[Headline, ...]:
     return tuple(made[:6])
 
 
-def _verdict(result: Result) -> tuple[str, str]:
-    """Whether the model beats the simple baseline, by the first headline and its intervals."""
-    for name in headlines(result.cases.targets):
-        ours, theirs = result.measures.get(name), result.measures.get(f"baseline/{name}")
-        if ours is None or theirs is None or ours.value is None or theirs.value is None:
-            continue
-        label, less = curves.label(name), name in LOWER_IS_BETTER
-        gain = (theirs.value - ours.value) if less else (ours.value - theirs.value)
-        said = f"{label} {ours.value:.3f} against {theirs.value:.3f} of the simple baseline"
-        if gain <= 0:
-            return f"The model does not beat the simple baseline: {said}.", "bad"
-        apart = ours.low is not None and (ours.low > theirs.value if not less else (ours.high or 0) < theirs.value)
-        if apart:
-            return f"The model beats the simple baseline: {said}.", "good"
-        return f"The model is ahead of the simple baseline, but within its interval: {said}.", "neutral"
-    return "There is no baseline to hold this model against.", "neutral"
-
-
-LOWER_IS_BETTER = {"mae", "rmse", "brier", "log_loss", "ece"}
+def _verdict(result: Result) -> tuple[str, Tone]:
+    """Whether the model beats the simple baseline, by the paired interval of their difference in the first headline."""
+    name = next(iter(headlines(result.cases.targets)), "")
+    rows = compare(result.cases, result.predictions, result.baseline, metrics=[name]) if name else []
+    if not rows or rows[0].difference is None:
+        return "There is no baseline to hold this model against.", "neutral"
+    row = rows[0]
+    said = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
+    if row.low is not None and row.high is not None:
+        said += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
+    if row.better == "ours":
+        return f"The model beats the simple baseline: {said}.", "good"
+    gain = -row.difference if name in LOWER_IS_BETTER else row.difference
+    if gain > 0:
+        return f"The model is ahead of the simple baseline, but not beyond chance: {said}.", "neutral"
+    return f"The model does not beat the simple baseline: {said}.", "bad"
 
 
 def _results_intro(part: str) -> str:

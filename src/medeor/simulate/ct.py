@@ -8,9 +8,9 @@ from medeor.simulate.images import Array, Drawn, Lesions, Pose, axes_of, each, s
 
 TRAITS = 7
 """Standard normal numbers that make one person differ from another."""
-RADIUS = (0.14, 0.32)
+RADIUS = (0.18, 0.38)
 """Of a nodule, in half-widths."""
-VESSELS = 5
+VESSELS = 4
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Literal
 
@@ -54,13 +54,13 @@ class Hospital:
 
     kind: Kind
     seed: int
-    images: Array
+    images: Array = field(repr=False)
     """Shape (n, height, width), or (n, depth, height, width) for `ct`; uint8."""
-    masks: Array
+    masks: Array = field(repr=False)
     """The lesions; the shape of `images`, bool."""
-    table: pl.DataFrame
+    table: pl.DataFrame = field(repr=False)
     """What a user has: `case_id, patient_id, site, age, sex, part, lesion` (0 or 1, mistakes included), `simulated`."""
-    truth: pl.DataFrame
+    truth: pl.DataFrame = field(repr=False)
     """What only a simulator knows: `case_id`; `lesion` as it is; `contrast` (0 to 1); `radius` and the centre `slice,
     row, column` in pixels, null without a lesion; and by planted mistake `copy` (which kind), `copy_of` (a case id),
     `leaked, label_error, shortcut, constant, unreadable, identified`."""
@@ -82,7 +82,7 @@ def hospital(
     images_per_patient: tuple[int, int] = (1, 3),
     prevalence: float = 0.3,
     difficulty: float = 0.5,
-    plant: Planted = Planted(),  # noqa: B008 - frozen
+    plant: Planted = Planted(),
 ) -> Hospital:
     """Makes a hospital of `n_patients`, the same for the same arguments.
 
@@ -155,8 +155,9 @@ def _images(
         mine = np.flatnonzero((patient >= first) & (patient < first + BLOCK))
         rng = np.random.default_rng([seed, 2, number])
         of = patient[mine] - first
+        least, most = kind.RADIUS
         traits = rng.standard_normal((BLOCK, kind.TRAITS))
-        place, wide, phase = rng.random((BLOCK, 3)), rng.uniform(*kind.RADIUS, BLOCK), rng.uniform(0, 7, (BLOCK, 3))
+        place, wide, phase = rng.random((BLOCK, 3)), rng.uniform(least, most, BLOCK), rng.uniform(0, 7, (BLOCK, 3))
         lobes = rng.normal(0, 0.07, (BLOCK, 3))
         site = rows["site"].to_numpy()[mine]
         lesions = Lesions(
@@ -277,12 +278,18 @@ def _check(
     if kind not in KINDS:
         raise UserError(f"no images of kind '{kind}' can be simulated; there are {', '.join(KINDS)}")
     dimensions = 3 if kind == "ct" else 2
-    numbers = [getattr(plant, field.name) for field in fields(plant) if field.type == "int"]
+    numbers = [getattr(plant, one.name) for one in fields(plant) if one.type == "int"]
     for right, message in (
         (n_patients >= 1, f"n_patients={n_patients}: at least 1"),
-        (len(size) == dimensions and min(size) >= 8, f"size={size}: {kind} has {dimensions} sides of at least 8 pixels"),
+        (
+            len(size) == dimensions and min(size) >= 8,
+            f"size={size}: {kind} has {dimensions} sides of 8 or more",
+        ),
         (1 <= sites <= 26, f"sites={sites}: 1 to 26"),
-        (1 <= images_per_patient[0] <= images_per_patient[1], f"images_per_patient={images_per_patient}: (least, most)"),
+        (
+            1 <= images_per_patient[0] <= images_per_patient[1],
+            f"images_per_patient={images_per_patient}: (low, high)",
+        ),
         (0 <= prevalence <= 1, f"prevalence={prevalence}: 0 to 1"),
         (0 <= difficulty <= 1, f"difficulty={difficulty}: 0 to 1"),
         (0 <= plant.shortcut_strength <= 1, f"shortcut_strength={plant.shortcut_strength}: 0 to 1"),

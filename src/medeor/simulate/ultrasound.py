@@ -58,7 +58,7 @@ def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tupl
     seen = each(lesions.present * lesions.contrast, 2)
     within = step(inside, 0.03)
     shadow = step(each(lesions.radius, 2) * 0.85 - np.abs(offsets[0]), 0.06) * step(offsets[1], 0.06) * (1 - within)
-    level = level + seen * (-22 * within - 12 * shadow + 4 * bump(inside + 0.04, 0.025))
+    level = level + seen * (-18 * within - 9 * shadow + 3 * bump(inside + 0.04, 0.025))
     masks = (inside > 0) & each(lesions.present, 2).astype(bool)
 
     amplitude = 10 ** (level / 20) * _speckle(image, patient.shape[0], size)

@@ -52,7 +52,8 @@ def write(hospital: Hospital, folder: Path, format: Format = "png") -> Path:  # 
             table = _npz(hospital, new)
         else:
             names = [writers[format](hospital, number, new / "images") for number in range(len(hospital))]
-            table = hospital.table.insert_column(1, pl.Series("image", [f"images/{name}" for name in names]))
+            images = pl.Series("image", [f"images/{name}" for name in names])
+            table = hospital.table.select("case_id", images, pl.exclude("case_id"))
             for number in np.flatnonzero(hospital.truth["unreadable"].to_numpy()).tolist():
                 _cut_off(new / "images" / names[number])
         table.write_csv(new / "labels.csv")
@@ -99,9 +100,13 @@ def _says_so(table: pl.DataFrame) -> bool:
 
 
 def _image(hospital: Hospital, number: int) -> Array:
-    """One image as its site stores it: some add a margin."""
-    scanner = hospital.scanners[ord(hospital.table["site"][number]) - ord("A")]
-    return np.pad(hospital.images[number], scanner.margin) if hospital.images.ndim == 3 else hospital.images[number]
+    """One image as its site stores it: some add a black margin; a frame that is a planted shortcut stays outermost."""
+    image = hospital.images[number]
+    if image.ndim == 3:
+        return image
+    margin = hospital.scanners[ord(hospital.table["site"][number]) - ord("A")].margin
+    framed = hospital.planted.shortcut == "border" and hospital.truth["shortcut"][number]
+    return np.pad(image, margin, mode="edge" if framed else "constant")
 
 
 def _png(hospital: Hospital, number: int, folder: Path) -> str:
@@ -109,7 +114,7 @@ def _png(hospital: Hospital, number: int, folder: Path) -> str:
     from PIL.PngImagePlugin import PngInfo
 
     said = PngInfo()
-    said.add_text("Comment", f"{MARK} by medeor")
+    said.add_text("Software", f"{MARK} by medeor")
     name = f"{hospital.table['case_id'][number]}.png"
     Image.fromarray(_image(hospital, number)).save(folder / name, pnginfo=said)
     return name

@@ -1,4 +1,4 @@
-"""Chest X-rays, frontal, drawn as the sum of what the beam passes: chest wall, lungs, heart, ribs, vessels, a nodule."""
+"""Frontal chest X-rays, drawn as the sum of what the beam passes: chest wall, lungs, heart, ribs, vessels, a nodule."""
 
 from __future__ import annotations
 

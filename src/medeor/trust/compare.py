@@ -68,10 +68,12 @@ def compare(
     cases = _shared(cases, ours, theirs, shared_only)
     named = len(cases.targets) > 1
     sides = {"ours": answers(cases, ours), "theirs": answers(cases, theirs)}
-    possible = [name for name in _names(sides["ours"], named) if name in _names(sides["theirs"], named)]
-    for name in metrics or ():
-        if name not in possible:
-            raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
+    if metrics is not None:
+        theirs_too = _names(sides["theirs"], named)
+        possible = [name for name in _names(sides["ours"], named) if name in theirs_too]
+        for name in metrics:
+            if name not in possible:
+                raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
     plain: Collection[str] = COMPARED if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
     parts = [
         replace(part, names=tuple(f"{side} {name}" for name in part.names))

@@ -56,12 +56,12 @@ def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
             rank = scores.ranking(one.values[:, 0], one.truth == 1)
             return Statistic(ranked, rank, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
         present = np.array([0 < np.count_nonzero(one.truth == index) < len(one) for index in range(len(classes))])
-        each = [scores.ranking(one.values[:, index], one.truth == index) for index in np.flatnonzero(present)]
+        each = [scores.areas(one.values[:, index], one.truth == index) for index in np.flatnonzero(present)]
 
         def of(weights: Array) -> Array:
             by_class = np.full((len(weights), 2, len(classes)), np.nan)
             for index, score in zip(np.flatnonzero(present), each):
-                by_class[:, :, index] = score(weights)[:, :2]
+                by_class[:, :, index] = score(weights)
             return np.concatenate([scores.mean(by_class), by_class[:, 0]], axis=1)
 
         return Statistic(ranked, of, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))

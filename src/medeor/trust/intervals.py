@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from medeor.contracts import Measure
 from medeor.trust.scores import Array, Score
@@ -162,7 +163,7 @@ def average(figures: Sequence[Resampled]) -> Resampled:
     )
 
 
-def bootstrap(of: Score, groups: Array, *, resamples: int = 1000, seed: int = 0) -> Measure:
+def bootstrap(of: Score, groups: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Measure:
     """One figure with its interval. `of` takes case weights, shape (resamples, cases), and gives shape (resamples,)
     or (resamples, 1); `groups` names the independent unit of each case, in any type.
 

@@ -41,18 +41,19 @@ def curve(score: Array, positive: Array, weights: Array) -> tuple[Array, Array]:
     return (true, false) if last_of_tie.all() else (true[:, last_of_tie], false[:, last_of_tie])
 
 
+def areas(score: Array, positive: Array) -> Score:
+    """AUROC (ties count half) and average precision."""
+    return lambda weights: _areas(*curve(score, positive, weights))
+
+
 def ranking(score: Array, positive: Array) -> Score:
-    """AUROC (ties count half), average precision, then sensitivity at each of `SPECIFICITIES` and specificity at each
-    of `SENSITIVITIES`: the best that any threshold reaches whose other side is at least the one stated."""
+    """AUROC, average precision, then sensitivity at each of `SPECIFICITIES` and specificity at each of
+    `SENSITIVITIES`: the best that any threshold reaches whose other side is at least the one stated."""
 
     def of(weights: Array) -> Array:
         true, false = curve(score, positive, weights)
         positives, negatives = true[:, -1], false[:, -1]
-        gained = np.diff(true, axis=1, prepend=0.0)
-        passed = false - np.diff(false, axis=1, prepend=0.0) / 2
-        auroc = ratio(np.einsum("ij,ij->i", gained, negatives[:, None] - passed), positives * negatives)
-        precision = true / np.maximum(true + false, 1e-300)
-        columns = [auroc, ratio(np.einsum("ij,ij->i", gained, precision), positives * (negatives > 0))]
+        columns = []
         for specificity in SPECIFICITIES:
             allowed = np.count_nonzero(false <= (1 - specificity) * negatives[:, None] + 1e-9, axis=1)
             reached = np.take_along_axis(true, np.maximum(allowed - 1, 0)[:, None], axis=1)[:, 0]
@@ -61,9 +62,19 @@ def ranking(score: Array, positive: Array) -> Score:
             first = np.count_nonzero(true < sensitivity * positives[:, None] - 1e-9, axis=1)
             paid = np.take_along_axis(false, np.minimum(first, true.shape[1] - 1)[:, None], axis=1)[:, 0]
             columns.append(ratio(negatives - paid, negatives * (positives > 0)))
-        return np.stack(columns, axis=1)
+        return np.column_stack([_areas(true, false), *columns])
 
     return of
+
+
+def _areas(true: Array, false: Array) -> Array:
+    positives, negatives = true[:, -1], false[:, -1]
+    gained = np.diff(true, axis=1, prepend=0.0)
+    passed = false - np.diff(false, axis=1, prepend=0.0) / 2
+    ordered = np.einsum("ij,ij->i", gained, negatives[:, None] - passed)
+    precision = true / np.maximum(true + false, 1e-300)
+    found = np.einsum("ij,ij->i", gained, precision)
+    return np.stack([ratio(ordered, positives * negatives), ratio(found, positives * (negatives > 0))], axis=1)
 
 
 def confusion(truth: Array, decision: Array, classes: int) -> Callable[[Array], Array]:

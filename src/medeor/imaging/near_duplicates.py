@@ -1,0 +1,123 @@
+"""Images that are changed copies of others: shifted, mirrored, brighter, or another frame of the same film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+ALIKE = 0.92
+"""Correlation of two thumbnails' descriptions from which they may be one picture."""
+
+CHANCE = 0.01
+"""Near duplicates that chance may bring to a whole study."""
+
+_COMPONENTS = 128
+_NEIGHBOURS = 50
+_WORTH_A_LOOK = 0.5
+_REACH = 2
+_BLOCK = 512
+
+Describe = Callable[[np.ndarray], np.ndarray]
+
+
+def near_duplicates(
+    queries: np.ndarray,
+    references: np.ndarray,
+    query_content: np.ndarray,
+    reference_content: np.ndarray,
+    describe: Describe,
+) -> Iterator[tuple[int, int]]:
+    """Queries that are a changed copy of a reference, with that reference: pairs of rows.
+
+    Thumbnails, shape (n, side, side), are described by their principal components, flattened towards white so that
+    what all images of a kind have in common counts little, and compared under mirroring and shifts of up to 2 pixels;
+    brightness and contrast do not count. A query is reported when its nearest reference correlates by `ALIKE` and is
+    nearer than chance can explain: among unrelated images the share that lies within a distance r of one grows as
+    r**d (d, the intrinsic dimension, from the distances of further neighbours: Levina and Bickel 2004), so the nearest
+    of k at r1 has a p-value of 1 - (1 - (r1 / rk)**d)**(k - 1), which is held against `CHANCE` over all queries.
+
+    Equal contents (any integers above 0) are exact copies and left out here; `describe` is a `describer`."""
+    if len(references) < 10:
+        return
+    known = describe(references)
+    count = int(np.clip(len(references) // 20, 4, _NEIGHBOURS))
+    nearest, alike = _nearest(describe, queries, known, count)
+    same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
+    apart = _distance(alike)
+    dimension = np.log(count / (count // 2)) / np.median(np.log(apart[:, -1] / apart[:, count // 2 - 1]))
+    looked = np.flatnonzero(np.where(same, -1, alike).max(axis=1) > _WORTH_A_LOOK)
+    aligned = _aligned(describe, queries[looked], known, nearest[looked], alike[looked])
+    furthest = _distance(aligned.min(axis=1))
+    aligned[same[looked]] = -1
+    best, score = aligned.argmax(axis=1), aligned.max(axis=1)
+    closeness = np.minimum(_distance(score) / furthest, 1 - 1e-12) ** dimension
+    by_chance = -np.expm1((count - 1) * np.log1p(-closeness)) * len(queries)
+    for row in np.flatnonzero((score >= ALIKE) & (by_chance < CHANCE)):
+        yield int(looked[row]), int(nearest[looked[row], best[row]])
+
+
+def _distance(alike: np.ndarray) -> np.ndarray:
+    """Between unit vectors of this correlation."""
+    return np.sqrt(np.maximum(2 - 2 * alike, 1e-9))
+
+
+def describer(small: np.ndarray) -> Describe:
+    """What describes thumbnails like these, shape (n, side, side), by unit vectors of shape (n, components)."""
+    from scipy.linalg import eigh
+
+    sample = _normalised(small[:: max(1, len(small) // 4000)])
+    mean = sample.mean(axis=0)
+    last = sample.shape[1] - 1
+    spread, axes = eigh((sample - mean).T @ (sample - mean), subset_by_index=[max(0, last - _COMPONENTS + 1), last])
+    # What varies a thousandth as much as the foremost component is grain.
+    kept = spread > 1e-3 * spread[-1]
+    # The square root of the standard deviation: halfway to white.
+    basis = (axes[:, kept] * spread[kept] ** -0.25).astype(np.float32)
+
+    def describe(pictures: np.ndarray) -> np.ndarray:
+        placed = (_normalised(pictures) - mean) @ basis
+        return placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)
+
+    return describe
+
+
+def _normalised(pictures: np.ndarray) -> np.ndarray:
+    flat = pictures.reshape(len(pictures), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+
+
+def _mirrored(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    return pictures, pictures[:, :, ::-1], pictures[:, ::-1]
+
+
+def _nearest(describe: Describe, queries: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The references that are most alike, mirrored or not, most alike first, and by how much: two arrays of shape
+    (queries, count)."""
+    rows, values = [], []
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        alike = np.max([describe(picture) @ known.T for picture in _mirrored(block)], axis=0)
+        top = np.argpartition(alike, len(known) - count, axis=1)[:, -count:]
+        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(alike, top, axis=1), axis=1), axis=1)
+        rows.append(top)
+        values.append(np.take_along_axis(alike, top, axis=1))
+    return np.concatenate(rows), np.concatenate(values)
+
+
+def _aligned(
+    describe: Describe, queries: np.ndarray, known: np.ndarray, nearest: np.ndarray, alike: np.ndarray
+) -> np.ndarray:
+    """How much each candidate is alike at best, mirrored and shifted, shape (queries, candidates)."""
+    best = alike.copy()
+    side = queries.shape[1]
+    for start in range(0, len(queries), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        candidates = known[nearest[rows]]
+        for picture in _mirrored(queries[rows]):
+            padded = np.pad(picture, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)), mode="edge")
+            for down, right in np.ndindex(2 * _REACH + 1, 2 * _REACH + 1):
+                shifted = describe(padded[:, down : down + side, right : right + side])
+                best[rows] = np.maximum(best[rows], np.einsum("nd,nkd->nk", shifted, candidates))
+    return best
