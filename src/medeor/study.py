@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import polars as pl
 import tomli_w
 
@@ -61,7 +62,7 @@ from medeor.trust.calibration import Calibration, calibrate
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
 
-EXPLAINED = 8
+EXPLAINED = 6
 """Cases that are explained on the road; `medeor explain` explains any."""
 
 
@@ -95,7 +96,7 @@ def read(study: Study, console: Console) -> Read:
     study = resolve(study)
     task = open_task(study.task, study.where)
     inputs = {role: load(path) for role, path in study.inputs.items()}
-    located = tuple(catalogue.locate(s, console) if s in catalogue.names() else s for s in study.sources)
+    located = tuple(locate(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), study)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
@@ -103,6 +104,12 @@ def read(study: Study, console: Console) -> Read:
     if "audit" in task.steps:
         findings = [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def locate(source: str | Path | np.ndarray | pl.DataFrame, console: Console) -> str | Path | np.ndarray | pl.DataFrame:
+    """A source as a task reads it: the name of a known data set becomes the path of its file."""
+    named = isinstance(source, str) and not Path(source).exists() and source in catalogue.names()
+    return catalogue.locate(str(source), console) if named else source
 
 
 def plan(asked: Read, folder: Path | None = None) -> Plan:
@@ -237,7 +244,7 @@ def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibratio
 def _rarest(cases: Cases) -> float:
     """The share of the rarest class of all targets; 1 where there are none."""
     columns = [cases.table[target.name].drop_nulls() for target in cases.targets if target.kind != "continuous"]
-    shares = [column.value_counts()["count"].min() / len(column) for column in columns if len(column)]
+    shares = [min(column.value_counts()["count"].to_list()) / len(column) for column in columns if len(column)]
     return min(shares, default=1.0)
 
 
@@ -273,8 +280,6 @@ def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
 
 def write_explanations(folder: Path, explanations: Explanations) -> None:
     """`explanations.json` with the scores, and an array for each map that is shown."""
-    import numpy as np
-
     with replacing(folder) as new:
         new.mkdir()
         listed = []
@@ -282,8 +287,8 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             name = f"{e.case_id}.{e.method}.npy"
             if e.shown:
                 np.save(new / name, e.attribution.astype(np.float32), allow_pickle=False)
-            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "scores": dict(e.scores)}
-            listed.append(facts | {"shown": e.shown, "reason": e.reason, "file": name if e.shown else None})
+            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
+            listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
         summary = {name: measure._asdict() for name, measure in explanations.summary.items()}
         write_json(new / "explanations.json", {"summary": summary, "cases": listed})
 

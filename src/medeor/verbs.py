@@ -153,6 +153,30 @@ def export(run: str | Path, *, onnx: str | Path) -> Path:
     return Path(onnx)
 
 
+def demo(out: str | Path, console: Console | None = None) -> Trained:
+    """The best real data set at hand, in the order of the catalogue; without one, a simulated hospital."""
+    console = console or Console()
+    for name in DEMO_TRIES:
+        try:
+            catalogue.locate(name, console)
+        except UserError as error:
+            console.say(f"{name}: {error}")
+            continue
+        return train(name, out=out, console=console)
+    from medeor import simulate
+
+    console.say("no real data set can be reached: this demo uses a simulated hospital, and says so everywhere")
+    folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
+    if not (folder / "labels.csv").exists():
+        simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)
+    asked = {"labels": str(folder / "labels.csv"), "target": ("lesion",), "group": "patient_id", "split": "part"}
+    return train(folder, out=out, console=console, **asked)
+
+
+DEMO_TRIES = ("breastmnist",)
+"""What the demo tries to find or fetch before it falls back on simulated data."""
+
+
 def write_any(table: pl.DataFrame, path: Path) -> None:
     """A table by the ending of its name: .csv, .parquet or .json."""
     import polars as pl
@@ -170,9 +194,11 @@ def write_any(table: pl.DataFrame, path: Path) -> None:
 
 def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any]) -> Cases:
     other = asked(*sources, **fields)
-    kept = {name: getattr(trained.study, name) for name in ("task", "where", "target", "subgroups")}
+    classes = {"classes": " | ".join(t.classes) for t in trained.targets if t.classes}
+    other = dataclasses.replace(other, where={**classes, **trained.study.where, **other.where})
+    kept = {name: getattr(trained.study, name) for name in ("task", "target", "subgroups")}
     other = dataclasses.replace(other, **{key: value for key, value in kept.items() if not getattr(other, key)})
-    located = tuple(catalogue.locate(s, Console()) if s in catalogue.names() else s for s in other.sources)
+    located = tuple(study.locate(source, Console()) for source in other.sources)
     cases = trained.task.read(Sources(located, {}), other)
     if cases.targets != trained.targets:
         raise UserError(

@@ -48,7 +48,7 @@ class CrossFit:
     def fit(self, cases, split, run):
         outcome, treated = cases.targets
         _, propensity = out_of_fold(
-            TreeMethod(Covariates(False), rounds=60),
+            TreeMethod(Covariates(False)),
             Cases(cases.table, (treated,), cases.stores),
             split,
             run.child("t"),
@@ -59,7 +59,7 @@ class CrossFit:
             # The other arm has no outcome to learn from; its cases are predicted all the same.
             seen = pl.when(pl.col("treated") == arm).then(pl.col("outcome")).alias("outcome")
             one_arm = Cases(cases.table.with_columns(seen), (outcome,), cases.stores)
-            _, held_out = out_of_fold(TreeMethod(Covariates(False), rounds=60), one_arm, split, run.child(f"arm{arm}"))
+            _, held_out = out_of_fold(TreeMethod(Covariates(False)), one_arm, split, run.child(f"arm{arm}"))
             arms.append(_column(held_out, cases))
         y, t = cases.table["outcome"].to_numpy(), cases.table["treated"].to_numpy()
         score = arms[1] - arms[0] + t * (y - arms[1]) / share - (1 - t) * (y - arms[0]) / (1 - share)
@@ -80,10 +80,6 @@ class Difference:
 class EffectModel:
     effect: float
 
-    @classmethod
-    def load(cls, folder: Path) -> EffectModel:
-        return cls(read_json(folder / "model.json")["effect"])
-
     def predict(self, cases, run):
         return _effects(cases, np.full(len(cases), self.effect))
 
@@ -95,6 +91,10 @@ class EffectModel:
 
     def save(self, folder):
         write_json(folder / "model.json", {"kind": "toy-effect", "effect": self.effect})
+
+
+def load(folder: Path) -> EffectModel:
+    return EffectModel(read_json(folder / "model.json")["effect"])
 
 
 def _column(predictions: Predictions, cases: Cases) -> np.ndarray:
@@ -140,7 +140,7 @@ class EffectTask:
 
 
 def test_the_effect_is_found_where_the_naive_difference_is_biased(tmp_path, monkeypatch):
-    loaders = {"toy-effect": "road.test_effect:EffectModel.load", "covariates": "road.test_effect:Covariates"}
+    loaders = {"toy-effect": "road.test_effect:load", "covariates": "road.test_effect:Covariates"}
     enrol(monkeypatch, "toy-effect", "road.test_effect:EffectTask", **loaders)
     draw = np.random.default_rng(1)
     x = draw.normal(size=(2000, 3))

@@ -119,18 +119,20 @@ class LinkTask:
         (folder,) = map(Path, sources.given)
         parts = {"train": "train", "valid": "validation", "test": "test"}
         table = pl.concat(
-            pl.read_csv(folder / f"{file}.txt", separator="\t", has_header=False).with_columns(part=pl.lit(part))
+            pl.read_csv(
+                folder / f"{file}.txt", separator="\t", has_header=False, new_columns=["h", "r", "t"]
+            ).with_columns(part=pl.lit(part))
             for file, part in parts.items()
         )
-        entities = sorted({*table["column_1"], *table["column_3"]})
-        relations = sorted(set(table["column_2"]))
+        entities = sorted({*table["h"], *table["t"]})
+        relations = sorted(set(table["r"]))
         table = table.select(
             case_id=pl.int_range(pl.len()).cast(pl.String),
             group=pl.int_range(pl.len()).cast(pl.String),
             part="part",
-            head=pl.col("column_1").replace_strict(entities, range(len(entities))),
-            relation=pl.col("column_2").replace_strict(relations, range(len(relations))),
-            tail=pl.col("column_3").replace_strict(entities, range(len(entities))),
+            head=pl.col("h").replace_strict(entities, range(len(entities))),
+            relation=pl.col("r").replace_strict(relations, range(len(relations))),
+            tail=pl.col("t").replace_strict(entities, range(len(entities))),
         )
         return Cases(table, (), (Numbers({"triples": table.select("head", "relation", "tail").to_numpy()}),))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -113,11 +114,6 @@ class Found:
     texts: tuple[str, ...]
     values: tuple[float, ...]
 
-    @classmethod
-    def load(cls, folder):
-        facts = read_json(folder / "model.json")
-        return cls(tuple(facts["texts"]), tuple(facts["values"]))
-
     def predict(self, cases, run):
         rows = {"case_id": cases.ids[0], "item": self.texts, "value": self.values}
         return Predictions(pl.DataFrame(rows))
@@ -130,6 +126,11 @@ class Found:
 
     def save(self, folder):
         write_json(folder / "model.json", {"kind": "toy-found", "texts": self.texts, "values": self.values})
+
+
+def load(folder: Path) -> Found:
+    facts = read_json(folder / "model.json")
+    return Found(tuple(facts["texts"]), tuple(facts["values"]))
 
 
 class SearchTask:
@@ -166,7 +167,7 @@ class SearchTask:
 
 def test_a_search_climbs_on_the_bundle_of_another_study(tmp_path, monkeypatch):
     enrol(monkeypatch, "toy-property", "road.test_search:PropertyTask", counts="road.test_search:Counts")
-    enrol(monkeypatch, "toy-search", "road.test_search:SearchTask", **{"toy-found": "road.test_search:Found.load"})
+    enrol(monkeypatch, "toy-search", "road.test_search:SearchTask", **{"toy-found": "road.test_search:load"})
     draw = np.random.default_rng(3)
     texts = draw.choice(LETTERS, (600, LENGTH))
     table = pl.DataFrame(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from torch import nn
 from torch.nn import functional
 
 from medeor.contracts import Cases
@@ -37,11 +38,11 @@ class ImageFeatures:
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32."""
         images = prepare(cases, self.preparation)
-        pool = functional.adaptive_avg_pool2d if images.ndim == 4 else functional.adaptive_avg_pool3d
+        pool = nn.AdaptiveAvgPool2d(self._small) if images.ndim == 4 else nn.AdaptiveAvgPool3d(self._small)
         rows = []
         for lot in images.split(512):
             lot = lot.float()
-            small = pool(lot, self._small).flatten(1)
+            small = pool(lot).flatten(1)
             # Standardised images lie within about three standard deviations; the others between 0 and 1.
             low, high = (-3.0, 3.0) if self.preparation.intensity == "image" else (0.0, 1.0)
             place = ((lot - low) / (high - low) * BINS).long().clamp(0, BINS - 1).flatten(2)

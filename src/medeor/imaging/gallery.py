@@ -20,7 +20,8 @@ LARGEST = 256
 def galleries(result: Result) -> list[Figure]:
     """The explained cases, most wrong first, and a note of the maps that did not earn their place."""
     explained = _by_case(result.explanations.cases)
-    worst, best = [], []
+    worst: list[Picture] = []
+    best: list[Picture] = []
     for case_id, answers in explained.items():
         case = result.cases.where(pl.col("case_id") == case_id)
         (right, caption), shown = judged(case, result.predictions), [a for a in answers if a.shown]
@@ -42,13 +43,13 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool, str]:
     right, words = True, []
     for target in case.targets:
         own = rows.filter(pl.col("item").is_in(target.items))
-        truth = case.table[target.name][0]
+        truth = case.table.get_column(target.name).cast(pl.Float64)[0]
         if target.kind == "continuous":
-            value = own["value"][0]
+            value = float(own["value"][0])
             words.append(f"{target.name} {value:.3g}" + ("" if truth is None else f", truly {truth:.3g}"))
             continue
         said = _said(target.classes, own, target.kind == "binary")
-        words.append(f"{own['value'].max():.0%} {_name(target.classes, said)}")
+        words.append(f"{max(own['value'].to_list()):.0%} {_name(target.classes, said)}")
         if truth is not None:
             words[-1] = f"truly {_name(target.classes, int(truth))}, said {words[-1]}"
             right &= said == int(truth)

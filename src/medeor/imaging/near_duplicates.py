@@ -15,7 +15,9 @@ CHANCE = 0.01
 _COMPONENTS = 128
 _NEIGHBOURS = 50
 _WORTH_A_LOOK = 0.5
+"""Correlation before any shift from which a query is aligned with its neighbours."""
 _REACH = 2
+"""Pixels of a thumbnail by which a copy may be shifted."""
 _BLOCK = 512
 
 Describe = Callable[[np.ndarray], np.ndarray]
@@ -45,7 +47,8 @@ def near_duplicates(
     nearest, alike = _nearest(describe, queries, known, count)
     same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
     apart = _distance(alike)
-    dimension = np.log(count / (count // 2)) / np.median(np.log(apart[:, -1] / apart[:, count // 2 - 1]))
+    growth = float(np.median(np.log(apart[:, -1] / apart[:, count // 2 - 1])))
+    dimension = np.log(count / (count // 2)) / max(growth, 1e-3)
     looked = np.flatnonzero(np.where(same, -1, alike).max(axis=1) > _WORTH_A_LOOK)
     aligned = _aligned(describe, queries[looked], known, nearest[looked], alike[looked])
     furthest = _distance(aligned.min(axis=1))

@@ -40,18 +40,18 @@ def fingerprint(cases: Cases) -> Fingerprint:
     axes = [name for name in ("depth", "height", "width") if usable[name].null_count() < usable.height]
     sides = usable.select(axes).drop_nulls()
     first = cases.store(ImageStore).read(usable["images"][0].to_list())
-    shares = [
-        cases.table[t.name].drop_nulls().value_counts()["count"].min() / max(1, cases.table[t.name].count())
-        for t in cases.targets
-        if t.kind != "continuous"
-    ]
+    shares = [1.0]
+    for target in cases.targets:
+        if target.kind != "continuous":
+            counts = cases.table[target.name].drop_nulls().value_counts()["count"].to_list()
+            shares.append(min(counts) / sum(counts))
     return Fingerprint(
         cases=usable.height,
         sides=tuple(int(np.median(sides[name].to_numpy())) for name in axes),
         alike=sides.n_unique() == 1,
         channels=first.pixels.shape[0],
         modality=first.modality,
-        rarest=float(min(shares, default=1.0)),
+        rarest=min(shares),
     )
 
 

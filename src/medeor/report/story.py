@@ -82,13 +82,11 @@ def tell_explanations(
     """Writes one page of explained cases."""
     result = Result(cases, predictions, Predictions(predictions.table.clear()), explanations, {})
     shown = Section("Cases and reasons", _reasons_intro(explanations), tuple(task.show(result)))
-    told = tuple(
-        (e.case_id, e.item, e.method, "shown" if e.shown else e.reason, *(round(v, 3) for v in e.scores.values()))
+    names = tuple(dict.fromkeys(name for e in explanations.cases for name in e.scores))
+    rows = tuple(
+        (e.case_id, e.item, e.method, "shown" if e.shown else e.reason, *(e.scores.get(name) for name in names))
         for e in explanations.cases
     )
-    names = next((tuple(e.scores) for e in explanations.cases if e.scores), ())
-    width = 4 + len(names)
-    rows = tuple((*row, *[None] * (width - len(row)))[:width] for row in told)
     scores = Table("Scores", ("case", "item", "method", "verdict", *names), rows)
     title = f"Why: {len(cases)} cases"
     page = Report(title, _summary(explanations), "explanation", "A map is shown only if it beat random maps.")
@@ -108,9 +106,9 @@ def _verdict(result: Result) -> tuple[str, Tone]:
     """Whether the model beats the simple baseline, by the paired interval of their difference in the first headline."""
     name = next(iter(headlines(result.cases.targets)), "")
     rows = compare(result.cases, result.predictions, result.baseline, metrics=[name]) if name else []
-    if not rows or rows[0].difference is None:
+    row = rows[0] if rows else None
+    if row is None or row.difference is None:
         return "There is no baseline to hold this model against.", "neutral"
-    row = rows[0]
     said = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
     if row.low is not None and row.high is not None:
         said += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
@@ -171,4 +169,5 @@ def _plan(plan: Plan) -> Table:
             listed = isinstance(value, (list, tuple))
             yield name, ", ".join(map(str, value)) if listed else str(value)  # type: ignore[call-overload]
 
-    return Table("Plan", ("setting", "value"), tuple(flat(dataclasses.asdict(plan), "")))
+    values = dataclasses.asdict(plan)  # type: ignore[call-overload]
+    return Table("Plan", ("setting", "value"), tuple(flat(values, "")))

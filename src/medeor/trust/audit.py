@@ -184,7 +184,7 @@ def _imbalance(cases: Cases) -> Finding:
         if len(present) < 2:
             continue
         rare, common = present[np.argmin(counts[present])], present[np.argmax(counts[present])]
-        said = f"{counts[common]} {class_name(target, int(common))} to {counts[rare]} {class_name(target, int(rare))}"
+        said = ", ".join(f"{counts[label]} with {class_name(target, int(label))}" for label in (common, rare))
         worst = max(worst, (counts[common] / counts[rare], said))
     ratio, said = worst
     if not said:
@@ -205,7 +205,7 @@ def _tiny_part(cases: Cases) -> Finding:
             counts = _counts(table, target)
             # A class that is not there at all has a check of its own.
             small += [
-                f"{part} has {counts[label]} of {class_name(target, label)} (bound {SMALLEST_CLASS})"
+                f"{part} has {counts[label]} with {class_name(target, label)} (bound {SMALLEST_CLASS})"
                 for label in np.flatnonzero((counts > 0) & (counts < SMALLEST_CLASS)).tolist()
             ]
     if small:

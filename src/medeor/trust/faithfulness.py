@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -39,13 +40,14 @@ class Faithfulness:
     """How one map fares."""
 
     value: float
-    """Mean height of the insertion curve less that of the deletion curve over `SHARES`, in units of the answer."""
+    """Mean height of the insertion curve less that of the deletion curve over `SHARES`, in units of the answer:
+    to be compared with `random`, since a map that says nothing may be well below zero."""
     random: float
     """Mean of the same over random maps."""
     spread: float
     """Standard deviation of the same over random maps."""
     p: float
-    """Share of maps, the given one among them, that do as well: one-sided, exact."""
+    """Share of maps, the given one among them, that do as well: one-sided."""
 
 
 def examine(model: Model, cases: Cases, items: Sequence[str], run: Run) -> Explanations:
@@ -64,7 +66,7 @@ def examine(model: Model, cases: Cases, items: Sequence[str], run: Run) -> Expla
     judged = []
     for done, reason in enumerate(reasons, start=1):
         case = cases.where(pl.col("case_id") == reason.case_id)
-        judged.append(_scored(reason, lambda kept: model.ablate(case, reason.item, kept, run), run.seed))  # noqa: B023
+        judged.append(_scored(reason, partial(model.ablate, case, reason.item, run=run), run.seed))
         run.progress("explain", done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []

@@ -33,8 +33,8 @@ def class_count(target: Target) -> int:
 
 
 def class_name(target: Target, label: int) -> str:
-    """A class by its name; where it has none, by the target's."""
-    return target.classes[label] if label < len(target.classes) else f"{target.name} = {label}"
+    """A class as a message names it: `sick = yes`."""
+    return f"{target.name} = {target.classes[label] if label < len(target.classes) else label}"
 
 
 def missing(labels: pl.Series) -> pl.Series:
