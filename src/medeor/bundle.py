@@ -175,8 +175,6 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
             checked[key] = value
         else:
             raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
-    if "sources" not in checked:
-        raise UserError(f'{where}: says no sources; add e.g. sources = ["scans/"]')
     return Study(**checked)  # type: ignore[arg-type]
 
 

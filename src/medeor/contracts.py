@@ -41,7 +41,7 @@ ROAD: tuple[Step, ...] = (
 class Study:
     """What is asked: which cases, which question, within what limits. Read from `study.toml` or from flags."""
 
-    sources: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
+    sources: tuple[str | Path | np.ndarray | pl.DataFrame, ...] = ()
     task: str = ""
     """Name in the registry (`medeor tasks`); empty: the one task that can read the sources."""
     labels: str = ""

@@ -220,7 +220,7 @@ def _evaluate(
         part, cases = "test", test
         ours = fitted.model.predict(cases, run)
         ours = calibration.apply(ours) if calibration else ours
-        theirs = baseline.model.predict(cases, run)
+        theirs = baseline.model.predict(cases, replace(run, folder=run.folder.with_name("baseline")))
         if calibration:
             theirs = _calibrated(asked.cases, baseline.held_out, asked.study).apply(theirs)
     else:

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
+from medeor.files import read_json
 from medeor.learning.folds import HeldOut
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
-from medeor.learning.trees import Features, TreeMethod  # noqa: F401  (the road's other methods stay importable)
 from medeor.study import walk
 from road.toy import NoProcessors, Numbers, TensorBatch, enrol
 
@@ -148,8 +148,6 @@ def test_a_volume_comes_out_of_a_sliding_window(tmp_path: Path, monkeypatch):
         corner = draw.integers(2, 9, 3)
         volume[tuple(slice(c, c + 5) for c in corner)] += 2
     trained = walk(Study((volumes,), "toy-patches"), tmp_path / "run")
-    from medeor.files import read_json
-
     metrics = read_json(tmp_path / "run" / "metrics.json")["test"]
     assert metrics["dice/lesion"]["value"] > 0.9
     again = trained.model.predict(trained.read(volumes[:1]), Run(tmp_path / "again"))

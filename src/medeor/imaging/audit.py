@@ -150,9 +150,11 @@ def _looks(small: np.ndarray) -> _Looks:
     corners = np.stack([small[:, a, b] for a in (0, -1) for b in (0, -1)], axis=1)
     border = {"mean": small[:, ring].mean(axis=1), "spread": small[:, ring].std(axis=1)}
     border |= {f"corner {n}": corner for n, corner in enumerate(corners.T)}
-    # Quantiles and no mean: a lesion may be bright, and it is no shortcut.
-    low, middle, high = np.quantile(flat, [0.25, 0.5, 0.75], axis=1)
-    return _Looks(pl.DataFrame(border), pl.DataFrame({"middle": middle, "spread": high - low}))
+    # Quantiles up to the third quarter: a bright lesion moves the mean, and it is no shortcut.
+    quantiles = dict(
+        zip(("5 %", "25 %", "50 %", "75 %"), np.quantile(flat, [0.05, 0.25, 0.5, 0.75], axis=1), strict=True)
+    )
+    return _Looks(pl.DataFrame(border), pl.DataFrame(quantiles))
 
 
 # --- copies ----------------------------------------------------------------------------------------------
