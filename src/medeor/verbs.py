@@ -115,7 +115,8 @@ def explain(
     trained = run if isinstance(run, Trained) else load(run)
     cases = trained.read(*sources)
     predictions = trained.predict_cases(cases)
-    cases, items = faithfulness.choose(cases.usable, predictions, len(cases))
+    cases = cases.usable
+    items = faithfulness.leading(cases, predictions)
     explanations = faithfulness.examine(trained.model, cases, items, trained.run)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
@@ -194,8 +195,9 @@ def write_any(table: pl.DataFrame, path: Path) -> None:
 
 def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any]) -> Cases:
     other = asked(*sources, **fields)
-    classes = {"classes": " | ".join(t.classes) for t in trained.targets if t.classes}
-    other = dataclasses.replace(other, where={**classes, **trained.study.where, **other.where})
+    classes = [" | ".join(target.classes) for target in trained.targets if target.classes]
+    named = {"classes": classes[0]} if len(classes) == 1 else {}
+    other = dataclasses.replace(other, where={**named, **trained.study.where, **other.where})
     kept = {name: getattr(trained.study, name) for name in ("task", "target", "subgroups")}
     other = dataclasses.replace(other, **{key: value for key, value in kept.items() if not getattr(other, key)})
     located = tuple(study.locate(source, Console()) for source in other.sources)

@@ -16,6 +16,7 @@ from medeor.formats.arrays import ImageArray
 from medeor.formats.image_store import ImageStore
 from medeor.imaging.audit import audit_images, clean, thumbnail, thumbnails
 from medeor.imaging.near_duplicates import describer, near_duplicates
+from medeor.simulate import Planted, hospital
 
 SICK = Target("sick", "binary", ("no", "yes"))
 PARTS = np.array(["train", "train", "train", "validation", "test"])
@@ -239,6 +240,50 @@ def test_thumbnails_are_read_from_the_store_and_missing_where_an_image_is_broken
     small = thumbnails(Cases(table, stores=(store,)))
     assert np.isnan(small[1]).all()
     np.testing.assert_allclose(small[2], downscale_local_mean(pixels[2].astype(float), (2, 2)), rtol=1e-5)
+
+
+CLEAN = Planted()
+
+
+def simulated(kind: str, seed: int, plant: Planted = CLEAN) -> tuple[pl.DataFrame, list[Finding]]:
+    """The truth of a simulated hospital, and what the audit says of it."""
+    made = hospital(200, seed=seed, kind=kind, plant=plant)  # type: ignore[arg-type]
+    small = np.stack([thumbnail(picture[None]) for picture in made.images])
+    cases, split = study(small, case_id=made.table["case_id"], sick=made.table["lesion"])
+    split = Split(split.table.with_columns(part=made.table["part"]))
+    return made.truth, audit_images(cases, split, small)
+
+
+@pytest.mark.parametrize("kind", ["xray", "ultrasound", "ct"])
+def test_a_clean_simulated_hospital_passes(kind: str) -> None:
+    assert {finding.status for finding in simulated(kind, 1)[1]} == {"pass"}
+
+
+@pytest.mark.parametrize("kind", ["xray", "ultrasound"])
+def test_what_a_simulated_hospital_hides_is_found(kind: str) -> None:
+    plant = Planted(duplicates_across_parts=3, near_duplicates=6, conflicting_duplicates=2, constant=2)
+    truth, findings = simulated(kind, 5, plant)
+    assert set(verdict(findings, "constant-images").cases) == set(truth.filter("constant")["case_id"])
+
+    def copies(kind: str) -> set[tuple[str, str]]:
+        return set(truth.filter(pl.col("copy") == kind).select("copy_of", "case_id").iter_rows())
+
+    near = verdict(findings, "near-duplicates-across-parts").cases
+    assert set(zip(near[::2], near[1::2], strict=True)) == copies("near-duplicate")
+    across = verdict(findings, "duplicates-across-parts").cases
+    assert set(zip(across[::2], across[1::2], strict=True)) <= {
+        pair for a, b in copies("duplicate-across-parts") for pair in ((a, b), (b, a))
+    }
+    assert len(across) == 6
+    assert set(verdict(findings, "conflicting-labels").cases) == {
+        case_id for pair in copies("conflicting-duplicate") for case_id in pair
+    }
+
+
+@pytest.mark.parametrize("shortcut", ["border", "brightness"])
+def test_the_shortcut_of_a_simulated_hospital_is_found(shortcut: str) -> None:
+    _, findings = simulated("xray", 6, Planted(shortcut=shortcut))  # type: ignore[arg-type]
+    assert verdict(findings, f"shortcut/{shortcut}").status == "fail"
 
 
 def published(name: str) -> tuple[np.ndarray, Cases, Split]:

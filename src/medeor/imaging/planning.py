@@ -15,8 +15,11 @@ from medeor.imaging.prepare import Preparation
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Schedule
 
-FEW = 2000
-"""Up to so many training cases the ensemble of folds is affordable, and needed."""
+FEW = 10_000
+"""Up to so many training cases an ensemble of folds is affordable."""
+
+SEEN = 90_000
+"""Images that a network sees during its fit, unless the bounds on epochs say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,23 @@ def rules(cases: Cases) -> ImagePlan:
     facts = fingerprint(cases)
     volume = len(facts.sides) == 3
     size = _size(facts)
-    ct = facts.modality == "CT"
-    intensity = "window" if ct else "image"
-    small = max(size) <= 64
-    network = Network(widths=(32, 64, 128, 256) if small else (48, 96, 192, 384), norm="batch")
-    if volume:
-        network = Network(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))
-    epochs = int(np.clip(round(30_000 / facts.cases), 12, 60))
+    wide = max(size) > 64 and not volume
     return ImagePlan(
-        preparation=Preparation(size=size, channels=facts.channels, intensity=intensity),  # type: ignore[arg-type]
-        network=network,
+        preparation=Preparation(
+            size=size, channels=facts.channels, intensity="window" if facts.modality == "CT" else "image"
+        ),
+        network=Network(widths=(32, 64, 128, 256) if wide else (16, 32, 64, 128), blocks=(1, 1, 1, 1)),
         augmentation=_augmentation(facts),
-        training=Training(batch=64 if not volume else 16),
-        schedule=Schedule(epochs=epochs, precision="bf16" if fast_bfloat16() else "f32"),
+        training=Training(batch=16 if volume else 32 if facts.cases < 1000 else 64),
+        schedule=Schedule(
+            epochs=int(np.clip(round(SEEN / facts.cases), 15, 60)),
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            clip=0.0,
+            precision="bf16" if fast_bfloat16() else "f32",
+        ),
         members="folds" if facts.cases <= FEW else "single",
-        mirrored=not volume,
+        mirrored=True,
     )
 
 
@@ -91,10 +96,9 @@ def _size(facts: Fingerprint) -> tuple[int, ...]:
 def _augmentation(facts: Fingerprint) -> Augmentation:
     axes = len(facts.sides)
     return Augmentation(
-        rotation=(-10.0, 10.0),
-        scale=(0.9, 1.1),
-        translation=(-0.07, 0.07),
+        rotation=(-5.0, 5.0),
+        scale=(0.9, 1.25),
+        translation=(-0.05, 0.05),
         flips=(0.0,) * (axes - 1) + (0.5,),
-        brightness=(-0.1, 0.1),
-        contrast=(0.8, 1.25),
+        erase=(0.1, 0.5),
     )

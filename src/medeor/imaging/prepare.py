@@ -64,10 +64,15 @@ def prepare_one(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
         out = np.stack([_enhanced(channel, preparation) for channel in out])
     out = _resized(out, preparation.size)
     if preparation.intensity == "image":
-        axes = tuple(range(1, out.ndim))
-        spread = out.std(axes, keepdims=True)
-        out = (out - out.mean(axes, keepdims=True)) / np.maximum(spread, 1e-6)
+        out = standardised(torch.from_numpy(out)[None])[0].numpy()
     return np.broadcast_to(out, (preparation.channels, *out.shape[1:]))
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Images of shape (n, channels, *size) with each channel of each at mean 0 and standard deviation 1."""
+    axes = tuple(range(2, images.ndim))
+    spread, mean = torch.std_mean(images, axes, correction=0, keepdim=True)
+    return (images - mean) / spread.clamp_min(1e-6)
 
 
 def _write(store: ImageStore, rows: list[list[str]], preparation: Preparation, path: Path) -> None:

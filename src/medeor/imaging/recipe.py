@@ -16,7 +16,7 @@ from medeor.imaging import explain
 from medeor.imaging.augment import Augmentation, apply, case_keys, draw, uniform
 from medeor.imaging.networks import build as build_network
 from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.prepare import Preparation, prepare
+from medeor.imaging.prepare import Preparation, prepare, standardised
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
@@ -32,15 +32,19 @@ class ImageProcessors:
     """What is fitted on the training images of one network."""
 
     heads: Heads
+    each: bool
+    """Whether each image is standardised by itself, also after it was augmented."""
     mean: tuple[float, ...]
     spread: tuple[float, ...]
-    """Mean and standard deviation of each channel of the prepared images."""
+    """Mean and standard deviation of each channel of all prepared images."""
 
     def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
     def scaled(self, images: Tensor) -> Tensor:
         """Prepared images, shape (n, channels, *size), with each channel at mean 0 and standard deviation 1."""
+        if self.each:
+            return standardised(images.float())
         shape = (1, -1, *[1] * (images.ndim - 2))
         mean = torch.tensor(self.mean, device=images.device).view(shape)
         spread = torch.tensor(self.spread, device=images.device).view(shape)
@@ -52,20 +56,21 @@ class ImageBatch:
     """Images with their truth; what each is changed by follows from its key alone."""
 
     images: Tensor
-    """Shape (n, channels, *size), scaled."""
+    """Shape (n, channels, *size), prepared."""
     truth: Tensor
     """Shape (n, targets), NaN where not known."""
     keys: Tensor
     """Shape (n,): see `augment.case_keys`."""
     augmentation: Augmentation
-    heads: Heads
+    processors: ImageProcessors
     smoothing: float = 0.0
     mixed: Tensor | None = None
     """Shape (n,): share that each image keeps when it is mixed with the next one of the batch."""
 
     @property
     def inputs(self) -> Tensor:
-        images = apply(self.images, draw(self.augmentation, self.keys, self.images.ndim - 2))
+        drawn = draw(self.augmentation, self.keys, self.images.ndim - 2)
+        images = self.processors.scaled(apply(self.images.float(), drawn))
         if self.mixed is not None:
             share = self.mixed.view(-1, *[1] * (images.ndim - 1))
             images = share * images + (1 - share) * images.roll(1, 0)
@@ -104,11 +109,11 @@ class ImageBatches:
         rows = _order(len(self.images), self.seed, epoch)[index * size : (index + 1) * size]
         keys = case_keys(self.seed, epoch, rows)
         return ImageBatch(
-            self.processors.scaled(self.images[rows]),
+            self.images[rows],
             self.truth[rows],
             keys,
             self.augmentation,
-            self.processors.heads,
+            self.processors,
             self.training.smoothing,
             _shares(keys, self.training.mixup) if self.training.mixup else None,
         )
@@ -156,7 +161,8 @@ class ImageRecipe:
         axes = (0, *range(2, sample.ndim))
         spread = sample.std(axes).clamp_min(1e-6)
         heads = heads_for(cases, self.training.balanced)
-        return ImageProcessors(heads, tuple(sample.mean(axes).tolist()), tuple(spread.tolist()))
+        each = self.preparation.intensity == "image"
+        return ImageProcessors(heads, each, tuple(sample.mean(axes).tolist()), tuple(spread.tolist()))
 
     def restore(self, processors: Mapping[str, object]) -> ImageProcessors:
         values = dict(processors)
@@ -178,9 +184,9 @@ class ImageRecipe:
         )
 
     def loss(self, outputs: Tensor, batch: ImageBatch) -> tuple[Tensor, Tensor]:
-        loss, weight = batch.heads.loss(outputs, batch.truth, batch.smoothing)
+        loss, weight = batch.processors.heads.loss(outputs, batch.truth, batch.smoothing)
         if batch.mixed is not None:
-            other, other_weight = batch.heads.loss(outputs, batch.truth.roll(1, 0), batch.smoothing)
+            other, other_weight = batch.processors.heads.loss(outputs, batch.truth.roll(1, 0), batch.smoothing)
             loss = batch.mixed * loss + (1 - batch.mixed) * other
             weight = batch.mixed * weight + (1 - batch.mixed) * other_weight
         return loss.sum(), weight.sum()

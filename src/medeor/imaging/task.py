@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
-from medeor.imaging.audit import audit_images, clean
-from medeor.imaging.cases import read_cases
 
 from medeor.contracts import (
     ROAD,
@@ -29,7 +27,10 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure
 from medeor.imaging import planning
+from medeor.imaging.audit import audit_images, clean
+from medeor.imaging.cases import read_cases
 from medeor.imaging.features import ImageFeatures
+from medeor.imaging.gain import WithGain
 from medeor.imaging.gallery import galleries
 from medeor.imaging.plan import Estimate, ImagePlan
 from medeor.imaging.recipe import ImageRecipe
@@ -73,7 +74,12 @@ class ImageTask:
         return replace(plan, schedule=replace(plan.schedule, epochs=epochs), estimate=estimate)
 
     def method(self, plan: ImagePlan) -> Method:
-        return _members(NetworkMethod(ImageRecipe.of(plan), plan.schedule), plan)
+        method = _members(NetworkMethod(ImageRecipe.of(plan), plan.schedule), plan)
+        steps = [step for step in (plan.preparation.denoise, plan.preparation.enhance) if step != "none"]
+        if not steps:
+            return method
+        plain = replace(plan, preparation=replace(plan.preparation, denoise="none", enhance="none"))
+        return WithGain(method, self.method(plain), " and ".join(steps))
 
     def baseline(self, plan: ImagePlan) -> Method:
         return _members(TreeMethod(ImageFeatures(plan.preparation)), plan)

@@ -78,7 +78,8 @@ class Ensemble:
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""
-        return [_mean(same) for same in zip(*(m.attribute(cases, items, run) for m in self.members), strict=True)]
+        each = [m.attribute(cases, items, replace(run, seed=run.seed + i)) for i, m in enumerate(self.members)]
+        return [_mean(same) for same in zip(*each, strict=True)]
 
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return np.mean([member.ablate(case, item, kept, run) for member in self.members], axis=0)

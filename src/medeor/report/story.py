@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Explanations, Finding, Plan, Predictions, Result, Split, Study, Task
 from medeor.figures import Figure, Lines, Series, Table
-from medeor.files import write_text
+from medeor.files import read_json, write_text
 from medeor.report.card import Fact, card
 from medeor.report.page import Headline, Report, Section, Tone, write
 from medeor.trust import curves
@@ -59,7 +59,7 @@ def tell(
             Section("Cases and reasons", _reasons_intro(result.explanations), tuple(task.show(result))),
             Section("Audit of the data", "What was checked before and after the fit.", findings=tuple(findings)),
             Section("Fit", "", tuple(_logs(folder))),
-            Section("Plan", "The plan that was followed; it stands in plan.toml.", (_plan(plan),)),
+            Section("Plan", "The plan that was followed; it stands in plan.toml.", (*_gain(folder), _plan(plan))),
         ),
         provenance=facts,
     )
@@ -95,7 +95,7 @@ def tell_explanations(
 
 def _headlines(result: Result) -> tuple[Headline, ...]:
     made = []
-    for name in headlines(result.cases.targets):
+    for name in dict.fromkeys((*headlines(result.cases.targets), "accuracy", "ece")):
         if name in result.measures:
             baseline = result.measures.get(f"baseline/{name}")
             made.append(Headline(curves.label(name), result.measures[name], baseline=baseline))
@@ -132,8 +132,8 @@ def _reasons_intro(explanations: Explanations) -> str:
         return "No case was explained."
     shown = sum(e.shown for e in explanations.cases)
     return (
-        f"{shown} of {len(explanations.cases)} maps beat random maps of the same smoothness and change when the weights "
-        f"are drawn anew; the others are not shown. {_summary(explanations)}"
+        f"{shown} of {len(explanations.cases)} maps beat random maps of the same smoothness and change when the "
+        f"weights are drawn anew; the others are not shown. {_summary(explanations)}"
     )
 
 
@@ -158,6 +158,16 @@ def _logs(folder: Path) -> Iterable[Figure]:
             series.append(Series(name, tuple(log["epoch"].to_list()), tuple(log["loss"].to_list())))
     if series:
         yield Lines("Training loss", "Epoch", "Loss", tuple(series))
+
+
+def _gain(folder: Path) -> Iterable[Figure]:
+    """What a step of preparation earned, where the study asked for one and the method measured it."""
+    path = folder / "model" / "gain.json"
+    if path.exists():
+        told = read_json(path)
+        rows = tuple((r["metric"], r["ours"], r["theirs"], r["difference"], r["low"], r["high"]) for r in told["rows"])
+        columns = ("metric", "with", "without", "difference", "low", "high")
+        yield Table(f"Gain of {told['step']}", columns, rows, "Out-of-fold predictions, paired, 95 % interval.")
 
 
 def _plan(plan: Plan) -> Table:
