@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from medeor.imaging.cases import ImageStore
 
 from medeor.contracts import Cases, Explanation, Predictions, Result
 from medeor.figures import Figure, Gallery, Picture
+from medeor.imaging.cases import ImageStore
 from medeor.imaging.prepare import Preparation, prepare_one
 
 SHOWN = 8

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from medeor.imaging.cases import ImageStore
 
 from medeor.contracts import Cases
 from medeor.imaging.augment import Augmentation
+from medeor.imaging.cases import ImageStore
 from medeor.imaging.plan import ImagePlan, Network, Training
 from medeor.imaging.prepare import Preparation
 from medeor.learning.fit import fast_bfloat16

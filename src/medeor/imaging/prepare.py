@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from medeor.imaging.cases import ImageStore
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +17,7 @@ from torch.nn import functional
 from medeor import cache
 from medeor.contracts import Cases, threads
 from medeor.files import digest
+from medeor.imaging.cases import ImageStore
 
 VERSION = "1"
 """Of the arithmetic below: a change makes cached arrays stale."""
