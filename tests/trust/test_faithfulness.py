@@ -215,13 +215,23 @@ def test_the_leading_item_is_the_likeliest_class_or_the_positive_one() -> None:
 
 
 @pytest.mark.parametrize(("cases", "number"), [(100, 12), (13, 12), (12, 12), (5, 12), (1, 12)])
-def test_chosen_cases_run_from_the_surest_to_the_least_sure(cases: int, number: int) -> None:
+def test_chosen_cases_are_the_surest_where_no_truth_is_known(cases: int, number: int) -> None:
     value = np.random.default_rng(0).permutation(cases) / cases
     sick = Cases(some(cases).table, (Target("sick", "binary", ("no", "yes")),))
     chosen, items = choose(sick, predictions({"yes": value.tolist()}), number)
     taken = [int(case_id[1:]) for case_id in chosen.ids]
-    assert len(set(taken)) == min(cases, number)
     assert items == ["yes"] * len(taken)
-    assert taken == sorted(taken)
-    assert {int(np.argmax(value)), int(np.argmin(value))} <= set(taken)
-    assert np.mean(value[taken]) >= np.mean(value)
+    assert set(taken) == set(np.argsort(-value)[:number].tolist())
+
+
+def test_half_of_the_chosen_cases_are_the_most_wrong() -> None:
+    value = np.linspace(0, 1, 100)
+    truth = (value > 0.5).astype(int)
+    truth[[3, 97]] = 1, 0
+    table = some(100).table.with_columns(sick=pl.Series(truth))
+    sick = Cases(table, (Target("sick", "binary", ("no", "yes")),))
+    chosen, _ = choose(sick, predictions({"yes": value.tolist()}), 4)
+    assert {int(case_id[1:]) for case_id in chosen.ids} == {3, 97, 99, 98}
+    grade = Cases(table.rename({"sick": "grade"}), (Target("grade", "multiclass", ("a", "b")),))
+    chosen, _ = choose(grade, predictions({"a": (1 - value).tolist(), "b": value.tolist()}), 4)
+    assert {3, 97} <= {int(case_id[1:]) for case_id in chosen.ids}

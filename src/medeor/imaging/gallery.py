@@ -48,10 +48,11 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool, str]:
             value = float(own["value"][0])
             words.append(f"{target.name} {value:.3g}" + ("" if truth is None else f", truly {truth:.3g}"))
             continue
-        said = _said(target.classes, own, target.kind == "binary")
-        words.append(f"{max(own['value'].to_list()):.0%} {_name(target.classes, said)}")
+        said = _said(own, target.kind == "binary")
+        likely = own["item"][int(own["value"].arg_max() or 0)]
+        words.append(f"{likely} {max(own['value'].to_list()):.0%}, so said {_name(target.classes, said)}")
         if truth is not None:
-            words[-1] = f"truly {_name(target.classes, int(truth))}, said {words[-1]}"
+            words[-1] = f"truly {_name(target.classes, int(truth))}; {words[-1]}"
             right &= said == int(truth)
     return right, f"{case.ids[0]}: {'; '.join(words)}"
 
@@ -83,7 +84,7 @@ def _by_case(explanations: Sequence[Explanation]) -> dict[str, list[Explanation]
     return by_case
 
 
-def _said(classes: tuple[str, ...], own: pl.DataFrame, binary: bool) -> int:
+def _said(own: pl.DataFrame, binary: bool) -> int:
     if not binary:
         return int(own["value"].arg_max() or 0)
     if "chosen" in own.columns and own["chosen"][0] is not None:

@@ -87,16 +87,32 @@ def leading(cases: Cases, predictions: Predictions) -> list[str]:
 
 
 def choose(cases: Cases, predictions: Predictions, number: int) -> tuple[Cases, list[str]]:
-    """Up to `number` of the predicted cases, in their own order, and the `leading` item of each. They run from those
-    whose item has the highest value, where an explanation matters most and most are taken, down to the lowest."""
-    surest = _leading(cases, predictions)
-    steps = np.linspace(0, 1, min(number, surest.height))
-    # Near the top several steps would fall on one case: each is at least one further than the last.
-    order = np.arange(len(steps))
-    places = np.maximum.accumulate(np.round(steps**2 * (surest.height - 1)).astype(int) - order) + order
-    places = np.minimum(places, surest.height - len(places) + order)
-    chosen = cases.where(pl.col("case_id").is_in(surest[places]["case_id"].implode()))
+    """Up to `number` of the predicted cases, in their own order, and the `leading` item of each: half of them the most
+    wrong, where the truth is known, and then those whose item has the highest value, where an explanation matters
+    most."""
+    surest = _leading(cases, predictions)["case_id"].to_list()
+    wrong = _most_wrong(cases, predictions)[: number // 2]
+    ids = list(dict.fromkeys([*wrong, *surest]))[:number]
+    chosen = cases.where(pl.col("case_id").is_in(ids))
     return chosen, leading(chosen, predictions)
+
+
+def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
+    """Cases by how far the answer to their first target is from the truth, the furthest first; none without truth."""
+    target = cases.targets[0]
+    if target.name not in cases.table.columns:
+        return []
+    known = cases.table.filter(pl.col(target.name).is_not_null()).select("case_id", truth=pl.col(target.name))
+    if target.kind in ("multiclass", "ordinal"):
+        items = pl.DataFrame({"item": target.items, "truth": range(len(target.items))})
+        known = known.join(items.cast({"truth": known["truth"].dtype}), on="truth").with_columns(truth=pl.lit(1.0))
+    else:
+        known = known.with_columns(item=pl.lit(target.items[0]))
+    error = (pl.col("value") - pl.col("truth").cast(pl.Float64)).abs().alias("error")
+    table = known.join(predictions.table, on=["case_id", "item"], how="inner", maintain_order="left").with_columns(
+        error
+    )
+    return table.sort("error", descending=True, maintain_order=True)["case_id"].to_list()
 
 
 def _leading(cases: Cases, predictions: Predictions) -> pl.DataFrame:
