@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import math
 import shutil
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import tomli_w
 
 from medeor import __version__
 from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SCHEMA = 1
-_CARRIED = ("study.toml", "targets.json", "plan.toml", "calibration.json", "card.md", "model")
-"""What a bundle carries of a run folder. None of it holds a case."""
+_CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
+"""What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,14 @@ class Trained:
         return Run(self.folder / "model", threads=threads())
 
     def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
-        """Cases to predict: files, folders, arrays or tables; targets are not asked for."""
-        asked = dataclasses.replace(self.study, sources=tuple(sources), labels="", target=(), group="", split="")
-        return self.task.read(Sources(tuple(sources), {}), asked)
+        """Cases to predict: files, folders, arrays or tables. Nothing but what the model is fed is asked of them, and
+        their targets are unknown."""
+        import polars as pl
+
+        asked = Study(tuple(sources), task=self.study.task, where=self.study.where)
+        cases = self.task.read(Sources(tuple(sources), {}, labelled=False), asked)
+        unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]
+        return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
@@ -74,8 +82,9 @@ def load(path: str | Path) -> Trained:
     Raises: UserError when it is neither, was damaged, or was written by a newer medeor."""
     path = Path(path)
     if path.is_dir():
-        if not (path / "targets.json").exists():
-            raise UserError(f"{path} is no finished run: it has no model yet; run `medeor train` on it to its end")
+        state = path / "run.json"
+        if not (path / "targets.json").exists() or not (state.exists() and read_json(state).get("finished")):
+            raise UserError(f"{path} is no finished run: let `medeor train` walk to its end there")
         return _open(path)
     if not path.exists():
         raise UserError(f"{path}: no such run folder or bundle")
@@ -91,22 +100,25 @@ _rooms: list[tempfile.TemporaryDirectory[str]] = []
 
 def write_bundle(folder: Path, path: Path) -> None:
     """Packs a finished run into one file: an uncompressed zip with `manifest.json` first."""
+    study = read_toml(folder / "study.toml")
+    # Where its cases lay is of no use elsewhere, and paths may name a person.
+    question = {key: value for key, value in study.items() if key not in ("sources", "labels")}
+    contents = {"study.toml": tomli_w.dumps(question).encode()}
     files = [folder / name for name in _CARRIED if (folder / name).is_file()]
     files += sorted(file for file in (folder / "model").rglob("*") if file.suffix in (".json", ".safetensors", ".txt"))
-    names = {file.relative_to(folder).as_posix(): file for file in files}
-    study = tomllib.loads((folder / "study.toml").read_text())
+    contents |= {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
     manifest = {
         "schema": SCHEMA,
         "medeor": __version__,
         "task": study["task"],
-        "sha256": {name: sha256(file) for name, file in names.items()},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         "training cases inside": False,
     }
     with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date, so that the same model is the same file.
         archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
-        for name, file in names.items():
-            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def _unpack(path: Path, room: Path) -> None:
@@ -175,7 +187,14 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
             checked[key] = value
         else:
             raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
-    return Study(**checked)  # type: ignore[arg-type]
+    study = Study(**checked)  # type: ignore[arg-type]
+    if not 0 <= study.seed < 1 << 31:
+        raise UserError(f"{where}: seed = {study.seed}: a seed is a whole number from 0 to 2,147,483,647")
+    if study.minutes is not None and not 0 < study.minutes < math.inf:
+        raise UserError(f"{where}: minutes = {study.minutes:g}: the fit needs more than none and fewer than all")
+    if study.threshold:
+        threshold_rule(study.threshold)
+    return study
 
 
 def study_values(study: Study) -> dict[str, object]:

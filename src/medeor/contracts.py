@@ -67,7 +67,7 @@ class Study:
     """Names of failed checks that the user has seen and accepts."""
     threshold: str = ""
     """How a probability becomes a decision: `accuracy`, `youden`, `prevalence`, `sensitivity=0.95`,
-    `specificity=0.95`, or a number; empty: `accuracy`, or `youden` where a class is rare."""
+    `specificity=0.95`, or a number; empty: `0.5`, or `youden` where a class is rare."""
     seed: int = 0
     minutes: float | None = None
     """Time the fit may take; None: the plan's own rule."""
@@ -78,6 +78,8 @@ class Sources(NamedTuple):
 
     given: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
     inputs: Mapping[str, Store]
+    labelled: bool = True
+    """False for cases that are only to be predicted: whatever labels they carry are left alone."""
 
 
 class Budget(NamedTuple):

@@ -7,13 +7,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from medeor.contracts import UserError
 
@@ -24,12 +25,12 @@ T = TypeVar("T")
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a new path beside `path`; when the block ends well, what was written there (a file or a folder) takes
     the place of `path` at once, and when it fails nothing is left behind."""
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent))
     new = room / path.name
     try:
-        with _explained(path):
+        with explained(path):
             yield new
             if path.is_dir() and new.is_dir():
                 os.rename(path, room / "old")
@@ -38,24 +39,58 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+_UNFINISHED = ".unfinished"
+"""How the rooms of `replacing` end; only a killed process leaves one behind."""
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed process left half-written below a folder that no other process writes to."""
+    for room in list(folder.rglob(f".*{_UNFINISHED}")):
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def writable(path: Path) -> None:
+    """Finds out before long work whether its result can be written. Raises: UserError where it cannot."""
+    nearest = next(place for place in (path.parent, *path.parent.parents) if place.exists())
+    if not nearest.is_dir():
+        raise UserError(f"cannot write {path}: {_REFUSED[errno.ENOTDIR]}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: {_REFUSED[errno.EACCES]}")
+
+
+_REFUSED = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place, then run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "no file may be as large as this one here; raise the limit or choose another place",
+    errno.EACCES: "this folder may not be written to; choose another place",
+    errno.EPERM: "this folder may not be written to; choose another place",
+    errno.EROFS: "this file system is read-only; choose another place",
+    errno.EEXIST: "a part of this path is a file, not a folder; choose another place",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
+    errno.EISDIR: "there is a folder of this name; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turns what a file system refuses into a message for the user."""
-    reasons = {
-        errno.ENOSPC: "the disk is full; free some space or choose another place, then run the same command again",
-        errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
-        errno.EACCES: "this folder may not be written to; choose another place",
-        errno.EPERM: "this folder may not be written to; choose another place",
-        errno.EROFS: "this file system is read-only; choose another place",
-        errno.EEXIST: "a part of this path is a file, not a folder; choose another place",
-        errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
-    }
     try:
         yield
-    except OSError as error:
-        if error.errno not in reasons:
+    except Exception as error:
+        reason = _REFUSED.get(_number(error) or 0)
+        if reason is None:
             raise
-        raise UserError(f"cannot write {path}: {reasons[error.errno]}") from error
+        raise UserError(f"cannot write {path}: {reason}") from error
+
+
+def _number(error: Exception) -> int | None:
+    """The system's number of an error. Polars and safetensors tell it in words alone, NumPy only what was missing."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if told := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(told[1])
+    return errno.ENOSPC if re.search(r"\d+ requested and \d+ written", str(error)) else None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -74,9 +109,7 @@ def write_json(path: Path, value: object) -> None:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        return json.loads(_read(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); it was damaged or is another file") from None
 
@@ -90,11 +123,20 @@ def write_toml(path: Path, value: object) -> None:
 
 def read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        return tomllib.loads(_read(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable TOML: {error}") from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path} is missing") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a file") from None
+    except PermissionError:
+        raise UserError(f"{path} may not be read") from None
 
 
 def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
@@ -103,10 +145,7 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
     Raises: UserError naming the first wrong key, its value and what was expected."""
     import pydantic
 
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise UserError(f"{where}: no setting is called '{key}'; there are {', '.join(sorted(known))}")
+    _known(kind, values, where)
     try:
         return pydantic.TypeAdapter(kind).validate_python(dict(values))
     except pydantic.ValidationError as error:
@@ -114,6 +153,17 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
         key = ".".join(str(part) for part in first["loc"])
         found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
         raise UserError(f"{where}: {key}: {first['msg'].lower()}{found}") from None
+
+
+def _known(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
+    """Refuses a key that the dataclass, or one within it, does not have: a misspelt setting must not pass in silence."""
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    for key, inner in values.items():
+        if key not in names:
+            raise UserError(f"{where}: no setting is called '{above}{key}'; there are {', '.join(sorted(names))}")
+        if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
+            _known(hints[key], inner, where, f"{above}{key}.")  # type: ignore[arg-type]
 
 
 def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:

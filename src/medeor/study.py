@@ -235,10 +235,11 @@ def _evaluate(
 
 
 def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibration:
-    """Calibration and thresholds from honest predictions. Unless the study says otherwise, a decision aims at
-    accuracy; where one class is rare, at sensitivity and specificity alike."""
+    """Calibration and thresholds from honest predictions. Unless the study says otherwise, the likelier class of a
+    calibrated probability is decided, which loses less than a threshold searched on few cases; where a class is rare,
+    the threshold aims at sensitivity and specificity alike."""
     known = _known(cases, held_out)
-    rule = study.threshold or ("youden" if _rarest(known) < RARE else "accuracy")
+    rule = study.threshold or ("youden" if _rarest(known) < RARE else "0.5")
     return calibrate(known, held_out, threshold=rule, seed=study.seed)
 
 

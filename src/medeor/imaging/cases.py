@@ -56,7 +56,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     Raises: UserError where nothing can be read, flat images and volumes are mixed, a column is missing, or the target
     has one class alone."""
     listing = _gathered(sources, study)
-    names = _targets(listing, study)
+    names = _targets(listing, study) if sources.labelled else ()
     for name in (study.group, study.site, study.time, *study.subgroups):
         if name and name not in listing.facts.columns:
             raise UserError(_no_column(f"there is no column '{name}'", listing))

@@ -18,8 +18,8 @@ from medeor.learning.schedule import Schedule
 FEW = 10_000
 """Up to so many training cases an ensemble of folds is affordable."""
 
-SEEN = 90_000
-"""Images that a network sees during its fit, unless the bounds on epochs say otherwise."""
+SMALL = 2000
+"""Below so many training cases a network sees each image more often, in smaller batches, and whole."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def rules(cases: Cases) -> ImagePlan:
     facts = fingerprint(cases)
     volume = len(facts.sides) == 3
     size = _size(facts)
+    small = facts.cases < SMALL
     wide = max(size) > 64 and not volume
     return ImagePlan(
         preparation=Preparation(
@@ -70,9 +71,9 @@ def rules(cases: Cases) -> ImagePlan:
         ),
         network=Network(widths=(32, 64, 128, 256) if wide else (16, 32, 64, 128), blocks=(1, 1, 1, 1)),
         augmentation=_augmentation(facts),
-        training=Training(batch=16 if volume else 32 if facts.cases < 1000 else 64),
+        training=Training(batch=16 if volume else 32 if small else 64),
         schedule=Schedule(
-            epochs=int(np.clip(round(SEEN / facts.cases), 15, 60)),
+            epochs=60 if small else 30 if facts.cases <= FEW else 15,
             learning_rate=2e-3,
             weight_decay=0.05,
             clip=0.0,
@@ -95,10 +96,12 @@ def _size(facts: Fingerprint) -> tuple[int, ...]:
 
 def _augmentation(facts: Fingerprint) -> Augmentation:
     axes = len(facts.sides)
+    few = facts.cases < SMALL
+    tones = {"gamma": (0.6, 1.6), "curve": (-0.5, 0.5), "slope": (-0.5, 0.5)} if few else {"erase": (0.1, 0.5)}
     return Augmentation(
         rotation=(-5.0, 5.0),
         scale=(0.9, 1.25),
         translation=(-0.05, 0.05),
         flips=(0.0,) * (axes - 1) + (0.5,),
-        erase=(0.1, 0.5),
+        **tones,  # type: ignore[arg-type]
     )

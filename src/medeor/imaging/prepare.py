@@ -3,6 +3,7 @@ kept, intensities brought to one scale. Nothing here is fitted, so the result ca
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medeor import cache
-from medeor.contracts import Cases, threads
+from medeor.contracts import Cases, UserError, threads
 from medeor.files import digest
 from medeor.imaging.cases import ImageStore
 
@@ -56,7 +57,10 @@ def prepare(cases: Cases, preparation: Preparation) -> Tensor:
 
 
 def prepare_one(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """One image of shape (channels, *sides) prepared, shape (channels, *size), float32."""
+    """One image of shape (channels, *sides) prepared, shape (channels, *size), float32.
+
+    Raises: UserError where flat images are asked of a volume or the other way round, or other channels."""
+    _check(pixels.shape, preparation)
     out = pixels.astype(np.float32, copy=False)
     out = np.nan_to_num(out, nan=float(np.nanmin(out)) if np.isfinite(out).any() else 0.0, copy=False)
     out = _to_unit(out, pixels.dtype, preparation)
@@ -75,13 +79,31 @@ def standardised(images: Tensor) -> Tensor:
     return (images - mean) / spread.clamp_min(1e-6)
 
 
+def _check(shape: tuple[int, ...], preparation: Preparation) -> None:
+    names = {2: "flat images", 3: "volumes"}
+    asked, found = len(preparation.size), len(shape) - 1
+    if asked != found:
+        raise UserError(
+            f"{names.get(asked, f'images of {asked} sides')} are asked for (preparation.size) and "
+            f"{names.get(found, f'images of {found} sides')} are given"
+        )
+    if shape[0] not in (1, preparation.channels):
+        raise UserError(
+            f"images of {preparation.channels} channels are asked for (preparation.channels), {shape[0]} are given"
+        )
+
+
 def _write(store: ImageStore, rows: list[list[str]], preparation: Preparation, path: Path) -> None:
     shape = (len(rows), preparation.channels, *preparation.size)
     with path.open("wb") as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
-        file.truncate(start + 2 * int(np.prod(shape)))
+        # Taken at once: a disk that fills up under a mapped file ends the process without a word.
+        length = start + 2 * int(np.prod(shape))
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, length)
+        file.truncate(length)
     out = np.memmap(path, np.float16, "r+", start, shape)
     _fill(store, rows, preparation, out)
     out.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 
 import torch
@@ -40,17 +42,21 @@ def to_onnx(model: Model, path: Path) -> None:
         raise UserError("only networks go to ONNX; trees are kept as LightGBM's text files in the run's model folder")
     answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
-    torch.onnx.export(
-        mean,
-        (example,),
-        path,
-        input_names=["inputs"],
-        output_names=["values"],
-        dynamic_shapes=({0: torch.export.Dim("cases", min=1, max=1 << 20)},),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    # The exporter speaks of torchvision, which it misses, and of its own future.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            mean,
+            (example,),
+            path,
+            input_names=["inputs"],
+            output_names=["values"],
+            dynamic_shapes=({0: torch.export.Dim("cases", min=1, max=1 << 20)},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (theirs,) = session.run(None, {"inputs": example.numpy()})
     with torch.inference_mode():

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medeor.contracts import Batch, Batches, Run, Stopped, UserError
-from medeor.files import digest, replacing
+from medeor.files import digest, explained, replacing, write_text
 from medeor.learning.schedule import Schedule
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
@@ -113,7 +113,8 @@ def _fit(
                 )
             if fabric.is_global_zero:
                 log.add({"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)})
-        stopping = _anyone(run.stopping(), fabric)
+        # After its last step a fit is done sooner than it is saved and taken up again.
+        stopping = _anyone(run.stopping(), fabric) and step + 1 < steps
         if fabric.is_global_zero and (stopping or (step + 1) % schedule.checkpoint == 0) and step + 1 < steps:
             state.save(run.folder / "checkpoint.safetensors", step + 1)
         if stopping:
@@ -248,10 +249,11 @@ class _Log:
         self.path = path
         kept = []
         if step and path.exists():
-            kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(line + "\n" for line in kept))
+            # A killed process may have left the last line without its end.
+            whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            kept = [line.rstrip() for line in whole if json.loads(line)["step"] <= step]
+        write_text(path, "".join(line + "\n" for line in kept))
 
     def add(self, line: Mapping[str, object]) -> None:
-        with self.path.open("a") as file:
+        with explained(self.path), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split
-from medeor.files import read_json, write_json
+from medeor.files import read_json, replacing, write_json
 from medeor.learning.network import joined
 
 
@@ -39,8 +39,8 @@ def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
-    fitted.held_out.table.write_parquet(finished.with_suffix(".new"))
-    finished.with_suffix(".new").rename(finished)
+    with replacing(finished) as new:
+        fitted.held_out.table.write_parquet(new)
     return fitted
 
 

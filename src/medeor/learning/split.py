@@ -83,7 +83,7 @@ def _strata(cases: Cases) -> np.ndarray:
 def _latest_last(table: pl.DataFrame) -> np.ndarray:
     """Parts by time: groups whose last case is among the latest fifth are the test part."""
     if "time" not in table.columns or table["time"].null_count():
-        raise UserError("--split time needs a time for every case; name its column with --time")
+        raise UserError("--split time needs a time for every case; name its column with --set time=COLUMN")
     last = table.group_by("group").agg(pl.col("time").max()).sort("time", "group")
     test = set(last.tail(max(1, last.height // _SLOTS))["group"])
     return np.array(["test" if group in test else "train" for group in table["group"]], dtype=object)

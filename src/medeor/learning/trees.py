@@ -62,7 +62,8 @@ class TreeMethod:
             "num_leaves": self.leaves,
             "min_data_in_leaf": min(self.smallest_leaf, max(1, len(truth) // 4)),
             "feature_fraction": 0.5,
-            "bagging_fraction": 0.8,
+            # Of a handful of rows LightGBM would bag none.
+            "bagging_fraction": 0.8 if len(truth) >= 10 else 1.0,
             "bagging_freq": 1,
             "seed": run.seed,
             "deterministic": True,
