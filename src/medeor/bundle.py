@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from medeor import __version__
+from medeor import __version__, cache
 from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
 from medeor.files import build, digest, read_json, read_toml, replacing, sha256
 from medeor.tasks import load_model, open_task
-from medeor.trust.calibration import Calibration
+from medeor.trust.calibration import Calibration, rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,8 +66,9 @@ class Trained:
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
         gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`)."""
-        cases = self.read(*sources)
-        table = self.predict_cases(cases).table
+        with cache.within(self.folder):
+            cases = self.read(*sources)
+            table = self.predict_cases(cases).table
         told = [name for name in ("source", "broken") if name in cases.table.columns]
         return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
 
@@ -82,8 +83,8 @@ def load(path: str | Path) -> Trained:
     Raises: UserError when it is neither, was damaged, or was written by a newer medeor."""
     path = Path(path)
     if path.is_dir():
-        state = path / "run.json"
-        if not (path / "targets.json").exists() or not (state.exists() and read_json(state).get("finished")):
+        state = read_json(path / "run.json") if (path / "run.json").exists() else None
+        if not isinstance(state, dict) or not state.get("finished"):
             raise UserError(f"{path} is no finished run: let `medeor train` walk to its end there")
         return _open(path)
     if not path.exists():
@@ -102,23 +103,24 @@ def write_bundle(folder: Path, path: Path) -> None:
     """Packs a finished run into one file: an uncompressed zip with `manifest.json` first."""
     study = read_toml(folder / "study.toml")
     # Where its cases lay is of no use elsewhere, and paths may name a person.
-    question = {key: value for key, value in study.items() if key not in ("sources", "labels")}
-    contents = {"study.toml": tomli_w.dumps(question).encode()}
+    question = tomli_w.dumps({key: value for key, value in study.items() if key not in ("sources", "labels")})
     files = [folder / name for name in _CARRIED if (folder / name).is_file()]
     files += sorted(file for file in (folder / "model").rglob("*") if file.suffix in (".json", ".safetensors", ".txt"))
-    contents |= {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    sums = {name: sha256(file) for name, file in names.items()}
     manifest = {
         "schema": SCHEMA,
         "medeor": __version__,
         "task": study["task"],
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "sha256": {"study.toml": hashlib.sha256(question.encode()).hexdigest(), **sums},
         "training cases inside": False,
     }
     with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date, so that the same model is the same file.
         archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
-        for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+        archive.writestr(zipfile.ZipInfo("study.toml"), question)
+        for name, file in names.items():
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
 
 
 def _unpack(path: Path, room: Path) -> None:
@@ -193,7 +195,7 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
     if study.minutes is not None and not 0 < study.minutes < math.inf:
         raise UserError(f"{where}: minutes = {study.minutes:g}: the fit needs more than none and fewer than all")
     if study.threshold:
-        threshold_rule(study.threshold)
+        rule(study.threshold)
     return study
 
 

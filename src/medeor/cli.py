@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="medeor",
     help="From raw clinical data to a model that a hospital or a drug programme can trust.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -128,7 +127,7 @@ def audit(
     from medeor import verbs
 
     fields = _fields(study, task, labels, target, group, split, where, None, accept)
-    findings = verbs.audit(*sources or (), clean=clean, console=Console(quiet=True), **fields)
+    findings = verbs.audit(*sources or (), clean=clean, console=Console(), **fields)
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -281,7 +280,7 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
 def main() -> None:
     """Runs a verb; what the user can put right is said in a line or two, with exit code 2."""
     try:
-        app(standalone_mode=False, args=sys.argv[1:])
+        code = app(standalone_mode=False, args=sys.argv[1:] or ["--help"])
     except UserError as error:
         print(f"medeor: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -298,6 +297,8 @@ def main() -> None:
             raise
         print(f"medeor: {shown()} (see medeor --help)", file=sys.stderr)
         raise SystemExit(2) from None
+    if code:
+        raise SystemExit(code)
 
 
 def _fields(

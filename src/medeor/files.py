@@ -156,14 +156,14 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
 
 
 def _known(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
-    """Refuses a key that the dataclass, or one within it, does not have: a misspelt setting must not pass in silence."""
+    """Refuses a key that the dataclass, or one within it, does not have: a misspelt one must not pass in silence."""
     hints = get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
     for key, inner in values.items():
         if key not in names:
             raise UserError(f"{where}: no setting is called '{above}{key}'; there are {', '.join(sorted(names))}")
         if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
-            _known(hints[key], inner, where, f"{above}{key}.")  # type: ignore[arg-type]
+            _known(hints[key], inner, where, f"{above}{key}.")
 
 
 def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import platform
 import shutil
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ import numpy as np
 import polars as pl
 import tomli_w
 
-from medeor import __version__, catalogue, simulate
-from medeor.bundle import Trained, load, study_values, write_bundle
+from medeor import __version__, cache, catalogue, claim, simulate
+from medeor.bundle import Trained, load, write_bundle
 from medeor.console import Console
 from medeor.contracts import (
     Budget,
@@ -47,7 +48,6 @@ from medeor.files import (
     replacing,
     with_settings,
     write_json,
-    write_text,
     write_toml,
 )
 from medeor.learning.fit import wait_for_all
@@ -131,29 +131,44 @@ def walk(
 
     Raises: UserError when the folder holds another study, a leakage check fails, or the input is at fault; Stopped
     when asked to stop."""
-    console = console or Console()
+    with cache.within(folder):
+        return _walk(resolve(study), folder, console or Console(), stopping)
+
+
+def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool]) -> Trained:
     began = time.time()
-    study = resolve(study)
+
+    def say(message: str) -> None:
+        console.say(message)
+        _stop_if(stopping)
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        console(what, done, total, note)
+        _stop_if(stopping)
+
     if int(os.environ.get("RANK", "0")) > 0:
         _follow(study, folder, stopping)
-    _claim(folder, study)
+    key = claim.free(folder, study)
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
+    _stop_if(stopping)
+    claim.claim(folder, study, key)
     _table(asked.every.table, folder / "cases.parquet")
     _table(split.table, folder / "split.parquet")
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
+    _teachable(cases, split)
+    for finding in asked.findings:
+        if finding.status == "fail":
+            console.say(f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}")
     made = plan(asked, folder)
+    own = claim.own_plan(folder) or not (folder / "plan.toml").exists()
     write_toml(folder / "plan.toml", made)
+    claim.note(folder, plan=digest(folder / "plan.toml") if own else "")
     write_json(folder / "targets.json", [dataclasses.asdict(target) for target in cases.targets])
 
-    def progress(what: str, done: int, total: int, note: str = "") -> None:
-        """The fit has saved by the time it tells of its progress; other work is done again."""
-        console(what, done, total, note)
-        if stopping():
-            raise Stopped
-
-    run = Run(folder / "model", study.seed, threads(), progress, stopping)
+    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
+    run = Run(folder / "model", study.seed, threads(), console, stopping)
     _keyed(run.folder, made, split, cases)
     wait_for_all()
     fitted = remembered(task.method(made), cases, split, run)
@@ -169,7 +184,7 @@ def walk(
 
     results = {}
     if "evaluate" in task.steps:
-        console.say("evaluating, with the simple baseline beside")
+        say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
         _keyed(base_run.folder, made, split, cases)
         baseline = remembered(task.baseline(made), cases, split, base_run)
@@ -177,9 +192,9 @@ def walk(
         _write_results(folder, results)
     if "explain" in task.steps and results:
         part, result = next(iter(results.items()))
-        console.say("explaining, with the faithfulness of each explanation")
+        say("explaining, with the faithfulness of each explanation")
         chosen, items = faithfulness.choose(result.cases, result.predictions, EXPLAINED)
-        explanations = faithfulness.examine(fitted.model, chosen, items, run)
+        explanations = faithfulness.examine(fitted.model, chosen, items, replace(run, progress=progress))
         results[part] = result._replace(explanations=explanations)
         write_explanations(folder / "explanations", explanations)
     facts = {
@@ -197,14 +212,23 @@ def walk(
         story.tell(folder, asked.study, task, split, results, findings, made, facts, simulated)
     if "bundle" in task.steps:
         write_bundle(folder, folder / f"{folder.resolve().name}.medeor")
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), "finished": True, "facts": facts})
+    claim.note(folder, finished=True, facts=facts)
     return load(folder)
 
 
 def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoReturn:
-    """The second and further processes of `torchrun` help with the fit and leave the rest to the first."""
-    asked = read(study, Console(quiet=True))
+    """The second and further processes of `torchrun` help with the fit and leave the rest to the first: also what
+    there is to say when the study cannot be read."""
+    try:
+        asked = read(study, Console(quiet=True))
+        stop_on_leakage(asked.findings)
+        _teachable(asked.cases, asked.split)
+    except UserError:
+        raise SystemExit(2) from None
+    # Who waits hears nothing: where the first process fails before the fit, `torchrun` must be able to end this one.
+    heard = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     wait_for_all()
+    signal.signal(signal.SIGTERM, heard)
     method = asked.task.method(plan(asked, folder))
     run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
     remembered(method, asked.cases, asked.split, run)
@@ -276,6 +300,38 @@ def stop_on_leakage(findings: Sequence[Finding]) -> None:
         raise UserError(f"the study stops: {said}. Repair it (`medeor audit --clean`), or, if you know it, {accept}")
 
 
+def _teachable(cases: Cases, split: Split) -> None:
+    """Raises: UserError where the cases to learn from all have the same answers."""
+    taught = split.part(cases, "train", "validation").table
+    answers = [taught[target.name] for target in cases.targets if target.name in taught.columns]
+    if answers and all(answer.drop_nulls().n_unique() < 2 for answer in answers):
+        names = ", ".join(f"'{answer.name}'" for answer in answers)
+        raise UserError(f"the {len(taught)} cases to learn from all have the same {names}: divide the cases otherwise")
+
+
+def _stop_if(stopping: Callable[[], bool]) -> None:
+    """Between two steps there is nothing to save: what is not written yet is done again."""
+    if stopping():
+        raise Stopped
+
+
+def repaired(asked: Read) -> pl.DataFrame:
+    """The case table without what the audit would have removed, classes by their names: a table to train on. Of a
+    group in two parts the cases of the part that is scored last stay."""
+    table = asked.task.clean(asked.every, asked.findings, asked.split)
+    torn = {case for finding in asked.findings if finding.check == "groups-across-parts" for case in finding.cases}
+    rank = pl.col("in_part").replace_strict({"train": 0, "validation": 1, "test": 2}, default=0, return_dtype=pl.Int8)
+    parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
+    table = table.join(parts, on="case_id", how="left", maintain_order="left")
+    lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
+    names = [
+        pl.col(target.name).replace_strict(list(range(len(target.classes))), target.classes, default=None)
+        for target in asked.every.targets
+        if target.classes
+    ]
+    return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(names).drop("removed", "in_part")
+
+
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
     write_json(folder / "audit.json", [dataclasses.asdict(finding) for finding in findings])
 
@@ -317,19 +373,6 @@ def cases_digest(cases: Cases) -> str:
     """A digest of the case table and of the stores that it points into."""
     table = cases.table.select(sorted(cases.table.columns))
     return digest(table.write_json(), *(store.digest for store in cases.stores))
-
-
-def _claim(folder: Path, study: Study) -> None:
-    """Makes the folder this study's own."""
-    values = study_values(study)
-    key = digest(tomli_w.dumps(values))
-    state = folder / "run.json"
-    if state.exists() and read_json(state)["study"] != key:
-        raise UserError(f"{folder} holds another study; choose another --out, or delete that folder")
-    if not state.exists() and folder.exists() and {p.name for p in folder.iterdir()} - {"plan.toml"}:
-        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
-    write_text(folder / "study.toml", tomli_w.dumps(values))
-    write_json(state, {"study": key, "finished": False})
 
 
 def _keyed(folder: Path, made: Plan, split: Split, cases: Cases) -> None:

@@ -7,13 +7,14 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from medeor import catalogue, study
+from medeor import cache, catalogue, study
 from medeor.bundle import Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import Cases, Explanations, Finding, Measures, Plan, Predictions, Sources, Study, UserError
-from medeor.files import read_json, read_toml, replacing, write_json, write_toml
+from medeor.files import read_json, read_toml, replacing, writable, write_json, write_toml
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,11 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
 
     Example: `asked("scans/", labels="labels.csv", target="malignant", group="patient_id")`."""
     values: dict[str, Any] = read_toml(Path(study)) if study else {}
-    fields = {key: value for key, value in fields.items() if value not in (None, "", (), {}, [])}
+    fields = {key: str(value) if isinstance(value, Path) else value for key, value in fields.items()}
+    fields = {key: value for key, value in fields.items() if not (hasattr(value, "__len__") and not len(value))}
+    fields = {key: value for key, value in fields.items() if value is not None}
+    if not isinstance(fields.get("labels", ""), str):
+        sources = (*sources, fields.pop("labels"))
     own = {field.name: str(field.type) for field in dataclasses.fields(Study)}
     settings = {key: str(value) for key, value in dict(fields.pop("settings", {})).items()}
     for key in [key for key in settings if key in own and key not in ("sources", "settings", "where")]:
@@ -61,7 +66,10 @@ def plan(
 ) -> Plan:
     """What would be done, how long and in how much memory. With `out` the plan is written there, to be read, edited
     and then obeyed by `train`."""
-    made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
+    if out:
+        writable(Path(out) / "plan.toml")
+    with _room():
+        made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
         write_toml(Path(out) / "plan.toml", made)
     return made
@@ -73,10 +81,17 @@ def audit(
     console: Console | None = None,
     **fields: Any,
 ) -> list[Finding]:
-    """Every check of the data and the split. With `clean`, the repaired case table is written to that file."""
-    read = study.read(asked(*sources, **fields), console or Console())
+    """Every check of the data and the split. With `clean`, the repaired table of cases is written to that file: the
+    labels of another study, with the group in the column `group`."""
+    console = console or Console()
     if clean:
-        write_any(read.task.clean(read.every, read.findings, read.split), Path(clean))
+        _writer(Path(clean))
+    with _room():
+        read = study.read(asked(*sources, **fields), console)
+        if clean:
+            table = study.repaired(read)
+            write_any(table, Path(clean))
+            console.say(f"{clean}: {table.height} of {len(read.every)} cases stay")
     return list(read.findings)
 
 
@@ -85,8 +100,11 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`."""
     trained = run if isinstance(run, Trained) else load(run)
-    cases = _labelled(trained, sources, fields).usable
-    measures = trained.task.evaluate(cases, trained.predict_cases(cases))
+    if name in ("test", "cv", "validation"):
+        raise UserError(f"'{name}' is a part of the study itself; name these data otherwise")
+    with cache.within(trained.folder):
+        cases = _labelled(trained, sources, fields).usable
+        measures = trained.task.evaluate(cases, trained.predict_cases(cases))
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
         write_json(metrics, {**read_json(metrics), name: {key: m._asdict() for key, m in measures.items()}})
@@ -98,6 +116,8 @@ def predict(
 ) -> pl.DataFrame:
     """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out`
     they are written there (.csv, .parquet, .json)."""
+    if out:
+        _writer(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
     table = trained.predict(*sources)
     if out:
@@ -112,12 +132,15 @@ def explain(
     from medeor.report import story
     from medeor.trust import faithfulness
 
+    if out:
+        writable(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
-    cases = trained.read(*sources)
-    predictions = trained.predict_cases(cases)
-    cases = cases.usable
-    items = faithfulness.leading(cases, predictions)
-    explanations = faithfulness.examine(trained.model, cases, items, trained.run)
+    with cache.within(trained.folder):
+        cases = trained.read(*sources)
+        predictions = trained.predict_cases(cases)
+        cases = cases.usable
+        items = faithfulness.leading(cases, predictions)
+        explanations = faithfulness.examine(trained.model, cases, items, trained.run)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
     return explanations
@@ -148,6 +171,7 @@ def export(run: str | Path, *, onnx: str | Path) -> Path:
     """The networks as one ONNX model: prepared images in, averaged values out, checked against medeor's own."""
     from medeor.learning.export import to_onnx
 
+    writable(Path(onnx))
     trained = load(run)
     with replacing(Path(onnx)) as new:
         to_onnx(trained.model, new)
@@ -180,17 +204,24 @@ DEMO_TRIES = ("breastmnist",)
 
 def write_any(table: pl.DataFrame, path: Path) -> None:
     """A table by the ending of its name: .csv, .parquet or .json."""
+    writer = _writer(path)
+    with replacing(path) as new:
+        writer(table, new)
+
+
+def _writer(path: Path) -> Callable[[pl.DataFrame, Path], object]:
+    """What writes a table to this file; asked before long work. Raises: UserError where nothing can."""
     import polars as pl
 
     writers: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-        ".csv": lambda t, p: t.select(~pl.selectors.by_dtype(pl.List(pl.String))).write_csv(p),
+        ".csv": lambda t, p: t.select(~pl.selectors.list()).write_csv(p),
         ".parquet": lambda t, p: t.write_parquet(p),
         ".json": lambda t, p: t.write_json(p),
     }
     if path.suffix not in writers:
         raise UserError(f"{path}: write to a file ending in {', '.join(writers)}")
-    with replacing(path) as new:
-        writers[path.suffix](table, new)
+    writable(path)
+    return writers[path.suffix]
 
 
 def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any]) -> Cases:
@@ -219,6 +250,13 @@ def _typed(key: str, text: str, kind: str) -> Any:
         return int(text) if kind == "int" else float(text)
     except ValueError:
         raise UserError(f"--set {key}={text}: {key} is a number") from None
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Where there is no run folder, a cache that is switched off lies in a folder that goes again."""
+    with TemporaryDirectory(prefix="medeor-") as folder, cache.within(Path(folder)):
+        yield
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def rules(cases: Cases) -> ImagePlan:
         augmentation=_augmentation(facts),
         training=Training(batch=16 if volume else 32 if small else 64),
         schedule=Schedule(
-            epochs=60 if small else 30 if facts.cases <= FEW else 15,
+            epochs=50 if small else 30 if facts.cases <= FEW else 15,
             learning_rate=2e-3,
             weight_decay=0.05,
             clip=0.0,
@@ -103,5 +103,5 @@ def _augmentation(facts: Fingerprint) -> Augmentation:
         scale=(0.9, 1.25),
         translation=(-0.05, 0.05),
         flips=(0.0,) * (axes - 1) + (0.5,),
-        **tones,  # type: ignore[arg-type]
+        **tones,
     )

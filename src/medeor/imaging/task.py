@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from medeor.contracts import (
     Split,
     Step,
     Study,
+    threads,
 )
 from medeor.figures import Figure
 from medeor.imaging import planning
@@ -34,6 +36,7 @@ from medeor.imaging.gain import WithGain
 from medeor.imaging.gallery import galleries
 from medeor.imaging.plan import Estimate, ImagePlan
 from medeor.imaging.recipe import ImageRecipe
+from medeor.learning.fit import device
 from medeor.learning.folds import Folds, HeldOut
 from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import trial
@@ -92,4 +95,8 @@ class ImageTask:
 
 
 def _members(method: Method, plan: ImagePlan) -> Method:
-    return Folds(method) if plan.members == "folds" else HeldOut(method)
+    if plan.members == "single":
+        return HeldOut(method)
+    # A device is not shared, and the processes of torchrun work on one fold together.
+    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
+    return Folds(method, workers=threads() if apart else 1)

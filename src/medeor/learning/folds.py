@@ -13,33 +13,46 @@ from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split
 from medeor.files import read_json, replacing, write_json
 from medeor.learning.network import joined
+from medeor.learning.workers import fit_apart
+
+HELD_OUT = "held_out.parquet"
+"""What `remembered` writes last."""
 
 
-def out_of_fold(method: Method, cases: Cases, split: Split, run: Run) -> tuple[list[Model], Predictions]:
-    """Fits `method` once without each fold, and predicts each case by the one model that has not seen it.
-
-    A fold that was finished before an interruption is read back, not fitted again."""
+def out_of_fold(
+    method: Method, cases: Cases, split: Split, run: Run, workers: int = 1
+) -> tuple[list[Model], Predictions]:
+    """Fits `method` once without each fold, and predicts each case by the one model that has not seen it; several at a
+    time where there are `workers`. A fold that was finished before an interruption is read back, not fitted again."""
+    fit_apart(method, cases, split, run, workers)
     models: list[Model] = []
     held_out: list[Predictions] = []
     for number in range(split.folds):
-        fitted = remembered(
-            method, cases, split.fold(number), replace(run.child(f"fold-{number}"), seed=run.seed + number)
-        )
+        fitted = remembered(method, cases, split.fold(number), member(run, number))
         models.append(fitted.model)
         held_out.append(fitted.held_out)
     return models, joined(held_out)
 
 
+def member(run: Run, number: int) -> Run:
+    """The run of one fold: a folder and a seed of its own."""
+    return replace(run.child(f"fold-{number}"), seed=run.seed + number)
+
+
+def finished(folder: Path) -> bool:
+    """Whether `remembered` has come to its end in this folder."""
+    return (folder / HELD_OUT).exists()
+
+
 def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
-    finished = run.folder / "held_out.parquet"
-    if finished.exists():
-        return Fitted(tasks.load_model(run.folder), Predictions(pl.read_parquet(finished)))
+    if finished(run.folder):
+        return Fitted(tasks.load_model(run.folder), Predictions(pl.read_parquet(run.folder / HELD_OUT)))
     fitted = method.fit(cases, split, run)
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
-    with replacing(finished) as new:
+    with replacing(run.folder / HELD_OUT) as new:
         fitted.held_out.table.write_parquet(new)
     return fitted
 
@@ -49,9 +62,11 @@ class Folds:
     """A method fitted on every fold; together they are the model."""
 
     method: Method
+    workers: int = 1
+    """Folds that are fitted at the same time, where more than one core is at hand."""
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        models, held_out = out_of_fold(self.method, cases, split, run)
+        models, held_out = out_of_fold(self.method, cases, split, run, self.workers)
         return Fitted(Ensemble(tuple(models)), held_out)
 
 

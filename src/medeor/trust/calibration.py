@@ -136,7 +136,7 @@ def calibrate(
     Raises: UserError for an unknown threshold rule or an impossible coverage."""
     if not 0 < coverage < 1:
         raise UserError(f"a coverage of {coverage:g} is impossible; choose one between 0 and 1, such as 0.9")
-    _rule(threshold)
+    rule(threshold)
     learnt = []
     for target in cases.targets:
         held = line_up(cases, held_out, target)
@@ -165,7 +165,7 @@ def _of_classes(held: Answers, coverage: float, threshold: str, sets: Sets, seed
         return replace(one, rule="most probable")
     if threshold == "prevalence" and len(held):
         return replace(one, rule=threshold, threshold=float(held.truth.mean()))
-    pick = _rule(threshold)
+    pick = rule(threshold)
     if pick is None:
         return replace(one, rule=threshold, threshold=float(threshold))
     if len(np.unique(held.truth)) < 2:
@@ -283,7 +283,7 @@ Pick = Callable[[Array, Array], Array]
 one to take, shape (resamples,)."""
 
 
-def _rule(threshold: str) -> Pick | None:
+def rule(threshold: str) -> Pick | None:
     """None for a rule that needs no search. Raises: UserError for an unknown one."""
     if threshold == "youden":
         return lambda true, false: (true * false[:, -1:] - false * true[:, -1:]).argmax(axis=1)

@@ -1,0 +1,132 @@
+"""Folds fitted side by side, each in a process of its own with one share of the threads: small networks keep no more
+than one core busy, and the bits of a fold do not depend on how many run beside it.
+
+A worker is this module run as a program. It is handed its job through a pipe, says what it does in lines of JSON, saves
+and ends when it is asked to stop, and ends when whoever started it is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle  # only through a pipe to a child of this process; nothing that is saved or read is a pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
+
+
+def fit_apart(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
+    """Fits every fold that is not finished yet; each leaves its model in its folder, for `folds.remembered` to read.
+
+    Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
+    from medeor.learning.folds import finished, member
+
+    waiting = [number for number in range(split.folds) if not finished(member(run, number).folder)]
+    workers = min(workers, len(waiting))
+    if workers < 2:
+        return
+    news: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
+    job = pickle.dumps((method, cases, split, run.folder, run.seed, max(1, run.threads // workers)))
+    children = [_start(job, max(1, run.threads // workers), index, news) for index in range(workers)]
+    busy = workers
+    try:
+        while busy:
+            try:
+                index, said = news.get(timeout=0.2)
+            except queue.Empty:
+                index, said = -1, {}
+            if run.stopping():
+                raise Stopped
+            if "error" in said:
+                raise UserError(said["error"])
+            if "gone" in said:
+                raise RuntimeError("a worker that fitted a fold ended unexpectedly; its last words are above")
+            if "progress" in said:
+                run.progress(*said["progress"])
+            if "free" in said:
+                if waiting:
+                    _tell(children[index], waiting.pop(0))
+                else:
+                    busy -= 1
+    finally:
+        for child in children:
+            if busy:
+                child.terminate()
+            elif child.stdin:
+                child.stdin.close()
+        for child in children:
+            child.wait()
+
+
+def _start(
+    job: bytes, threads: int, index: int, news: queue.Queue[tuple[int, dict[str, Any]]]
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "medeor.learning.workers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # an interrupt at the terminal is for the parent to pass on
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(job)
+    child.stdin.flush()
+    threading.Thread(target=_listen, args=(child.stdout, index, news), daemon=True).start()
+    return child
+
+
+def _listen(lines: IO[bytes], index: int, news: queue.Queue[tuple[int, dict[str, Any]]]) -> None:
+    for line in lines:
+        news.put((index, json.loads(line)))
+    news.put((index, {"gone": True}))
+
+
+def _tell(child: subprocess.Popen[bytes], number: int) -> None:
+    assert child.stdin is not None
+    child.stdin.write(f"{number}\n".encode())
+    child.stdin.flush()
+
+
+def _work() -> None:
+    """The life of a worker: one fold after another, as it is told, until its pipe is closed."""
+    from medeor.learning.folds import member, remembered
+
+    orders, out = sys.stdin.buffer, os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not stand among our lines
+
+    def say(**what: Any) -> None:
+        out.write(json.dumps(what) + "\n")
+        out.flush()
+
+    parent, asked = os.getppid(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    method, cases, split, folder, seed, threads = pickle.load(orders)  # noqa: S301
+    run = Run(
+        Path(folder),
+        seed,
+        threads,
+        lambda what, done, total, note="": say(progress=[what, done, total, note]),
+        lambda: asked.is_set() or os.getppid() != parent,
+    )
+    say(free=True)
+    for line in orders:
+        number = int(line)
+        try:
+            remembered(method, cases, split.fold(number), member(run, number))
+        except Stopped:
+            return
+        except UserError as error:
+            say(error=str(error))
+            return
+        say(free=True)
+
+
+if __name__ == "__main__":
+    _work()
