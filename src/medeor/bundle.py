@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from medeor import __version__, cache
+from medeor import __version__, cache, catalogue
+from medeor.console import Console
 from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
 from medeor.files import build, digest, read_json, read_toml, replacing, sha256
 from medeor.tasks import load_model, open_task
@@ -58,8 +59,9 @@ class Trained:
         their targets are unknown."""
         import polars as pl
 
-        asked = Study(tuple(sources), task=self.study.task, where=self.study.where)
-        cases = self.task.read(Sources(tuple(sources), {}, labelled=False), asked)
+        located = tuple(catalogue.opened(source, Console()) for source in sources)
+        asked = Study(located, task=self.study.task, where=self.study.where)
+        cases = self.task.read(Sources(located, {}, labelled=False), asked)
         unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 

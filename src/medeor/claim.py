@@ -21,7 +21,8 @@ def free(folder: Path, study: Study) -> str:
     fitted = any(path.suffix in (".safetensors", ".parquet") for path in (folder / "model").rglob("*"))
     if state and fitted and state.get("study") != key:
         raise UserError(f"{folder} holds another study; choose another --out, or delete that folder")
-    if not state and folder.exists() and {path.name for path in folder.iterdir()} - {"plan.toml"}:
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if not state and any(not name.startswith(".") for name in found - {"plan.toml"}):
         raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
     return key
 

@@ -54,6 +54,8 @@ def writable(path: Path) -> None:
     nearest = next(place for place in (path.parent, *path.parent.parents) if place.exists())
     if not nearest.is_dir():
         raise UserError(f"cannot write {path}: {_REFUSED[errno.ENOTDIR]}")
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: {_REFUSED[errno.EISDIR]}")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {path}: {_REFUSED[errno.EACCES]}")
 

@@ -96,7 +96,7 @@ def read(study: Study, console: Console) -> Read:
     study = resolve(study)
     task = open_task(study.task, study.where)
     inputs = {role: load(path) for role, path in study.inputs.items()}
-    located = tuple(locate(source, console) for source in study.sources)
+    located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), study)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
@@ -104,12 +104,6 @@ def read(study: Study, console: Console) -> Read:
     if "audit" in task.steps:
         findings = [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
-
-
-def locate(source: str | Path | np.ndarray | pl.DataFrame, console: Console) -> str | Path | np.ndarray | pl.DataFrame:
-    """A source as a task reads it: the name of a known data set becomes the path of its file."""
-    named = isinstance(source, str) and not Path(source).exists() and source in catalogue.names()
-    return catalogue.locate(str(source), console) if named else source
 
 
 def plan(asked: Read, folder: Path | None = None) -> Plan:

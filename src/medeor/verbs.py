@@ -231,8 +231,10 @@ def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any
     other = dataclasses.replace(other, where={**named, **trained.study.where, **other.where})
     kept = {name: getattr(trained.study, name) for name in ("task", "target", "subgroups")}
     other = dataclasses.replace(other, **{key: value for key, value in kept.items() if not getattr(other, key)})
-    located = tuple(study.locate(source, Console()) for source in other.sources)
+    located = tuple(catalogue.opened(source, Console()) for source in other.sources)
     cases = trained.task.read(Sources(located, {}), other)
+    if not cases.targets:
+        raise UserError("these cases hold no labels to score against; give a table of them with --labels")
     if cases.targets != trained.targets:
         raise UserError(
             f"these cases ask for {[t.name for t in cases.targets]} with classes {[t.classes for t in cases.targets]}; "

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import data_set, write, write_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -16,6 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit, RLELossless, generate_uid
 
+from formats.dicom_files import data_set, write, write_series
 from medeor.contracts import UserError
 from medeor.formats.dicom import read_dicom, read_series
 from medeor.formats.images import BrokenImage, read_image

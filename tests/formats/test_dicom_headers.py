@@ -3,11 +3,11 @@
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import data_set
 from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from formats.dicom_files import data_set
 from medeor.formats.dicom import patient_digest
 from medeor.formats.dicom_headers import FACTS, IDENTIFYING, acquisition_facts, identifiers
 

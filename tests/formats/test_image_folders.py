@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import data_set, write, write_series
 from PIL import Image as Pillow
 
+from formats.dicom_files import data_set, write, write_series
 from medeor.formats.folders import find_images
 from medeor.formats.images import BrokenImage, read_files, read_image
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medeor import cache
-from medeor.catalogue.facts import Facts, facts
+from medeor.catalogue.facts import Facts, facts, names
 from medeor.contracts import Progress, UserError
 from medeor.files import sha256
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
 
 BLOCK = 1 << 22
 
@@ -44,6 +50,27 @@ def locate(name: str, progress: Progress) -> Path:
 
         download(known.address, place, lambda path: matches(path, known, progress), progress, known.checksums)
     return place
+
+
+def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.DataFrame:
+    """A source as a task reads it: a path, an array or a table as it stands; the name of a known data set becomes the
+    path of its file.
+
+    Raises: UserError for anything else, and for a name that is nearly one of the known."""
+    import numpy as np
+    import polars as pl
+
+    if isinstance(source, (Path, np.ndarray, pl.DataFrame)):
+        return source
+    if not isinstance(source, str):
+        raise UserError(f"a source is a path, an array or a polars table, not {type(source).__name__}; give one by one")
+    if Path(source).exists():
+        return source
+    if source in names():
+        return locate(source, progress)
+    if near := difflib.get_close_matches(source, names(), 1, 0.8):
+        raise UserError(f"{source} is no file or folder; did you mean the data set {near[0]}?")
+    return source
 
 
 def matches(path: Path, known: Facts, progress: Progress) -> bool:

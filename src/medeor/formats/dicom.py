@@ -133,7 +133,7 @@ def _data_set(path: Path) -> Dataset:
 def _why_no_pixels(data: Dataset) -> str:
     if "Rows" in data:
         return "no pixel data: the file is truncated, or only its header was exported; export it again"
-    return f"a DICOM file without an image ({data.get('Modality') or 'no modality'})"
+    return f"no image in this DICOM file ({data.get('Modality') or 'no modality'}): it is of another kind, or cut short"
 
 
 def _pixels(path: Path, data: Dataset, frame: int | None, chosen: Sequence[int], window: bool | None) -> np.ndarray:

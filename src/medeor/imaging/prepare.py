@@ -83,13 +83,13 @@ def _check(shape: tuple[int, ...], preparation: Preparation) -> None:
     names = {2: "flat images", 3: "volumes"}
     asked, found = len(preparation.size), len(shape) - 1
     if asked != found:
+        kinds = [names.get(count, f"images of {count} sides") for count in (asked, found)]
+        raise UserError(f"the plan asks for {kinds[0]} (preparation.size), and these are {kinds[1]}")
+    # Grey may stand for colour, but never T1 for both T1 and T2.
+    if shape[0] != preparation.channels and (shape[0], preparation.channels) != (1, 3):
         raise UserError(
-            f"{names.get(asked, f'images of {asked} sides')} are asked for (preparation.size) and "
-            f"{names.get(found, f'images of {found} sides')} are given"
-        )
-    if shape[0] not in (1, preparation.channels):
-        raise UserError(
-            f"images of {preparation.channels} channels are asked for (preparation.channels), {shape[0]} are given"
+            f"the plan asks for images with {preparation.channels} channel(s) (preparation.channels), and one has "
+            f"{shape[0]}"
         )
 
 
