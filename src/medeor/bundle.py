@@ -20,7 +20,8 @@ import tomli_w
 from medeor import __version__, cache, catalogue
 from medeor.console import Console
 from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
-from medeor.files import build, digest, read_json, read_toml, replacing, sha256
+from medeor.files import build, digest, explained, read_json, read_toml, replacing, sha256
+from medeor.formats.images import DAMAGED
 from medeor.tasks import load_model, open_task
 from medeor.trust.calibration import Calibration, rule
 
@@ -142,12 +143,12 @@ def _unpack(path: Path, room: Path) -> None:
                 if not target.is_relative_to(room.resolve()):
                     raise UserError(f"{damaged}: the entry {name!r} points outside of it; do not use this file")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as packed, target.open("wb") as file:
+                with explained(target), archive.open(name) as packed, target.open("wb") as file:
                     shutil.copyfileobj(packed, file)
                 if sha256(target) != expected:
                     raise UserError(f"{damaged}: {name} does not match its checksum; get a fresh copy")
-    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, OSError) as error:
-        raise UserError(f"{damaged}: {error}") from None
+    except (zipfile.BadZipFile, *DAMAGED) as error:
+        raise UserError(f"{damaged} ({error or type(error).__name__}); get a fresh copy") from None
 
 
 def _open(folder: Path) -> Trained:

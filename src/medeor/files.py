@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,9 +15,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from medeor.contracts import UserError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 T = TypeVar("T")
 
@@ -87,7 +91,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _number(error: Exception) -> int | None:
-    """The system's number of an error. Polars and safetensors tell it in words alone, NumPy only what was missing."""
+    """The system's number of an error. Polars and safetensors tell it in words alone, NumPy what was missing."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     if told := re.search(r"\(os error (\d+)\)", str(error)):
@@ -107,6 +111,13 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Numbers that JSON does not know (NaN, infinity) are refused: write None where there is no value."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, table: pl.DataFrame) -> None:
+    """By way of memory: written straight to a full disk, Polars does not say what went wrong."""
+    content = io.BytesIO()
+    table.write_parquet(content)
+    write_bytes(path, content.getvalue())
 
 
 def read_json(path: Path) -> Any:

@@ -48,6 +48,7 @@ from medeor.files import (
     replacing,
     with_settings,
     write_json,
+    write_parquet,
     write_toml,
 )
 from medeor.learning.fit import wait_for_all
@@ -147,8 +148,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     task, cases, split = asked.task, asked.cases, asked.split
     _stop_if(stopping)
     claim.claim(folder, study, key)
-    _table(asked.every.table, folder / "cases.parquet")
-    _table(split.table, folder / "split.parquet")
+    write_parquet(folder / "cases.parquet", asked.every.table)
+    write_parquet(folder / "split.parquet", split.table)
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
     _teachable(cases, split)
@@ -351,16 +352,11 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
         for part, result in results.items()
         for model, predictions in (("model", result.predictions), ("baseline", result.baseline))
     ]
-    _table(pl.concat(tables, how="diagonal_relaxed"), folder / "predictions.parquet")
+    write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
     measures = {
         part: {name: measure._asdict() for name, measure in result.measures.items()} for part, result in results.items()
     }
     write_json(folder / "metrics.json", measures)
-
-
-def _table(table: pl.DataFrame, path: Path) -> None:
-    with replacing(path) as new:
-        table.write_parquet(new)
 
 
 def cases_digest(cases: Cases) -> str:

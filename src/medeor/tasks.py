@@ -42,8 +42,6 @@ TASKS: dict[str, TaskFacts] = {
                 "classes": "names of the classes in the order of their numbers, set apart by |",
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
-                "modality": "xray, ct, mr, ultrasound, colour: how intensities are normalised",
-                "window": "CT window in HU as centre,width",
             },
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from medeor import cache, catalogue, study
 from medeor.bundle import Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import Cases, Explanations, Finding, Measures, Plan, Predictions, Sources, Study, UserError
-from medeor.files import read_json, read_toml, replacing, writable, write_json, write_toml
+from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,18 +206,19 @@ DEMO_TRIES = ("breastmnist",)
 def write_any(table: pl.DataFrame, path: Path) -> None:
     """A table by the ending of its name: .csv, .parquet or .json."""
     writer = _writer(path)
-    with replacing(path) as new:
-        writer(table, new)
+    content = io.BytesIO()
+    writer(table, content)
+    write_bytes(path, content.getvalue())
 
 
-def _writer(path: Path) -> Callable[[pl.DataFrame, Path], object]:
+def _writer(path: Path) -> Callable[[pl.DataFrame, io.BytesIO], object]:
     """What writes a table to this file; asked before long work. Raises: UserError where nothing can."""
     import polars as pl
 
-    writers: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-        ".csv": lambda t, p: t.select(~pl.selectors.list()).write_csv(p),
-        ".parquet": lambda t, p: t.write_parquet(p),
-        ".json": lambda t, p: t.write_json(p),
+    writers: dict[str, Callable[[pl.DataFrame, io.BytesIO], object]] = {
+        ".csv": lambda table, file: table.select(~pl.selectors.list()).write_csv(file),
+        ".parquet": lambda table, file: table.write_parquet(file),
+        ".json": lambda table, file: table.write_json(file),
     }
     if path.suffix not in writers:
         raise UserError(f"{path}: write to a file ending in {', '.join(writers)}")

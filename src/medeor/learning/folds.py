@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split
-from medeor.files import read_json, replacing, write_json
+from medeor.files import read_json, write_json, write_parquet
 from medeor.learning.network import joined
 from medeor.learning.workers import fit_apart
 
@@ -52,8 +52,7 @@ def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
-    with replacing(run.folder / HELD_OUT) as new:
-        fitted.held_out.table.write_parquet(new)
+    write_parquet(run.folder / HELD_OUT, fitted.held_out.table)
     return fitted
 
 

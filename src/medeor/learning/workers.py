@@ -14,9 +14,11 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from medeor import cache
 from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
 
 
@@ -45,28 +47,41 @@ def fit_apart(method: Method, cases: Cases, split: Split, run: Run, workers: int
             if "error" in said:
                 raise UserError(said["error"])
             if "gone" in said:
-                raise RuntimeError("a worker that fitted a fold ended unexpectedly; its last words are above")
+                raise _loss(children[index].wait())
             if "progress" in said:
                 run.progress(*said["progress"])
             if "free" in said:
                 if waiting:
-                    _tell(children[index], waiting.pop(0))
+                    _send(children[index], f"{waiting.pop(0)}\n".encode())
                 else:
                     busy -= 1
     finally:
         for child in children:
             if busy:
                 child.terminate()
-            elif child.stdin:
-                child.stdin.close()
+            # One that waits for its next fold hears no signal, but the end of its orders.
+            with suppress(BrokenPipeError):
+                child.stdin.close()  # type: ignore[union-attr]
         for child in children:
             child.wait()
+
+
+def _loss(code: int) -> Exception:
+    """Why a worker is gone before its work was done."""
+    if code == -signal.SIGKILL:
+        return UserError(
+            "the system ended a process that fitted a fold, most likely for want of memory; set a smaller "
+            "training.batch, or OMP_NUM_THREADS=1 to fit one fold at a time"
+        )
+    return RuntimeError(f"a worker that fitted a fold ended with code {code}; its last words are above")
 
 
 def _start(
     job: bytes, threads: int, index: int, news: queue.Queue[tuple[int, dict[str, Any]]]
 ) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)}
+    if (shared := cache.folder()) is not None:  # also the one that a run lends where the cache is off
+        environment["MEDEOR_CACHE"] = str(shared)
     child = subprocess.Popen(
         [sys.executable, "-m", "medeor.learning.workers"],
         stdin=subprocess.PIPE,
@@ -74,10 +89,8 @@ def _start(
         env=environment,
         start_new_session=True,  # an interrupt at the terminal is for the parent to pass on
     )
-    assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write(job)
-    child.stdin.flush()
+    _send(child, job)
     threading.Thread(target=_listen, args=(child.stdout, index, news), daemon=True).start()
     return child
 
@@ -88,10 +101,12 @@ def _listen(lines: IO[bytes], index: int, news: queue.Queue[tuple[int, dict[str,
     news.put((index, {"gone": True}))
 
 
-def _tell(child: subprocess.Popen[bytes], number: int) -> None:
+def _send(child: subprocess.Popen[bytes], content: bytes) -> None:
+    """To one that is gone nothing can be sent; that it is gone, `_listen` tells."""
     assert child.stdin is not None
-    child.stdin.write(f"{number}\n".encode())
-    child.stdin.flush()
+    with suppress(BrokenPipeError):
+        child.stdin.write(content)
+        child.stdin.flush()
 
 
 def _work() -> None:
