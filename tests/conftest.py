@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import tiny
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,18 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real data sets: set MEDEOR_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated hospital: `images/` and `labels.csv`."""
+    return tiny.hospital(tmp_path_factory.mktemp("hospital") / "h")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path) -> Path:
+    """A finished run over it: an ensemble of five folds."""
+    folder = tiny.plan_at(tmp_path_factory.mktemp("runs") / "tiny", members="folds")
+    said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--set", "subgroups=sex", "--out", folder)
+    assert said.code == 0, said.err
+    return folder

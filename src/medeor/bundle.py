@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import shutil
@@ -20,7 +19,7 @@ import tomli_w
 from medeor import __version__, cache, catalogue
 from medeor.console import Console
 from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
-from medeor.files import build, digest, explained, read_json, read_toml, replacing, sha256
+from medeor.files import build, digest, explained, read_json, read_toml, replacing, sha256, write_text
 from medeor.formats.images import DAMAGED
 from medeor.tasks import load_model, open_task
 from medeor.trust.calibration import Calibration, rule
@@ -107,23 +106,26 @@ def write_bundle(folder: Path, path: Path) -> None:
     study = read_toml(folder / "study.toml")
     # Where its cases lay is of no use elsewhere, and paths may name a person.
     question = tomli_w.dumps({key: value for key, value in study.items() if key not in ("sources", "labels")})
-    files = [folder / name for name in _CARRIED if (folder / name).is_file()]
-    files += sorted(file for file in (folder / "model").rglob("*") if file.suffix in (".json", ".safetensors", ".txt"))
-    names = {file.relative_to(folder).as_posix(): file for file in files}
-    sums = {name: sha256(file) for name, file in names.items()}
-    manifest = {
-        "schema": SCHEMA,
-        "medeor": __version__,
-        "task": study["task"],
-        "sha256": {"study.toml": hashlib.sha256(question.encode()).hexdigest(), **sums},
-        "training cases inside": False,
-    }
-    with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
-        # A fixed date, so that the same model is the same file.
-        archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
-        archive.writestr(zipfile.ZipInfo("study.toml"), question)
-        for name, file in names.items():
-            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+    with tempfile.TemporaryDirectory(prefix="medeor-") as room:
+        # What the model saves of itself, and nothing else that its fit left in the folder.
+        load_model(folder / "model").save(Path(room, "model"))
+        write_text(Path(room, "study.toml"), question)
+        for name in _CARRIED:
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, Path(room, name))
+        files = {file.relative_to(room).as_posix(): file for file in sorted(Path(room).rglob("*")) if file.is_file()}
+        manifest = {
+            "schema": SCHEMA,
+            "medeor": __version__,
+            "task": study["task"],
+            "sha256": {name: sha256(file) for name, file in files.items()},
+            "training cases inside": False,
+        }
+        with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
+            # A fixed date, so that the same model is the same file.
+            archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
+            for name, file in files.items():
+                archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
 
 
 def _unpack(path: Path, room: Path) -> None:

@@ -22,6 +22,8 @@ from medeor.imaging.cases import ImageStore
 
 VERSION = "1"
 """Of the arithmetic below: a change makes cached arrays stale."""
+LARGE = 1 << 22
+"""Bytes of prepared images from which they are kept in the cache."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def prepare(cases: Cases, preparation: Preparation) -> Tensor:
     store = cases.store(ImageStore)
     rows = cases.table["images"].to_list()
     bytes_needed = len(rows) * preparation.channels * int(np.prod(preparation.size)) * 4
-    if store.in_memory or bytes_needed < 1 << 22:
+    if store.in_memory or bytes_needed < LARGE:
         out = np.empty((len(rows), preparation.channels, *preparation.size), np.float32)
         _fill(store, rows, preparation, out)
         return torch.from_numpy(out)

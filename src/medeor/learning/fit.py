@@ -36,11 +36,12 @@ def fast_bfloat16() -> bool:
     return flags.startswith("AVX512") and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def fabric_for(schedule: Schedule) -> Fabric:
+def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
     """One device, or as many processes as `torchrun` started."""
     # Fabric tells of its precision at every setup; the plan says it once.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes is None:
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
     fabric = Fabric(
         accelerator="auto",
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1,
@@ -53,7 +54,9 @@ def fabric_for(schedule: Schedule) -> Fabric:
     return fabric
 
 
-def fit_network(network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, run: Run) -> nn.Module:
+def fit_network(
+    network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, run: Run, fabric: Fabric | None = None
+) -> nn.Module:
     """Fits `network` and returns it with its averaged weights, in evaluation mode, on the device where it was fitted.
 
     With several processes each takes its shard of every batch and gradients are those of the whole batch: sums are
@@ -61,9 +64,8 @@ def fit_network(network: nn.Module, batches: Batches, loss: Loss, schedule: Sche
     normalisation makes the two equal.) Convolution weights are kept channels-last.
 
     Raises: Stopped after saving, when the run was asked to stop; UserError when the loss is no longer finite."""
-    fabric = fabric_for(schedule)
     with _deterministic():
-        return _fit(fabric, network, batches, loss, schedule, run)
+        return _fit(fabric or fabric_for(schedule), network, batches, loss, schedule, run)
 
 
 def _fit(

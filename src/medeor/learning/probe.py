@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from medeor.contracts import Cases, Recipe, Run
-from medeor.learning.fit import fit_network
+from medeor.learning.fit import fabric_for, fit_network
 from medeor.learning.schedule import Schedule
 
 STEPS = 4
@@ -39,7 +39,7 @@ def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) 
     short = replace(schedule, epochs=1 + STEPS // len(batches), checkpoint=1 << 30)
     stopping = Run(run.folder, run.seed, run.threads, stopping=clock.tick)
     with suppress(_Enough):
-        fit_network(network, batches, recipe.loss, short, stopping)
+        fit_network(network, batches, recipe.loss, short, stopping, fabric_for(short, processes=1))
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return Trial(clock.seconds(), len(batches), peak)

@@ -1,0 +1,518 @@
+"""The road from end to end, for every kind of input and question, on simulated data whose truth is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from PIL import Image
+from sklearn import metrics as sk
+
+import medeor
+from medeor.console import Console
+from medeor.contracts import Stopped
+from medeor.files import read_json, read_toml
+
+LEFT = {
+    "cases.parquet", "split.parquet", "audit.json", "plan.toml", "calibration.json", "predictions.parquet",
+    "metrics.json", "report.html", "card.md", "run.json", "study.toml", "targets.json",
+}  # fmt: skip
+
+
+class Road(NamedTuple):
+    """One kind of study."""
+
+    train: tuple[object, ...]
+    new: tuple[object, ...]
+    """Sources to predict, a few of those."""
+    truth: tuple[object, ...]
+    """Sources and flags to evaluate on."""
+    items: tuple[str, ...]
+    figure: str
+    """A figure that this question has."""
+    plan: dict[str, Any] = {}
+    part: str = "test"
+    simulated: bool = False
+
+
+def of_archive(folder: Path) -> Road:
+    tiny.hospital(folder / "h", "npz")
+    archive = next((folder / "h").glob("*.npz"))
+    return Road((archive,), (archive,), (archive,), ("1",), "auroc", simulated=True)
+
+
+def of_labels_in_an_archive(folder: Path) -> Road:
+    """Several labels a case, shape (n, 3), of which each is the brightness of a corner."""
+    images = _noise(48)
+    labels = np.stack([images[:, :4, :4], images[:, :4, 8:], images[:, 8:, :4]]).mean((2, 3)).T > 127
+    np.savez(folder / "several.npz", images=images, labels=labels.astype(np.uint8))
+    archive = folder / "several.npz"
+    return Road((archive,), (archive,), (archive,), ("label_0", "label_1", "label_2"), "auroc/label_1")
+
+
+def of_volumes_in_an_archive(folder: Path) -> Road:
+    volumes, labels = np.random.default_rng(0).integers(0, 255, (48, 8, 8, 8), np.uint8), np.arange(48) % 3
+    parts = {"train": slice(0, 30), "val": slice(30, 38), "test": slice(38, 48)}
+    arrays = {f"{name}_images": volumes[part] for name, part in parts.items()}
+    np.savez(folder / "solid.npz", **arrays, **{f"{name}_labels": labels[part, None] for name, part in parts.items()})
+    archive = folder / "solid.npz"
+    return Road((archive,), (archive,), (archive,), ("0", "1", "2"), "balanced_accuracy", {"size": (8, 8, 8)})
+
+
+def of_class_folders(folder: Path) -> Road:
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (42, 10, 14, 3), np.uint8)):
+        place = folder / "by class" / ("benign", "malignant", "normal")[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number}.{('png', 'bmp', 'tiff')[number % 2]}")
+    source = folder / "by class"
+    return Road((source,), (source,), (source,), ("benign", "malignant", "normal"), "accuracy", {"channels": 3})
+
+
+def of_two_channels(folder: Path) -> Road:
+    """A table that names two images a case, and ordered grades."""
+    images = _noise(96).astype(np.float32)
+    (folder / "scans").mkdir()
+    for number, pixels in enumerate(images):
+        np.save(folder / "scans" / f"{number // 2}-{'t1 t2'.split()[number % 2]}.npy", pixels)
+    rows = [(f"{n}-t1.npy", f"{n}-t2.npy", n % 4) for n in range(48)]
+    pl.DataFrame(rows, schema=["t1", "t2", "grade"], orient="row").write_csv(folder / "grades.csv")
+    flags = ("--target", "grade", "--where", "image=t1,t2", "--where", "kind=ordinal")
+    source, table = folder / "scans", folder / "grades.csv"
+    train = (source, "--labels", table, *flags)
+    return Road(
+        train, (source, table), (source, "--labels", table), ("0", "1", "2", "3"), "grade_error", {"channels": 2}
+    )
+
+
+def of_dicom(folder: Path) -> Road:
+    source = tiny.hospital(folder / "h", "dicom", plant=medeor_planted(identifiers=12))
+    flags = tiny.labelled(source)
+    return Road(flags, flags[:1], flags[:7], ("1",), "auroc", simulated=True)
+
+
+def of_volumes(folder: Path) -> Road:
+    source = tiny.hospital(folder / "h", "nifti", images_per_patient=(1, 1))
+    flags = (*tiny.labelled(source)[:-1], "cv", "--set", "subgroups=sex,site", "--set", "threshold=sensitivity=0.9")
+    return Road(flags, flags[:1], flags[:7], ("1",), "sensitivity", {"size": (8, 8, 8)}, "cv", simulated=True)
+
+
+def of_numbers(folder: Path) -> Road:
+    """A number to be predicted, tested on the latest cases."""
+    images = _noise(48)
+    facts = {"image": [f"{n}.png" for n in range(48)], "when": [f"2021-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(48)]}
+    (folder / "scans").mkdir()
+    for name, pixels in zip(facts["image"], images):
+        Image.fromarray(pixels).save(folder / "scans" / name)
+    table = pl.DataFrame(facts).with_columns(brightness=pl.Series(images.mean((1, 2)) / 10))
+    table.write_parquet(folder / "facts.parquet")
+    train = (folder / "scans", "--labels", folder / "facts.parquet", "--target", "brightness")
+    return Road((*train, "--split", "time", "--set", "time=when"), train[:1], train[:3], ("brightness",), "mae")
+
+
+def _noise(count: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 255, (count, tiny.SIDE, tiny.SIDE), np.uint8)
+
+
+def medeor_planted(**what: int) -> Any:
+    from medeor.simulate import Planted
+
+    return Planted(**what)
+
+
+ROADS: tuple[Callable[[Path], Road], ...] = (
+    of_archive, of_labels_in_an_archive, of_volumes_in_an_archive, of_class_folders, of_two_channels, of_dicom,
+    of_volumes, of_numbers,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("make", ROADS, ids=lambda make: make.__name__)
+def test_every_input_walks_the_whole_road(make: Callable[[Path], Road], tmp_path: Path) -> None:
+    road = make(tmp_path)
+    folder = tiny.plan_at(tmp_path / "runs" / "r", **road.plan)
+    said = tiny.medeor("train", *road.train, "--out", folder, "--json")
+    assert said.code == 0, said.err
+    assert {path.name for path in folder.iterdir()} >= {*LEFT, "model", "explanations", "r.medeor"}
+    assert not tiny.strays(folder)
+    figures = json.loads(said.out)
+    assert figures == read_json(folder / "metrics.json")
+    assert list(figures) == [road.part]
+    assert {road.figure, f"baseline/{road.figure}"} <= set(figures[road.part])
+    assert tiny.medeor("report", folder).out.strip() == str(folder / "report.html")
+    _offline(folder / "report.html", road.simulated)
+
+    predicted = [json.loads(tiny.medeor("predict", run, *road.new, "--json").out) for run in (folder, folder / "r.medeor")]
+    assert predicted[0] == predicted[1]
+    rows = pl.DataFrame(predicted[0])
+    assert set(rows["item"]) == set(road.items)
+    assert len(rows) == len(road.items) * rows["case_id"].n_unique()
+    assert rows["value"].is_finite().all()
+    assert rows["broken"].null_count() == len(rows)
+    if len(road.items) > 1 and "label" not in road.items[0]:
+        totals = rows.group_by("case_id").agg(pl.col("value").sum())["value"]
+        assert np.allclose(totals, 1, atol=1e-6)
+
+    scored = json.loads(tiny.medeor("evaluate", folder, *road.truth, "--name", "again", "--json").out)
+    assert road.figure in scored["again"]
+    assert read_json(folder / "metrics.json")["again"] == scored["again"]
+    against = json.loads(tiny.medeor("compare", folder, folder, "--json").out)
+    assert against
+    assert all(row["difference"] == 0 and row["p"] == 1 for row in against)
+
+
+def _offline(page: Path, simulated: bool) -> None:
+    """A page that asks nothing of any other machine, and says where its data come from."""
+    text = page.read_text()
+    assert not re.search(r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", text)
+    assert "<script src" not in text
+    assert ("imulated" in text) == simulated
+
+
+def test_no_identifier_leaves_the_images(tmp_path: Path) -> None:
+    import pydicom
+
+    source = tiny.hospital(tmp_path / "h", "dicom", plant=medeor_planted(identifiers=12))
+    names = {}
+    table = pl.read_csv(source / "labels.csv")
+    for number, path in enumerate(sorted((source / "images").iterdir())):
+        names[f"images/{path.name}"] = f"images/Mustermann_Erika_{7_700_000 + number}.dcm"
+        path.rename(source / names[f"images/{path.name}"])
+    table.with_columns(pl.col("image").replace(names)).drop("case_id").write_csv(source / "labels.csv")
+    known = {"Mustermann", "Erika"}
+    for path in (source / "images").iterdir():
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        for field in ("PatientName", "PatientID", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber"):
+            known |= {str(header.get(field) or "")} - {""}
+    assert len(known) > 50  # every patient's number and the twelve persons
+    run = tiny.plan_at(tmp_path / "run")
+    said = tiny.medeor("train", *tiny.labelled(source), "--out", run)
+    assert said.code == 0, said.err
+    page = tmp_path / "why.html"
+    assert tiny.medeor("explain", run, *list((source / "images").iterdir())[:2], "--out", page).code == 0
+    bundle = zipfile.ZipFile(run / "run.medeor")
+    told = {
+        "screen": said.out + said.err,
+        "explanation": page.read_text(),
+        **{path.name: path.read_text() for path in run.rglob("*") if path.suffix in (".html", ".md", ".json", ".jsonl")},
+        **{f"bundle/{name}": bundle.read(name).decode("latin-1") for name in bundle.namelist()},
+    }
+    leaks = [(place, name) for place, text in told.items() for name in known if name in text]
+    assert not leaks
+
+
+def test_figures_are_those_of_scikit_learn(tiny_run: Path) -> None:
+    cases = pl.read_parquet(tiny_run / "cases.parquet")
+    rows = pl.read_parquet(tiny_run / "predictions.parquet").filter(pl.col("part") == "test")
+    figures = read_json(tiny_run / "metrics.json")["test"]
+    for prefix, model in (("", "model"), ("baseline/", "baseline")):
+        both = rows.filter(pl.col("model") == model).join(cases, on="case_id")
+        truth, value, chosen = (both[name].to_numpy() for name in ("lesion", "value", "chosen"))
+        expected = {
+            "auroc": sk.roc_auc_score(truth, value),
+            "auprc": sk.average_precision_score(truth, value),
+            "accuracy": sk.accuracy_score(truth, chosen),
+            "balanced_accuracy": sk.balanced_accuracy_score(truth, chosen),
+            "brier": sk.brier_score_loss(truth, value),
+            "log_loss": sk.log_loss(truth, value),
+        }
+        found = {name: figures[prefix + name]["value"] for name in expected}
+        assert found == pytest.approx(expected)
+
+
+def test_a_test_case_is_neither_learnt_from_nor_calibrated_on(tiny_run: Path) -> None:
+    split = pl.read_parquet(tiny_run / "split.parquet")
+    groups = pl.read_parquet(tiny_run / "cases.parquet").join(split, on="case_id")
+    tested = set(split.filter(pl.col("part") == "test")["case_id"])
+    held_out = pl.read_parquet(tiny_run / "model" / "held_out.parquet")["case_id"].to_list()
+    assert sorted(held_out) == sorted(split.filter(pl.col("part") != "test")["case_id"])
+    assert set(pl.read_parquet(tiny_run / "predictions.parquet")["case_id"]) == tested
+    assert groups.group_by("group").agg(pl.col("part_right").n_unique())["part_right"].max() == 1
+    assert groups.drop_nulls("fold").group_by("group").agg(pl.col("fold").n_unique())["fold"].max() == 1
+
+
+def test_subgroups_are_reported(tiny_run: Path) -> None:
+    figures = read_json(tiny_run / "metrics.json")["test"]
+    assert [name for name in figures if "sex=F" in name or "sex=M" in name]
+    assert "sex" in (tiny_run / "report.html").read_text()
+
+
+# --- the same bits ---------------------------------------------------------------------------------------
+
+
+def test_the_same_study_twice_leaves_the_same_bits(tiny_run: Path, tiny_hospital: Path, tmp_path: Path) -> None:
+    again = tiny.plan_at(tmp_path / "tiny", members="folds")
+    flags = (*tiny.labelled(tiny_hospital), "--set", "subgroups=sex")
+    assert tiny.medeor("train", *flags, "--out", again, "--quiet").code == 0
+    first, second = tiny.bits(tiny_run), tiny.bits(again)
+    with zipfile.ZipFile(tiny_run / "tiny.medeor") as ours, zipfile.ZipFile(again / "tiny.medeor") as theirs:
+        assert ours.namelist() == theirs.namelist()
+    for name in ("tiny.medeor", "metrics.json"):  # the card within says when; other tests add parts to the figures
+        first.pop(name), second.pop(name)
+    assert first == second
+    # Walked again to its end, a finished run changes nothing.
+    assert tiny.medeor("train", *flags, "--out", again, "--quiet").code == 0
+    assert {**tiny.bits(again), "tiny.medeor": b"", "metrics.json": b""} == {**second, "tiny.medeor": b"", "metrics.json": b""}
+
+
+LONG = {"schedule.epochs": 30, "schedule.checkpoint": 3, "members": "folds", "training.batch": 8}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path) -> Path:
+    folder = tiny.plan_at(tmp_path_factory.mktemp("whole") / "r", **LONG)
+    assert tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder, "--quiet").code == 0
+    return folder
+
+
+def _same_models(one: Path, other: Path) -> None:
+    ours, theirs = tiny.bits(one / "model"), tiny.bits(other / "model")
+    assert {"fold-4/weights.safetensors", "held_out.parquet"} <= set(ours)
+    assert ours == theirs
+    assert tiny.bits(one, ("r.medeor", *tiny.WITH_TIME)) == tiny.bits(other, ("r.medeor", *tiny.WITH_TIME))
+
+
+def test_killed_in_the_middle_of_a_fit_it_resumes_to_the_same_bits(
+    uninterrupted: Path, tiny_hospital: Path, tmp_path: Path
+) -> None:
+    folder = tiny.plan_at(tmp_path / "r", **LONG)
+    flags = ("train", *tiny.labelled(tiny_hospital), "--out", folder)
+    child = tiny.process(*flags)
+    until = time.monotonic() + 60
+    while not list((folder / "model").glob("fold-[12]/checkpoint.safetensors")) and time.monotonic() < until:
+        time.sleep(0.002)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert not (folder / "model" / "held_out.parquet").exists()
+    said = tiny.medeor("predict", folder, tiny_hospital / "images")
+    assert said.code == 2
+    assert "no finished run" in said.complaints[0]
+    # What the kill may have cut in two:
+    log = next((folder / "model").glob("fold-*/log.jsonl"))
+    log.write_text(log.read_text() + '{"step": 3, "ep')
+    (folder / "model" / ".weights.safetensors.abc.unfinished").mkdir()
+    assert tiny.medeor(*flags, "--quiet").code == 0
+    _same_models(folder, uninterrupted)
+    assert not tiny.strays(folder)
+
+
+@pytest.mark.parametrize(
+    ("number", "when"), [(signal.SIGINT, "fit fold-1"), (signal.SIGTERM, "fit fold-3"), (signal.SIGTERM, "explain")]
+)
+def test_asked_to_stop_it_saves_and_goes_on_to_the_same_bits(
+    number: signal.Signals, when: str, uninterrupted: Path, tiny_hospital: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    folder = tiny.plan_at(tmp_path / "r", **LONG)
+    told: list[str] = []
+
+    def hear(self: Console, what: str, done: int, total: int, note: str = "") -> None:
+        told.append(what)
+        if what == when and 0 < done < total and told.count(what) == 2:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Console, "__call__", hear)
+        said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder)
+    assert said.code == 130
+    assert said.complaints == ["medeor: stopped and saved; the same command goes on from here"]
+    assert told.count(when) <= 3  # soon: at the next step of a fit, the next case of an explanation
+    if when.startswith("fit"):
+        assert (folder / "model" / when.split()[1] / "checkpoint.safetensors").exists()
+    assert not tiny.strays(folder)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder, "--quiet").code == 0
+    _same_models(folder, uninterrupted)
+
+
+def test_two_processes_leave_one_run(uninterrupted: Path, tiny_hospital: Path, tmp_path: Path) -> None:
+    folder = tiny.plan_at(tmp_path / "r", members="single")
+    flags = ("train", *tiny.labelled(tiny_hospital), "--out", folder)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "medeor")
+    out, err = (child := tiny.process(*flags, program=torchrun)).communicate(timeout=100)
+    assert child.returncode == 0, err
+    assert out.count("bundle: ") == 1
+    assert {path.name for path in folder.iterdir()} >= {*LEFT, "model", "explanations", "r.medeor"}
+    assert not tiny.strays(folder)
+    alone = tiny.plan_at(tmp_path / "alone" / "r", members="single")
+    assert tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", alone, "--quiet").code == 0
+    ours, theirs = (pl.read_parquet(place / "predictions.parquet") for place in (folder, alone))
+    assert ours["case_id"].to_list() == theirs["case_id"].to_list()
+    # The same global batches; sums of gradients in another order.
+    assert np.allclose(ours["raw"], theirs["raw"], atol=1e-4)
+
+
+# --- what stops a study ----------------------------------------------------------------------------------
+
+
+def test_a_leak_stops_the_study_until_it_is_accepted_or_repaired(tmp_path: Path) -> None:
+    source = tiny.hospital(tmp_path / "h", plant=medeor_planted(duplicates_across_parts=3, leaked_patients=2))
+    images, *flags = tiny.labelled(source)
+    folder = tiny.plan_at(tmp_path / "r")
+    stopped = tiny.medeor("train", images, *flags, "--out", folder)
+    assert stopped.code == 2
+    assert not stopped.out
+    (said,) = stopped.complaints
+    accept = re.findall(r"--accept \S+", said)
+    assert sorted(accept) == ["--accept duplicates-across-parts", "--accept groups-across-parts"]
+    assert "audit --clean" in said
+    assert not (folder / "model").exists()
+    failed = {one["check"] for one in read_json(folder / "audit.json") if one["status"] == "fail"}
+    assert {"duplicates-across-parts", "groups-across-parts"} <= failed
+
+    clean = tmp_path / "clean.csv"
+    audited = tiny.medeor("audit", images, *flags, "--clean", clean, "--json")
+    assert audited.code == 1
+    assert {one["check"] for one in json.loads(audited.out) if one["status"] == "fail"} == failed
+    before, after = pl.read_csv(source / "labels.csv"), pl.read_csv(clean)
+    truth = pl.read_csv(source / "truth.csv")
+    removed = set(before["image"]) - {f"images/{name}" for name in after["source"]}
+    copied = set(truth.filter(pl.col("copy").is_not_null())["copy_of"])
+    leaked = before.join(truth.filter(pl.col("leaked")), on="case_id").filter(pl.col("part") != "test")
+    expected = set(before.filter(pl.col("case_id").is_in(copied))["image"]) | set(leaked["image"])
+    assert removed == expected
+    repaired = (images, "--labels", clean, "--target", "lesion", "--group", "group", "--split", "part")
+    assert tiny.medeor("audit", *repaired).code == 0
+
+    accepted = [word for flag in accept for word in flag.split()]
+    assert tiny.medeor("audit", images, *flags, *accepted).code == 0
+    went_on = tiny.medeor("train", images, *flags, *accepted, "--out", folder)
+    assert went_on.code == 0, went_on.err
+    report = (folder / "report.html").read_text()
+    assert "accepted" in report
+    assert "duplicates-across-parts" in report
+
+
+def test_a_class_that_only_the_test_part_has_is_said(tmp_path: Path) -> None:
+    source = tiny.hospital(tmp_path / "h")
+    table = pl.read_csv(source / "labels.csv")
+    rare = (pl.col("part") == "test") & (pl.col("lesion") == 1)
+    names = pl.when(rare).then(pl.lit("rare")).when(pl.col("lesion") == 1).then(pl.lit("common")).otherwise(pl.lit("none"))
+    table.with_columns(lesion=names).write_csv(source / "labels.csv")
+    said = tiny.medeor("train", *tiny.labelled(source), "--out", tiny.plan_at(tmp_path / "r"))
+    assert said.code == 0
+    assert "audit: class-missing-in-training: " in said.err
+    assert "rare" in said.err
+
+
+def test_a_failed_study_gives_its_folder_to_the_next(tiny_hospital: Path, tmp_path: Path) -> None:
+    folder, flags = tmp_path / "r", tiny.labelled(tiny_hospital)
+    fast = ("--set", "schedule.epochs=1", "--set", "members=single")
+    wrong = tiny.medeor("train", *flags, *fast, "--set", "network.name=no.such:Net", "--out", folder)
+    assert wrong.code == 2
+    assert "no.such" in wrong.complaints[0]
+    right = tiny.medeor("train", *flags, *fast, "--set", "network.name=small-cnn", "--out", folder)
+    assert right.code == 0, right.err
+    assert read_toml(folder / "plan.toml")["network"]["name"] == "small-cnn"
+    other = tiny.medeor("train", *flags, *fast, "--out", folder)
+    assert other.code == 2
+    assert "holds another study" in other.complaints[0]
+    assert (folder / "report.html").exists()
+
+
+# --- one's own -------------------------------------------------------------------------------------------
+
+NETWORK = '''
+from torch import nn
+
+class Net(nn.Module):
+    """SECRET INGREDIENT"""
+
+    def __init__(self, channels, outputs):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs)) if False else nn.Sequential(
+            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, outputs))
+
+    def forward(self, images):
+        return self.body(images)
+'''
+
+
+def test_a_network_of_ones_own_is_named_and_never_carried(tiny_hospital: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "code" / "ours").mkdir(parents=True)
+    (tmp_path / "code" / "ours" / "__init__.py").write_text("")
+    (tmp_path / "code" / "ours" / "nets.py").write_text(NETWORK)
+    folder = tiny.plan_at(tmp_path / "r")
+    with monkeypatch.context() as path:
+        path.syspath_prepend(tmp_path / "code")
+        flags = (*tiny.labelled(tiny_hospital), "--set", "network.name=ours.nets:Net")
+        said = tiny.medeor("train", *flags, "--out", folder)
+        assert said.code == 0, said.err
+        assert tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images").code == 0
+    with zipfile.ZipFile(folder / "r.medeor") as bundle:
+        content = b"".join(bundle.read(name) for name in bundle.namelist())
+    assert b"ours.nets:Net" in content
+    assert b"SECRET INGREDIENT" not in content
+    for name in ("ours", "ours.nets"):
+        monkeypatch.delitem(__import__("sys").modules, name)
+    elsewhere = tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images")
+    assert elsewhere.code == 2
+    assert "ours" in elsewhere.complaints[0]
+
+
+def test_arrays_and_tables_in_python(tmp_path: Path) -> None:
+    images = _noise(48)
+    table = pl.DataFrame({"bright": images.mean((1, 2)) > 126, "patient": np.arange(48) // 2})
+    out = tiny.plan_at(tmp_path / "r")
+    trained = medeor.train(images, table, target="bright", group="patient", out=out, console=Console(quiet=True))
+    predicted = trained.predict(images[:5])
+    assert predicted["case_id"].n_unique() == 5
+    assert medeor.load(out / "r.medeor").predict(images[:5]).equals(predicted)
+    assert medeor.load(out).predict(images[0]).height == 1
+    again = medeor.train(images, labels=table, target="bright", group="patient", out=out, console=Console(quiet=True))
+    assert again.digest == trained.digest
+    figures = medeor.evaluate(out, images, table["bright"].to_numpy(), target="label")if False else None
+    assert figures is None
+    assert medeor.audit(images, table, target="bright", group="patient", console=Console(quiet=True))
+    assert medeor.explain(out, images[:1]).cases[0].attribution.shape == (tiny.SIDE, tiny.SIDE)
+    with pytest.raises(medeor.UserError, match="one by one"):
+        medeor.predict(out, [images])  # type: ignore[arg-type]
+    with pytest.raises(medeor.UserError, match="no 'targets'"):
+        medeor.train(images, table, targets="bright", out=tmp_path / "no")
+
+
+def test_labels_are_not_asked_of_cases_to_predict(tiny_run: Path, tiny_hospital: Path, tmp_path: Path) -> None:
+    """One class alone, an unknown class, no label at all: what a label says cannot keep a case from its answer."""
+    table = pl.read_csv(tiny_hospital / "labels.csv").select("image").head(6)
+    plain = json.loads(tiny.medeor("predict", tiny_run, tiny_hospital / "images", "--json").out)
+    expected = {row["source"]: row["value"] for row in plain}
+    for number, labels in enumerate((["1"] * 6, ["?"] * 6, [None] * 6)):
+        path = tmp_path / f"{number}.csv"
+        table.with_columns(lesion=pl.Series(labels, dtype=pl.String)).write_csv(path)
+        rows = json.loads(tiny.medeor("predict", tiny_run, tiny_hospital / "images", path, "--json").out)
+        named = {row["source"]: row["value"] for row in rows if row["value"] is not None}
+        assert len(named) >= 6
+        assert all(expected[source] == value for source, value in named.items())
+
+
+def test_with_the_cache_off_nothing_lies_outside_the_run(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE", "off")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("medeor.imaging.prepare.LARGE", 1)
+    source = tiny.hospital(tmp_path / "h")
+    run = tiny.plan_at(tmp_path / "r")
+    assert tiny.medeor("train", *tiny.labelled(source), "--out", run).code == 0
+    assert list((run / "cache" / "images").iterdir())
+    for command in (("predict", run), ("predict", run / "r.medeor"), ("audit",), ("plan",)):
+        assert tiny.medeor(*command, source / "images", *tiny.labelled(source)[1:] * (len(command) == 1)).code in (0, 1)
+    assert not (tmp_path / "home").exists()
+
+
+def test_stopped_is_raised_in_python(tiny_hospital: Path, tmp_path: Path) -> None:
+    class Impatient(Console):
+        def say(self, message: str) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    images, _, labels, *_ = tiny.labelled(tiny_hospital)
+    fields = {"labels": str(labels), "target": "lesion", "group": "patient_id"}
+    with pytest.raises(Stopped):
+        medeor.train(images, out=tiny.plan_at(tmp_path / "r"), console=Impatient(), **fields)
