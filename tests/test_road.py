@@ -6,20 +6,22 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pytest
-import tiny
 from PIL import Image
 from sklearn import metrics as sk
 
 import medeor
+import tiny
 from medeor.console import Console
 from medeor.contracts import Stopped
 from medeor.files import read_json, read_toml
@@ -41,7 +43,7 @@ class Road(NamedTuple):
     items: tuple[str, ...]
     figure: str
     """A figure that this question has."""
-    plan: dict[str, Any] = {}
+    plan: Mapping[str, Any] = MappingProxyType({})
     part: str = "test"
     simulated: bool = False
 
@@ -84,7 +86,7 @@ def of_two_channels(folder: Path) -> Road:
     images = _noise(96).astype(np.float32)
     (folder / "scans").mkdir()
     for number, pixels in enumerate(images):
-        np.save(folder / "scans" / f"{number // 2}-{'t1 t2'.split()[number % 2]}.npy", pixels)
+        np.save(folder / "scans" / f"{number // 2}-t{1 + number % 2}.npy", pixels)
     rows = [(f"{n}-t1.npy", f"{n}-t2.npy", n % 4) for n in range(48)]
     pl.DataFrame(rows, schema=["t1", "t2", "grade"], orient="row").write_csv(folder / "grades.csv")
     flags = ("--target", "grade", "--where", "image=t1,t2", "--where", "kind=ordinal")
@@ -103,14 +105,16 @@ def of_dicom(folder: Path) -> Road:
 
 def of_volumes(folder: Path) -> Road:
     source = tiny.hospital(folder / "h", "nifti", images_per_patient=(1, 1))
-    flags = (*tiny.labelled(source)[:-1], "cv", "--set", "subgroups=sex,site", "--set", "threshold=sensitivity=0.9")
-    return Road(flags, flags[:1], flags[:7], ("1",), "sensitivity", {"size": (8, 8, 8)}, "cv", simulated=True)
+    plan = {"size": (8, 8, 8), "members": "folds"}
+    flags = (*tiny.labelled(source)[:-1], "cv", "--set", "subgroups=site,sex", "--set", "threshold=sensitivity=0.9")
+    return Road(flags, flags[:1], flags[:7], ("1",), "auroc[sex=", plan, "cv", simulated=True)
 
 
 def of_numbers(folder: Path) -> Road:
     """A number to be predicted, tested on the latest cases."""
     images = _noise(48)
-    facts = {"image": [f"{n}.png" for n in range(48)], "when": [f"2021-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(48)]}
+    days = [f"2021-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(48)]
+    facts = {"image": [f"{n}.png" for n in range(48)], "when": days}
     (folder / "scans").mkdir()
     for name, pixels in zip(facts["image"], images):
         Image.fromarray(pixels).save(folder / "scans" / name)
@@ -147,13 +151,15 @@ def test_every_input_walks_the_whole_road(make: Callable[[Path], Road], tmp_path
     figures = json.loads(said.out)
     assert figures == read_json(folder / "metrics.json")
     assert list(figures) == [road.part]
-    assert {road.figure, f"baseline/{road.figure}"} <= set(figures[road.part])
+    named = [name for name in figures[road.part] if name.startswith(road.figure)]
+    assert named
+    assert {f"baseline/{name}" for name in named} <= set(figures[road.part])
     assert tiny.medeor("report", folder).out.strip() == str(folder / "report.html")
     _offline(folder / "report.html", road.simulated)
 
-    predicted = [json.loads(tiny.medeor("predict", run, *road.new, "--json").out) for run in (folder, folder / "r.medeor")]
-    assert predicted[0] == predicted[1]
-    rows = pl.DataFrame(predicted[0])
+    predicted = tiny.medeor("predict", folder, *road.new, "--json").out
+    assert tiny.medeor("predict", folder / "r.medeor", *road.new, "--json").out == predicted
+    rows = pl.DataFrame(json.loads(predicted))
     assert set(rows["item"]) == set(road.items)
     assert len(rows) == len(road.items) * rows["case_id"].n_unique()
     assert rows["value"].is_finite().all()
@@ -163,7 +169,7 @@ def test_every_input_walks_the_whole_road(make: Callable[[Path], Road], tmp_path
         assert np.allclose(totals, 1, atol=1e-6)
 
     scored = json.loads(tiny.medeor("evaluate", folder, *road.truth, "--name", "again", "--json").out)
-    assert road.figure in scored["again"]
+    assert any(name.startswith(road.figure) for name in scored["again"])
     assert read_json(folder / "metrics.json")["again"] == scored["again"]
     against = json.loads(tiny.medeor("compare", folder, folder, "--json").out)
     assert against
@@ -173,9 +179,10 @@ def test_every_input_walks_the_whole_road(make: Callable[[Path], Road], tmp_path
 def _offline(page: Path, simulated: bool) -> None:
     """A page that asks nothing of any other machine, and says where its data come from."""
     text = page.read_text()
-    assert not re.search(r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", text)
-    assert "<script src" not in text
-    assert ("imulated" in text) == simulated
+    outside = r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import"""
+    assert not re.search(outside, text)
+    assert ("<b>Simulated data</b>" in text) == simulated
+    assert ("**Simulated data.**" in page.with_name("card.md").read_text()) == simulated
 
 
 def test_no_identifier_leaves_the_images(tmp_path: Path) -> None:
@@ -203,7 +210,9 @@ def test_no_identifier_leaves_the_images(tmp_path: Path) -> None:
     told = {
         "screen": said.out + said.err,
         "explanation": page.read_text(),
-        **{path.name: path.read_text() for path in run.rglob("*") if path.suffix in (".html", ".md", ".json", ".jsonl")},
+        **{
+            path.name: path.read_text() for path in run.rglob("*") if path.suffix in {".html", ".md", ".json", ".jsonl"}
+        },
         **{f"bundle/{name}": bundle.read(name).decode("latin-1") for name in bundle.namelist()},
     }
     leaks = [(place, name) for place, text in told.items() for name in known if name in text]
@@ -240,12 +249,6 @@ def test_a_test_case_is_neither_learnt_from_nor_calibrated_on(tiny_run: Path) ->
     assert groups.drop_nulls("fold").group_by("group").agg(pl.col("fold").n_unique())["fold"].max() == 1
 
 
-def test_subgroups_are_reported(tiny_run: Path) -> None:
-    figures = read_json(tiny_run / "metrics.json")["test"]
-    assert [name for name in figures if "sex=F" in name or "sex=M" in name]
-    assert "sex" in (tiny_run / "report.html").read_text()
-
-
 # --- the same bits ---------------------------------------------------------------------------------------
 
 
@@ -256,15 +259,13 @@ def test_the_same_study_twice_leaves_the_same_bits(tiny_run: Path, tiny_hospital
     first, second = tiny.bits(tiny_run), tiny.bits(again)
     with zipfile.ZipFile(tiny_run / "tiny.medeor") as ours, zipfile.ZipFile(again / "tiny.medeor") as theirs:
         assert ours.namelist() == theirs.namelist()
-    for name in ("tiny.medeor", "metrics.json"):  # the card within says when; other tests add parts to the figures
-        first.pop(name), second.pop(name)
     assert first == second
     # Walked again to its end, a finished run changes nothing.
     assert tiny.medeor("train", *flags, "--out", again, "--quiet").code == 0
-    assert {**tiny.bits(again), "tiny.medeor": b"", "metrics.json": b""} == {**second, "tiny.medeor": b"", "metrics.json": b""}
+    assert tiny.bits(again) == second
 
 
-LONG = {"schedule.epochs": 30, "schedule.checkpoint": 3, "members": "folds", "training.batch": 8}
+LONG = {"schedule.epochs": 8, "schedule.checkpoint": 3, "members": "folds", "training.batch": 8}
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +279,7 @@ def _same_models(one: Path, other: Path) -> None:
     ours, theirs = tiny.bits(one / "model"), tiny.bits(other / "model")
     assert {"fold-4/weights.safetensors", "held_out.parquet"} <= set(ours)
     assert ours == theirs
-    assert tiny.bits(one, ("r.medeor", *tiny.WITH_TIME)) == tiny.bits(other, ("r.medeor", *tiny.WITH_TIME))
+    assert tiny.bits(one) == tiny.bits(other)
 
 
 def test_killed_in_the_middle_of_a_fit_it_resumes_to_the_same_bits(
@@ -396,7 +397,7 @@ def test_a_class_that_only_the_test_part_has_is_said(tmp_path: Path) -> None:
     source = tiny.hospital(tmp_path / "h")
     table = pl.read_csv(source / "labels.csv")
     rare = (pl.col("part") == "test") & (pl.col("lesion") == 1)
-    names = pl.when(rare).then(pl.lit("rare")).when(pl.col("lesion") == 1).then(pl.lit("common")).otherwise(pl.lit("none"))
+    names = pl.when(rare).then(pl.lit("rare")).otherwise(pl.format("usual {}", "lesion"))
     table.with_columns(lesion=names).write_csv(source / "labels.csv")
     said = tiny.medeor("train", *tiny.labelled(source), "--out", tiny.plan_at(tmp_path / "r"))
     assert said.code == 0
@@ -429,15 +430,16 @@ class Net(nn.Module):
 
     def __init__(self, channels, outputs):
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs)) if False else nn.Sequential(
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, outputs))
+        self.body = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, outputs))
 
     def forward(self, images):
         return self.body(images)
 '''
 
 
-def test_a_network_of_ones_own_is_named_and_never_carried(tiny_hospital: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_network_of_ones_own_is_named_and_never_carried(
+    tiny_hospital: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     (tmp_path / "code" / "ours").mkdir(parents=True)
     (tmp_path / "code" / "ours" / "__init__.py").write_text("")
     (tmp_path / "code" / "ours" / "nets.py").write_text(NETWORK)
@@ -453,7 +455,7 @@ def test_a_network_of_ones_own_is_named_and_never_carried(tiny_hospital: Path, t
     assert b"ours.nets:Net" in content
     assert b"SECRET INGREDIENT" not in content
     for name in ("ours", "ours.nets"):
-        monkeypatch.delitem(__import__("sys").modules, name)
+        monkeypatch.delitem(sys.modules, name)
     elsewhere = tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images")
     assert elsewhere.code == 2
     assert "ours" in elsewhere.complaints[0]
@@ -470,8 +472,7 @@ def test_arrays_and_tables_in_python(tmp_path: Path) -> None:
     assert medeor.load(out).predict(images[0]).height == 1
     again = medeor.train(images, labels=table, target="bright", group="patient", out=out, console=Console(quiet=True))
     assert again.digest == trained.digest
-    figures = medeor.evaluate(out, images, table["bright"].to_numpy(), target="label")if False else None
-    assert figures is None
+    assert medeor.evaluate(out, images, table, group="patient")["auroc"].n == 24
     assert medeor.audit(images, table, target="bright", group="patient", console=Console(quiet=True))
     assert medeor.explain(out, images[:1]).cases[0].attribution.shape == (tiny.SIDE, tiny.SIDE)
     with pytest.raises(medeor.UserError, match="one by one"):

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -26,8 +27,8 @@ from medeor.imaging.prepare import Preparation
 from medeor.learning.schedule import Schedule
 
 SIDE = 12
-WITH_TIME = ("run.json", "report.html", "card.md")
-"""Files of a run that say when it was made."""
+WITH_TIME = ("run.json", "report.html", "card.md", "metrics.json")
+"""Files of a run that say when it was made, or to which later verbs add."""
 
 
 class Said(NamedTuple):
@@ -101,11 +102,15 @@ def strays(folder: Path) -> list[Path]:
     """What a clean end never leaves: hidden, temporary or empty files."""
     found = [path for path in folder.rglob("*") if path.is_file()]
     bad = (".tmp", ".new", ".part", ".unfinished")
-    hidden = [path for path in folder.rglob(".*")]
-    return [*hidden, *(path for path in found if path.suffix in bad or not path.stat().st_size)]
+    return [*folder.rglob(".*"), *(path for path in found if path.suffix in bad or not path.stat().st_size)]
 
 
 def bits(folder: Path, but: tuple[str, ...] = WITH_TIME) -> dict[str, bytes]:
-    """The content of every file of a run that does not say when it was made."""
+    """The content of every file of a run that does not say when it was made, those of its bundle among them."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in but)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.suffix != ".medeor"}
+    for path in folder.glob("*.medeor"):
+        with zipfile.ZipFile(path) as bundle:
+            names = [name for name in bundle.namelist() if name not in (*but, "manifest.json")]
+            found |= {f"bundle/{name}": bundle.read(name) for name in names}
+    return found

@@ -233,7 +233,8 @@ def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoRetur
 def _evaluate(
     task: Task, asked: Read, fitted: Fitted, baseline: Fitted, calibration: Calibration | None, run: Run
 ) -> dict[str, Result]:
-    """Results by part: the test part where there is one, else the out-of-fold predictions as `cv`."""
+    """Results by part: the test part where there is one, else the out-of-fold predictions, as `cv` if they are of every
+    case and as `validation` if one fold alone was held out."""
     test = asked.split.part(asked.cases, "test")
     none = Explanations((), {})
     if len(test):
@@ -244,7 +245,8 @@ def _evaluate(
         if calibration:
             theirs = _calibrated(asked.cases, baseline.held_out, asked.study).apply(theirs)
     else:
-        part, cases = "cv", _known(asked.cases, fitted.held_out)
+        cases = _known(asked.cases, fitted.held_out)
+        part = "cv" if len(cases) == len(asked.cases) else "validation"
         ours = _calibrated_by_fold(cases, asked, fitted.held_out) if calibration else fitted.held_out
         theirs = baseline.held_out
         theirs = _calibrated_by_fold(cases, asked, theirs) if calibration else theirs

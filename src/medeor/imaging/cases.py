@@ -86,7 +86,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     ]
     channels = {one.size[0] for one in read if one.size}
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
-    return Cases(pl.DataFrame(columns), targets, (complete,), tuple(study.subgroups))
+    subgroups = tuple(dict.fromkeys(_name_here(name, study) for name in study.subgroups))
+    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups)
 
 
 # What the user gave ------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def _roles(study: Study) -> tuple[tuple[str, str], ...]:
 
 def _parts(listing: Listing, study: Study) -> pl.Series:
     columns = listing.facts.columns
-    if study.split in columns:
+    if study.split in columns and _names_parts(listing.facts[study.split]):
         return read_parts(listing.facts[study.split])
     if listing.rows["part"].null_count() < listing.rows.height or study.split:
         return listing.rows["part"]
@@ -249,19 +250,34 @@ def _parts(listing: Listing, study: Study) -> pl.Series:
     return listing.rows["part"]
 
 
+def _names_parts(column: pl.Series) -> bool:
+    """Whether a column names parts, be it with a slip; else its values are what stays together in a split."""
+    return bool(column.cast(pl.String).str.strip_chars().str.to_lowercase().is_in(list(PARTS)).any())
+
+
 def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:
-    """The rest of the user's columns, kept for subgroups and shortcuts; a name that medeor uses itself is changed."""
-    own = {
-        "case_id", "group", "site", "time", "part", "width", "height", "depth", "channels", "spacing", "modality",
-        "identifiers", "nonfinite", "content", "images", "source", "broken", "fold",
-    }  # fmt: skip
+    """The rest of the user's columns, kept for subgroups and shortcuts."""
     rest = [name for name in facts.columns if name not in targets and name != study.group]
     same = {name for name, column in (*_roles(study), ("part", study.split)) if name == column}
-    return [
-        facts[name].alias(f"{name} (table)" if name in own or name.startswith("header.") else name)
-        for name in rest
-        if name not in same
-    ]
+    return [facts[name].alias(_renamed(name, study)) for name in rest if name not in same]
+
+
+_OWN = {
+    "case_id", "group", "site", "time", "part", "width", "height", "depth", "channels", "spacing", "modality",
+    "identifiers", "nonfinite", "content", "images", "source", "broken", "fold",
+}  # fmt: skip
+
+
+def _renamed(name: str, study: Study) -> str:
+    """A user's column under a name that medeor does not use itself; a split by `site` or `time` means theirs."""
+    free = name not in _OWN or (name == study.split and name in ("site", "time"))
+    return name if free and not name.startswith("header.") else f"{name} (table)"
+
+
+def _name_here(name: str, study: Study) -> str:
+    """What a user's column is called in the case table."""
+    roles = {study.group: "group", study.split: "part", study.site: "site", study.time: "time"}
+    return roles.get(name, name if name in study.target else _renamed(name, study))
 
 
 # One look at every image -------------------------------------------------------------------------------------------

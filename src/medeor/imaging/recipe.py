@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Attribution, Cases, Predictions, Run
+from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
 from medeor.files import build
 from medeor.imaging import explain
 from medeor.imaging.augment import Augmentation, apply, case_keys, draw, uniform
 from medeor.imaging.networks import build as build_network
+from medeor.imaging.networks import last_features
 from medeor.imaging.plan import ImagePlan, Network, Training
 from medeor.imaging.prepare import Preparation, prepare, standardised
 from medeor.learning.fit import fast_bfloat16
@@ -207,7 +208,7 @@ class ImageRecipe:
         untrained = self.network(processors).eval()
         places = [processors.heads.items.index(item) for item in items]
         reasons = []
-        for method in explain.METHODS:
+        for method in _methods(network, images):
             maps = explain.maps(network, images, places, method)
             random = explain.maps(untrained, images, places, method)
             for i, case_id in enumerate(cases.ids):
@@ -229,6 +230,15 @@ class ImageRecipe:
         device = next(iter(network.parameters())).device
         values = [answering(lot.to(device)).cpu() for lot in images.split(LOT)]
         return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
+
+
+def _methods(network: nn.Module, images: Tensor) -> list[str]:
+    """The methods that can explain this network: Grad-CAM needs a feature map, which a user's own need not have."""
+    try:
+        last_features(network, images[:1].to(next(network.parameters()).device))
+    except UserError:
+        return [method for method in explain.METHODS if method != "grad-cam"]
+    return list(explain.METHODS)
 
 
 class Answering(nn.Module):

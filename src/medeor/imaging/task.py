@@ -64,6 +64,8 @@ class ImageTask:
         timed trial, and the fit then obeys the number, not the clock."""
         train = split.part(cases, "train", "validation")
         plan = planning.rules(train)
+        if len(train) == len(cases):  # without a test part every case is tested out of fold
+            plan = replace(plan, members="folds")
         with TemporaryDirectory() as room:
             run = Run(Path(room), threads=budget.threads)
             tried = trial(ImageRecipe.of(plan), train, plan.schedule, run)

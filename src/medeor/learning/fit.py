@@ -84,7 +84,6 @@ def _fit(
     wrapped.train()
     length = len(batches)
     steps = length * schedule.epochs
-    heard = torch.zeros(2, device=fabric.device)
     if fabric.is_global_zero:
         log = _Log(run.folder / "log.jsonl", done)
     for step in range(done, steps):
@@ -103,11 +102,11 @@ def _fit(
         wrapped_optimiser.step()
         wrapped_optimiser.zero_grad(set_to_none=True)
         state.average(step)
-        heard += torch.stack((total.detach(), weight.detach()))
+        state.heard += torch.stack((total.detach(), weight.detach()))
         last = index == length - 1
         if last:
-            mean = float(heard[0] / heard[1])
-            heard.zero_()
+            mean = float(state.heard[0] / state.heard[1])
+            state.heard.zero_()
             if not mean < float("inf"):
                 raise UserError(
                     f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
@@ -135,6 +134,8 @@ class State:
         self.network, self.optimiser, self.schedule = network, optimiser, schedule
         self.live = [value for value in network.state_dict().values() if value.is_floating_point()]
         self.mean = [value.detach().clone() for value in self.live]
+        self.heard = torch.zeros(2, device=self.live[0].device if self.live else None)
+        """Loss and weight of the epoch so far."""
 
     def average(self, step: int) -> None:
         """One step of the moving average, warmed up so that the first weights are soon forgotten."""
@@ -151,6 +152,7 @@ class State:
     def _tensors(self) -> dict[str, Tensor]:
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"mean.{i}": value for i, value in enumerate(self.mean)}
+        named["heard"] = self.heard
         for i, memory in self.optimiser.state_dict()["state"].items():
             named |= {f"optimiser.{i}.{key}": value for key, value in memory.items() if isinstance(value, Tensor)}
         return named
@@ -179,14 +181,24 @@ class State:
             return 0
         own = self.network.state_dict()
         self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
-        self.mean = [tensors[f"mean.{i}"].to(value.device) for i, value in enumerate(self.mean)]
+        self.mean = [_laid_out_as(value, tensors[f"mean.{i}"]) for i, value in enumerate(self.mean)]
+        self.heard.copy_(tensors["heard"])
+        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         memory: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimiser."):
                 _, index, key = name.split(".", 2)
-                memory.setdefault(int(index), {})[key] = value
+                memory.setdefault(int(index), {})[key] = _laid_out_as(parameters[int(index)], value)
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
         return int(facts["step"])
+
+
+def _laid_out_as(model: Tensor, value: Tensor) -> Tensor:
+    """A tensor of the checkpoint with its numbers in memory as in `model`: the fused optimiser takes them one by one
+    as they lie, so that a parameter and what is remembered of it must lie alike."""
+    if value.shape != model.shape:
+        return value
+    return torch.empty_like(model, dtype=value.dtype).copy_(value)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -22,14 +22,14 @@ def split_cases(cases: Cases, study: Study) -> Split:
 
     Raises: UserError when there are too few groups to divide."""
     table = cases.table
-    way = study.split
+    way = "group" if study.split and study.split == study.group else study.split
     official = "part" in table.columns and table["part"].null_count() < table.height
     if way and way not in ("cv", "time", "group") and way not in table.columns:
         raise UserError(f"--split {way}: no such column; use cv, time, group or one of {', '.join(table.columns)}")
     named = way in table.columns and table[way].dtype == pl.String and set(table[way].unique()) <= {*PARTS, None}
     units = table[way] if way in table.columns and not named and way not in ("time", "group") else table["group"]
+    what = "group (patient)" if units.name == "group" else f"value of '{units.name}'"
     if units.n_unique() < 2:
-        what = "group (patient)" if units.name == "group" else f"value of '{units.name}'"
         raise UserError(f"all {table.height} cases belong to one {what}: nothing is left to test on; add more")
     strata = _strata(cases)
     if named or (official and not way):
@@ -46,7 +46,7 @@ def split_cases(cases: Cases, study: Study) -> Split:
     open_to_fit = part != "test"
     folds = min(FOLDS, int(units.filter(pl.Series(open_to_fit)).n_unique()))
     if folds < 2:
-        raise UserError("the cases to train on belong to one group alone; at least two are needed")
+        raise UserError(f"the cases to train on belong to one {what} alone; at least two are needed")
     fold = np.full(table.height, -1)
     fold[open_to_fit] = deal(units.filter(pl.Series(open_to_fit)), strata[open_to_fit], folds, study.seed)
     split = pl.DataFrame({"case_id": table["case_id"], "part": part.astype(str), "fold": fold})

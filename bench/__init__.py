@@ -1,0 +1,1 @@
+"""Measured claims: `python -m bench` runs every workload and writes RESULTS.md."""

@@ -1,0 +1,202 @@
+"""The command line: quick to start, short to learn, clean on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tiny
+from medeor import cli
+
+VERBS = (
+    "train", "plan", "audit", "evaluate", "predict", "explain", "report", "compare", "export", "datasets", "tasks",
+    "cache", "demo",
+)  # fmt: skip
+
+
+def test_help_answers_in_a_blink() -> None:
+    script = Path(sys.executable).with_name("medeor")
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        said = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+        assert all(re.search(rf"^  {verb} ", said.stdout, re.MULTILINE) for verb in VERBS)
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.tasks"])
+def test_light_modules_stay_light(code: str) -> None:
+    heavy = ("torch", "numpy", "polars", "sklearn", "pydantic", "lightgbm", "rich")
+    report = f"{code}; import sys; print([name for name in {heavy} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_learnt_from_its_help(verb: str) -> None:
+    said = tiny.medeor(verb, "--help")
+    assert said.code == 0
+    flags = set(re.findall(r"^  (--[a-z-]+)", said.out, re.MULTILINE)) - {"--help"}
+    assert len(flags) <= 12
+    told = re.findall(r"^  (?:--?[\w-]+|\[?\w+\]?(?:\.\.\.)?)(?: [A-Z]+)?  +(\S.*)", said.out, re.MULTILINE)
+    assert len(told) >= len(flags)
+
+
+def test_without_a_verb_help_is_given() -> None:
+    assert tiny.medeor() == tiny.medeor("--help")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("nosuchverb", "nosuchverb"),
+        ("train --nosuch", "--nosuch"),
+        ("train", "--out"),
+        ("train x --out y --set epochs", "key=value"),
+        ("train x --out y --where =3", "key=value"),
+        ("predict", "run"),
+        ("predict nosuch x", "nosuch"),
+        ("predict nosuch x --out table.doc", ".csv, .parquet, .json"),
+        ("report nosuch", "nosuch"),
+        ("compare nosuch other", "nosuch"),
+        ("export nosuch --onnx x.onnx", "nosuch"),
+        ("datasets nosuch", "nosuch"),
+        ("train breastminst --out y", "breastmnist"),
+        ("plan nosuch", "nosuch"),
+        ("evaluate nosuch x", "nosuch"),
+    ],
+)
+def test_a_slip_is_told_in_a_line(line: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = tiny.medeor(*line.split())
+    assert said.code == 2
+    assert not said.out
+    assert len(said.complaints) == 1
+    assert len(said.err.splitlines()) <= 2
+    assert word in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_standard_output_carries_the_result_alone(tiny_run: Path, tiny_hospital: Path, tmp_path: Path) -> None:
+    """As a process of its own, where also what a library prints would show."""
+    flags = tiny.labelled(tiny_hospital)
+    folder = tiny.plan_at(tmp_path / "r")
+    child = tiny.process("train", *flags, "--out", folder, "--json")
+    out, err = child.communicate(timeout=100)
+    assert child.returncode == 0, err
+    assert set(json.loads(out)) == {"test"}
+    assert err  # progress is told, elsewhere
+
+
+@pytest.mark.parametrize("line", ["audit {study} --json", "plan {study} --json", "tasks --json"])
+def test_json_is_json(line: str, tiny_hospital: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = " ".join(map(str, tiny.labelled(tiny_hospital)))
+    said = tiny.medeor(*line.format(study=study).split())
+    assert said.code == 0, said.err
+    assert json.loads(said.out)
+
+
+def test_quiet_says_the_result_alone(tiny_hospital: Path, tmp_path: Path) -> None:
+    folder = tiny.plan_at(tmp_path / "r")
+    said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder, "--quiet")
+    assert said.err == ""
+    assert f"report: {folder / 'report.html'}" in said.out
+    assert re.search(r"^auroc +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +\d\.\d{3}", said.out, re.MULTILINE)
+
+
+def test_a_study_file_says_what_flags_say_and_flags_go_before_it(tiny_hospital: Path, tmp_path: Path) -> None:
+    images, _, labels, *_ = tiny.labelled(tiny_hospital)
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'sources = ["{images}"]\nlabels = "{labels}"\ntarget = ["nosuch"]\ngroup = "patient_id"\nsplit = "part"\n'
+        "seed = 5\n[settings]\nmembers = 'single'\n"
+    )
+    assert "nosuch" in tiny.medeor("audit", "--study", study).complaints[0]
+    by_file = tiny.medeor("audit", "--study", study, "--target", "lesion")
+    assert by_file == tiny.medeor("audit", *tiny.labelled(tiny_hospital))
+    folder = tiny.plan_at(tmp_path / "r")
+    assert tiny.medeor("train", "--study", study, "--target", "lesion", "--out", folder, "--quiet").code == 0
+    kept = (folder / "study.toml").read_text()
+    assert "seed = 5" in kept
+    assert 'target = [\n    "lesion",\n]' in kept
+
+
+def test_predictions_go_to_a_file_of_the_form_that_is_asked(
+    tiny_run: Path, tiny_hospital: Path, tmp_path: Path
+) -> None:
+    import polars as pl
+
+    source = tiny_hospital / "images"
+    shown = pl.DataFrame(json.loads(tiny.medeor("predict", tiny_run, source, "--json").out), infer_schema_length=None)
+    readers = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}
+    for ending, read in readers.items():
+        path = tmp_path / f"p.{ending}"
+        said = tiny.medeor("predict", tiny_run, source, "--out", path)
+        assert said.out.startswith(f"{shown['case_id'].n_unique()} cases")
+        assert read(path)["value"].to_list() == pytest.approx(shown["value"].to_list())
+
+
+def test_a_reader_that_goes_away_is_no_failure(tiny_run: Path, tiny_hospital: Path) -> None:
+    child = tiny.process("predict", tiny_run, tiny_hospital / "images")
+    child.stdout.close()  # type: ignore[union-attr]
+    _, err = child.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "Exception" not in err
+    assert child.returncode == 0
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    from medeor import catalogue
+
+    monkeypatch.setattr(catalogue, "describe", lambda name: 1 / 0)
+    monkeypatch.setattr(sys, "argv", ["medeor", "datasets"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_the_demo_falls_back_on_data_that_are_called_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medeor import catalogue, simulate
+    from medeor.contracts import UserError
+
+    def nowhere(name: str, progress: object) -> Path:
+        raise UserError("no network")
+
+    made = simulate.hospital
+    monkeypatch.setattr(catalogue, "locate", nowhere)
+    monkeypatch.setattr(simulate, "hospital", lambda n, **asked: made(30, **{**asked, "size": (12, 12)}))
+    folder = tiny.plan_at(tmp_path / "demo")
+    said = tiny.medeor("demo", "--out", folder)
+    assert said.code == 0, said.err
+    assert "simulated hospital" in said.err
+    assert "<b>Simulated data</b>" in (folder / "report.html").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a terminal of its own")
+def test_on_a_terminal_progress_is_a_line_that_goes_again(tiny_hospital: Path, tmp_path: Path) -> None:
+    import pty
+
+    folder = tiny.plan_at(tmp_path / "r")
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "medeor", "train", *map(str, tiny.labelled(tiny_hospital)), "--out", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm"}
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=follower, env=environment)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 4096)
+        except OSError:  # the other side is closed
+            break
+    assert b"report: " in child.communicate(timeout=60)[0]
+    assert child.returncode == 0
+    assert b"\x1b[" in shown
+    assert b"fit model" in shown
