@@ -56,12 +56,14 @@ def medeor(*arguments: object) -> Said:
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def process(*arguments: object, program: tuple[str, ...] = ("-m", "medeor"), **settings: str) -> subprocess.Popen[str]:
+def process(
+    *arguments: object, program: tuple[str, ...] = ("-m", "medeor"), errors: int = subprocess.PIPE, **settings: str
+) -> subprocess.Popen[str]:
     """The same as a process of its own, on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
     command = [sys.executable, *program, *map(str, arguments)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, start_new_session=True
     )
 
 

@@ -289,8 +289,6 @@ def main() -> None:
         raise SystemExit(130) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
     except Exception as error:
         shown = getattr(error, "format_message", None)
         if shown is None:

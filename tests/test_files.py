@@ -1,0 +1,260 @@
+"""Reading and writing: whole or not at all, and every refusal of a file system in words."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from medeor import files
+from medeor.contracts import UserError
+from medeor.imaging.plan import ImagePlan
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: tuple[int, ...] = (1, 2)
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    name: str = "x"
+    flag: bool = False
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), files.replacing(path) as new:
+        new.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_the_place_of_a_folder_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder"
+    for content in ("1", "2"):
+        with files.replacing(path) as new:
+            new.mkdir()
+            (new / content).write_text(content)
+            assert not (path / content).exists()
+    assert [file.name for file in path.iterdir()] == ["2"]
+    assert not tiny.strays(tmp_path)
+
+
+REFUSED = {
+    errno.ENOSPC: "disk is full",
+    errno.EDQUOT: "quota",
+    errno.EACCES: "may not be written to",
+    errno.EPERM: "may not be written to",
+    errno.EROFS: "read-only",
+    errno.EFBIG: "as large as this",
+    errno.ENAMETOOLONG: "too long",
+}
+
+
+@pytest.mark.parametrize("number", REFUSED)
+@pytest.mark.parametrize("told", ["by number", "in words"])
+def test_a_refusal_is_told_in_words_and_leaves_nothing(number: int, told: str, tmp_path: Path) -> None:
+    """Polars and safetensors tell of the system's error number in words alone."""
+    error: Exception = OSError(number, os.strerror(number))
+    if told == "in words":
+        error = RuntimeError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+    path = tmp_path / "a.txt"
+    with pytest.raises(UserError, match=REFUSED[number]) as said, files.replacing(path) as new:
+        new.write_text("half")
+        raise error
+    assert str(path) in str(said.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError), files.replacing(tmp_path / "a") as new:
+        new.write_text("half")
+        raise ConnectionError(errno.ECONNRESET, "reset")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "folder"])
+def test_a_place_that_cannot_be_written_is_told_before_and_after(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "x.txt").mkdir(parents=True)
+    path = tmp_path / place / "x.txt"
+    with pytest.raises(UserError, match="cannot write"):
+        files.writable(path)
+    with pytest.raises(UserError, match="cannot write"):
+        files.write_text(path, "x")
+    assert not tiny.strays(tmp_path / "folder")
+
+
+def test_a_folder_without_rights_is_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser may write everywhere, so that the system's answer is put in its mouth."""
+    files.writable(tmp_path / "new" / "deep" / "x.txt")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match="may not be written to"):
+        files.writable(tmp_path / "new" / "deep" / "x.txt")
+
+
+LIMITED = """
+import resource, sys, numpy, polars, torch, signal
+from pathlib import Path
+from safetensors.torch import save_file
+from medeor import files, verbs
+from medeor.contracts import UserError
+folder = Path(sys.argv[1])
+numbers = numpy.random.default_rng(0).random(20_000)
+table = polars.DataFrame({"a": numbers})
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+def array(path):
+    with files.replacing(path) as new:
+        numpy.save(new, numbers)
+
+def tensors(path):
+    with files.replacing(path) as new:
+        save_file({"a": torch.from_numpy(numbers)}, new)
+
+writers = {
+    "text": lambda path: files.write_text(path, "x" * 99_999),
+    "parquet": lambda path: files.write_parquet(path, table),
+    "csv": lambda path: verbs.write_any(table, path.with_suffix(".csv")),
+    "json": lambda path: verbs.write_any(table, path.with_suffix(".json")),
+    "array": array,
+    "tensors": tensors,
+}
+for name, write in writers.items():
+    try:
+        write(folder / name)
+        print(name, "was written")
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_every_writer_tells_of_a_full_disk(tmp_path: Path) -> None:
+    """The system itself refuses, by a limit on the size of a file: so each library's own way to fail is met."""
+    said = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = said.stdout.splitlines()
+    assert len(lines) == 6
+    # NumPy says only how much was not written, which is taken for a full disk.
+    assert all("cannot write" in line and ("as large as" in line or "disk is full" in line) for line in lines), lines
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from medeor import files\n"
+        "with files.replacing(Path(sys.argv[1])) as new:\n"
+        "    new.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "a.txt")], check=False)
+    (tmp_path / ".mine").write_text("stays")
+    assert tiny.strays(tmp_path / "deep")
+    files.sweep(tmp_path)
+    assert not list((tmp_path / "deep").iterdir())
+    assert (tmp_path / ".mine").exists()
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_toml])
+@pytest.mark.parametrize("content", [None, "folder", b"\xff\xfe\x00", b"{ 'a' = [", b"\x89PNG"])
+def test_what_cannot_be_read_is_told_with_its_name(read, content: object, tmp_path: Path) -> None:
+    path = tmp_path / "strange"
+    if content == "folder":
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="strange"):
+        read(path)
+
+
+def test_json_knows_no_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "a.json", {"value": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    )
+)
+def test_json_comes_back_as_it_went(tmp_path_factory, value: object) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    files.write_json(path, value)
+    assert files.read_json(path) == value
+
+
+def test_a_table_comes_back_as_it_went(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": [1, None], "b": ["x", "y"], "c": [[1.5], []]})
+    files.write_parquet(tmp_path / "t.parquet", table)
+    assert pl.read_parquet(tmp_path / "t.parquet").equals(table)
+
+
+def test_digests_are_those_of_hashlib(tmp_path: Path) -> None:
+    content = np.random.default_rng(0).bytes(3 << 20)
+    (tmp_path / "big").write_bytes(content)
+    assert files.sha256(tmp_path / "big") == hashlib.sha256(content).hexdigest()
+    assert files.digest("a", b"b", tmp_path / "big") == hashlib.sha256(b"a\0b\0" + content + b"\0").hexdigest()
+    assert files.digest("ab", "c") != files.digest("a", "bc")
+
+
+# --- settings --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"nam": "y"}, ["'nam'", "flag, inner, name"]),
+        ({"inner": {"sizes": [1]}}, ["'inner.sizes'", "share, size"]),
+        ({"inner": {"size": ["a"]}}, ["inner.size.0", "'a'"]),
+        ({"inner": 3}, ["inner", "3"]),
+        ({"flag": "perhaps"}, ["flag", "'perhaps'"]),
+    ],
+)
+def test_a_wrong_setting_is_told_by_its_full_name(values: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as said:
+        files.build(Outer, values, "plan.toml")
+    assert str(said.value).startswith("plan.toml: ")
+    assert all(word in str(said.value) for word in words)
+
+
+def test_a_plan_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    folder = tiny.plan_at(tmp_path, channels=3, mirrored=True)
+    plan = files.build(ImagePlan, files.read_toml(folder / "plan.toml"), "plan.toml")
+    files.write_toml(folder / "again.toml", plan)
+    assert (folder / "again.toml").read_text() == (folder / "plan.toml").read_text()
+    assert plan.preparation.channels == 3
+    assert plan.mirrored is True
+    assert plan.augmentation.flips == (0.0, 0.5)
+
+
+def test_settings_are_typed_by_what_they_replace() -> None:
+    typed = {"inner.size": "[3, 4]", "inner.share": "1", "name": "12 monkeys", "flag": "true"}
+    assert files.with_settings(Outer(), typed, "--set") == Outer(Inner((3, 4), 1.0), "12 monkeys", True)
+    for key in ("inner.sizes", "iner.size", "name.first", "", "inner."):
+        with pytest.raises(UserError, match="no setting is called"):
+            files.with_settings(Outer(), {key: "1"}, "--set")
