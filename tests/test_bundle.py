@@ -73,20 +73,19 @@ def test_a_flipped_byte_is_told_wherever_it_lies(packed: Path, tmp_path: Path) -
         regions["directory"] = range(archive.start_dir + 46, archive.start_dir + 46 + len("manifest.json"))
         regions["end"] = range(len(whole) - 22, len(whole) - 18)
     damaged = tmp_path / "damaged.medeor"
-    for region, places in regions.items():
+    for places in regions.values():
         for place in np.unique(np.linspace(places.start, places.stop - 1, 12).astype(int)):
             for bit in (1, 8, 128):
                 damaged.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
                 with pytest.raises(UserError, match="damaged or no medeor bundle"):
                     load(damaged)
-                    pytest.fail(f"bit {bit} of byte {place} in {region}")
 
 
 def test_any_flipped_byte_is_told_or_changes_nothing(packed: Path, tmp_path: Path) -> None:
     whole = packed.read_bytes()
     expected = _unpacked(packed, tmp_path / "whole")
     damaged = tmp_path / "damaged.medeor"
-    for place in np.random.default_rng(0).integers(0, len(whole), 400):
+    for place in np.random.default_rng(0).integers(0, len(whole), 150):
         damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
             found = _unpacked(damaged, tmp_path / "damaged")

@@ -34,7 +34,7 @@ def test_help_answers_in_a_blink() -> None:
         assert all(re.search(rf"^  {verb} ", said.stdout, re.MULTILINE) for verb in VERBS)
         return time.perf_counter() - began
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    assert min(seconds() for _ in range(10)) < 0.3
 
 
 @pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.tasks"])

@@ -92,7 +92,6 @@ def test_a_study_takes_what_it_left_open_and_keeps_what_was_said() -> None:
     study = catalogue.completed(Study(("breastmnist",)), "breastmnist")
     assert study.task == "image-classification"
     assert study.where["positive"] == "malignant"
-    assert study.where["modality"] == "ultrasound"
     assert set(study.accept) == set(catalogue.facts("breastmnist").accept)
 
     said = Study(("breastmnist",), where={"positive": "normal, benign"}, accept=("imbalance",))

@@ -381,7 +381,6 @@ def test_bad_input_is_told_in_one_line(tmp_path: Path, scans: Path) -> None:
     fails(r"lost\.csv: no column names images; 'image' holds 'u\.png'", scans, labels=lost)
     fails(r"lost\.csv: no row names an image that exists", scans, labels=lost, where={"image": "image"})
     fails(r"l\.csv has no column 'picture'; it has image, y, z", scans, labels=table, where={"image": "picture"})
-    fails(r"column 'y' does not name parts", scans, labels=table, target=("z",), split="y")
 
     save(tmp_path / "mixed/flat.npy", RNG.random((5, 5)))
     save(tmp_path / "mixed/solid.npy", RNG.random((5, 5, 5)))

@@ -48,7 +48,7 @@ class Facts:
     positive: str = ""
     """The class that counts as positive in a two-class question."""
     modality: str = ""
-    """As `--where modality` takes it, where the intensities are still those of the modality."""
+    """What made the images, where their intensities are still those of that machine."""
     cases: Mapping[str, int] = field(default_factory=dict)
     """Images by part: train, validation, test."""
     note: str = ""
@@ -138,7 +138,6 @@ def completed(study: Study, name: str) -> Study:
         "kind": {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}.get(known.kind, ""),
         "classes": " | ".join(known.classes),
         "positive": known.positive,
-        "modality": known.modality,
     }
     asked = TASKS[task].where if task in TASKS else {}
     where = {key: value for key, value in said.items() if value and key in asked} | dict(study.where)
