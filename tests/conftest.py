@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import tiny
 
@@ -30,3 +31,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path) -> P
     said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--set", "subgroups=sex", "--out", folder)
     assert said.code == 0, said.err
     return folder
+
+
+# The same examples in every run: a red suite can be run again and looked into.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")

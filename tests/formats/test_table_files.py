@@ -51,7 +51,8 @@ def test_the_encoding_is_found(tmp_path: Path, text: str, encoding: str) -> None
     assert [list(row) for row in table.rows()] == rows[1:]
 
 
-@given(st.text(st.characters(categories=["Lo"], min_codepoint=0x4E00, max_codepoint=0x9FA5)))
+# Bytes alone cannot tell the rarest characters from accented Latin ones; those of GB 2312 are told for certain.
+@given(st.text(st.characters(codec="gb2312", categories=["Lo"], min_codepoint=0x4E00, max_codepoint=0x9FA5)))
 def test_chinese_text_is_never_taken_for_latin(text: str) -> None:
     line = f"患者姓名,诊断\n{text}\n"
     assert decoded(line.encode("gb18030")) == line

@@ -1,0 +1,89 @@
+"""Facts of the training images, and the rules that make a plan of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from medeor.imaging import planning
+from medeor.imaging.planning import Fingerprint, fingerprint, rules
+from medeor.imaging.recipe import ImageRecipe
+
+
+def images(count: int, *sides: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (count, *sides), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "sides", "channels"),
+    [
+        (images(12, 20, 24), (20, 24), 1),
+        (images(12, 20, 24, 3), (20, 24), 3),
+        (images(12, 2, 20, 24), (20, 24), 2),
+        (images(12, 10, 11, 12), (10, 11, 12), 1),
+        (images(12, 2, 10, 11, 12), (10, 11, 12), 2),
+    ],
+)
+def test_the_fingerprint_is_what_was_given(given: np.ndarray, sides: tuple[int, ...], channels: int) -> None:
+    labels = np.array([0] * 9 + [1] * 3)
+    facts = fingerprint(tiny.cases_of(given, labels))
+    assert (facts.cases, facts.sides, facts.alike, facts.channels) == (12, sides, True, channels)
+    assert facts.rarest == 0.25
+    plan = rules(tiny.cases_of(given, labels))
+    assert plan.preparation.size == sides
+    assert plan.preparation.channels == channels
+    assert len(plan.augmentation.flips) == len(sides)
+    recipe = ImageRecipe.of(plan)
+    cases = tiny.cases_of(given, labels)
+    network = recipe.network(recipe.processors(cases))
+    assert sum(parameter.numel() for parameter in network.parameters()) > 0
+
+
+def test_a_number_has_no_rarest_class() -> None:
+    table = pl.DataFrame({"size": np.linspace(0, 1, 12)})
+    assert fingerprint(tiny.cases_of(images(12, 8, 8), table, target=("size",))).rarest == 1.0
+
+
+facts = st.builds(
+    Fingerprint,
+    cases=st.integers(2, 200_000),
+    sides=st.lists(st.integers(8, 3000), min_size=2, max_size=3).map(tuple),
+    alike=st.booleans(),
+    channels=st.integers(1, 4),
+    modality=st.sampled_from(["", "CT", "MR", "CR"]),
+    rarest=st.floats(0.001, 0.5),
+)
+
+
+@given(facts)
+def test_whatever_the_images_a_network_can_take_their_size(found: Fingerprint) -> None:
+    size = planning._size(found)
+    volume = len(found.sides) == 3
+    assert len(size) == len(found.sides)
+    assert max(size) <= (64 if volume else 224)
+    if found.alike and max(found.sides) <= (64 if volume else 224):
+        assert size == found.sides
+    else:
+        assert all(side % (8 if volume else 32) == 0 and side > 0 for side in size)
+        # The aspect stays, as far as whole steps allow.
+        factor = min(1.0, (64 if volume else 224) / max(found.sides))
+        step = 8 if volume else 32
+        assert all(
+            abs(new - old * factor) <= max(step / 2, step - old * factor) + 0.5 for new, old in zip(size, found.sides)
+        )
+
+
+@given(facts)
+def test_few_cases_get_an_ensemble_and_many_one_network(found: Fingerprint) -> None:
+    patched = pytest.MonkeyPatch()
+    with patched.context() as here:
+        here.setattr(planning, "fingerprint", lambda cases: found)
+        plan = rules(None)  # type: ignore[arg-type]
+    assert plan.members == ("folds" if found.cases <= planning.FEW else "single")
+    assert (plan.preparation.intensity == "window") == (found.modality == "CT")
+    assert plan.schedule.epochs >= 1
+    assert len(plan.augmentation.flips) == len(found.sides)

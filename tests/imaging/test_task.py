@@ -1,0 +1,103 @@
+"""The task of diagnosis from images: a plan from the training part alone, within its budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tiny
+from medeor.contracts import Budget, Cases, Split, Study
+from medeor.imaging import task as room
+from medeor.imaging.gain import WithGain
+from medeor.imaging.task import ImageTask
+from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.probe import Trial
+from medeor.learning.split import split_cases
+from medeor.learning.trees import TreeMethod
+
+
+@pytest.fixture
+def cases() -> Cases:
+    draw = np.random.default_rng(0)
+    return tiny.cases_of(draw.integers(0, 255, (60, 12, 12), np.uint8), np.arange(60) % 2)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
+    """A trial that would take 1.5 s a step; what it was tried on."""
+    seen: list[Cases] = []
+
+    def trial(recipe: object, cases: Cases, schedule: object, run: object) -> Trial:
+        seen.append(cases)
+        return Trial(1.5, 10, 3 << 30)
+
+    monkeypatch.setattr(room, "trial", trial)
+    return seen
+
+
+def test_the_plan_sees_the_training_part_alone(cases: Cases, measured: list[Cases]) -> None:
+    split = split_cases(cases, Study())
+    task = ImageTask()
+    plan = task.plan(cases, split, Budget(None, 1 << 30, 1))
+    others = set(split.part(cases, "test").ids)
+    assert others
+    assert not others & set(measured[0].ids)
+    fewer = cases.where(~pl.col("case_id").is_in(list(others)))
+    without = Split(split.table.filter(pl.col("part") != "test"))
+    assert task.plan(fewer, without, Budget(None, 1 << 30, 1)) == plan
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(10.0, 10), (3.2, 3), (0.001, 1), (10_000.0, None)])
+def test_minutes_become_epochs_by_the_trial(
+    minutes: float, epochs: int | None, cases: Cases, measured: list[Cases]
+) -> None:
+    """Five folds of four fifths of ten steps of 1.5 s are a minute an epoch."""
+    task, split = ImageTask(), split_cases(cases, Study())
+    free = task.plan(cases, split, Budget(None, 1 << 30, 1))
+    plan = task.plan(cases, split, Budget(minutes, 1 << 30, 1))
+    expected = free.schedule.epochs if epochs is None else epochs
+    assert plan.schedule.epochs == expected
+    assert plan.estimate.minutes == pytest.approx(expected, abs=0.01)
+    assert plan.estimate.memory_gib == 3.0
+
+
+def test_without_a_test_part_every_case_is_tested_out_of_fold(
+    cases: Cases, measured: list[Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.planning, "FEW", 3)
+    task = ImageTask()
+    assert task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1)).members == "single"
+    assert task.plan(cases, split_cases(cases, Study(split="cv")), Budget(None, 1, 1)).members == "folds"
+
+
+def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list[Cases]) -> None:
+    from dataclasses import replace
+
+    task = ImageTask()
+    plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
+    assert isinstance(task.method(plan), Folds)
+    assert isinstance(task.method(replace(plan, members="single")), HeldOut)
+    assert isinstance(task.baseline(plan).method, TreeMethod)  # type: ignore[attr-defined]
+    enhanced = replace(plan, preparation=replace(plan.preparation, enhance="clahe"))
+    method = task.method(enhanced)
+    assert isinstance(method, WithGain)
+    assert method.step == "clahe"
+    assert method.without == task.method(plan)
+
+
+def test_denoising_and_enhancement_say_what_they_gain(tiny_hospital: Path, tmp_path: Path) -> None:
+    from medeor.files import read_json
+
+    folder = tiny.plan_at(tmp_path / "r", **{"preparation.denoise": "median"})
+    said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder)
+    assert said.code == 0, said.err
+    gain = read_json(folder / "model" / "gain.json")
+    assert gain["step"] == "median"
+    held = pl.read_parquet(folder / "model" / "held_out.parquet")["case_id"]
+    (row,) = gain["rows"]
+    assert row["n"] <= len(held)
+    assert row["difference"] == pytest.approx(row["ours"] - row["theirs"])
+    assert "median" in (folder / "report.html").read_text()
