@@ -32,7 +32,7 @@ def test_a_decision_is_judged_by_its_threshold_and_told_in_words() -> None:
     said = predictions(cases, [0.3, 0.3, 0.9], ("malignant",), [True, True, True])
     one = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in one] == [True, False, True]
-    assert [words.split(": ", 1)[1].split(", said")[0] for _, words in one[:2]] == ["truly malignant", "truly benign"]
+    assert [words.split(": ", 1)[1].split(";")[0] for _, words in one[:2]] == ["truly malignant", "truly benign"]
     assert "truly" not in one[2][1]
     assert all(words.startswith(case) for case, (_, words) in zip(cases.ids, one))
 
@@ -43,7 +43,7 @@ def test_the_likeliest_class_and_a_number_are_told() -> None:
     said = predictions(cases, [0.1, 0.2, 0.7, 0.5, 0.3, 0.2], grades.items)
     results = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in results] == [True, False]
-    assert "truly II, said 70% II" in results[0][1]
+    assert "truly II; II 70%, so said II" in results[0][1]
     number = Target("size", "continuous")
     cases = asked(number, [12.5])
     assert "size 11.2, truly 12.5" in judged(cases, predictions(cases, [11.25], ("size",)))[1]

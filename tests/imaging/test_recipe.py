@@ -101,12 +101,13 @@ def test_answers_do_not_depend_on_what_is_asked_beside(tmp_path: Path) -> None:
     processors = recipe.processors(cases)
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
-    (whole,) = recipe.infer(network, cases, processors, run)
-    (alone,) = recipe.infer(network, cases.where(pl.col("case_id") == cases.ids[7]), processors, run)
+    with torch.inference_mode():
+        (whole,) = recipe.infer(network, cases, processors, run)
+        (alone,) = recipe.infer(network, cases.where(pl.col("case_id") == cases.ids[7]), processors, run)
+        (none,) = recipe.infer(network, cases.where(pl.lit(False)), processors, run)
     assert whole.table["item"].to_list() == ["lesion", "size"] * 22
     own = whole.table.filter(pl.col("case_id") == cases.ids[7])
     assert alone.table["value"].to_list() == pytest.approx(own["value"].to_list(), rel=1e-5)
-    (none,) = recipe.infer(network, cases.where(pl.lit(False)), processors, run)
     assert none.table.height == 0
 
 

@@ -123,7 +123,7 @@ def test_two_processes_fit_as_one(tmp_path):
         "net = t.fit_network(t.still(), t.Toy(), t.loss, t.STEADY, t.Run(Path(sys.argv[2])))\n"
         "if os.environ['RANK'] == '0': torch.save(t.weights(net), sys.argv[2] + '/weights.pt')\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     subprocess.run(
         [*command, str(program), str(Path(__file__).parent), str(tmp_path)],
         check=True,

@@ -140,13 +140,20 @@ def _enhanced(channel: np.ndarray, preparation: Preparation) -> np.ndarray:
     if preparation.denoise == "median":
         channel = filters.median(channel, np.ones((3,) * channel.ndim))
     elif preparation.denoise == "non-local means":
-        sigma = float(restoration.estimate_sigma(channel))
+        sigma = _noise(channel)
         channel = restoration.denoise_nl_means(channel, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma)
     if preparation.enhance == "clahe":
         channel = exposure.equalize_adapthist(np.clip(channel, 0, 1), clip_limit=0.02)
     elif preparation.enhance == "bias field":
         channel = _without_bias(channel)
     return channel.astype(np.float32)
+
+
+def _noise(channel: np.ndarray) -> float:
+    """Standard deviation of the noise, by the median of the finest Haar details (Donoho and Johnstone 1994)."""
+    for axis in range(channel.ndim):
+        channel = np.diff(channel, axis=axis) / np.sqrt(2)
+    return float(np.median(np.abs(channel)) / 0.6745)
 
 
 def _without_bias(channel: np.ndarray) -> np.ndarray:
