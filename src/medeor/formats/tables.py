@@ -1,10 +1,12 @@
-"""Tables as people keep them: CSV in any common dialect and encoding, TSV, Parquet, Excel."""
+"""Tables as people keep them: CSV in any common dialect and encoding, also compressed, TSV, Parquet, Excel."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import polars as pl
@@ -58,7 +60,7 @@ def _excel(path: Path) -> pl.DataFrame:
 
 
 def _csv(path: Path) -> pl.DataFrame:
-    text = decoded(path.read_bytes())
+    text = decoded(content_of(path))
     if "\0" in text:
         raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
     separator = delimiter(text)
@@ -70,6 +72,17 @@ def _csv(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
     table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
     return table.select(typed(column, decimal_comma=separator == ";") for column in table)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, decompressed where it is a gzip. Raises: UserError where that is damaged."""
+    content = path.read_bytes()
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); fetch it again") from None
 
 
 def decoded(content: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Molecules: what a compound does."""

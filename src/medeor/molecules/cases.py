@@ -1,0 +1,232 @@
+"""The cases of a study of compounds: what the user gave, read and standardised once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.formats.measurements import is_measured, read_measurements
+from medeor.formats.molecules import MoleculeRows, read_molecules
+from medeor.formats.targets import read_parts, read_target
+from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
+from medeor.molecules.splits import WAYS, parts, units
+from medeor.molecules.standardise import Rules, Standard, standardised
+from medeor.molecules.store import MoleculeStore
+
+LIMIT = ".limit"
+"""Behind a target's name: the column that says on which side of the value the truth lies, where some are censored."""
+_OWN = {"case_id", "group", "site", "time", "part", "source", "place", "given", "smiles", "content", "changes", "broken",
+        "fold", "unread"}  # fmt: skip
+
+
+def read_cases(sources: Sources, study: Study) -> Cases:
+    """The cases of a study and their `MoleculeStore`. Sources are tables, SDF, lists of SMILES, polars tables, or
+    SMILES themselves. `where` may hold `smiles` (the column of structures), `kind`, `classes` and `positive` (see
+    `formats.targets`), `tautomer=canonical` and `stereo=drop`.
+
+    The columns of the table, one row a case:
+
+    - `case_id`: 12 hex digits of the structure as given; no other case changes it
+    - `group`: the study's column; by scaffold or cluster, that; else the compound without stereochemistry
+    - `part`, where the study names a column of parts; `scaffold` and the like, where it asks for that split
+    - the targets; beside a target with censored values `<target>.limit`: 1 where the truth lies above the value, -1
+      below, 0 where it is the value
+    - the other columns of the user's table
+    - `given`, `place`: the structure as it stood, and where; `smiles`: as standardised; `content`: the same without
+      stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
+    - `broken`: why the case cannot be used, null where it can
+
+    Raises: UserError where nothing can be read or there is nothing to predict."""
+    if not sources.given:
+        raise UserError("no source is given: name a table, an SDF, a list of SMILES, or a SMILES")
+    rows = _together([read_molecules(_source(item), study.where.get("smiles", "")) for item in sources.given])
+    facts = rows.facts
+    for name in (study.group, study.site, study.time, *study.subgroups):
+        if name and name not in facts.columns:
+            raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
+    names = target_columns(rows, study) if sources.labelled else ()
+    answers = _answers(facts, names, study, rows.name)
+    read = standardised(rows.structures.to_list(), rules(study))
+    broken = [problem or one.problem for problem, one in zip(rows.problems, read)]
+    if all(broken):
+        raise UserError(f"none of the {len(broken)} rows of {rows.name} is a molecule; {rows.places[0]}: {broken[0]}")
+    if names:
+        unknown = answers.table.select(pl.all_horizontal(pl.col(t.name).is_null() for t in answers.targets)).to_series()
+        broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
+    table = pl.DataFrame(
+        [
+            pl.Series("case_id", _ids(rows.structures.to_list())),
+            *([facts[study.site].alias("site")] if study.site else []),
+            *([facts[study.time].alias("time")] if study.time else []),
+            *_given_part(facts, study),
+            *answers.table,
+            *_others(facts, names, study),
+            rows.structures.alias("given"),
+            rows.places.alias("place"),
+            *_columns(read),
+            answers.unread.alias("unread"),
+            pl.Series("broken", broken, pl.String),
+        ]
+    )
+    table = _grouped(table, facts, study, sources.labelled)
+    store = MoleculeStore(table["smiles"].drop_nulls().unique(maintain_order=True))
+    subgroups = tuple(name if name in table.columns else f"{name} (table)" for name in study.subgroups)
+    return Cases(table, answers.targets, (store,), subgroups)
+
+
+def rules(study: Study) -> Rules:
+    """The rules of standardisation that a study asks for. Raises: UserError for what there is not."""
+    allowed = {"tautomer": ("keep", "canonical"), "stereo": ("keep", "drop")}
+    for key, values in allowed.items():
+        if study.where.get(key, "keep") not in values:
+            raise UserError(f"where {key}={study.where[key]}: it is {' or '.join(values)}")
+    return Rules(study.where.get("tautomer") == "canonical", study.where.get("stereo") != "drop")
+
+
+def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
+    """The columns to predict: those that the study names, else those that the table of endpoints knows, else one of a
+    usual name, else the only number or pair of classes there is."""
+    facts = rows.facts
+    if study.target:
+        for name in study.target:
+            if name not in facts.columns:
+                raise UserError(f"target '{name}' is no column of {rows.name}; it has {_listed(facts.columns)}")
+        return study.target
+    taken = {study.group, study.site, study.time, study.split, *study.subgroups}
+    free = [name for name in facts.columns if name not in taken]
+    known = [name for name in free if find_endpoint(name, rows.name) is not None]
+    usual = [name for name in free if name.lower() in GENERIC]
+    if found := (usual if len(usual) == 1 else known) or (free if len(free) == 1 else []):
+        return tuple(found)
+    if not free:
+        return ()
+    raise UserError(f"{rows.name}: say which columns to predict with --target; it has {_listed(free)}")
+
+
+class _Answers(NamedTuple):
+    table: pl.DataFrame
+    targets: tuple[Target, ...]
+    unread: pl.Series
+    """List of text: the targets of each row whose text is no measurement."""
+
+
+def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str) -> _Answers:
+    """The targets, with limits where values are censored. Of several, one without two different values is left out of
+    the targets and stays a column, for the audit to name."""
+    targets: list[Target] = []
+    columns: list[pl.Series] = []
+    unread: dict[str, pl.Series] = {}
+    several = len(names) > 1
+    classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
+    for name in names:
+        column = facts[name]
+        endpoint = find_endpoint(name, where)
+        if several and column.drop_nulls().n_unique() < 2:
+            columns.append(column)
+            continue
+        kind = study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
+        if (kind == "continuous" and column.dtype == pl.String) or (not kind and is_measured(column)):
+            measured = read_measurements(column)
+            unread[name] = measured.unreadable
+            column, kind = measured.values, "continuous"
+            if (measured.sides != 0).any():
+                columns.append(measured.sides.alias(name + LIMIT))
+        target, values = read_target(column, kind, () if several else classes, study.where.get("positive", ""))
+        if several and target.kind == "binary":
+            target = Target(name, "binary")
+        if target.kind == "continuous" and endpoint is not None:
+            target = Target(name, "continuous", (), endpoint.measured_in)
+        targets.append(target)
+        columns.append(values)
+    if names and not targets:
+        raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
+    flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
+    rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * facts.height
+    table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
+    return _Answers(table, tuple(targets), pl.Series(rows, dtype=pl.List(pl.String)))
+
+
+def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
+    """What is known of a target: by its name, or the name of the file that its first case stood in."""
+    places = cases.table["place"] if "place" in cases.table.columns else pl.Series([""])
+    file = (places.drop_nulls().first() or "").split(" of ", 1)[-1]
+    return find_endpoint(target.name, str(file))
+
+
+def _source(item: object) -> str | Path | pl.DataFrame:
+    if isinstance(item, (str, Path, pl.DataFrame)):
+        return item
+    raise UserError(f"compounds are read from files, tables or SMILES, not from {type(item).__name__}")
+
+
+def _together(listed: Sequence[MoleculeRows]) -> MoleculeRows:
+    if len(listed) == 1:
+        return listed[0]
+    return MoleculeRows(
+        pl.concat([one.structures.rename("structures") for one in listed]),
+        pl.concat([one.facts for one in listed], how="diagonal_relaxed"),
+        pl.concat([one.problems.rename("problems") for one in listed]),
+        pl.concat([one.places.rename("places") for one in listed]),
+        ", ".join(one.name for one in listed),
+        tuple(note for one in listed for note in one.notes),
+    )
+
+
+def _columns(read: Sequence[Standard]) -> list[pl.Series]:
+    return [
+        pl.Series("smiles", [one.smiles for one in read], pl.String),
+        pl.Series("content", [one.flat for one in read], pl.String),
+        pl.Series("changes", [list(one.changes) for one in read], pl.List(pl.String)),
+    ]
+
+
+def _grouped(table: pl.DataFrame, facts: pl.DataFrame, study: Study, labelled: bool) -> pl.DataFrame:
+    """With the independent unit of each case, and the parts that this modality alone can name."""
+    usable = table["broken"].is_null()
+    way = study.split if labelled else ""
+    if way in WAYS and way not in facts.columns:
+        chosen = table.filter(usable)
+        unit = units(chosen["content"], way)
+        divided = pl.DataFrame({"case_id": chosen["case_id"], "group": unit, way: parts(unit, way, study.seed)})
+        table = table.join(divided, on="case_id", how="left", maintain_order="left")
+    elif study.group:
+        table = table.with_columns(facts[study.group].cast(pl.String).alias("group"))
+    else:
+        table = table.with_columns(pl.col("content").alias("group"))
+    return table.with_columns(pl.col("group").fill_null(pl.col("case_id")))
+
+
+def _given_part(facts: pl.DataFrame, study: Study) -> list[pl.Series]:
+    """The column of parts that the study names, if its values are such."""
+    if study.split not in facts.columns:
+        return []
+    try:
+        return [read_parts(facts[study.split])]
+    except UserError:
+        return []
+
+
+def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:
+    """The rest of the user's columns, under names that medeor does not use itself."""
+    used = {*targets, study.group, study.site, study.time} - {""}
+    return [facts[name].alias(f"{name} (table)" if name in _OWN else name) for name in facts.columns if name not in used]
+
+
+def _ids(structures: Sequence[str | None]) -> list[str]:
+    """Pseudonyms: short digests of the structures; one that comes again is counted."""
+    before: dict[str, int] = {}
+    ids = []
+    for text in structures:
+        text = text or ""
+        count = before[text] = before.get(text, 0) + 1
+        ids.append(hashlib.sha256((text if count == 1 else f"{text}\0{count}").encode()).hexdigest()[:12])
+    return ids
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:12]) + (", …" if len(names) > 12 else "")
