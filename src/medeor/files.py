@@ -199,7 +199,7 @@ def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:
     return build(type(value), values, where)
 
 
-def digest(*parts: bytes | str | Path) -> str:
+def digest(*parts: bytes | memoryview | str | Path) -> str:
     """SHA-256 of these, one after another; a path stands for the content of its file."""
     total = hashlib.sha256()
     for part in parts:
