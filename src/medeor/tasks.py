@@ -44,6 +44,29 @@ TASKS: dict[str, TaskFacts] = {
                 "positive": "the class that counts as positive in a two-class question",
             },
         ),
+        TaskFacts(
+            name="graph-completion",
+            does="missing edges of a knowledge graph: drug to disease, disease to gene, any relation",
+            lives="medeor.knowledge.task:GraphTask",
+            extra="knowledge",
+            reads="triples and tables of edges (TSV, CSV, Parquet), Hetionet and PrimeKG tables, OBO, UMLS RRF",
+            where={
+                "head": "column of the entity from which an edge starts",
+                "relation": "column of the relation; where the file has none, the name of the one relation it holds",
+                "tail": "column of the entity to which an edge leads",
+                "head_name": "column of the names of heads",
+                "tail_name": "column of the names of tails",
+                "head_kind": "column of the kinds of heads, or their one kind",
+                "tail_kind": "column of the kinds of tails, or their one kind",
+                "source": "column naming where an edge comes from, or the one source",
+                "licence": "column of the licence of an edge, or the one licence",
+                "release": "column of the release of the source, or the one release",
+                "part": "column saying train, validation or test",
+                "id": "column of the identifiers in a table of nodes",
+                "name": "column of the names in a table of nodes",
+                "kind": "column of the kinds in a table of nodes",
+            },
+        ),
     )
 }
 
@@ -53,6 +76,10 @@ LOADERS: dict[str, str] = {
     "trees": "medeor.learning.trees:load",
     "image-recipe": "medeor.imaging.recipe:ImageRecipe",
     "image-features": "medeor.imaging.features:ImageFeatures",
+    "graph-recipe": "medeor.knowledge.recipe:GraphRecipe",
+    "graph-baseline": "medeor.knowledge.baselines:load",
+    "molecule-features": "medeor.molecules.features:MoleculeFeatures",
+    "molecule-neighbours": "medeor.molecules.neighbours:load",
 }
 """What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
 

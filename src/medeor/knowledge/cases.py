@@ -1,0 +1,219 @@
+"""The cases of a graph completion: every triple of the graph, and beside those that are held out (and some of the
+others) a false triple of the same kind, so that a probability can be calibrated and judged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+
+from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.knowledge.batches import seen
+from medeor.knowledge.graph import Graph, read_graph
+
+HOLDS = Target("holds", "binary")
+"""Whether the triple is one of the graph's."""
+
+COLD = "cold:"
+"""`split=cold:Disease` holds whole entities of a kind out."""
+
+_HELD_OUT = 0.1
+"""Share of triples (or of cold entities) in the validation part, and in the test part."""
+_MOST_HELD_OUT = 10_000
+"""Triples that either part has at most: enough for an interval of a hundredth."""
+_MOST_FALSE = 20_000
+"""False triples in each part at most."""
+_TRIES = 16
+_DEGREES = (3, 10, 30, 100)
+
+
+class Parts(NamedTuple):
+    """How the triples are divided."""
+
+    part: np.ndarray | None
+    """Shape (n,): train, validation or test; None where the road divides them."""
+    group: np.ndarray
+    """Shape (n,): the independent unit, as text."""
+    column: str
+    """Name of the column of parts."""
+
+
+def read_cases(sources: Sources, study: Study) -> Cases:
+    """The triples of some sources and their `Graph`, one row a triple: `case_id`, `group`, `part` (official, or drawn
+    so that no entity is without a training triple; or the column `cold:KIND` where the study splits so), `triple`
+    (head, relation and tail, rows of the graph's tables), `holds` (0 for a false triple), `degree` (triples to learn
+    from of the rarer of its two entities).
+
+    A false triple has the head or the tail of a true one replaced by another entity that training has in that place
+    of that relation; no part of the graph holds it. It shares the true one's part and group.
+
+    Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
+    graph = read_graph(sources.given, study.where)
+    if not sources.labelled:
+        return _asked(graph)
+    divided = _divided(graph, study)
+    taught = np.ones(len(graph), bool) if divided.part is None else divided.part == "train"
+    if not taught.any():
+        raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
+    wrong, of = _false(graph, taught, _chosen(divided.part, len(graph), study.seed), divided.column, study.seed)
+    triples = np.concatenate((graph.triples, wrong))
+    rows = np.concatenate((np.arange(len(graph)), of))
+    ids = pl.concat(
+        (
+            pl.select(pl.int_range(len(graph)).cast(pl.String)).to_series(),
+            pl.Series(of, dtype=pl.Int64).cast(pl.String) + "-false",
+        )
+    )
+    columns = [
+        ids.alias("case_id"),
+        pl.Series("group", divided.group)[rows],
+        pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
+        pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
+        _degree(graph.triples[taught], triples),
+    ]
+    if divided.part is not None:
+        columns.append(pl.Series(divided.column, divided.part[rows].astype(str)))
+    subgroups = ("degree", *study.subgroups)
+    return Cases(pl.DataFrame(columns), (HOLDS,), (graph,), subgroups)
+
+
+def _asked(graph: Graph) -> Cases:
+    """Triples of which nothing is known; `source` says them in words."""
+    names = graph.entities["name"]
+    head, relation, tail = graph.triples.T
+    said = pl.DataFrame({"h": names[head], "r": graph.relations["name"][relation], "t": names[tail]})
+    return Cases(
+        pl.DataFrame(
+            {
+                "case_id": [str(row) for row in range(len(graph))],
+                "group": [str(row) for row in range(len(graph))],
+                "triple": pl.Series(graph.triples, dtype=pl.Array(pl.Int32, 3)),
+                "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
+            }
+        ),
+        stores=(graph,),
+    )
+
+
+def triples_of(cases: Cases) -> np.ndarray:
+    """Shape (cases, 3), int32: rows of the graph's tables."""
+    return cases.table["triple"].to_numpy().reshape(-1, 3)
+
+
+def true_triples(cases: Cases) -> np.ndarray:
+    """Those that hold, each once, in the order of the graph."""
+    table = cases.table
+    return triples_of(cases.where(pl.col("holds") == 1) if "holds" in table.columns else cases)
+
+
+# --- parts -----------------------------------------------------------------------------------------------
+
+
+def _divided(graph: Graph, study: Study) -> Parts:
+    official = graph.facts["part"] if "part" in graph.facts.columns else pl.Series([None] * len(graph))
+    if study.split.startswith(COLD):
+        return _cold(graph, study.split, study.seed)
+    if not study.split and official.null_count() < len(graph):
+        part = official.cast(pl.String).fill_null("train")
+        return Parts(part.to_numpy(), np.arange(len(graph)).astype(str), "part")
+    head, _, tail = graph.triples.T.astype(np.int64)
+    pair = np.minimum(head, tail) * len(graph.entities) + np.maximum(head, tail)
+    # Two relations between the same entities are often one fact said twice: they stay together.
+    _, pair = np.unique(pair, return_inverse=True)
+    if study.split:
+        return Parts(None, pair.astype(str), "part")
+    return Parts(_random(graph.triples, pair, study.seed), pair.astype(str), "part")
+
+
+def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
+    """A tenth of the pairs to test and a tenth to validate, after one triple of every entity and relation is set aside
+    to learn from."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(triples))
+    kept = np.zeros(pair.max() + 1, bool)
+    for column in triples[order].T:
+        kept[pair[order[np.unique(column, return_index=True)[1]]]] = True
+    free = generator.permutation(np.flatnonzero(~kept))
+    wanted = max(1, min(round(_HELD_OUT * len(kept)), _MOST_HELD_OUT, len(free) // 2))
+    if len(free) < 2:
+        raise UserError("every triple is the only one of an entity or relation: none can be held out; give more")
+    part = np.full(len(kept), "train", dtype=object)
+    part[free[:wanted]], part[free[wanted : 2 * wanted]] = "test", "validation"
+    return part[pair]
+
+
+def _cold(graph: Graph, way: str, seed: int) -> Parts:
+    """Some entities of a kind are never learnt from: their triples are the test part, those of others validate."""
+    kinds = graph.entities["kind"]
+    own = np.flatnonzero((kinds.str.to_lowercase() == way.removeprefix(COLD).lower()).fill_null(False).to_numpy())
+    head, _, tail = graph.triples.T
+    own = np.intersect1d(own, np.union1d(head, tail))
+    if len(own) < 5:
+        known = ", ".join(sorted(kinds.drop_nulls().unique())) or "none: this source names no kinds of entities"
+        raise UserError(f"--split {way}: {len(own)} entities of that kind have triples, too few; kinds: {known}")
+    share = max(1, round(_HELD_OUT * len(own)))
+    mixed = np.random.default_rng(seed).permutation(own)
+    place = np.zeros(len(graph.entities), np.int8)
+    place[mixed[share : 2 * share]], place[mixed[:share]] = 1, 2
+    part = np.array(["train", "validation", "test"], dtype=object)[np.maximum(place[head], place[tail])]
+    is_own = np.zeros(len(place), bool)
+    is_own[own] = True
+    unit = np.where(place[head] >= place[tail], np.where(is_own[head], head, tail), tail)
+    return Parts(part, unit.astype(str), way)
+
+
+# --- false triples ---------------------------------------------------------------------------------------
+
+
+def _chosen(part: np.ndarray | None, triples: int, seed: int) -> np.ndarray:
+    """Rows of the triples that get a false one beside them."""
+    generator = np.random.default_rng((seed, 1))
+    parts = [np.arange(triples)] if part is None else [np.flatnonzero(part == one) for one in np.unique(part)]
+    most = len(parts[0]) if part is None else _MOST_FALSE
+    return np.concatenate([np.sort(generator.permutation(rows)[:most]) for rows in parts])
+
+
+def _false(graph: Graph, taught: np.ndarray, rows: np.ndarray, column: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """False triples, shape (m, 3), and the row of the true triple that each was made from; a triple for which none was
+    found in several draws has none."""
+    entities, relations = len(graph.entities), len(graph.relations)
+    generator = np.random.default_rng((seed, 2))
+    relation, pool = (found.numpy() for found in seen(torch.from_numpy(graph.triples[taught]), entities, relations))
+    first = np.searchsorted(relation, np.arange(2 * relations + 1))
+    true = graph.triples[rows].astype(np.int64)
+    tail = generator.random(len(rows)) < 0.5
+    if column.startswith(COLD):
+        # An entity that was held out stays: what is asked is which known one belongs to it.
+        met = np.zeros(entities, bool)
+        met[graph.triples[taught][:, [0, 2]]] = True
+        tail = np.where(met[true[:, 0]] == met[true[:, 2]], tail, met[true[:, 2]])
+    asked = np.where(tail, true[:, 1], true[:, 1] + relations)
+    size = first[asked + 1] - first[asked]
+    place = first[asked, None] + (generator.random((len(rows), _TRIES)) * size[:, None]).astype(np.int64)
+    drawn = pool[np.minimum(place, len(pool) - 1)]
+    tried = np.repeat(true[:, None], _TRIES, 1)
+    tried[..., 2] = np.where(tail[:, None], drawn, tried[..., 2])
+    tried[..., 0] = np.where(tail[:, None], tried[..., 0], drawn)
+    good = ~np.isin(_keys(tried, entities, relations), _keys(graph.triples, entities, relations)) & (size[:, None] > 0)
+    pick = good.argmax(1)
+    found = good.any(1)
+    return tried[np.arange(len(rows)), pick][found].astype(np.int32), rows[found]
+
+
+def _keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
+    """A number for each triple, shape (..., 3) to (...)."""
+    wide = triples.astype(np.int64)
+    return (wide[..., 0] * relations + wide[..., 1]) * entities + wide[..., 2]
+
+
+def _degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:
+    """How many training triples the rarer entity of each triple has, in classes."""
+    size = int(max(taught[:, [0, 2]].max(initial=0), triples[:, [0, 2]].max(initial=0))) + 1
+    count = np.bincount(taught[:, [0, 2]].ravel(), minlength=size)
+    rarer = count[triples[:, [0, 2]]].min(1)
+    names = [f"{low + 1} to {high}" for low, high in zip((0, *_DEGREES), _DEGREES)]
+    names = ["0", *names, f"over {_DEGREES[-1]}"]
+    place = np.where(rarer == 0, 0, 1 + np.searchsorted(_DEGREES, rarer))
+    return pl.Series("degree", place).replace_strict(list(range(len(names))), names, return_dtype=pl.Enum(names))

@@ -1,0 +1,88 @@
+"""How good a completion is: ranks of held-out triples and probabilities of true and false ones, with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Measure, Measures, Predictions
+from medeor.knowledge.cases import triples_of
+from medeor.knowledge.graph import Graph
+from medeor.trust.answers import group_codes
+from medeor.trust.intervals import Statistic, interval, resample
+from medeor.trust.measures import levels, measure
+
+SMALLEST = 20
+"""Independent units below which a relation or class of degrees is not reported apart."""
+
+_FIGURES = ("mrr", "hits@1", "hits@3", "hits@10", "mean_rank")
+
+
+def evaluate(cases: Cases, predictions: Predictions) -> Measures:
+    """Of the true triples `mrr`, `hits@1`, `hits@3`, `hits@10`, `mean_rank`, means over both sides, filtered, ties by
+    realistic rank; `mrr/tail`, `mrr/head`; `typed mrr` and so on among the entities that fit; `mrr[relation=treats]`
+    and `mrr[degree=1 to 3]` where there are enough. Ranks of further models stand under their names (`degree/mrr`).
+    Of true against false triples all that `trust.measures.measure` gives for `holds` (`auroc`, `ece`, …).
+
+    Intervals are bootstrapped by group."""
+    measures: dict[str, Measure] = {}
+    if cases.table["holds"].n_unique() > 1:
+        measures |= measure(cases, predictions, subgroups=cases.subgroups)
+    true = cases.where(pl.col("holds") == 1)
+    if len(true):
+        measures = _ranking(true, predictions) | measures
+    return measures
+
+
+def _ranking(cases: Cases, predictions: Predictions) -> dict[str, Measure]:
+    graph = cases.store(Graph)
+    relation = graph.relations["name"].gather(triples_of(cases)[:, 1])
+    table = cases.table.with_columns(relation.alias("relation"))
+    codes, groups = group_codes(cases)
+    masks = {
+        f"[{column}={level}]": mask
+        for column in ("relation", *cases.subgroups)
+        for level, mask in levels(table, column)
+        if len(np.unique(codes[mask])) >= SMALLEST and not mask.all()
+    }
+    ranks = predictions.table.filter(pl.col("item").str.contains("rank/", literal=True))
+    wide = cases.table.select("case_id").join(
+        ranks.pivot("item", index="case_id", values="value"), on="case_id", how="left", maintain_order="left"
+    )
+    columns: dict[str, np.ndarray] = {}
+    weights: list[np.ndarray] = []
+    everyone = np.ones(len(cases))
+    for prefix in dict.fromkeys(name.removesuffix("rank/tail") for name in wide.columns if name.endswith("rank/tail")):
+        tail, head = (wide[f"{prefix}rank/{side}"].to_numpy() for side in ("tail", "head"))
+        both = [(one + other) / 2 for one, other in zip(_figures(tail), _figures(head), strict=True)]
+        new = {f"{prefix}{name}": values for name, values in zip(_FIGURES, both, strict=True)}
+        new |= {f"{prefix}mrr/tail": 1 / tail, f"{prefix}mrr/head": 1 / head}
+        columns |= new
+        weights += [everyone] * len(new)
+        if not prefix:
+            columns |= {f"mrr{name}": both[0] for name in masks}
+            weights += [mask.astype(float) for mask in masks.values()]
+    values, counted = np.stack(list(columns.values()), 1), np.stack(weights, 1)
+    units = [len(np.unique(codes[mask > 0])) for mask in counted.T]
+    trials = [count if "hits" in name else None for name, count in zip(columns, units, strict=True)]
+    weighed = counted * values
+
+    def means(times: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (times @ weighed) / (times @ counted)
+
+    statistic = Statistic(tuple(columns), means, codes, tuple(units), tuple(trials))
+    return {name: interval(figure) for name, figure in resample([statistic], groups).items()}
+
+
+def _figures(rank: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The figures of single ranks, in the order of `_FIGURES`."""
+    return 1 / rank, *((rank <= k).astype(float) for k in (1, 3, 10)), rank
+
+
+def mean_reciprocal_rank(cases: Cases, predictions: Predictions, prefix: str = "") -> float:
+    """Of the true triples, over both sides; NaN where there are none."""
+    true = cases.table.filter(pl.col("holds") == 1).select("case_id")
+    items = [f"{prefix}rank/tail", f"{prefix}rank/head"]
+    ranks = predictions.table.filter(pl.col("item").is_in(items)).join(true, on="case_id", how="semi")
+    return float((1 / ranks["value"].to_numpy()).mean()) if ranks.height else float("nan")

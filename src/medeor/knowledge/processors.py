@@ -1,0 +1,117 @@
+"""What a model keeps of the graph it was fitted on: names, known triples, and which of them taught it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from medeor.contracts import Cases, UserError
+from medeor.knowledge.cases import triples_of, true_triples
+from medeor.knowledge.graph import Graph
+from medeor.knowledge.ranking import Known
+
+
+@dataclass(frozen=True)
+class GraphProcessors:
+    """Names and triples, by which new triples are understood and known answers left out of a ranking."""
+
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    triples: Tensor
+    """Shape (n, 3), int32: every known triple once, those of the training part first."""
+    training: int
+    """How many of them are of the training part."""
+
+    @classmethod
+    def of(cls, cases: Cases) -> GraphProcessors:
+        """From the training cases; their graph also knows the triples of the other parts, which are never asked to
+        be worse than a triple that is ranked, and never learnt from."""
+        graph = cases.store(Graph)
+        size = len(graph.entities), len(graph.relations)
+        taught = np.unique(_keys(true_triples(cases), *size))
+        rest = np.setdiff1d(_keys(graph.triples, *size), taught)
+        triples = _triples(np.concatenate((taught, rest)), *size)
+        names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
+        return cls(*names, torch.from_numpy(triples), len(taught))
+
+    @classmethod
+    def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
+        """From `to_json`; the triples are zeros until they are read from beside it."""
+        entities, relations, triples, training = (
+            values[key] for key in ("entities", "relations", "triples", "training")
+        )
+        empty = torch.zeros(int(triples), 3, dtype=torch.int32)  # type: ignore[call-overload]
+        return cls(tuple(entities), tuple(relations), empty, int(training))  # type: ignore[arg-type, call-overload]
+
+    def to_json(self) -> Mapping[str, object]:
+        return {
+            "entities": list(self.entities),
+            "relations": list(self.relations),
+            "triples": len(self.triples),
+            "training": self.training,
+        }
+
+    @property
+    def taught(self) -> Tensor:
+        """The training triples, shape (m, 3), int32."""
+        return self.triples[: self.training]
+
+    @cached_property
+    def known(self) -> Known:
+        return Known.of(self.triples, self.taught, len(self.entities), len(self.relations))
+
+    def understood(self, cases: Cases) -> Tensor:
+        """The triples of some cases in these entities and relations, shape (cases, 3), int64. An entity goes by its id,
+        or by its name where that is one entity's alone.
+
+        Raises: UserError for entities and relations that the model does not know."""
+        graph, triples = cases.store(Graph), triples_of(cases)
+        ends, used = np.unique(triples[:, [0, 2]]), np.unique(triples[:, 1])
+        entity = np.full(len(graph.entities), -1)
+        relation = np.full(len(graph.relations), -1)
+        told = graph.entities[ends]
+        entity[ends] = _places(told["id"], told["name"], self.entities)
+        names = graph.relations["name"][used]
+        relation[used] = _places(names, names, self.relations)
+        for what, place, given in (("entity", entity[ends], told["id"]), ("relation", relation[used], names)):
+            if (place < 0).any():
+                raise UserError(_unknown(what, given.filter(pl.Series(place < 0)), self))
+        return torch.from_numpy(
+            np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)
+        )
+
+
+def _places(ids: pl.Series, names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
+    """Where these ids, or else these names, stand among the known ids; -1 where they do not."""
+    place = pl.DataFrame({"id": known, "place": np.arange(len(known))})
+    table = pl.DataFrame({"id": ids.cast(pl.String), "name": names.cast(pl.String)})
+    table = table.join(place, on="id", how="left", maintain_order="left")
+    table = table.join(place, left_on="name", right_on="id", how="left", maintain_order="left", suffix=" by name")
+    return table.select(pl.coalesce("place", "place by name").fill_null(-1)).to_series().to_numpy()
+
+
+def _unknown(what: str, strange: pl.Series, processors: GraphProcessors) -> str:
+    several = {"entity": "entities", "relation": "relations"}[what]
+    known = processors.entities if what == "entity" else processors.relations
+    first = ", ".join(f"'{name}'" for name in strange[:3])
+    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+    shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+    said = f"the model was never taught the {what if len(strange) == 1 else several} {first}{more}; "
+    return said + f"it knows {len(known)} {several} ({shown}): check the spelling, or train with triples of it"
+
+
+def _keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
+    wide = triples.astype(np.int64)
+    return (wide[:, 0] * relations + wide[:, 1]) * entities + wide[:, 2]
+
+
+def _triples(keys: np.ndarray, entities: int, relations: int) -> np.ndarray:
+    rest, tail = np.divmod(keys, entities)
+    head, relation = np.divmod(rest, relations)
+    return np.stack((head, relation, tail), 1).astype(np.int32)

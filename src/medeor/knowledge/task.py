@@ -1,0 +1,140 @@
+"""Completion of a graph: the task that the road drives (`graph-completion`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import (
+    Budget,
+    Cases,
+    Finding,
+    Measures,
+    Method,
+    Predictions,
+    Result,
+    Run,
+    Sources,
+    Split,
+    Step,
+    Study,
+)
+from medeor.figures import Figure, Intervals, Table
+from medeor.knowledge import planning
+from medeor.knowledge.baselines import BaselineMethod
+from medeor.knowledge.cases import read_cases, triples_of, true_triples
+from medeor.knowledge.evaluation import evaluate
+from medeor.knowledge.graph import Graph
+from medeor.knowledge.plan import Estimate, GraphPlan, Search
+from medeor.knowledge.recipe import GraphRecipe
+from medeor.knowledge.search import Searched
+from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.probe import trial
+
+
+class GraphTask:
+    """Which triples hold that nobody has written down."""
+
+    steps: tuple[Step, ...] = (
+        "read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "report", "bundle",
+    )  # fmt: skip
+    plan_type = GraphPlan
+
+    def read(self, sources: Sources, study: Study) -> Cases:
+        return read_cases(sources, study)
+
+    def audit(self, cases: Cases, split: Split) -> list[Finding]:
+        return [*cases.store(Graph).findings, untrained(cases, split)]
+
+    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+        return cases.table.with_columns(pl.lit(None, pl.String).alias("removed"))
+
+    def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
+        """From the training triples: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        timed trial, and the fit then obeys the number, not the clock."""
+        train = split.part(cases, "train")
+        facts = planning.fingerprint(train)
+        plan = planning.affordable(facts, planning.rules(facts, budget.memory))
+        if not len(split.part(cases, "test")):
+            plan = replace(plan, members="folds")
+        with TemporaryDirectory() as room:
+            tried = trial(GraphRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
+        an_epoch = tried.seconds * tried.steps / 60 * (split.folds if plan.members == "folds" else 1)
+        epochs = plan.schedule.epochs
+        if budget.minutes is not None:
+            epochs = int(np.clip(budget.minutes / an_epoch, 1, epochs))
+        estimate = Estimate(round(an_epoch * epochs, 2), round(planning.memory(facts, plan), 2))
+        schedule = replace(plan.schedule, epochs=epochs)
+        return replace(plan, schedule=schedule, search=Search(epochs=max(1, epochs // 5)), estimate=estimate)
+
+    def method(self, plan: GraphPlan) -> Method:
+        return Folds(Searched(plan)) if plan.members == "folds" else HeldOut(Searched(plan))
+
+    def baseline(self, plan: GraphPlan) -> Method:
+        baseline = BaselineMethod(GraphRecipe.of(plan).memory)
+        return Folds(baseline) if plan.members == "folds" else HeldOut(baseline)
+
+    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
+        return evaluate(cases, predictions)
+
+    def show(self, result: Result) -> Iterable[Figure]:
+        yield _table(result.measures)
+        for column in ("degree", "relation"):
+            yield from _by(column, result.measures)
+
+
+def untrained(cases: Cases, split: Split) -> Finding:
+    """Whether triples that are held out have an entity or relation that no training triple has."""
+    taught = true_triples(split.part(cases, "train"))
+    held = split.part(cases, "validation", "test")
+    triples = triples_of(held)
+    strange = ~np.isin(triples[:, [0, 2]], taught[:, [0, 2]]).all(1) | ~np.isin(triples[:, 1], taught[:, 1])
+    if not strange.any():
+        return Finding("untrained-entities", "quality", "pass", "all entities and relations held out are learnt")
+    said = f"{strange.sum()} of {len(held)} held-out triples have an entity or relation without any training triple: "
+    said += "they are ranked, but only by chance or by what a graph network hears of them"
+    return Finding("untrained-entities", "quality", "fail", said, tuple(held.ids[i] for i in np.flatnonzero(strange)))
+
+
+_MODELS = {
+    "": "model",
+    "baseline/": "baseline",
+    "baseline/degree/": "degree",
+    "baseline/rules/": "rules",
+}
+
+
+def _table(measures: Measures) -> Figure:
+    names = ("mrr", "hits@1", "hits@3", "hits@10", "mean_rank", "typed mrr", "typed hits@10")
+    rows = tuple(
+        (said, *(_said(measures, f"{prefix}{name}") for name in names))
+        for prefix, said in _MODELS.items()
+        if f"{prefix}mrr" in measures
+    )
+    caption = "Filtered, both sides, ties by realistic rank; typed: among entities seen in that place of the relation."
+    return Table("Ranks of true triples", ("", *names), rows, caption)
+
+
+def _said(measures: Measures, name: str) -> str | None:
+    found = measures.get(name)
+    if found is None or found.value is None:
+        return None
+    spread = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.value:.3f}{spread}"
+
+
+def _by(column: str, measures: Measures) -> Iterable[Figure]:
+    start = f"mrr[{column}="
+    rows = tuple(
+        (name.removeprefix(start).removesuffix("]"), found.value, found.low, found.high)
+        for name, found in measures.items()
+        if name.startswith(start) and found.value is not None
+    )
+    if rows:
+        whole = measures["mrr"].value
+        yield Intervals(f"MRR by {column}", "MRR", rows, "Where there are enough triples.", whole)
