@@ -63,9 +63,7 @@ def read_measurements(column: pl.Series) -> Measured:
     units = read["unit"].drop_nulls().value_counts(sort=True)["unit"].to_list()
     unreadable = text.is_not_null() & parts["value"].is_null()
     name = column.name
-    return Measured(
-        parts["value"].alias(name), parts["side"].alias(name), vague, tuple(units), unreadable.alias(name)
-    )
+    return Measured(parts["value"].alias(name), parts["side"].alias(name), vague, tuple(units), unreadable.alias(name))
 
 
 def is_measured(column: pl.Series) -> bool:

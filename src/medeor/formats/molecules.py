@@ -1,5 +1,5 @@
-"""Molecules as people keep them: a table with a column of SMILES, an SDF, a list of SMILES. Rows are read as they stand;
-whether a structure is one, `medeor.molecules.standardise` says."""
+"""Molecules as people keep them: a table with a column of SMILES, an SDF, a list of SMILES. Rows are read as they
+stand; whether a structure is one, `medeor.molecules.standardise` says."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     if any(_parses([column]) and len(column) >= 8 for column in table.columns):
         raise UserError(f"{name} has no header: its first row is a molecule; write the names of the columns above it")
     if found:
-        raise UserError(f"{name} has several columns of structures ({', '.join(found)}); name one: --where smiles=COLUMN")
+        raise UserError(
+            f"{name} has several columns of structures ({', '.join(found)}); name one: --where smiles=COLUMN"
+        )
     known = ", ".join(map(repr, table.columns[:12])) + (", …" if table.width > 12 else "")
     raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
 
@@ -190,9 +192,9 @@ def _of_sdf(path: Path) -> MoleculeRows:
         table = table.with_columns(pl.Series("name", titles, pl.String))
     places = pl.Series([f"record {number} of {path.name}" for number in range(1, len(structures) + 1)])
     note = f"{flat} records in 2-D, {len(structures) - flat - sum(p is not None for p in problems)} in 3-D"
-    facts = table if table.width else pl.DataFrame(height=len(structures))
+    known = table if table.width else pl.DataFrame(height=len(structures))
     return MoleculeRows(
-        pl.Series(structures, dtype=pl.String), facts, pl.Series(problems, dtype=pl.String), places, path.name, (note,)
+        pl.Series(structures, dtype=pl.String), known, pl.Series(problems, dtype=pl.String), places, path.name, (note,)
     )
 
 

@@ -16,13 +16,14 @@ _SLOTS = 5
 
 
 def split_cases(cases: Cases, study: Study) -> Split:
-    """The split a study asks for: a column that names parts, `cv` (folds only, no test part), `time` (the latest fifth
-    is the test part), the name of any other column (its values stay together, e.g. `site` or `scaffold`), or nothing:
-    the official split where there is one, else at random by group, balanced over the first target.
+    """The split a study asks for: a column that names parts, `cv` (folds only, no test part), `random` or `group` (by
+    group, whatever the official split), `time` (the latest fifth is the test part), the name of any other column (its
+    values stay together, e.g. `site`), or nothing: the official split where there is one, else at random by group,
+    balanced over the first target.
 
     Raises: UserError when there are too few groups to divide."""
     table = cases.table
-    way = "group" if study.split and study.split == study.group else study.split
+    way = "group" if study.split and study.split in (study.group, "random") else study.split
     official = "part" in table.columns and table["part"].null_count() < table.height
     if way and way not in ("cv", "time", "group") and way not in table.columns:
         raise UserError(f"--split {way}: no such column; use cv, time, group or one of {', '.join(table.columns)}")

@@ -20,8 +20,10 @@ from medeor.molecules.store import MoleculeStore
 
 LIMIT = ".limit"
 """Behind a target's name: the column that says on which side of the value the truth lies, where some are censored."""
-_OWN = {"case_id", "group", "site", "time", "part", "source", "place", "given", "smiles", "content", "changes", "broken",
-        "fold", "unread"}  # fmt: skip
+_OWN = {
+    "case_id", "group", "site", "time", "part", "source", "place", "given", "smiles", "content", "changes", "broken",
+    "fold", "unread",
+}  # fmt: skip
 
 
 def read_cases(sources: Sources, study: Study) -> Cases:
@@ -74,7 +76,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         ]
     )
     table = _grouped(table, facts, study, sources.labelled)
-    store = MoleculeStore(table["smiles"].drop_nulls().unique(maintain_order=True))
+    compounds = table["smiles"].drop_nulls().unique(maintain_order=True)
+    store = MoleculeStore(compounds, rows.notes, answers.left_out)
     subgroups = tuple(name if name in table.columns else f"{name} (table)" for name in study.subgroups)
     return Cases(table, answers.targets, (store,), subgroups)
 
@@ -113,6 +116,8 @@ class _Answers(NamedTuple):
     targets: tuple[Target, ...]
     unread: pl.Series
     """List of text: the targets of each row whose text is no measurement."""
+    left_out: tuple[str, ...]
+    """Names of targets without two different values."""
 
 
 def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str) -> _Answers:
@@ -121,12 +126,14 @@ def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str
     targets: list[Target] = []
     columns: list[pl.Series] = []
     unread: dict[str, pl.Series] = {}
+    left_out: list[str] = []
     several = len(names) > 1
     classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
     for name in names:
         column = facts[name]
         endpoint = find_endpoint(name, where)
         if several and column.drop_nulls().n_unique() < 2:
+            left_out.append(name)
             columns.append(column)
             continue
         kind = study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
@@ -148,14 +155,13 @@ def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str
     flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
     rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * facts.height
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
-    return _Answers(table, tuple(targets), pl.Series(rows, dtype=pl.List(pl.String)))
+    return _Answers(table, tuple(targets), pl.Series(rows, dtype=pl.List(pl.String)), tuple(left_out))
 
 
 def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
     """What is known of a target: by its name, or the name of the file that its first case stood in."""
-    places = cases.table["place"] if "place" in cases.table.columns else pl.Series([""])
-    file = (places.drop_nulls().first() or "").split(" of ", 1)[-1]
-    return find_endpoint(target.name, str(file))
+    place = cases.table["place"].first() if "place" in cases.table.columns else ""
+    return find_endpoint(target.name, str(place).split(" of ", 1)[-1])
 
 
 def _source(item: object) -> str | Path | pl.DataFrame:
@@ -214,7 +220,9 @@ def _given_part(facts: pl.DataFrame, study: Study) -> list[pl.Series]:
 def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:
     """The rest of the user's columns, under names that medeor does not use itself."""
     used = {*targets, study.group, study.site, study.time} - {""}
-    return [facts[name].alias(f"{name} (table)" if name in _OWN else name) for name in facts.columns if name not in used]
+    return [
+        facts[name].alias(f"{name} (table)" if name in _OWN else name) for name in facts.columns if name not in used
+    ]
 
 
 def _ids(structures: Sequence[str | None]) -> list[str]:

@@ -6,17 +6,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import Crippen, Descriptors, GraphDescriptors, rdMolDescriptors
+from rdkit.Chem import Descriptors, GraphDescriptors, rdMolDescriptors
 from rdkit.Chem.EState import EState_VSA
 
-from medeor.molecules.standardise import parsed
+from medeor.molecules.standardise import molecule
 from medeor.molecules.workers import in_chunks
 
-_NUMBERS = {
+_ACID = Chem.MolFromSmarts("[$([CX3](=O)[OX2H1]),$([SX4](=O)(=O)[OX2H1]),$(P(=O)[OX2H1]),$(c1nnn[nH]1),$(c1nn[nH]n1)]")
+_BASE = Chem.MolFromSmarts("[NX3;H2,H1,H0;!$(N-C=[!#6]);!$(N-S=[!#6]);!$(N-a);!$(N-[!#6;!#1]);!$(N-C#N)]")
+
+
+def _count(pattern: Chem.Mol) -> Callable[[Chem.Mol], int]:
+    return lambda mol: len(mol.GetSubstructMatches(pattern))
+
+
+def _crippen(place: int) -> Callable[[Chem.Mol], float]:
+    return lambda mol: rdMolDescriptors.CalcCrippenDescriptors(mol)[place]
+
+
+_NUMBERS: dict[str, Callable[[Chem.Mol], float]] = {
     "molecular weight": rdMolDescriptors.CalcExactMolWt,
     "heavy atoms": rdMolDescriptors.CalcNumHeavyAtoms,
-    "logP (Crippen)": Crippen.MolLogP,
-    "molar refractivity (Crippen)": Crippen.MolMR,
+    "logP (Crippen)": _crippen(0),
+    "molar refractivity (Crippen)": _crippen(1),
     "polar surface area": rdMolDescriptors.CalcTPSA,
     "accessible surface (Labute)": rdMolDescriptors.CalcLabuteASA,
     "hydrogen-bond donors": rdMolDescriptors.CalcNumHBD,
@@ -44,8 +56,8 @@ _NUMBERS = {
     "kappa 3": rdMolDescriptors.CalcKappa3,
     "Balaban J": GraphDescriptors.BalabanJ,
     "drug-likeness (QED)": Descriptors.qed,
-    "acids": lambda mol: len(mol.GetSubstructMatches(_ACID)),
-    "basic amines": lambda mol: len(mol.GetSubstructMatches(_BASE)),
+    "acids": _count(_ACID),
+    "basic amines": _count(_BASE),
     "largest partial charge": Descriptors.MaxPartialCharge,
     "smallest partial charge": Descriptors.MinPartialCharge,
 }
@@ -56,8 +68,6 @@ _SERIES = {
     "surface by E-state": EState_VSA.EState_VSA_,
 }
 _LENGTHS = {"surface by logP": 12, "surface by refractivity": 10, "surface by charge": 14, "surface by E-state": 11}
-_ACID = Chem.MolFromSmarts("[$([CX3](=O)[OX2H1]),$([SX4](=O)(=O)[OX2H1]),$(P(=O)[OX2H1]),$(c1nnn[nH]1),$(c1nn[nH]n1)]")
-_BASE = Chem.MolFromSmarts("[NX3;H2,H1,H0;!$(N-C=[!#6]);!$(N-S=[!#6]);!$(N-a);!$(N-[!#6;!#1]);!$(N-C#N)]")
 
 
 def names() -> tuple[str, ...]:
@@ -75,7 +85,7 @@ def descriptors(smiles: Sequence[str], workers: int = 0) -> np.ndarray:
 
 def _chunk(smiles: Sequence[str]) -> np.ndarray:
     with rdBase.BlockLogs():
-        rows = [_row(parsed(text)) for text in smiles]
+        rows = [_row(molecule(text)) for text in smiles]
     values = np.array(rows, np.float64).reshape(len(smiles), -1)
     # Gasteiger charges of elements without parameters are NaN or infinite.
     values[~np.isfinite(values) | (np.abs(values) > 1e30)] = np.nan

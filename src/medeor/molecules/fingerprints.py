@@ -9,7 +9,7 @@ import numpy as np
 from rdkit import rdBase
 from rdkit.Chem import rdFingerprintGenerator
 
-from medeor.molecules.standardise import parsed
+from medeor.molecules.standardise import molecule
 from medeor.molecules.workers import in_chunks
 
 RADIUS = 2
@@ -30,7 +30,7 @@ def fingerprints(
 def _chunk(smiles: Sequence[str], size: int, radius: int, chirality: bool) -> np.ndarray:
     generator = rdFingerprintGenerator.GetMorganGenerator(radius, fpSize=size, includeChirality=chirality)
     with rdBase.BlockLogs():
-        counts = [generator.GetCountFingerprintAsNumPy(parsed(text)) for text in smiles]
+        counts = [generator.GetCountFingerprintAsNumPy(molecule(text)) for text in smiles]
     return np.minimum(np.stack(counts), 255).astype(np.uint8)
 
 

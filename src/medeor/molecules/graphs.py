@@ -13,7 +13,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors, rdmolops
 
-from medeor.molecules.standardise import parsed
+from medeor.molecules.standardise import molecule
 from medeor.molecules.workers import in_chunks
 
 VERSION = 1
@@ -44,9 +44,7 @@ BOND_CODES: Mapping[str, int] = MappingProxyType(
 _ORDERS = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
 _SP, _SP2 = (Chem.MolFromSmarts(pattern) for pattern in ("[^1]", "[^2]"))
 _HANDS = {"R": 1, "S": 2}
-_SIDES = {
-    Chem.BondStereo.STEREOZ: 1, Chem.BondStereo.STEREOCIS: 1, Chem.BondStereo.STEREOE: 2, Chem.BondStereo.STEREOTRANS: 2,
-}  # fmt: skip
+_SIDES = {"STEREOZ": 1, "STEREOCIS": 1, "STEREOE": 2, "STEREOTRANS": 2}
 
 
 class Batch(NamedTuple):
@@ -125,16 +123,15 @@ def joined(parts: Sequence[MoleculeGraphs]) -> MoleculeGraphs:
     for name in ("atom_start", "bond_start"):
         counts = np.concatenate([np.diff(getattr(part, name)) for part in parts])
         starts.append(np.concatenate([[0], np.cumsum(counts)]))
-    atoms, ends, bonds = (np.concatenate([getattr(part, name) for part in parts]) for name in ("atoms", "ends", "bonds"))
+    atoms, ends, bonds = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("atoms", "ends", "bonds")
+    )
     return MoleculeGraphs(atoms, starts[0], ends, bonds, starts[1])
 
 
 def _chunk(smiles: Sequence[str]) -> MoleculeGraphs:
     with rdBase.BlockLogs():
-        mols = [parsed(text) for text in smiles]
-    if None in mols:
-        raise ValueError(f"{smiles[mols.index(None)]!r} is no molecule; standardise it first")
-    return of_molecules(mols, smiles)
+        return of_molecules([molecule(text) for text in smiles], smiles)
 
 
 def of_molecules(mols: Sequence[Chem.Mol], smiles: Sequence[str]) -> MoleculeGraphs:
@@ -246,6 +243,6 @@ def _mark_stereo(
                     atoms[start + atom.GetIdx(), 7] = _HANDS.get(atom.GetProp("_CIPCode"), 0)
         if "/" in text or "\\" in text:
             for bond in mol.GetBonds():
-                if code := _SIDES.get(bond.GetStereo()):
+                if code := _SIDES.get(bond.GetStereo().name):
                     low, high = sorted((bond.GetBeginAtomIdx() + start, bond.GetEndAtomIdx() + start))
                     bonds[number[low * (total + 1) + high], 2] = code

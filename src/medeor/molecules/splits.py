@@ -11,13 +11,13 @@ from rdkit import Chem, DataStructs, rdBase
 from rdkit.SimDivFilters import rdSimDivPickers
 
 from medeor.molecules.fingerprints import fingerprints
-from medeor.molecules.standardise import parsed
+from medeor.molecules.standardise import molecule
 from medeor.molecules.workers import in_chunks
 
 WAYS = {
     "scaffold": "no Bemis-Murcko scaffold in two parts; large families train, others dealt by the seed; a fifth tested",
     "scaffold-deepchem": "the same scaffolds as DeepChem divides them: largest families first, 80/10/10, no seed",
-    "cluster": "no cluster of alike compounds (Tanimoto of ECFP4 at least .35 to its centre) in two parts; a fifth tested",
+    "cluster": "no cluster of like compounds (Tanimoto of ECFP4 at least .35 to a centre) in two parts; a fifth tested",
 }
 """Ways of splitting that only this modality knows, by the word for `--split`, and what they promise."""
 
@@ -35,7 +35,7 @@ def scaffolds(flat: Sequence[str], workers: int = 0) -> list[str]:
 
 def _scaffolds(smiles: Sequence[str]) -> list[str]:
     with rdBase.BlockLogs():
-        return [Chem.MolToSmiles(Chem.MurckoDecompose(parsed(text)), isomericSmiles=False) for text in smiles]
+        return [Chem.MolToSmiles(Chem.MurckoDecompose(molecule(text)), isomericSmiles=False) for text in smiles]
 
 
 def clusters(flat: Sequence[str], alike: float = ALIKE) -> np.ndarray:
@@ -46,7 +46,9 @@ def clusters(flat: Sequence[str], alike: float = ALIKE) -> np.ndarray:
     bits = [DataStructs.CreateFromBitString("".join(row)) for row in np.where(counts > 0, "1", "0")]
     centres = list(rdSimDivPickers.LeaderPicker().LazyBitVectorPick(bits, len(bits), 1 - alike))
     leaders = [bits[centre] for centre in centres]
-    belongs = {text: int(np.argmax(DataStructs.BulkTanimotoSimilarity(bit, leaders))) for text, bit in zip(distinct, bits)}
+    belongs = {
+        text: int(np.argmax(DataStructs.BulkTanimotoSimilarity(bit, leaders))) for text, bit in zip(distinct, bits)
+    }
     return np.array([belongs[text] for text in flat], np.int64)
 
 

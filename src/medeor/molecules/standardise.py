@@ -116,17 +116,26 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
 def parsed(text: str) -> Chem.Mol | None:
     """A SMILES as RDKit reads it. Most have no hydrogen of their own to be removed, and reading those without looking
     for it is a third faster."""
-    return Chem.MolFromSmiles(text, _WITH_HYDROGENS if "[H" in text else _FAST)
+    return Chem.MolFromSmiles(text, _AS_USUAL if "[H" in text else _AS_IT_STANDS)
 
 
-_FAST = Chem.SmilesParserParams()
-_FAST.removeHs = False
-_FAST.allowCXSMILES = False
-_FAST.parseName = False
-_WITH_HYDROGENS = Chem.SmilesParserParams()
-_WITH_HYDROGENS.allowCXSMILES = False
-_WITH_HYDROGENS.parseName = False
+def molecule(smiles: str) -> Chem.Mol:
+    """A standardised SMILES as RDKit reads it. Raises: ValueError for a text that is no molecule."""
+    mol = parsed(smiles)
+    if mol is None:
+        raise ValueError(f"{smiles!r} is no molecule; standardise it first")
+    return mol
 
+
+def _reading(remove_hydrogens: bool) -> Chem.SmilesParserParams:
+    reading = Chem.SmilesParserParams()
+    settings = {"removeHs": remove_hydrogens, "allowCXSMILES": False, "parseName": False}
+    for name, value in settings.items():
+        setattr(reading, name, value)
+    return reading
+
+
+_AS_USUAL, _AS_IT_STANDS = _reading(True), _reading(False)
 _CHARGED = re.compile(r"\[[^\]]*[+-]")
 _MARKED = re.compile(r"[@/\\]|\[\d")
 _SALT_METALS = re.compile(r"\[\d*(?:Li|Na|K|Rb|Cs|Be|Mg|Ca|Sr|Ba)(?![a-z])")
@@ -184,4 +193,8 @@ def _why(text: str) -> str:
     if mol is None:
         return "it is not written as SMILES are (brackets, rings or symbols do not match)"
     found = Chem.DetectChemistryProblems(mol)
-    return f"no such molecule can be: {' '.join(found[0].Message().split())}" if found else "it cannot be read as a molecule"
+    return (
+        f"no such molecule can be: {' '.join(found[0].Message().split())}"
+        if found
+        else "it cannot be read as a molecule"
+    )

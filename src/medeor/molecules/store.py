@@ -20,6 +20,10 @@ class MoleculeStore:
 
     smiles: pl.Series
     """String, each once."""
+    notes: tuple[str, ...] = ()
+    """How the sources were read, where that was found out rather than told."""
+    left_out: tuple[str, ...] = ()
+    """Targets that were asked for and are none: columns without two different values."""
 
     @cached_property
     def digest(self) -> str:

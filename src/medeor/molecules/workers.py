@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 from medeor.contracts import threads
@@ -35,18 +34,20 @@ def in_chunks(work: Callable[..., R], texts: Sequence[str | None], *args: object
     workers = min(workers, len(chunks))
     if workers < 2:
         return [work(chunk, *args) for chunk in chunks]
-    with _children(workers, f"{work.__module__}:{work.__qualname__}", args) as ask:  # type: ignore[attr-defined]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(ask, chunks))
+    name = f"{work.__module__}:{work.__qualname__}"
+    with _children(workers, name, args) as ask, ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(ask, chunks))
 
 
 @contextmanager
 def _children(workers: int, name: str, args: tuple[object, ...]) -> Iterator[Callable[[Sequence[str | None]], Any]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "medeor.molecules.workers"]
-    start = partial(subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    children = [start() for _ in range(workers)]
     free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        for _ in range(workers)
+    ]
     for child in children:
         free.put(child)
 
@@ -71,8 +72,11 @@ def _children(workers: int, name: str, args: tuple[object, ...]) -> Iterator[Cal
 def _work() -> None:
     orders, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not stand among the answers
-    while orders.peek(1):  # type: ignore[attr-defined]
-        name, chunk, args = pickle.load(orders)  # noqa: S301
+    while True:
+        try:
+            name, chunk, args = pickle.load(orders)  # noqa: S301
+        except EOFError:
+            return
         module, _, function = name.partition(":")
         pickle.dump(getattr(importlib.import_module(module), function)(chunk, *args), out, protocol=5)
         out.flush()

@@ -58,7 +58,7 @@ def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
     # A test part is scored once, by the model: what the labels are like is learnt from the rest.
     open_cases = divided.where(pl.col("part") != "test")
     findings.append(_site(open_cases))
-    for name in _metadata(open_cases):
+    for name in _metadata(open_cases, by):
         findings.append(shortcut(f"shortcut/{name}", f"the column '{name}'", open_cases.table.select(name), open_cases))
     return findings
 
@@ -301,14 +301,17 @@ def _site(cases: Cases) -> Finding:
     return shortcut(check, "the site", cases.table.select("site"), cases)
 
 
-def _metadata(cases: Cases) -> Sequence[str]:
-    """Columns beside the data that could give the label away: not constant, and no names or free text."""
-    apart = _BOOKKEEPING | {target.name for target in cases.targets}
+def _metadata(cases: Cases, by: str) -> Sequence[str]:
+    """Columns beside the data that could give the label away: not constant, and no names or free text. What the parts
+    were divided by cannot help on the test part, and `target.…` says how the target was measured."""
+    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by}
     found = []
     for column in cases.table:
         plain = column.dtype.is_numeric() or column.dtype.is_temporal()
         words = column.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)
         varied = column.n_unique()
-        if column.name not in apart and varied > 1 and (plain or (words and varied <= max(2, len(cases) // 2))):
+        if column.name in apart or column.name.startswith(tuple(f"{target.name}." for target in cases.targets)):
+            continue
+        if varied > 1 and (plain or (words and varied <= max(2, len(cases) // 2))):
             found.append(column.name)
     return found

@@ -1,0 +1,308 @@
+"""What can be wrong with a table of compounds before anything is fitted: rows that are no molecule, the same compound
+twice, contradictory values, near copies across parts, columns in another unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Finding, Split, Target
+from medeor.molecules.cases import LIMIT, endpoint_of
+from medeor.molecules.endpoints import wrong_unit
+from medeor.molecules.fingerprints import blocks, fingerprints
+from medeor.molecules.standardise import CHANGES, METAL, METALS, MIXTURE
+from medeor.molecules.store import MoleculeStore
+
+NEAR = 0.9
+"""Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
+MANY_NEAR = 0.05
+"""Share of tested compounds that may have a near copy to learn from."""
+CLIFFS = 0.02
+"""Share of compounds on activity cliffs from which they are worth a warning."""
+APART = 0.5
+"""Standard deviations by which two measurements of one compound may differ; on a log10 scale, log10 of 3."""
+CLIFF = 2.0
+"""Standard deviations between near copies that make a cliff; on a log10 scale, 1: ten-fold."""
+LARGE = 100
+"""Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
+COMPARED = 20_000
+"""Compounds that are compared with each other; of more, the first so many."""
+_YIELDS = {"train": 0, "validation": 1, "test": 2}
+
+
+def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
+    """Every check of the compounds. `cases` as `read_cases` gives them, those that are broken among them."""
+    part = split.table.select("case_id", pl.col("part").alias("in_part"))
+    table = cases.table.join(part, on="case_id", how="left", maintain_order="left")
+    good = table.filter(pl.col("broken").is_null())
+    open_cases = good.filter(pl.col("in_part") != "test")
+    store = cases.store(MoleculeStore)
+    findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
+    findings += [_changed("mixtures", MIXTURE, "are mixtures, of which the largest part counts", table)]
+    findings += [_metals(good), _large(good)]
+    findings += [_within_parts(good), _across_parts(good), _conflicting(good, cases)]
+    findings += _near(good, open_cases, cases)
+    findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
+    findings += [_left_out(store)]
+    return findings
+
+
+def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+    """The case table with a column `removed` that says why a case should go, null for those that stay. What is no
+    molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
+    the part that is scored last."""
+    conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
+    rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
+    table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
+    disputed = pl.col("case_id").is_in(list(conflicting))
+    usable = table.filter(pl.col("broken").is_null() & ~disputed)
+    kept = usable.sort("rank", "row", descending=[True, False]).unique("smiles", keep="first")["case_id"]
+    repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept.implode())
+    reason = (
+        pl.when(pl.col("broken").is_not_null())
+        .then(pl.col("broken"))
+        .when(disputed)
+        .then(pl.lit("contradictory measurements of one compound"))
+        .when(repeat)
+        .then(pl.lit("the same compound as another row"))
+    )
+    return table.with_columns(reason.alias("removed")).drop("row", "rank")
+
+
+# --- structures ------------------------------------------------------------------------------------------
+
+
+def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
+    said = f"{table.height} rows, {len(store.smiles)} different compounds"
+    return Finding("as-read", "quality", "pass", "; ".join((said, *store.notes)))
+
+
+def _unreadable(table: pl.DataFrame) -> Finding:
+    check = "unreadable-molecules"
+    bad = table.filter(pl.col("smiles").is_null())
+    if bad.is_empty():
+        return Finding(check, "quality", "pass", f"all {table.height} rows are molecules")
+    first = "; ".join(f"{place}: {why}" for place, why in bad.select("place", "broken").head(4).iter_rows())
+    said = f"{bad.height} of {table.height} rows are no molecule: {first}" + ("; …" if bad.height > 4 else "")
+    return Finding(check, "quality", "fail", said, tuple(bad["case_id"]))
+
+
+def _standardised(table: pl.DataFrame) -> Finding:
+    counts = dict(table["changes"].explode().drop_nulls().value_counts().iter_rows())
+    said = "; ".join(f"{change}: {counts[change]}" for change in CHANGES if change in counts)
+    return Finding("standardised", "quality", "pass", said or "every compound was written in the standard form already")
+
+
+def _changed(check: str, change: str, what: str, table: pl.DataFrame) -> Finding:
+    found = table.filter(pl.col("changes").list.contains(change))
+    said = f"{found.height} rows {what}" + (f", such as {found['place'][0]}" if found.height else "")
+    return Finding(check, "quality", "fail" if found.height else "pass", said, tuple(found["case_id"]))
+
+
+def _metals(table: pl.DataFrame) -> Finding:
+    metal = pl.col("smiles").map_elements(lambda text: METALS.search(text) is not None, return_dtype=pl.Boolean)
+    found = table.filter(metal | pl.col("changes").list.contains(METAL))
+    if found.is_empty():
+        return Finding("metal-complexes", "quality", "pass", "no compound holds a metal that makes complexes")
+    lost = found.filter(pl.col("changes").list.contains(METAL)).height
+    said = f"{found.height} compounds hold a metal ({lost} of them lost it in standardisation), such as "
+    said += f"{found['place'][0]}: few are there to learn from, and their bonds are not those of organic molecules"
+    return Finding("metal-complexes", "quality", "fail", said, tuple(found["case_id"]))
+
+
+def _large(table: pl.DataFrame) -> Finding:
+    atoms = pl.col("smiles").str.count_matches(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops]")
+    found = table.filter(atoms > LARGE)
+    if found.is_empty():
+        return Finding("large-molecules", "quality", "pass", f"no compound has more than {LARGE} atoms")
+    said = f"{found.height} compounds have more than {LARGE} atoms (peptides, polymers), such as {found['place'][0]}"
+    return Finding("large-molecules", "quality", "fail", said, tuple(found["case_id"]))
+
+
+# --- copies ----------------------------------------------------------------------------------------------
+
+
+def _within_parts(table: pl.DataFrame) -> Finding:
+    check = "duplicates-within-parts"
+    copies = table.filter(pl.struct("smiles", "in_part").is_duplicated()).sort("smiles", maintain_order=True)
+    if copies.is_empty():
+        return Finding(check, "quality", "pass", "no compound stands twice in one part")
+    more = copies.height - copies.select(pl.struct("smiles", "in_part").n_unique()).item()
+    said = f"{more} rows repeat a compound of their part ({copies['smiles'].n_unique()} compounds)"
+    return Finding(check, "quality", "fail", said, tuple(copies["case_id"]))
+
+
+def _across_parts(table: pl.DataFrame) -> Finding:
+    """The same compound, stereochemistry aside, in two parts."""
+    check = "duplicates-across-parts"
+    copies = table.filter(pl.col("in_part").n_unique().over("content") > 1).sort("content", maintain_order=True)
+    if copies.is_empty():
+        return Finding(check, "leakage", "pass", "no compound stands in two parts")
+    exact = copies.filter(pl.col("in_part").n_unique().over("smiles") > 1)["smiles"].n_unique()
+    said = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
+    return Finding(check, "leakage", "fail", said, tuple(copies["case_id"]))
+
+
+def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
+    check = "conflicting-labels"
+    copies = table.filter(pl.col("smiles").is_duplicated())
+    if not cases.targets or copies.is_empty():
+        return Finding(check, "labels", "pass" if cases.targets else "unknown", "no compound was measured twice")
+    disputed = [
+        _spread(target).over("smiles") > _tolerance(table, target, cases, APART, 3.0) for target in cases.targets
+    ]
+    found = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
+    repeated, disagreeing = copies["smiles"].n_unique(), found["smiles"].n_unique()
+    said = f"{repeated} compounds stand in several rows: {repeated - disagreeing} agree with themselves, "
+    said += f"{disagreeing} do not"
+    return Finding(check, "labels", "fail" if disagreeing else "pass", said, tuple(found["case_id"]))
+
+
+def _spread(target: Target) -> pl.Expr:
+    """How far apart the measurements of one target are, of those that are not censored."""
+    known = pl.col(target.name)
+    return (known.max() - known.min()).fill_null(0)
+
+
+def _tolerance(table: pl.DataFrame, target: Target, cases: Cases, deviations: float, fold: float) -> float:
+    """How far two measurements may be apart."""
+    if target.kind != "continuous":
+        return 0.0
+    endpoint = endpoint_of(target, cases)
+    if endpoint is not None and endpoint.scale == "log10":
+        return float(np.log10(fold))
+    return deviations * float(table[target.name].std() or 0.0)  # type: ignore[arg-type]
+
+
+def _near(good: pl.DataFrame, open_cases: pl.DataFrame, cases: Cases) -> list[Finding]:
+    """Near copies across parts, and, among the cases to learn from, activity cliffs."""
+    some = good.head(COMPARED)
+    distinct = some["smiles"].unique(maintain_order=True)
+    prints = fingerprints(distinct.to_list())
+    place = dict(zip(distinct, range(len(distinct))))
+    pairs = _pairs(prints)
+    return [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
+
+
+def _pairs(prints: np.ndarray) -> np.ndarray:
+    """Pairs of rows (smaller first) at least `NEAR` alike both in which substructures they have and in how many of
+    each (a chain and a longer one have the same), shape (pairs, 2)."""
+    found = [
+        np.column_stack([rows + start, others])
+        for start, alike in blocks(prints, prints)
+        for rows, others in [np.nonzero(alike >= NEAR)]
+    ]
+    pairs = np.concatenate(found) if found else np.zeros((0, 2), np.int64)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    one, other = prints[pairs[:, 0]], prints[pairs[:, 1]]
+    common, union = (both(one, other).sum(axis=1, dtype=np.int64) for both in (np.minimum, np.maximum))
+    return pairs[common >= NEAR * union]
+
+
+def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) -> Finding:
+    check = "near-duplicates-across-parts"
+    rank = table["in_part"].replace_strict(_YIELDS, default=0, return_dtype=pl.Int8).to_numpy()
+    highest = np.full(len(place), -1)
+    rows = table["smiles"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+    np.maximum.at(highest, rows, rank)
+    if highest.max(initial=0) == 0:
+        return Finding(check, "quality", "unknown", "there are no two parts to compare")
+    crossing = pairs[highest[pairs[:, 0]] != highest[pairs[:, 1]]]
+    tested = np.where(highest[crossing[:, 0]] > highest[crossing[:, 1]], crossing[:, 0], crossing[:, 1])
+    held = int(np.count_nonzero(highest > 0))
+    alike = len(np.unique(tested))
+    said = (
+        f"{alike} of {held} compounds held out have a near copy (Tanimoto at least {NEAR}) among those of another part"
+    )
+    if alike > MANY_NEAR * held:
+        said += (
+            ": the figures tell of such analogues, not of new chemistry; --split scaffold or cluster keeps them apart"
+        )
+    concerned = table.filter(pl.Series(np.isin(rows, tested)))["case_id"]
+    return Finding(check, "quality", "fail" if alike > MANY_NEAR * held else "pass", said, tuple(concerned))
+
+
+def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases: Cases) -> Finding:
+    """Pairs of near copies with far different values, one after another."""
+    check = "activity-cliffs"
+    by_compound = table.group_by("smiles").agg(
+        pl.col("case_id").first(), *(pl.col(target.name).mean() for target in cases.targets)
+    )
+    by_compound = by_compound.filter(pl.col("smiles").is_in(list(place)))
+    row = np.full(len(place), -1)
+    row[[place[smiles] for smiles in by_compound["smiles"]]] = np.arange(by_compound.height)
+    both = row[pairs]
+    both = both[(both >= 0).all(axis=1)]
+    cliff = np.zeros(len(both), bool)
+    for target in cases.targets:
+        values = by_compound[target.name].cast(pl.Float64).to_numpy()
+        bound = _tolerance(table, target, cases, CLIFF, 10.0) if target.kind == "continuous" else 0.99
+        cliff |= np.nan_to_num(np.abs(values[both[:, 0]] - values[both[:, 1]])) > bound
+    listed = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
+    share = len(set(listed)) / max(1, table.height)
+    said = f"{cliff.sum()} of {len(both)} pairs of near copies to learn from have far different values"
+    return Finding(check, "labels", "fail" if share > CLIFFS else "pass", said, tuple(listed.tolist()))
+
+
+# --- values ----------------------------------------------------------------------------------------------
+
+
+def _continuous(cases: Cases) -> list[Target]:
+    return [target for target in cases.targets if target.kind == "continuous"]
+
+
+def _units(table: pl.DataFrame, cases: Cases) -> Finding:
+    check, said, unknown = "units", [], []
+    for target in _continuous(cases):
+        endpoint = endpoint_of(target, cases)
+        if endpoint is None:
+            unknown.append(target.name)
+        elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
+            said.append(f"'{target.name}' is read as {endpoint.title.lower()} in {endpoint.measured_in}, but {why}")
+    if said:
+        return Finding(check, "quality", "fail", "; ".join(said))
+    if unknown:
+        return Finding(check, "quality", "unknown", f"no unit is known of {', '.join(unknown)}")
+    return Finding(check, "quality", "pass", "every number lies where its unit lets expect it")
+
+
+def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
+    outside = []
+    for target in _continuous(cases):
+        if (endpoint := endpoint_of(target, cases)) is not None:
+            value = pl.col(target.name)
+            outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))
+    found = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
+    said = f"{found.height} rows have a value outside of what is plausible"
+    said += f", such as {found['place'][0]}" if found.height else ""
+    return Finding("implausible-values", "labels", "fail" if found.height else "pass", said, tuple(found["case_id"]))
+
+
+def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
+    said = []
+    for target in cases.targets:
+        if target.name + LIMIT in table.columns:
+            limits = table[target.name + LIMIT].drop_nulls()
+            above, below = int((limits == 1).sum()), int((limits == -1).sum())
+            said.append(f"'{target.name}': {above} at least, {below} at most, of {len(limits)}")
+    text = f"values that are limits: {'; '.join(said)}" if said else "no value is a mere limit (such as >10)"
+    return Finding("censored-values", "labels", "pass", text)
+
+
+def _unread(table: pl.DataFrame) -> Finding:
+    found = table.filter(pl.col("unread").list.len() > 0)
+    if found.is_empty():
+        return Finding("unread-values", "labels", "pass", "every value that is given was read")
+    said = (
+        f"{found.height} rows have text where a number is expected, such as {found['place'][0]}; they count as unknown"
+    )
+    return Finding("unread-values", "labels", "fail", said, tuple(found["case_id"]))
+
+
+def _left_out(store: MoleculeStore) -> Finding:
+    if not store.left_out:
+        return Finding("constant-targets", "labels", "pass", "every target has two different values")
+    said = f"without two different values, and left out: {', '.join(store.left_out)}"
+    return Finding("constant-targets", "labels", "fail", said)

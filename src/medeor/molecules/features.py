@@ -1,0 +1,43 @@
+"""Compounds as rows of numbers, for boosted trees: counts of substructures, and descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from medeor.contracts import Cases
+from medeor.files import build
+from medeor.molecules import descriptors
+from medeor.molecules.fingerprints import fingerprints
+from medeor.molecules.store import MoleculeStore
+
+
+@dataclass(frozen=True)
+class MoleculeFeatures:
+    """ECFP counts beside descriptors."""
+
+    size: int = 1024
+    """Numbers that the fingerprint is folded to."""
+    radius: int = 2
+    kind: str = "molecule-features"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> MoleculeFeatures:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> Mapping[str, object]:
+        return {"size": self.size, "radius": self.radius}
+
+    def table(self, cases: Cases) -> np.ndarray:
+        """Shape (cases, features), float32; NaN where a descriptor does not exist. A compound that stands in several
+        cases is looked at once."""
+        cases.store(MoleculeStore)  # raises for cases that are no compounds
+        distinct, place = np.unique(cases.table["smiles"].to_numpy().astype(str), return_inverse=True)
+        smiles = distinct.tolist()
+        counts = fingerprints(smiles, self.size, self.radius).astype(np.float32)
+        return np.concatenate([counts, descriptors.descriptors(smiles)], axis=1)[place]
+
+    def names(self) -> tuple[str, ...]:
+        return (*(f"substructure {bit}" for bit in range(self.size)), *descriptors.names())
