@@ -34,13 +34,13 @@ def _changed(hospital: Path, folder: Path, *change: pl.Expr, **named: pl.Expr) -
 
 def an_empty_folder(hospital: Path, folder: Path) -> Bad:
     (folder / "empty").mkdir()
-    return Bad(("train", folder / "empty"), ("empty holds no image", "DICOM"))
+    return Bad(("train", folder / "empty"), ("empty holds nothing that medeor reads", "DICOM"))
 
 
 def a_folder_of_other_files(hospital: Path, folder: Path) -> Bad:
     (folder / "text").mkdir()
     (folder / "text" / "notes.txt").write_text("no image")
-    return Bad(("train", folder / "text"), ("text holds no image",))
+    return Bad(("train", folder / "text"), ("text holds nothing that medeor reads",))
 
 
 def an_image_that_is_none(hospital: Path, folder: Path) -> Bad:
@@ -403,5 +403,5 @@ def test_two_processes_that_cannot_begin_end_soon(tmp_path: Path) -> None:
     _, err = child.communicate(timeout=60)
     assert child.returncode == 1
     assert err.count("medeor: ") == 1
-    assert "empty holds no image" in err
+    assert "empty holds nothing" in err
     assert not (tmp_path / "r").exists()

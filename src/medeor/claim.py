@@ -11,19 +11,23 @@ from medeor.contracts import Study, UserError
 from medeor.files import digest, read_json, sweep, writable, write_json, write_text
 
 
+def usable(folder: Path) -> None:
+    """Raises: UserError when a folder cannot be written to, or holds something other than a run."""
+    writable(folder / "run.json")
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if not _state(folder) and any(not name.startswith(".") for name in found - {"plan.toml"}):
+        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
+
+
 def free(folder: Path, study: Study) -> str:
     """The study's key, when the folder is free for it: a study that has fitted nothing yet gives way.
 
-    Raises: UserError when it is not, or cannot be written to."""
+    Raises: UserError when it is not."""
     key = digest(tomli_w.dumps(study_values(study)))
-    writable(folder / "run.json")
     state = _state(folder)
     fitted = any(path.suffix in (".safetensors", ".parquet") for path in (folder / "model").rglob("*"))
     if state and fitted and state.get("study") != key:
         raise UserError(f"{folder} holds another study; choose another --out, or delete that folder")
-    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if not state and any(not name.startswith(".") for name in found - {"plan.toml"}):
-        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
     return key
 
 

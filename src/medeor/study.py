@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import tomli_w
 
-from medeor import __version__, cache, catalogue, claim, simulate
+from medeor import __version__, cache, catalogue, claim, recognise, simulate
 from medeor.bundle import Trained, load, write_bundle
 from medeor.console import Console
 from medeor.contracts import (
@@ -55,7 +55,7 @@ from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import split_cases
 from medeor.report import story
-from medeor.tasks import TASKS, open_task
+from medeor.tasks import open_task
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
@@ -85,11 +85,7 @@ def resolve(study: Study) -> Study:
     first = study.sources[0] if len(study.sources) == 1 else None
     if isinstance(first, str) and not Path(first).exists() and first in catalogue.names():
         study = catalogue.completed(study, first)
-    if not study.task:
-        if len(TASKS) > 1:
-            raise UserError(f"say which task: --task {' | '.join(TASKS)}")
-        study = replace(study, task=next(iter(TASKS)))
-    return study
+    return study if study.task else replace(study, task=recognise.task_of(study))
 
 
 def read(study: Study, console: Console) -> Read:
@@ -127,7 +123,7 @@ def walk(
     Raises: UserError when the folder holds another study, a leakage check fails, or the input is at fault; Stopped
     when asked to stop."""
     with cache.within(folder):
-        return _walk(resolve(study), folder, console or Console(), stopping)
+        return _walk(study, folder, console or Console(), stopping)
 
 
 def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool]) -> Trained:
@@ -143,6 +139,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
 
     if int(os.environ.get("RANK", "0")) > 0:
         _follow(study, folder, stopping)
+    claim.usable(folder)
+    study = resolve(study)
     key = claim.free(folder, study)
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split

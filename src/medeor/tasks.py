@@ -26,6 +26,10 @@ class TaskFacts:
     reads: str
     where: Mapping[str, str]
     """What `--where` may ask of it, and what each key means."""
+    endings: tuple[str, ...] = ()
+    """How the names of files end that only this task reads."""
+    columns: tuple[str, ...] = ()
+    """Names of columns, any of which says that a table is for this task."""
 
 
 TASKS: dict[str, TaskFacts] = {
@@ -43,6 +47,8 @@ TASKS: dict[str, TaskFacts] = {
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
             },
+            endings=(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".nii", ".nii.gz", ""),
+            columns=("image", "images", "image_path", "filename", "file", "path", "filepath"),
         ),
         TaskFacts(
             name="graph-completion",
@@ -66,6 +72,8 @@ TASKS: dict[str, TaskFacts] = {
                 "name": "column of the names in a table of nodes",
                 "kind": "column of the kinds in a table of nodes",
             },
+            endings=(".obo", ".rrf", ".sif", "train.txt", "valid.txt", "test.txt", "triples.txt"),
+            columns=("head", "relation", "metaedge", "x_index"),
         ),
     )
 }

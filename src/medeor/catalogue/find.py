@@ -68,9 +68,15 @@ def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.D
         return source
     if source in names():
         return locate(source, progress)
-    if near := difflib.get_close_matches(source, names(), 1, 0.8):
-        raise UserError(f"{source} is no file or folder; did you mean the data set {near[0]}?")
+    if said := near(source):
+        raise UserError(f"{source} is no file or folder{said}")
     return source
+
+
+def near(name: str) -> str:
+    """The end of a message about an unknown name: the known data set that it resembles, if any."""
+    found = difflib.get_close_matches(name, names(), 1, 0.8)
+    return f"; did you mean the data set {found[0]}?" if found else ""
 
 
 def matches(path: Path, known: Facts, progress: Progress) -> bool:

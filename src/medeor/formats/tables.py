@@ -41,6 +41,20 @@ def read_table(path: Path) -> pl.DataFrame:
     return table
 
 
+def columns_of(path: Path) -> list[str]:
+    """The names in the header of a table, without reading the rest; none where it cannot be read."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return list(pl.read_parquet_schema(path))
+        if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
+            return _excel(path).columns
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            first = decoded(file.readline(1 << 16))
+    except (UserError, OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
+        return []
+    return [name.strip().strip('"') for name in first.rstrip("\r\n").split(delimiter(first))]
+
+
 def _parquet(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)

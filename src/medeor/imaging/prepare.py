@@ -76,9 +76,10 @@ def prepare_one(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
 
 def standardised(images: Tensor) -> Tensor:
     """Images of shape (n, channels, *size) with each channel of each at mean 0 and standard deviation 1."""
-    axes = tuple(range(2, images.ndim))
-    spread, mean = torch.std_mean(images, axes, correction=0, keepdim=True)
-    return (images - mean) / spread.clamp_min(1e-6)
+    # Two plain means: torch.std_mean takes ten times as long on a CPU.
+    flat = images.flatten(2)
+    centred = flat - flat.mean(2, keepdim=True)
+    return (centred / centred.square().mean(2, keepdim=True).sqrt().clamp_min(1e-6)).view_as(images)
 
 
 def _check(shape: tuple[int, ...], preparation: Preparation) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
 from medeor.files import build
 from medeor.imaging import explain
-from medeor.imaging.augment import Augmentation, apply, case_keys, draw, uniform
+from medeor.imaging.augment import Augmentation, Drawn, apply, case_keys, draw, each, uniform
 from medeor.imaging.networks import build as build_network
 from medeor.imaging.networks import last_features
 from medeor.imaging.plan import ImagePlan, Network, Training
@@ -23,6 +23,9 @@ from medeor.learning.heads import Heads, heads_for, heads_from
 
 LOT = 256
 """Images asked at once."""
+
+LOT_NUMBERS = 1 << 19
+"""Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
 
 MIXUP_STREAM = 1 << 12
 """A stream of random numbers that no augmentation uses."""
@@ -53,41 +56,73 @@ class ImageProcessors:
 
 
 @dataclass(frozen=True)
-class ImageBatch:
-    """Images with their truth; what each is changed by follows from its key alone."""
+class Lot:
+    """The images of several batches, which are changed at once: many small steps for each batch would cost more."""
 
     images: Tensor
     """Shape (n, channels, *size), prepared."""
+    drawn: Drawn
+    """What happens to each image."""
+    processors: ImageProcessors
+    size: int
+    """Images in a batch; the last batch may have fewer."""
+
+    @cached_property
+    def _changed(self) -> dict[tuple[int, int, torch.device], tuple[Tensor, ...]]:
+        return {}
+
+    def inputs(self, place: int, rank: int, world: int, device: torch.device) -> Tensor:
+        """One process's share of the batch at `place`, changed and scaled."""
+        key = rank, world, device
+        if key not in self._changed:
+            self._changed[key] = self._change(*key)
+        return self._changed[key][place]
+
+    def _change(self, rank: int, world: int, device: torch.device) -> tuple[Tensor, ...]:
+        shares = [rows[rank::world] for rows in torch.arange(len(self.images)).split(self.size)]
+        mine = torch.cat(shares)
+        images, drawn = (self.images, self.drawn) if world == 1 else (self.images[mine], each(self.drawn, mine))
+        images = apply(images.to(device, non_blocking=True).float(), each(drawn, device))
+        images = self.processors.scaled(images)
+        if images.ndim == 4:
+            images = images.to(memory_format=torch.channels_last)
+        return images.split([len(rows) for rows in shares])
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images with their truth; what each is changed by follows from its seed, epoch and case alone."""
+
+    lot: Lot
+    place: int
+    """Which batch of the lot."""
     truth: Tensor
     """Shape (n, targets), NaN where not known."""
-    keys: Tensor
-    """Shape (n,): see `augment.case_keys`."""
-    augmentation: Augmentation
     processors: ImageProcessors
     smoothing: float = 0.0
     mixed: Tensor | None = None
     """Shape (n,): share that each image keeps when it is mixed with the next one of the batch."""
+    rank: int = 0
+    world: int = 1
 
     @property
     def inputs(self) -> Tensor:
-        drawn = draw(self.augmentation, self.keys, self.images.ndim - 2)
-        images = self.processors.scaled(apply(self.images.float(), drawn))
+        images = self.lot.inputs(self.place, self.rank, self.world, self.truth.device)
         if self.mixed is not None:
             share = self.mixed.view(-1, *[1] * (images.ndim - 1))
             images = share * images + (1 - share) * images.roll(1, 0)
-        return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+        return images
 
     def shard(self, rank: int, world: int) -> ImageBatch:
-        return self if world == 1 else self._each(lambda tensor: tensor[rank::world])
+        return self if world == 1 else replace(self._each(lambda tensor: tensor[rank::world]), rank=rank, world=world)
 
     def to(self, device: torch.device) -> ImageBatch:
-        if device == self.images.device:
+        if device == self.truth.device:
             return self
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ImageBatch:
-        mixed = None if self.mixed is None else change(self.mixed)
-        return replace(self, images=change(self.images), truth=change(self.truth), keys=change(self.keys), mixed=mixed)
+        return replace(self, truth=change(self.truth), mixed=None if self.mixed is None else change(self.mixed))
 
 
 @dataclass(frozen=True)
@@ -106,18 +141,39 @@ class ImageBatches:
         return whole + (rest > self.training.batch // 2) if whole else 1
 
     def batch(self, epoch: int, index: int) -> ImageBatch:
-        size = self.training.batch
-        rows = _order(len(self.images), self.seed, epoch)[index * size : (index + 1) * size]
-        keys = case_keys(self.seed, epoch, rows)
+        rows = self._rows(epoch, index, index + 1)
+        number, place = divmod(index, self._together)
+        mixed = self.training.mixup
         return ImageBatch(
-            self.images[rows],
+            self._lot(epoch, number),
+            place,
             self.truth[rows],
-            keys,
-            self.augmentation,
             self.processors,
             self.training.smoothing,
-            _shares(keys, self.training.mixup) if self.training.mixup else None,
+            _shares(case_keys(self.seed, epoch, rows), mixed) if mixed else None,
         )
+
+    @cached_property
+    def _together(self) -> int:
+        """Batches in a lot."""
+        return max(1, LOT_NUMBERS // (self.training.batch * self.images[0].numel()))
+
+    @cached_property
+    def _lot(self) -> Callable[[int, int], Lot]:
+        """The lot of an epoch by its number; the last one made is kept."""
+
+        @lru_cache(maxsize=1)
+        def lot(epoch: int, number: int) -> Lot:
+            rows = self._rows(epoch, number * self._together, (number + 1) * self._together)
+            drawn = draw(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
+            return Lot(self.images[rows], drawn, self.processors, self.training.batch)
+
+        return lot
+
+    def _rows(self, epoch: int, begin: int, end: int) -> Tensor:
+        """The cases of batches `begin` to `end`."""
+        order = _order(len(self.images), self.seed, epoch)
+        return order[begin * self.training.batch : end * self.training.batch]
 
 
 @lru_cache(maxsize=2)
@@ -251,7 +307,7 @@ class Answering(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         images = self.processors.scaled(images)
         if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
+            images = images.to(memory_format=torch.channels_last)
         values = self.processors.heads.values(self.network(images))
         if self.mirrored:
             values = (values + self.processors.heads.values(self.network(images.flip(-1)))) / 2
