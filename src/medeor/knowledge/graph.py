@@ -20,7 +20,7 @@ VERSION = 1
 """Of the folder that `Graph.save` writes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Entities and the edges between them."""
 

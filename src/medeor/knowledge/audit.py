@@ -1,0 +1,262 @@
+"""What can be wrong with a graph before anything is learnt: facts that leak from one part into another (Toutanova and
+Chen, 2015; Akrami et al., 2020), entities that nothing can be learnt of, licences that do not go together."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Finding
+from medeor.knowledge.graph import Graph
+
+ALIKE = 0.8
+"""Share of the pairs of two relations that must be common for one to count as the other's copy or inverse."""
+FEWEST = 10
+"""Pairs below which a relation is too small to be called a copy."""
+LEAK = 0.05
+"""Share of held-out edges that may be implied by training before the results mean something else."""
+HUB = 0.01
+"""The share of entities with most edges that are looked at as hubs."""
+HELD = 0.5
+"""Share of all edges that hubs may hold before it is said to be much."""
+IS_A = ("is_a", "isa", "is a", "subclass_of", "subclassof", "rdfs:subclassof", "instance_of")
+
+
+def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
+    """Every check of a graph, after what was noticed while reading it. `cases` are rows of its edges, as text.
+
+    Args:
+        parts: train, validation or test of each edge (null: of none), by default what its source says. Without parts
+            the checks across them are left out.
+    """
+    part = (graph.facts["part"] if parts is None else parts).cast(pl.String).to_numpy()
+    found = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
+    copies = relation_pairs(graph, part != "test" if (part == "train").any() else None)
+    found += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
+    if (part == "train").any() and ((part == "test") | (part == "validation")).any():
+        found += [_implied(graph, copies, part), _untrained(graph, part)]
+    return [*found, _orphans(graph), _hubs(graph), _cycles(graph), _licences(graph)]
+
+
+# --- edges that repeat others ----------------------------------------------------------------------------
+
+
+def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
+    """Edges that are there twice: within a part a matter of quality, across parts of leakage."""
+    edges = pl.DataFrame({"key": _keys(graph), "part": pl.Series(part, dtype=pl.String)}).with_row_index("row")
+    repeats = edges.filter(pl.col("key").is_duplicated())
+    across = repeats.filter((pl.col("part") != "train") & (pl.col("part").n_unique().over("key") > 1))
+    again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
+    within = f"{again.height} of {len(graph)} edges repeat another of their part (same head, relation and tail)"
+    findings = [_found("duplicate-edges", "quality", again["row"], within, "no edge is there twice in one part")]
+    if edges["part"].drop_nulls().n_unique() > 1:
+        crossing = f"{across.height} edges that are held out are also in another part"
+        good = "no edge is in two parts"
+        findings.append(_found("duplicate-edges-across-parts", "leakage", across["row"], crossing, good))
+    return findings
+
+
+def _self_loops(graph: Graph) -> Finding:
+    rows = np.flatnonzero(graph.triples[:, 0] == graph.triples[:, 2])
+    return _found("self-loops", "quality", rows, f"{len(rows)} edges lead from an entity to itself", "there are none")
+
+
+# --- relations that repeat others ------------------------------------------------------------------------
+
+
+def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame:
+    """Relations that say nearly the same: first, second, way (inverse, duplicate, symmetric), share_first and
+    share_second (of the pairs of each that the other has too).
+
+    Two relations are each other's inverse or duplicate where both shares are `ALIKE` or more; a relation is symmetric
+    where that share of its own pairs is there the other way round. `rows` chooses the edges that are looked at."""
+    triples = graph.triples if rows is None else graph.triples[rows]
+    head, relation, tail = triples.T.astype(np.int64)
+    size = len(graph.entities)
+    edges = pl.DataFrame({"there": head * size + tail, "relation": relation, "back": tail * size + head})
+    edges = edges.filter(pl.Series(head != tail)).unique()
+    count = edges.group_by("relation").len("pairs")
+    backwards = edges.select(there="back", second="relation")
+    onwards = edges.select("there", second="relation")
+    met = [
+        edges.join(other, on="there").group_by("relation", "second").len("common").with_columns(way=pl.lit(way))
+        for other, way in ((backwards, "inverse"), (onwards, "duplicate"))
+    ]
+    table = pl.concat(met).join(count, on="relation")
+    table = table.join(count, left_on="second", right_on="relation", suffix="_second").with_columns(
+        share_first=pl.col("common") / pl.col("pairs"), share_second=pl.col("common") / pl.col("pairs_second")
+    )
+    own = pl.col("relation") == pl.col("second")
+    way = pl.when(own & (pl.col("way") == "inverse")).then(pl.lit("symmetric")).otherwise("way")
+    alike = pl.min_horizontal("share_first", "share_second") >= ALIKE
+    alike &= pl.min_horizontal("pairs", "pairs_second") >= FEWEST
+    table = table.filter(alike & ~(own & (pl.col("way") == "duplicate"))).with_columns(way=way)
+    names = [pl.col("relation").alias("first"), "second", "way", "share_first", "share_second"]
+    return table.select(names).sort("way", "first", "second")
+
+
+def _relations(graph: Graph, copies: pl.DataFrame, way: str) -> Finding:
+    own = copies.filter((pl.col("way") == way) & (pl.col("first") <= pl.col("second")))
+    name = graph.relations["name"]
+    one, several = _WAYS[way]
+    if not own.height:
+        return Finding(f"{way}-relations", "quality", "pass", f"no relation is {one} (by {ALIKE:.0%} of its pairs)")
+    said = [
+        f"{name[first]} {share:.0%}" if way == "symmetric" else f"{name[first]} and {name[second]} {share:.0%}"
+        for first, second, _, share, _ in own.head(5).rows()
+    ]
+    more = f" and {own.height - 5} more" if own.height > 5 else ""
+    message = f"{own.height} {several}: {', '.join(said)}{more}; divide their pairs together"
+    return Finding(f"{way}-relations", "quality", "fail", message)
+
+
+_WAYS = {
+    "inverse": ("the inverse of another", "pairs of relations are inverses"),
+    "duplicate": ("a copy of another", "pairs of relations are copies"),
+    "symmetric": ("symmetric", "relations are symmetric"),
+}
+
+
+def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
+    """Held-out edges whose answer stands in training, as an inverse, a copy, or the other way round."""
+    head, relation, tail = graph.triples.T.astype(np.int64)
+    size, relations = len(graph.entities), len(graph.relations)
+    train, held = part == "train", np.flatnonzero((part == "test") | (part == "validation"))
+    there = (head * size + tail) * relations + relation
+    known = pl.Series(np.unique(there[train])).implode()
+    asked = pl.DataFrame({"row": held, "first": relation[held], "head": head[held], "tail": tail[held]})
+    turned = pl.col("way") != "duplicate"
+    start, end = pl.when(turned).then("tail").otherwise("head"), pl.when(turned).then("head").otherwise("tail")
+    answers = asked.join(copies.cast({"first": pl.Int64, "second": pl.Int64}), on="first").with_columns(
+        key=(start * size + end) * relations + pl.col("second")
+    )
+    rows = answers.filter(pl.col("key").is_in(known))["row"].unique().sort()
+    # Toutanova and Chen: an edge of any relation between the two ends, either way, already tells much.
+    ends = np.minimum(head, tail) * size + np.maximum(head, tail)
+    linked = np.isin(ends[held], ends[train]).mean()
+    tested = rows.filter(pl.Series(part[rows.to_numpy()] == "test"))
+    count = f"{len(tested)} of {(part == 'test').sum()} test and {len(rows) - len(tested)} of "
+    count += f"{(part == 'validation').sum()} validation edges stand in training as an inverse or a copy"
+    share = len(rows) / len(held)
+    beside = f"{linked:.1%} of held-out edges join two entities that training joins by some relation"
+    message = f"{count} ({share:.1%}; {LEAK:.0%} are borne, FB15k has 81%); {beside}"
+    cases = tuple(rows.cast(pl.String))
+    return Finding("implied-by-inverse", "leakage", "fail" if share > LEAK else "pass", message, cases)
+
+
+# --- what cannot be learnt -------------------------------------------------------------------------------
+
+
+def _untrained(graph: Graph, part: np.ndarray) -> Finding:
+    train = part == "train"
+    met = np.zeros(len(graph.entities), bool)
+    met[graph.triples[train][:, [0, 2]]] = True
+    known = np.zeros(len(graph.relations), bool)
+    known[graph.triples[train, 1]] = True
+    strange = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
+    held = (part == "test") | (part == "validation")
+    rows = np.flatnonzero(strange & held)
+    message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
+    return _found("untrained-entities", "quality", rows, message, "every entity and relation held out is also trained")
+
+
+def _degrees(graph: Graph) -> np.ndarray:
+    return np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
+
+
+def _orphans(graph: Graph) -> Finding:
+    alone = np.flatnonzero(_degrees(graph) == 0)
+    if not len(alone):
+        return Finding("orphans", "quality", "pass", "every entity has an edge")
+    said = ", ".join(graph.entities["name"][alone[:3]])
+    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {said}{', …' if len(alone) > 3 else ''}"
+    return Finding("orphans", "quality", "fail", message)
+
+
+def _hubs(graph: Graph) -> Finding:
+    degrees = _degrees(graph)
+    first = np.argsort(-degrees, kind="stable")[: max(1, round(HUB * len(degrees)))]
+    of_hubs = np.zeros(len(degrees), bool)
+    of_hubs[first] = True
+    share = of_hubs[graph.triples[:, [0, 2]]].any(1).mean()
+    name = graph.entities["name"][int(first[0])]
+    message = f"{len(first)} of {len(degrees)} entities hold {share:.0%} of all edges; {name} has {degrees[first[0]]}"
+    return Finding("hubs", "quality", "fail" if share > HELD else "pass", message)
+
+
+def _cycles(graph: Graph) -> Finding:
+    """A hierarchy in which somebody is their own ancestor."""
+    named = graph.relations.select(pl.col("name").str.to_lowercase().is_in(IS_A).arg_true()).to_series().to_numpy()
+    rows = np.flatnonzero(np.isin(graph.triples[:, 1], named) & (graph.triples[:, 0] != graph.triples[:, 2]))
+    if not len(rows):
+        return Finding("cyclic-hierarchy", "quality", "pass", "no relation of kinds (is_a) runs in a circle")
+    # What has no parent left, or no child left, is in no circle.
+    while True:
+        child, _, parent = graph.triples[rows].T
+        kept = np.isin(parent, child) & np.isin(child, parent)
+        if kept.all():
+            break
+        rows = rows[kept]
+    if not len(rows):
+        return Finding("cyclic-hierarchy", "quality", "pass", "is_a runs in no circle")
+    circle = _circle(graph.triples[rows])
+    said = " is a ".join(graph.entities["name"][circle])
+    message = f"the hierarchy runs in a circle: {said}; remove one of these edges"
+    return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
+
+
+def _circle(triples: np.ndarray) -> list[int]:
+    """One circle, its first entity again at the end, among edges each of whose parents has a parent."""
+    up = dict(zip(triples[:, 0].tolist(), triples[:, 2].tolist()))
+    walked = [next(iter(up))]
+    while up[walked[-1]] not in walked:
+        walked.append(up[walked[-1]])
+    start = up[walked[-1]]
+    return [*walked[walked.index(start) :], start]
+
+
+# --- licences --------------------------------------------------------------------------------------------
+
+_TERMS = {
+    "non-commercial": r"\bnc\b|non.?commercial|academic|research use",
+    "share-alike": r"\bsa\b|odbl|gpl|share.?alike|copyleft",
+    "no derivatives": r"\bnd\b|no.?deriv",
+}
+
+
+def _licences(graph: Graph) -> Finding:
+    """Licences that bind the whole graph, or cannot be obeyed together."""
+    counts = graph.facts["licence"].value_counts(sort=True).rows()
+    known = [(name, count) for name, count in counts if name is not None]
+    silent = sum(count for name, count in counts if name is None)
+    if not known:
+        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --where licence=…")
+    terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
+    problems = [f"{name} ({count} edges) is {' and '.join(terms[name])}" for name, count in known if terms[name]]
+    alike = [name for name in terms if "share-alike" in terms[name]]
+    binds = problems and len(known) > 1
+    if len(alike) > 1:
+        problems.append(f"{' and '.join(alike)} each ask that the whole be under them alone")
+    listed = ", ".join(f"{name} {count}" for name, count in known)
+    also = f"; {silent} edges have none" if silent else ""
+    if binds:
+        message = f"one graph of several licences ({listed}): {'; '.join(problems)}{also}"
+        rows = graph.facts.select(pl.col("licence").is_in([name for name in terms if terms[name]]).arg_true())
+        return Finding("licences", "quality", "fail", message, tuple(rows.to_series().cast(pl.String)))
+    return Finding("licences", "quality", "unknown" if silent else "pass", f"{listed}{also}")
+
+
+def _keys(graph: Graph) -> np.ndarray:
+    """A number for each triple."""
+    head, relation, tail = graph.triples.T.astype(np.int64)
+    return (head * len(graph.relations) + relation) * len(graph.entities) + tail
+
+
+def _found(
+    check: str, kind: Literal["leakage", "quality"], rows: np.ndarray | pl.Series, bad: str, good: str
+) -> Finding:
+    cases = tuple(pl.Series(rows).cast(pl.String))
+    return Finding(check, kind, "fail" if cases else "pass", bad if cases else good, cases)
