@@ -24,7 +24,7 @@ ATOM_CODES: Mapping[str, int] = MappingProxyType(
         "element": 119,  # atomic number
         "degree": 8,  # neighbours, hydrogens among them; 7: more than 6
         "charge": 7,  # formal charge + 3, at most 3 either way
-        "hydrogens": 6,  # 5: more than 4
+        "hydrogens": 6,  # also those that are atoms of their own, as deuterium is; 5: more than 4
         "hybridisation": 3,  # sp3 and all others, sp, sp2
         "aromatic": 2,
         "ring": 9,  # atoms of the smallest ring; 0: none, 8: more than 7
@@ -178,7 +178,7 @@ def _kinds(mols: Sequence[Chem.Mol], first: Sequence[int]) -> np.ndarray:
                 atom.GetAtomicNum(),
                 min(atom.GetTotalDegree(), 7),
                 min(max(atom.GetFormalCharge() + 3, 0), 6),
-                min(atom.GetTotalNumHs(), 5),
+                min(atom.GetTotalNumHs(includeNeighbors=True), 5),
             )
     table = np.array([_KINDS[value] for value in distinct.tolist()], np.uint8).reshape(-1, 4)
     return table[kind]

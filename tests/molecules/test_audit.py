@@ -1,0 +1,141 @@
+"""Every planted fault is found, and names its cases; what is sound passes."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medeor.contracts import Cases, Finding, Sources, Split, Study
+from medeor.molecules.audit import audit_molecules, clean
+from medeor.molecules.cases import read_cases
+
+GOOD = [f"{'C' * n}{core}" for n in range(1, 9) for core in ("c1ccncc1", "C(=O)Nc1ccco1", "S(=O)(=O)N1CCOCC1")]
+
+
+def audited(table: pl.DataFrame, parts: list[str] | None = None, **asked: object) -> tuple[dict[str, Finding], Cases]:
+    cases = read_cases(Sources((table,), {}), Study(**asked))  # type: ignore[arg-type]
+    parts = parts or ["train"] * len(cases)
+    split = Split(cases.table.select("case_id", part=pl.Series(parts), fold=pl.lit(0)))
+    return {finding.check: finding for finding in audit_molecules(cases, split)}, cases
+
+
+def with_rows(*rows: tuple[str | None, float]) -> pl.DataFrame:
+    """Sound compounds, then these."""
+    values = [0.1 * number for number in range(len(GOOD))]
+    return pl.DataFrame(
+        {"smiles": [*GOOD, *(row[0] for row in rows)], "y": [*values, *(row[1] for row in rows)]}, strict=False
+    )
+
+
+def ids(cases: Cases, *rows: int) -> set[str]:
+    return {cases.ids[row] for row in rows}
+
+
+def test_a_sound_table_passes() -> None:
+    found, _ = audited(with_rows())
+    assert {check for check, finding in found.items() if finding.status == "fail"} == set()
+    assert "24 rows, 24 different compounds; SMILES in column 'smiles'" in found["as-read"].message
+
+
+def test_rows_that_are_no_molecule_are_listed_with_row_and_reason() -> None:
+    found, cases = audited(with_rows(("CN(C)(C)(C)C", 1.0), (None, 1.0)))
+    finding = found["unreadable-molecules"]
+    assert finding.status == "fail"
+    assert set(finding.cases) == ids(cases, 24, 25)
+    assert "2 of 26 rows" in finding.message
+    assert "row 26 of the table: no such molecule can be" in finding.message
+    assert "row 27 of the table: there is no structure" in finding.message
+
+
+def test_repeats_that_agree_and_repeats_that_contradict_each_other() -> None:
+    found, cases = audited(with_rows((GOOD[3], 0.3), ("OCC", 9.0), ("C(C)[O-].[Na+]", 0.0)))
+    assert set(found["duplicates-within-parts"].cases) == ids(cases, 3, 24, 25, 26)
+    assert set(found["conflicting-labels"].cases) == ids(cases, 25, 26)
+    assert "1 agree with themselves, 1 do not" in found["conflicting-labels"].message
+
+
+def test_contradictory_classes() -> None:
+    table = pl.DataFrame({"smiles": ["CCO", "OCC", "CCN", "NCC", "CCC"], "y": [0, 1, 1, 1, 0]})
+    found, cases = audited(table)
+    assert set(found["conflicting-labels"].cases) == ids(cases, 0, 1)
+
+
+def test_a_compound_in_two_parts_is_leakage_also_as_its_mirror_image() -> None:
+    parts = ["train"] * 24 + ["train", "test"]
+    found, cases = audited(with_rows(("C[C@H](N)C(=O)O", 1.0), ("C[C@@H](N)C(=O)O", 1.0)), parts)
+    finding = found["duplicates-across-parts"]
+    assert finding.stops
+    assert set(finding.cases) == ids(cases, 24, 25)
+    assert "(0 with the same stereochemistry)" in finding.message
+
+
+def test_near_copies_across_parts_and_activity_cliffs() -> None:
+    """A long chain with one atom more has all circular substructures of the first."""
+    one, other = "O=C(O)c1ccc(cc1)" + "C" * 24 + "N", "O=C(O)c1ccc(cc1)" + "C" * 25 + "N"
+    table = with_rows((one, 0.0), (other, 9.0))
+    found, cases = audited(table)
+    assert found["near-duplicates-across-parts"].status == "unknown"
+    cliff = found["activity-cliffs"]
+    assert (cliff.status, set(cliff.cases)) == ("fail", ids(cases, 24, 25))
+    found, cases = audited(table, ["train"] * 25 + ["test"])
+    near = found["near-duplicates-across-parts"]
+    assert (near.status, set(near.cases)) == ("fail", ids(cases, 25))
+    assert found["activity-cliffs"].status == "pass"
+
+
+def test_mixtures_metals_and_large_molecules_are_named() -> None:
+    rows = (GOOD[0] + "." + GOOD[4], 1.0), ("N[Pt](N)(Cl)Cl", 1.0), ("NCC(=O)" * 60 + "O", 1.0)
+    found, cases = audited(with_rows(*rows))
+    for check, row in (("mixtures", 24), ("metal-complexes", 25), ("large-molecules", 26)):
+        assert found[check].status == "fail"
+        assert set(found[check].cases) == ids(cases, row)
+    assert "largest part of a mixture kept: 1" in found["standardised"].message
+
+
+def test_a_column_in_another_unit_is_explained() -> None:
+    table = pl.DataFrame({"smiles": GOOD, "pIC50": [10.0 * 1.5**number for number in range(24)]})
+    found, _ = audited(table)
+    assert found["units"].status == "fail"
+    assert "they look like concentrations in nM: take 9 - log10" in found["units"].message
+    table = table.with_columns(pIC50=pl.Series([4.0 + 0.1 * number for number in range(23)] + [7000.0]))
+    found, cases = audited(table)
+    assert found["units"].status == "pass"
+    assert set(found["implausible-values"].cases) == ids(cases, 23)
+
+
+def test_limits_unread_values_and_constant_targets_are_told() -> None:
+    values = [str(number) for number in range(21)] + [">50", "<0.1", "lost"]
+    table = pl.DataFrame({"smiles": GOOD, "y": values, "same": [1] * 24})
+    found, cases = audited(table, target=("y", "same"))
+    assert "'y': 1 at least, 1 at most, of 23" in found["censored-values"].message
+    assert set(found["unread-values"].cases) == ids(cases, 23)
+    assert found["constant-targets"].message.endswith("left out: same")
+
+
+def test_cleaning_keeps_one_of_each_compound_and_none_that_is_disputed() -> None:
+    rows = ("CN(C)(C)(C)C", 1.0), (GOOD[3], 0.3), ("CCO", 9.0), ("OCC", 0.0)
+    table = with_rows(*rows)
+    cases = read_cases(Sources((table,), {}), Study())
+    split = Split(
+        cases.usable.table.select("case_id", part=pl.Series(["train"] * 24 + ["test"] * 3), fold=pl.lit(0, pl.Int32))
+    )
+    removed = clean(cases, audit_molecules(cases, split), split)
+    reasons = removed["removed"].to_list()
+    assert removed.drop("removed").equals(cases.table)
+    assert [row for row, why in enumerate(reasons) if why] == [3, 24, 26, 27]  # the repeat that is tested stays
+    assert reasons[3] == "the same compound as another row"
+    assert reasons[26] == reasons[27] == "contradictory measurements of one compound"
+
+
+@pytest.mark.data
+def test_what_is_known_of_bbbp_is_found(real_data: Path) -> None:
+    path = real_data / "molecules/moleculenet/BBBP.csv"
+    cases = read_cases(Sources((path,), {}), Study(target=("p_np",)))
+    split = Split(cases.usable.table.select("case_id", part=pl.lit("train"), fold=pl.lit(0)))
+    found = {finding.check: finding for finding in audit_molecules(cases, split)}
+    assert len(found["unreadable-molecules"].cases) == 11
+    rows = set(found["conflicting-labels"].cases)
+    disputed = cases.table.filter(pl.col("case_id").is_in(list(rows))).group_by("smiles").agg(pl.col("p_np").n_unique())
+    assert (disputed["p_np"] == 2).all()
+    agreeing = cases.usable.table.filter(~pl.col("case_id").is_in(list(rows)))
+    assert (agreeing.group_by("smiles").agg(pl.col("p_np").n_unique())["p_np"] == 1).all()
