@@ -43,7 +43,12 @@ def rules(facts: Fingerprint, memory: int) -> GraphPlan:
     steps = max(1, -(-2 * facts.triples // batch))
     epochs = int(np.clip(-(-_STEPS // steps), 50, 500)) if small else int(np.clip(5e7 // facts.triples, 5, 50))
     return GraphPlan(
-        embedding=Embedding(scorer="complex", dimension=400 if small else 200, n3=0.01 if small else 0.001),
+        embedding=Embedding(
+            scorer="complex",
+            dimension=400 if small else 200,
+            n3=0.003 if small else 0.001,
+            dropout=0.2 if small else 0.0,
+        ),
         training=Training(scheme="one-versus-all" if small else "negatives", batch=batch),
         schedule=Schedule(
             epochs=epochs, learning_rate=0.03, weight_decay=0.0, averaging=0.0, clip=0.0, checkpoint=max(200, steps)
@@ -53,11 +58,11 @@ def rules(facts: Fingerprint, memory: int) -> GraphPlan:
 
 
 def memory(facts: Fingerprint, plan: GraphPlan) -> float:
-    """GiB that a fit takes beside the process itself: the tables four times (values, gradient, two moments of Adam), a
-    fifth where weights are averaged, the scores of a batch forward and backward, the vectors of its questions, and the
-    triples with their order. A ranking has its own bound within the plan's."""
+    """GiB that a fit takes beside the process itself: the tables five times (values, gradient, two moments of Adam, and
+    an average), the scores of a batch forward and backward, the vectors of its questions, and the triples with their
+    order. A ranking has its own bound within the plan's."""
     e, t = plan.embedding, plan.training
-    tables = 4 * (facts.entities + 2 * facts.relations) * e.dimension * (5 if plan.schedule.averaging else 4)
+    tables = 4 * (facts.entities + 2 * facts.relations) * e.dimension * 5
     candidates = facts.entities if t.scheme != "negatives" else t.negatives + 1
     scores = 4 * 4 * t.batch * candidates
     drawn = t.negatives / t.shared if t.scheme == "negatives" else 0

@@ -84,7 +84,8 @@ def cubes(values: Tensor, halves: bool) -> Tensor:
     if halves:
         real, imaginary = values.chunk(2, -1)
         # The gradient of a root at zero is infinite.
-        return (real.square() + imaginary.square()).clamp_min(1e-18).pow(1.5).sum(-1)
+        squares = (real.square() + imaginary.square()).clamp_min(1e-18)
+        return (squares * squares.sqrt()).sum(-1)
     return values.abs().pow(3).sum(-1)
 
 

@@ -1,0 +1,83 @@
+"""From the facts of a graph to a plan within its memory, and the search of settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from knowledge import wheel
+from medeor.contracts import Run, Sources, Study, UserError
+from medeor.files import read_json
+from medeor.knowledge.cases import read_cases
+from medeor.knowledge.plan import Embedding, GraphPlan, Search, Training
+from medeor.knowledge.planning import Fingerprint, affordable, memory, rules, tries
+from medeor.knowledge.search import Searched
+from medeor.learning.schedule import Schedule
+from medeor.learning.split import split_cases
+
+GIB = 2**30
+
+
+def test_a_small_graph_is_held_against_all_entities_and_a_large_one_against_drawn_ones():
+    assert rules(Fingerprint(135, 46, 5216), 8 * GIB).training.scheme == "one-versus-all"
+    large = rules(Fingerprint(50_000, 24, 5_000_000), 8 * GIB)
+    assert large.training.scheme == "negatives"
+    assert (large.embedding.dimension, large.training.negatives) == (200, 64)
+    assert affordable(Fingerprint(50_000, 24, 5_000_000), large) == large
+
+
+def test_the_tables_are_held_five_times_with_gradient_and_moments():
+    plan = GraphPlan(Embedding(dimension=100), Training("negatives", batch=1, shared=1, negatives=1))
+    million, two = (memory(Fingerprint(entities, 1, 0), plan) for entities in (1_000_000, 2_000_000))
+    assert (two - million) * GIB == pytest.approx(5 * 4 * 100 * 1_000_000)
+
+
+def test_a_plan_is_made_smaller_to_fit_and_a_graph_too_large_is_refused():
+    facts = Fingerprint(4_000_000, 30, 10_000_000)
+    small = affordable(facts, rules(facts, 8 * GIB))
+    assert small.embedding.dimension < 200
+    assert memory(facts, small) <= small.memory_gib
+    with pytest.raises(UserError, match=r"takes .* GiB even with 32 numbers an entity"):
+        affordable(Fingerprint(100_000_000, 30, 10_000_000), rules(facts, 8 * GIB))
+
+
+def test_a_search_keeps_the_setting_that_ranks_best_and_gives_the_same_twice(tmp_path):
+    cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
+    split = split_cases(cases, Study())
+    plan = GraphPlan(
+        # With such a norm nothing is learnt: the first setting must lose.
+        Embedding(dimension=16, n3=30.0),
+        Training(batch=32),
+        Schedule(epochs=10, learning_rate=0.05, weight_decay=0.0, averaging=0.0, clip=0.0),
+        search=Search(settings=4, epochs=10),
+    )
+    fitted = [Searched(plan).fit(cases, split, Run(tmp_path / name, seed=1)) for name in ("one", "two")]
+    told = read_json(tmp_path / "one" / "search.json")
+    assert len(told) == 4
+    assert [one["mrr"] for one in told if one["chosen"]] == [max(one["mrr"] for one in told)]
+    assert not told[0]["chosen"]
+    assert told == read_json(tmp_path / "two" / "search.json")
+    assert fitted[0].held_out.table.equals(fitted[1].held_out.table)
+    assert set(fitted[0].held_out.table["case_id"]) == set(split.part(cases, "validation").ids)
+
+
+def test_the_first_setting_tried_is_the_plan_and_no_two_are_alike():
+    plan = replace(GraphPlan(), embedding=Embedding(n3=0.01))
+    settings = tries(plan, 99)
+    assert settings[0] == plan
+    assert len(set(map(repr, settings))) == len(settings)
+    assert tries(plan, 3) == settings[:3]
+
+
+def test_a_search_judges_by_triples_that_were_to_be_learnt(tmp_path):
+    from medeor.knowledge.search import _inner
+
+    cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
+    split = split_cases(cases, Study())
+    inner = _inner(cases, split, 0)
+    train = set(split.part(cases, "train").ids)
+    judged = inner.table.filter(pl.col("part") == "validation")["case_id"]
+    assert set(inner.table["case_id"]) == train
+    assert 0 < len(judged) < len(train) / 5

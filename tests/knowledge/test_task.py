@@ -1,0 +1,157 @@
+"""The road of a graph completion, from files of triples to answers, and what is said of bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import medeor
+from knowledge import wheel
+from medeor.bundle import load
+from medeor.contracts import Study, UserError
+from medeor.files import read_json
+from medeor.formats.edge_layouts import WHERE
+from medeor.study import walk
+from medeor.tasks import TASKS
+from tiny import medeor as command
+
+SETTINGS = {"embedding.dimension": "32", "schedule.epochs": "60", "embedding.n3": "0.001", "training.batch": "32"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A finished run over the wheel, by the command line."""
+    room = tmp_path_factory.mktemp("graph")
+    wheel.write(room / "wheel")
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    said = command("train", room / "wheel", "--task", "graph-completion", *settings, "--out", room / "run")
+    assert said.code == 0, said.err
+    return room / "run"
+
+
+def test_the_wheel_is_completed_far_better_than_by_popularity(run):
+    measures = read_json(run / "metrics.json")["test"]
+    # With 16 entities and about 14 candidates a guess reaches (1 + 1/2 + ... + 1/14) / 14 = 0.23.
+    assert measures["mrr"]["value"] > 0.6
+    assert measures["baseline/degree/mrr"]["value"] < 0.4
+    assert measures["baseline/rules/mrr"]["value"] == measures["baseline/mrr"]["value"]
+    assert measures["mrr"]["n"] == 8
+    degree = measures["baseline/degree/mrr"]
+    assert degree["low"] < degree["value"] < degree["high"]
+
+
+def test_figures_are_means_of_the_ranks_that_were_kept(run):
+    table = pl.read_parquet(run / "predictions.parquet").filter(pl.col("model") == "model")
+    true = pl.read_parquet(run / "cases.parquet").filter(pl.col("holds") == 1).select("case_id")
+    ranks = table.filter(pl.col("item").is_in(["rank/tail", "rank/head"])).join(true, on="case_id", how="semi")
+    values = ranks["value"].to_numpy()
+    measures = read_json(run / "metrics.json")["test"]
+    assert len(values) == 16
+    assert measures["mrr"]["value"] == pytest.approx(np.mean(1 / values))
+    assert measures["hits@3"]["value"] == pytest.approx(np.mean(values <= 3))
+    assert measures["mean_rank"]["value"] == pytest.approx(values.mean())
+
+
+def test_predict_says_of_a_triple_what_the_evaluation_said(run, tmp_path):
+    kept = pl.read_parquet(run / "predictions.parquet").filter(pl.col("model") == "model")
+    cases = pl.read_parquet(run / "cases.parquet").filter((pl.col("part") == "test") & (pl.col("holds") == 1))
+    file = tmp_path / "asked.tsv"
+    file.write_text("\n".join(wheel.named(cases["triple"].to_numpy()[::-1])) + "\n")
+    for trained in (run, run / "run.medeor"):
+        said = command("predict", trained, file, "--out", tmp_path / "answers.csv")
+        assert said.code == 0, said.err
+        answers = pl.read_csv(tmp_path / "answers.csv", schema_overrides={"case_id": pl.String})
+        for number, case_id in enumerate(reversed(cases["case_id"].to_list())):
+            own = dict(kept.filter(pl.col("case_id") == case_id).select("item", "value").iter_rows())
+            found = dict(answers.filter(pl.col("case_id") == str(number)).select("item", "value").iter_rows())
+            assert found == pytest.approx(own)
+    assert answers["source"][0].count(" | ") == 2
+
+
+def test_true_triples_are_more_probable_than_false_ones(run):
+    measures = read_json(run / "metrics.json")["test"]
+    assert measures["auroc"]["value"] > 0.8
+    values = pl.read_parquet(run / "predictions.parquet").filter(pl.col("item") == "holds")["value"]
+    assert values.is_between(0, 1).all()
+
+
+def test_the_report_shows_both_baselines(run):
+    page = (run / "report.html").read_text()
+    assert "Ranks of true triples" in page
+    assert "degree" in page
+    assert "rules" in page
+
+
+def test_the_same_study_gives_the_same_bits(run, tmp_path):
+    source = run.parent / "wheel"
+    walk(Study((str(source),), "graph-completion", settings=SETTINGS), tmp_path / "again")
+    weights = Path("model") / "weights.safetensors"
+    assert (run / weights).read_bytes() == (tmp_path / "again" / weights).read_bytes()
+    assert load(run).predict(source).equals(load(tmp_path / "again").predict(source))
+
+
+def test_without_a_test_part_every_triple_is_ranked_out_of_fold(tmp_path):
+    lines = "\n".join(wheel.named(wheel.triples())) + "\n"
+    (tmp_path / "wheel.tsv").write_text(lines)
+    settings = {**SETTINGS, "schedule.epochs": "3"}
+    study = Study((str(tmp_path / "wheel.tsv"),), "graph-completion", split="cv", settings=settings)
+    walk(study, tmp_path / "run")
+    measures = read_json(tmp_path / "run" / "metrics.json")["cv"]
+    assert measures["mrr"]["n"] == measures["baseline/mrr"]["n"]
+    ranked = pl.read_parquet(tmp_path / "run" / "predictions.parquet").filter(
+        (pl.col("model") == "model") & (pl.col("item") == "rank/tail") & ~pl.col("case_id").str.contains("false")
+    )
+    assert ranked.height == len(wheel.triples())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("n00\tone\tmars", "never taught the entity 'mars'; it knows 16 entities"),
+        ("n00\torbits\tn01", "never taught the relation 'orbits'; it knows 4 relations"),
+        ("n00\tone", "two columns where there should be 3; correct that line"),
+    ],
+)
+def test_a_question_that_cannot_be_understood_is_refused(run, tmp_path, line, said):
+    file = tmp_path / "asked.tsv"
+    file.write_text("n00\topposite\tn08\n" * 3 + line + "\n")
+    answer = command("predict", run, file, "--out", tmp_path / "out.csv")
+    assert answer.code == 2
+    assert len(answer.complaints) == 1
+    assert said in answer.complaints[0]
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_test_entity_that_was_never_taught_is_found_by_the_audit(tmp_path):
+    folder = wheel.write(tmp_path / "wheel")
+    with (folder / "test.txt").open("a") as file:
+        file.write("n00\tone\tn99\n")
+    findings = {finding.check: finding for finding in medeor.audit(str(folder), task="graph-completion")}
+    found = findings["untrained-entities"]
+    assert found.status == "fail"
+    assert "1 of" in found.message or "2 of" in found.message
+    before = {f.check: f for f in medeor.audit(str(wheel.write(tmp_path / "whole")), task="graph-completion")}
+    assert before["untrained-entities"].status == "pass"
+
+
+def test_a_setting_that_does_not_fit_the_scorer_is_refused(tmp_path):
+    folder = wheel.write(tmp_path / "wheel")
+    study = Study((str(folder),), "graph-completion", settings={"embedding.dimension": "7"})
+    with pytest.raises(UserError, match="even dimension"):
+        walk(study, tmp_path / "run")
+
+
+def test_the_registry_asks_of_tables_what_their_readers_take():
+    assert set(TASKS["graph-completion"].where) == set(WHERE)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_umls_is_completed_as_well_as_the_best_that_was_published(tmp_path, real_data):
+    walk(Study((str(real_data / "graphs" / "umls"),), "graph-completion"), tmp_path / "run")
+    measures = read_json(tmp_path / "run" / "metrics.json")["test"]
+    assert measures["mrr"]["value"] >= 0.955
+    assert measures["hits@10"]["value"] >= 0.99
