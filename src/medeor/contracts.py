@@ -66,8 +66,9 @@ class Study:
     accept: tuple[str, ...] = ()
     """Names of failed checks that the user has seen and accepts."""
     threshold: str = ""
-    """How a probability becomes a decision: `accuracy`, `youden`, `prevalence`, `sensitivity=0.95`,
-    `specificity=0.95`, or a number; empty: `0.5`, or `youden` where a class is rare."""
+    """How a probability becomes a decision: `equal` (sensitivity and specificity), `youden`,
+    `accuracy`, `prevalence`, `sensitivity=0.95`, `specificity=0.95`, or a number; empty: `equal`, or `0.5` where fewer
+    than 1,000 cases are held out and no class is rarer than a tenth."""
     seed: int = 0
     minutes: float | None = None
     """Time the fit may take; None: the plan's own rule."""

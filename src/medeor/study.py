@@ -63,6 +63,9 @@ from medeor.trust.calibration import Calibration, calibrate
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
 
+SEARCHED = 1000
+"""Held-out cases from which on a threshold is searched for."""
+
 EXPLAINED = 6
 """Cases that are explained on the road; `medeor explain` explains any."""
 
@@ -254,11 +257,12 @@ def _evaluate(
 
 
 def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibration:
-    """Calibration and thresholds from honest predictions. Unless the study says otherwise, the likelier class of a
-    calibrated probability is decided, which loses less than a threshold searched on few cases; where a class is rare,
-    the threshold aims at sensitivity and specificity alike."""
+    """Calibration and thresholds from honest predictions. Unless the study says otherwise, the threshold makes
+    sensitivity equal to specificity, so that as many errors are made where the disease is more or less common. On few
+    cases such a search costs more than it gains: there the likelier class of a calibrated probability is decided,
+    unless a class is rare."""
     known = _known(cases, held_out)
-    rule = study.threshold or ("youden" if _rarest(known) < RARE else "0.5")
+    rule = study.threshold or ("0.5" if len(known) < SEARCHED and _rarest(known) >= RARE else "equal")
     return calibrate(known, held_out, threshold=rule, seed=study.seed)
 
 

@@ -139,7 +139,7 @@ def test_threshold_rules_reach_what_they_aim_at() -> None:
     score = held_out.table["value"].to_numpy()
     false, true, at = sk.roc_curve(truth, score)
     decided = {}
-    for rule in ("youden", "accuracy", "sensitivity=0.95", "specificity=0.9", "prevalence", "0.3"):
+    for rule in ("youden", "equal", "accuracy", "sensitivity=0.95", "specificity=0.9", "prevalence", "0.3"):
         calibration = calibrate(cases, held_out, threshold=rule)
         assert calibration.targets[0].rule == rule
         decided[rule] = calibration.apply(held_out).table["chosen"].to_numpy()
@@ -149,6 +149,7 @@ def test_threshold_rules_reach_what_they_aim_at() -> None:
 
     best = (true - false).max()
     assert sum(rates("youden")) - 1 == pytest.approx(best, abs=0.02)
+    assert rates("equal")[0] == pytest.approx(rates("equal")[1], abs=0.01)
     assert sum(rates("prevalence")) - 1 == pytest.approx(best, abs=0.02)
     most = max(np.mean((score >= one) == truth) for one in at)
     assert np.mean(decided["accuracy"] == truth) == pytest.approx(most, abs=0.005)

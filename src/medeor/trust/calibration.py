@@ -122,7 +122,8 @@ def calibrate(
     the log-probabilities of several classes (temperature scaling, Guo et al. 2017); both held near no change by a weak
     prior, and left out unless they lower the log loss in cross-validation by group.
 
-    Decisions of a binary target, by `threshold`: `youden` (largest sensitivity + specificity), `accuracy`,
+    Decisions of a binary target, by `threshold`: `youden` (largest sensitivity + specificity), `equal` (sensitivity as
+    high as specificity, so that the share of errors is the same at any prevalence), `accuracy`,
     `sensitivity=0.95` and `specificity=0.95` (the best other side that keeps it), each the median over bootstrap
     samples of groups, which is steadier than the best threshold of one sample; `prevalence` (the share of
     positives: Youden's choice where probabilities are calibrated); or a number. Other classes: the most probable.
@@ -283,10 +284,18 @@ Pick = Callable[[Array, Array], Array]
 one to take, shape (resamples,)."""
 
 
+def _apart(true: Array, false: Array) -> Array:
+    """How far sensitivity and specificity are apart, times the product of both classes' weights."""
+    positive, negative = true[:, -1:], false[:, -1:]
+    return abs(true * negative + false * positive - positive * negative)
+
+
 def rule(threshold: str) -> Pick | None:
     """None for a rule that needs no search. Raises: UserError for an unknown one."""
     if threshold == "youden":
         return lambda true, false: (true * false[:, -1:] - false * true[:, -1:]).argmax(axis=1)
+    if threshold == "equal":
+        return lambda true, false: _apart(true, false).argmin(axis=1)
     if threshold == "accuracy":
         return lambda true, false: (true - false).argmax(axis=1)
     if threshold == "prevalence":
@@ -302,7 +311,7 @@ def rule(threshold: str) -> Pick | None:
     if re.fullmatch(r"0?\.\d+", threshold):
         return None
     raise UserError(
-        f"no threshold rule is called '{threshold}'; there are youden, accuracy, prevalence, sensitivity=0.95, "
+        f"no threshold rule is called '{threshold}'; there are youden, equal, accuracy, prevalence, sensitivity=0.95, "
         "specificity=0.95 and a number between 0 and 1"
     )
 
