@@ -12,6 +12,7 @@ import torch
 from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.knowledge.batches import seen
 from medeor.knowledge.graph import Graph, read_graph
+from medeor.learning.split import PARTS
 
 HOLDS = Target("holds", "binary")
 """Whether the triple is one of the graph's."""
@@ -26,6 +27,7 @@ _MOST_HELD_OUT = 10_000
 _MOST_FALSE = 20_000
 """False triples in each part at most."""
 _TRIES = 16
+_TRAIN, _VALIDATION, _TEST = range(3)
 _DEGREES = (3, 10, 30, 100)
 
 
@@ -33,9 +35,9 @@ class Parts(NamedTuple):
     """How the triples are divided."""
 
     part: np.ndarray | None
-    """Shape (n,): train, validation or test; None where the road divides them."""
+    """Shape (n,), int8: places in `PARTS`; None where the road divides the triples."""
     group: np.ndarray
-    """Shape (n,): the independent unit, as text."""
+    """Shape (n,): number of the independent unit."""
     column: str
     """Name of the column of parts."""
 
@@ -54,7 +56,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if not sources.labelled:
         return _asked(graph)
     divided = _divided(graph, study)
-    taught = np.ones(len(graph), bool) if divided.part is None else divided.part == "train"
+    taught = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
     if not taught.any():
         raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
     wrong, of = _false(graph, taught, _chosen(divided.part, len(graph), study.seed), divided.column, study.seed)
@@ -68,13 +70,14 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     )
     columns = [
         ids.alias("case_id"),
-        pl.Series("group", divided.group)[rows],
+        pl.Series("group", divided.group[rows]).cast(pl.String),
         pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
         pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
         _degree(graph.triples[taught], triples),
     ]
     if divided.part is not None:
-        columns.append(pl.Series(divided.column, divided.part[rows].astype(str)))
+        part = pl.Series(divided.column, divided.part[rows])
+        columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
     subgroups = ("degree", *study.subgroups)
     return Cases(pl.DataFrame(columns), (HOLDS,), (graph,), subgroups)
 
@@ -103,7 +106,7 @@ def triples_of(cases: Cases) -> np.ndarray:
 
 
 def true_triples(cases: Cases) -> np.ndarray:
-    """Those that hold, each once, in the order of the graph."""
+    """Those that hold, shape (n, 3)."""
     table = cases.table
     return triples_of(cases.where(pl.col("holds") == 1) if "holds" in table.columns else cases)
 
@@ -116,15 +119,17 @@ def _divided(graph: Graph, study: Study) -> Parts:
     if study.split.startswith(COLD):
         return _cold(graph, study.split, study.seed)
     if not study.split and official.null_count() < len(graph):
-        part = official.cast(pl.String).fill_null("train")
-        return Parts(part.to_numpy(), np.arange(len(graph)).astype(str), "part")
+        part = (
+            official.cast(pl.String).fill_null("train").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8)
+        )
+        return Parts(part.to_numpy(), np.arange(len(graph)), "part")
     head, _, tail = graph.triples.T.astype(np.int64)
     pair = np.minimum(head, tail) * len(graph.entities) + np.maximum(head, tail)
     # Two relations between the same entities are often one fact said twice: they stay together.
     _, pair = np.unique(pair, return_inverse=True)
     if study.split:
-        return Parts(None, pair.astype(str), "part")
-    return Parts(_random(graph.triples, pair, study.seed), pair.astype(str), "part")
+        return Parts(None, pair, "part")
+    return Parts(_random(graph.triples, pair, study.seed), pair, "part")
 
 
 def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
@@ -139,8 +144,8 @@ def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
     wanted = max(1, min(round(_HELD_OUT * len(kept)), _MOST_HELD_OUT, len(free) // 2))
     if len(free) < 2:
         raise UserError("every triple is the only one of an entity or relation: none can be held out; give more")
-    part = np.full(len(kept), "train", dtype=object)
-    part[free[:wanted]], part[free[wanted : 2 * wanted]] = "test", "validation"
+    part = np.full(len(kept), _TRAIN, np.int8)
+    part[free[:wanted]], part[free[wanted : 2 * wanted]] = _TEST, _VALIDATION
     return part[pair]
 
 
@@ -156,12 +161,12 @@ def _cold(graph: Graph, way: str, seed: int) -> Parts:
     share = max(1, round(_HELD_OUT * len(own)))
     mixed = np.random.default_rng(seed).permutation(own)
     place = np.zeros(len(graph.entities), np.int8)
-    place[mixed[share : 2 * share]], place[mixed[:share]] = 1, 2
-    part = np.array(["train", "validation", "test"], dtype=object)[np.maximum(place[head], place[tail])]
+    place[mixed[share : 2 * share]], place[mixed[:share]] = _VALIDATION, _TEST
+    part = np.maximum(place[head], place[tail])
     is_own = np.zeros(len(place), bool)
     is_own[own] = True
     unit = np.where(place[head] >= place[tail], np.where(is_own[head], head, tail), tail)
-    return Parts(part, unit.astype(str), way)
+    return Parts(part, unit, way)
 
 
 # --- false triples ---------------------------------------------------------------------------------------

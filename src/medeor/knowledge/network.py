@@ -46,7 +46,7 @@ class Completer(nn.Module):
         super().__init__()
         entities, relations = len(processors.entities), len(processors.relations)
         self.scorer = SCORERS[plan.scorer]
-        if self.scorer.halves and plan.dimension % 2:
+        if self.scorer.pairs and plan.dimension % 2:
             raise UserError(
                 f"{plan.scorer} needs an even dimension, not {plan.dimension}: --set embedding.dimension=200"
             )
@@ -58,7 +58,7 @@ class Completer(nn.Module):
         spread = plan.spread or (DISTANCE / 2**0.5 if self.scorer.distance else 1) * plan.dimension**-0.5
         self.entity = nn.Parameter(torch.randn(entities, plan.dimension) * spread)
         self.relation = nn.Parameter(torch.randn(relations * (1 + plan.reciprocal), width) * spread)
-        if self.scorer.distance and self.scorer.halves:
+        if self.scorer.distance and self.scorer.pairs:
             nn.init.uniform_(self.relation, -torch.pi, torch.pi)
         self.offset = nn.Parameter(torch.full((1,), DISTANCE if self.scorer.distance else 0.0))
         self.popularity = nn.Parameter(torch.zeros(entities)) if plan.scorer == "conve" else None
@@ -151,9 +151,9 @@ class Completer(nn.Module):
     def _penalty(self, heads: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
         if not self.plan.n3:
             return heads.new_zeros(heads.shape[:-1])
-        halves = self.scorer.halves
-        both = cubes(heads, halves) + cubes(tails, halves)
-        return both if self.scorer.distance else both + cubes(relations, halves)
+        pairs = self.scorer.pairs
+        both = cubes(heads, pairs) + cubes(tails, pairs)
+        return both if self.scorer.distance else both + cubes(relations, pairs)
 
 
 class Messages(nn.Module):

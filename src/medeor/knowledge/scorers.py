@@ -24,38 +24,44 @@ class Scorer:
     none in closed form, so that inverse relations must be learnt (`reciprocal`)."""
     distance: bool = False
     """Whether candidates are compared by Euclidean distance instead of inner product."""
-    halves: bool = False
-    """Whether the first half of an entity holds real and the second imaginary parts, which takes an even dimension."""
+    pairs: bool = False
+    """Whether the numbers of an entity are pairs of a real and an imaginary part, which takes an even dimension."""
 
     def width(self, dimension: int) -> int:
         """Numbers of a relation."""
-        return dimension // 2 if self.distance and self.halves else dimension
+        return dimension // 2 if self.distance and self.pairs else dimension
+
+
+def _complex(values: Tensor) -> Tensor:
+    return torch.view_as_complex(values.unflatten(-1, (-1, 2)))
+
+
+def _real(values: Tensor) -> Tensor:
+    return torch.view_as_real(values).flatten(-2)
 
 
 def _multiply(entity: Tensor, relation: Tensor) -> Tensor:
-    (a, b), (c, d) = entity.chunk(2, -1), relation.chunk(2, -1)
-    return torch.cat((a * c - b * d, a * d + b * c), -1)
+    return _real(_complex(entity) * _complex(relation))
 
 
 def _conjugate(relation: Tensor) -> Tensor:
-    real, imaginary = relation.chunk(2, -1)
-    return torch.cat((real, -imaginary), -1)
+    return _real(_complex(relation).conj().resolve_conj())
 
 
 def _rotate(entity: Tensor, phase: Tensor) -> Tensor:
-    return _multiply(entity, torch.cat((phase.cos(), phase.sin()), -1))
+    return _real(_complex(entity) * torch.polar(torch.ones_like(phase), phase))
 
 
 SCORERS: dict[str, Scorer] = {
     # Yang et al. 2015, https://arxiv.org/abs/1412.6575: symmetric in head and tail
     "distmult": Scorer(torch.mul, torch.clone),
     # Trouillon et al. 2016, https://arxiv.org/abs/1606.06357: Re<h, r, conj t>
-    "complex": Scorer(_multiply, _conjugate, halves=True),
+    "complex": Scorer(_multiply, _conjugate, pairs=True),
     # Bordes et al. 2013: -|h + r - t|
     "transe": Scorer(torch.add, torch.neg, distance=True),
     # Sun et al. 2019, https://arxiv.org/abs/1902.10197: -|h e^{i phase} - t|, here with the Euclidean norm over all
     # coordinates, which a matrix product can compute
-    "rotate": Scorer(_rotate, torch.neg, distance=True, halves=True),
+    "rotate": Scorer(_rotate, torch.neg, distance=True, pairs=True),
     # Dettmers et al. 2018, https://arxiv.org/abs/1707.01476: the query is a small network, see `Convolution`
     "conve": Scorer(lambda entity, relation: entity, None),
 }
@@ -78,15 +84,10 @@ def match(queries: Tensor, answers: Tensor, distance: bool) -> Tensor:
     return -(queries - answers).square().sum(-1).clamp_min(1e-9).sqrt()
 
 
-def cubes(values: Tensor, halves: bool) -> Tensor:
+def cubes(values: Tensor, pairs: bool) -> Tensor:
     """Sum of the cubed moduli of the coordinates, shape (..., d) to (...): the nuclear 3-norm (N3) of Lacroix et al.
     2018, https://arxiv.org/abs/1806.07297."""
-    if halves:
-        real, imaginary = values.chunk(2, -1)
-        # The gradient of a root at zero is infinite.
-        squares = (real.square() + imaginary.square()).clamp_min(1e-18)
-        return (squares * squares.sqrt()).sum(-1)
-    return values.abs().pow(3).sum(-1)
+    return (_complex(values) if pairs else values).abs().pow(3).sum(-1)
 
 
 class Convolution(nn.Module):
