@@ -114,12 +114,14 @@ def write_bundle(folder: Path, path: Path) -> None:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, Path(room, name))
         files = {file.relative_to(room).as_posix(): file for file in sorted(Path(room).rglob("*")) if file.is_file()}
+        models = [read_json(file) for file in Path(room, "model").rglob("model.json")]
         manifest = {
             "schema": SCHEMA,
             "medeor": __version__,
             "task": study["task"],
             "sha256": {name: sha256(file) for name, file in files.items()},
-            "training cases inside": False,
+            # What is fitted knows whether it must keep its cases: a graph is completed by what it already holds.
+            "training cases inside": any(m.get("processors", {}).get("training cases inside", False) for m in models),
         }
         with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
             # A fixed date, so that the same model is the same file.

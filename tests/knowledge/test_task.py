@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,11 @@ def test_the_report_shows_both_baselines(run):
     assert "Ranks of true triples" in page
     assert "degree" in page
     assert "rules" in page
+
+
+def test_a_bundle_says_that_the_graph_is_inside(run):
+    with zipfile.ZipFile(run / "run.medeor") as archive:
+        assert json.loads(archive.read("manifest.json"))["training cases inside"] is True
 
 
 def test_the_same_study_gives_the_same_bits(run, tmp_path):

@@ -55,6 +55,7 @@ class GraphProcessors:
             "relations": list(self.relations),
             "triples": len(self.triples),
             "training": self.training,
+            "training cases inside": True,
         }
 
     @property
