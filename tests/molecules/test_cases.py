@@ -71,7 +71,7 @@ def test_of_several_endpoints_an_empty_or_constant_one_is_left_out_and_named() -
     cases = read(table, target=("a", "b", "c"))
     assert [target.name for target in cases.targets] == ["a"]
     assert cases.store(MoleculeStore).left_out == ("b", "c")
-    with pytest.raises(UserError, match="none of the targets 'b', 'c' .* has two different values"):
+    with pytest.raises(UserError, match=r"none of the targets 'b', 'c' .* has two different values"):
         read(table, target=("b", "c"))
     with pytest.raises(UserError, match="'b' has no value in any row"):
         read(table, target=("b",))

@@ -8,7 +8,13 @@ from rdkit.Chem import rdFingerprintGenerator
 from medeor.molecules.descriptors import descriptors, names
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
 
-SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "OC(=O)c1ccccc1O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CCCCCCCC", "CC(=O)Oc1ccccc1C(=O)OC"]
+SMILES = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "OC(=O)c1ccccc1O",
+    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
+    "CCCCCCCC",
+    "CC(=O)Oc1ccccc1C(=O)OC",
+]
 
 
 def test_counts_are_those_of_rdkit() -> None:

@@ -44,7 +44,7 @@ def by_hand(smiles: str) -> tuple[list[tuple[int, ...]], dict[tuple[int, int], t
                 min(atom.GetTotalNumHs(includeNeighbors=True), 5),
                 hybrid.get(str(atom.GetHybridization()), 0),
                 int(atom.GetIsAromatic()),
-                min(sizes + [8]) if sizes else 0,
+                min([*sizes, 8]) if sizes else 0,
                 hand,
             )
         )
@@ -120,7 +120,7 @@ def test_what_is_no_molecule_is_refused() -> None:
         graphs(["c1cc"])
 
 
-def test_processes_agree_and_the_cache_gives_back_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_agree_and_the_cache_gives_back_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDEOR_CACHE", str(tmp_path))
     monkeypatch.setattr("medeor.molecules.store.WORTHWHILE", 10)
     smiles = [f"{'C' * left}N{'C' * right}" for left in range(1, 27) for right in range(1, 27)]

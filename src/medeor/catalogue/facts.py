@@ -1,4 +1,4 @@
-"""What is known of each public data set, read from `facts.toml`."""
+"""What is known of each public data set, read from `facts.toml` and the tables beside it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class Copy:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one data set at one image size."""
+    """What is known of one data set; of images, at one size."""
 
     name: str
     """`breastmnist`, or `breastmnist_64` for another size."""
     title: str
     shows: str
-    kind: Literal["binary", "multiclass", "ordinal", "multi-label"]
+    kind: Literal["binary", "multiclass", "ordinal", "multi-label", "continuous"]
     classes: tuple[str, ...]
     """By label; for a multi-label set, one name a target."""
     dimensions: int
+    """Axes of an image; 0 for what is none."""
     channels: int
     split: str
     """`official` where the publishers divided it, else `none`."""
@@ -44,13 +45,15 @@ class Facts:
     citation: str
     """The paper of the collection."""
     source: str
-    """The paper of the images."""
+    """The paper of what it was made from."""
+    task: str = TASK
+    """The task that it is made for."""
     positive: str = ""
     """The class that counts as positive in a two-class question."""
     modality: str = ""
     """What made the images, where their intensities are still those of that machine."""
     cases: Mapping[str, int] = field(default_factory=dict)
-    """Images by part: train, validation, test."""
+    """Cases by part: train, validation, test; `all` where nobody divided them."""
     note: str = ""
     """What a reader of results should know."""
     size: int | None = None
@@ -102,7 +105,8 @@ def facts(name: str) -> Facts:
     table = dict(tables["sets"][base])
     collection = tables["collections"].get(table.pop("collection", ""), {})
     sums = {int(key): value for key, value in table.pop("md5", {}).items()}
-    sha256 = {int(key): value for key, value in table.pop("sha256", {}).items()}
+    recorded = table.pop("sha256", {})
+    sha256 = {int(key): value for key, value in recorded.items()} if isinstance(recorded, dict) else {}
     copies = table.pop("copies", [])
     folder = table.pop("folder", {"name": "", "holds": []})
     chosen = int(size) if size.isdigit() else min(sums, default=None)
@@ -111,17 +115,20 @@ def facts(name: str) -> Facts:
         raise UserError(f"the catalogue has no data set '{name}'; {base} is known as {offered}")
     for key in ("classes", "target"):
         table[key] = tuple(table.get(key, ()))
-    for key in ("citation", "split"):
-        table.setdefault(key, collection.get(key, ""))
-    file = "" if chosen is None else f"{_sized(base, chosen, sums)}.npz"
+    for key in ("citation", "split", "licence", "task", "note"):
+        if key in collection:
+            table.setdefault(key, collection[key])
+    for key, otherwise in (("citation", ""), ("dimensions", 0), ("channels", 0)):
+        table.setdefault(key, otherwise)
+    file = table.pop("file", "") if chosen is None else f"{_sized(base, chosen, sums)}.npz"
     return Facts(
         name=base if chosen is None else _sized(base, chosen, sums),
         size=chosen,
         sizes=tuple(sums),
         file=file,
-        address=collection["address"].format(file=file) if file else "",
+        address=collection.get("address", "").format(file=file) if file else "",
         md5="" if chosen is None else sums[chosen],
-        sha256="" if chosen is None else sha256.get(chosen, ""),
+        sha256=recorded if isinstance(recorded, str) else sha256.get(chosen or 0, ""),
         copies=tuple(Copy(copy["sha256"], copy["note"]) for copy in copies if copy["size"] == chosen),
         folder=folder["name"],
         holds=tuple(folder["holds"]),
@@ -133,7 +140,7 @@ def completed(study: Study, name: str) -> Study:
     """The study with what the catalogue knows of this data set wherever the study is silent: the task, what the task
     asks, the targets, the accepted findings. What the user said stands."""
     known = facts(name)
-    task = study.task or TASK
+    task = study.task or known.task
     said = {
         "kind": {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}.get(known.kind, ""),
         "classes": " | ".join(known.classes),
@@ -160,9 +167,10 @@ def describe(name: str = "") -> list[str]:
     one = facts(name)
     lines = {
         "shows": one.shows,
-        "question": f"{one.kind}: {' | '.join(one.classes)}",
+        "question": f"{one.kind}: {' | '.join(one.classes)}" if one.classes else one.kind,
+        "predicts": ", ".join(one.target),
         "positive": one.positive,
-        "images": f"{one.dimensions}-D, {one.channels} channel(s)" + (f", side {one.size}" if one.size else ""),
+        "images": _images(one),
         "sizes": ", ".join(map(str, one.sizes)),
         "cases": ", ".join(f"{part} {count}" for part, count in one.cases.items()),
         "split": one.split,
@@ -177,13 +185,24 @@ def describe(name: str = "") -> list[str]:
     return [f"{one.name}: {one.title}", *(f"  {key:<9} {value}" for key, value in lines.items() if value)]
 
 
+def _images(one: Facts) -> str:
+    side = f", side {one.size}" if one.size else ""
+    return f"{one.dimensions}-D, {one.channels} channel(s){side}" if one.dimensions else ""
+
+
 def _count(one: Facts) -> str:
     return str(sum(one.cases.values())) if one.cases else ""
 
 
 @lru_cache(maxsize=1)
 def _tables() -> dict[str, Any]:
-    return tomllib.loads(resources.files("medeor.catalogue").joinpath("facts.toml").read_text(encoding="utf-8"))
+    """All tables as one, those of `facts.toml` first."""
+    found = (file for file in resources.files("medeor.catalogue").iterdir() if file.name.endswith(".toml"))
+    every: dict[str, Any] = {"collections": {}, "sets": {}}
+    for file in sorted(found, key=lambda file: (file.name != "facts.toml", file.name)):
+        for kind, tables in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            every[kind] |= tables
+    return every
 
 
 def _sized(base: str, size: int, sizes: Mapping[int, str]) -> str:

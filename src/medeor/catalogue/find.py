@@ -33,12 +33,10 @@ def locate(name: str, progress: Progress) -> Path:
     found = _below(Path(given).expanduser(), known, progress) if given else None
     if found is not None:
         return found
-    if not known.file:
+    if not known.address:
         looked = f"below MEDEOR_DATA={given}" if given else "because MEDEOR_DATA is not set"
-        raise UserError(
-            f"{name} cannot be downloaded and was not found {looked}: "
-            f"put a folder '{known.folder}' with {' and '.join(known.holds)} there, or give its path"
-        )
+        what = f"the file {known.file}" if known.file else f"a folder '{known.folder}' with {' and '.join(known.holds)}"
+        raise UserError(f"{name} cannot be downloaded and was not found {looked}: put {what} there, or give its path")
     if cache.folder() is None:
         raise UserError(
             f"{known.file} was not found below MEDEOR_DATA={given or '(not set)'}, and the cache is off: "
