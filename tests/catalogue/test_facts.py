@@ -28,10 +28,10 @@ MEDMNIST_3D = ["organmnist3d", "nodulemnist3d", "adrenalmnist3d", "fracturemnist
 
 
 def test_holds_every_medmnist_set_and_pcam() -> None:
-    names = catalogue.names()
+    names = [name for name in catalogue.names() if catalogue.facts(name).task == "image-classification"]
     assert sorted(names[:19]) == sorted([*MEDMNIST_2D, *MEDMNIST_3D, "pcam"])
     assert len(names) == 19 + 12 * 3 + 6
-    assert [catalogue.facts(name).name for name in names] == names
+    assert [catalogue.facts(name).name for name in catalogue.names()] == catalogue.names()
 
 
 def test_small_sets_come_first_for_a_demonstration() -> None:
@@ -103,7 +103,7 @@ def test_a_study_takes_what_it_left_open_and_keeps_what_was_said() -> None:
 
 def test_lists_the_sets_and_the_facts_of_one() -> None:
     lines = catalogue.describe()
-    assert len(lines) == 19
+    assert [line.split()[0] for line in lines] == catalogue.names()[: len(lines)]
     assert lines[0].split()[:2] == ["breastmnist", "780"]
     text = "\n".join(catalogue.describe("pneumoniamnist"))
     for fact in ("CC BY 4.0", "28209eda62fecd6e6a2d98b1501bb15f", "train 4708", "8 validation images", "zenodo.org"):

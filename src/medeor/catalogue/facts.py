@@ -33,7 +33,7 @@ class Facts:
     """`breastmnist`, or `breastmnist_64` for another size."""
     title: str
     shows: str
-    kind: Literal["binary", "multiclass", "ordinal", "multi-label", "continuous"]
+    kind: Literal["", "binary", "multiclass", "ordinal", "multi-label", "continuous"]
     classes: tuple[str, ...]
     """By label; for a multi-label set, one name a target."""
     dimensions: int
@@ -48,6 +48,8 @@ class Facts:
     """The paper of what it was made from."""
     task: str = TASK
     """The task that it is made for."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What that task must be told of its files."""
     positive: str = ""
     """The class that counts as positive in a two-class question."""
     modality: str = ""
@@ -72,6 +74,8 @@ class Facts:
     """The name of its folder, for a set that is a folder."""
     holds: tuple[str, ...] = ()
     """What must lie in that folder."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of files in that folder."""
     labels: str = ""
     """The table of targets in that folder."""
     target: tuple[str, ...] = ()
@@ -108,7 +112,7 @@ def facts(name: str) -> Facts:
     recorded = table.pop("sha256", {})
     sha256 = {int(key): value for key, value in recorded.items()} if isinstance(recorded, dict) else {}
     copies = table.pop("copies", [])
-    folder = table.pop("folder", {"name": "", "holds": []})
+    folder = {"name": "", "holds": [], **table.pop("folder", {})}
     chosen = int(size) if size.isdigit() else min(sums, default=None)
     if size and chosen not in sums:
         offered = ", ".join(_sized(base, number, sums) for number in sums) or base
@@ -118,7 +122,7 @@ def facts(name: str) -> Facts:
     for key in ("citation", "split", "licence", "task", "note"):
         if key in collection:
             table.setdefault(key, collection[key])
-    for key, otherwise in (("citation", ""), ("dimensions", 0), ("channels", 0)):
+    for key, otherwise in (("citation", ""), ("kind", ""), ("dimensions", 0), ("channels", 0)):
         table.setdefault(key, otherwise)
     file = table.pop("file", "") if chosen is None else f"{_sized(base, chosen, sums)}.npz"
     return Facts(
@@ -131,7 +135,7 @@ def facts(name: str) -> Facts:
         sha256=recorded if isinstance(recorded, str) else sha256.get(chosen or 0, ""),
         copies=tuple(Copy(copy["sha256"], copy["note"]) for copy in copies if copy["size"] == chosen),
         folder=folder["name"],
-        holds=tuple(folder["holds"]),
+        holds=tuple(dict.fromkeys([*folder["holds"], *table.get("files", {})])),
         **table,
     )
 
@@ -147,7 +151,9 @@ def completed(study: Study, name: str) -> Study:
         "positive": known.positive,
     }
     asked = TASKS[task].where if task in TASKS else {}
-    where = {key: value for key, value in said.items() if value and key in asked} | dict(study.where)
+    where = {key: value for key, value in said.items() if value and key in asked}
+    # What the set must be told of its own task is of no use to another.
+    where |= {**(known.where if task == known.task else {}), **study.where}
     return replace(
         study,
         task=task,

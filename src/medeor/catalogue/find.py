@@ -94,8 +94,16 @@ def matches(path: Path, known: Facts, progress: Progress) -> bool:
 
 def _below(root: Path, known: Facts, progress: Progress) -> Path | None:
     if known.folder:
-        held = (path for path in _named(root, known.folder) if all((path / name).exists() for name in known.holds))
-        return next(held, None)
+        folders = (path for path in _named(root, known.folder) if all((path / name).exists() for name in known.holds))
+        for folder in folders:
+            wrong = next((name for name, own in known.files.items() if sha256(folder / name) != own), "")
+            if wrong:
+                raise UserError(
+                    f"{folder / wrong} is not that of {known.title} (known is sha256 {known.files[wrong]}): "
+                    f"replace it, or move {folder} out of MEDEOR_DATA"
+                )
+            return folder
+        return None
     found = [path for path in _named(root, known.file) if path.is_file()]
     for path in found:
         if matches(path, known, progress):
