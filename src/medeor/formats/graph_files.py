@@ -70,7 +70,7 @@ def read_tables(
         if isinstance(source, np.ndarray):
             if source.ndim != 2 or source.shape[1] != 3:
                 raise UserError(f"triples as an array have the shape (n, 3): head, relation, tail; got {source.shape}")
-            source = pl.DataFrame(source.astype(str), schema=["head", "relation", "tail"])
+            source = pl.DataFrame(source, schema=["head", "relation", "tail"])
         if isinstance(source, pl.DataFrame):
             read.append(_given(source, where, "the table"))
             used |= _used(where, source.columns, read[-1])
@@ -163,7 +163,7 @@ def _files(path: Path) -> list[_File]:
 def _file(path: Path) -> _File:
     name = path.name.lower().removesuffix(".gz")
     ending = next((one for one in (*TEXT, *TABLES, ".obo") if name.endswith(one)), "")
-    aside = name.startswith(("readme", "license", "licence"))
+    aside = name.startswith(("readme", "license", "licence", "simulated"))
     return _File(path, "" if aside else ending, PART_NAMES.get(name.removesuffix(ending), ""))
 
 

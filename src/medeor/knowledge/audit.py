@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding
+from medeor.formats.graph_tables import PARTS
 from medeor.knowledge.graph import Graph
 
 ALIKE = 0.8
@@ -18,6 +19,7 @@ FEWEST = 10
 """Pairs below which a relation is too small to be called a copy."""
 LEAK = 0.05
 """Share of held-out edges that may be implied by training before the results mean something else."""
+NONE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 HUB = 0.01
 """The share of entities with most edges that are looked at as hubs."""
 HELD = 0.5
@@ -32,11 +34,12 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
         parts: train, validation or test of each edge (null: of none), by default what its source says. Without parts
             the checks across them are left out.
     """
-    part = (graph.facts["part"] if parts is None else parts).cast(pl.String).to_numpy()
+    given = (graph.facts["part"] if parts is None else parts).cast(pl.Enum(PARTS))
+    part = given.to_physical().cast(pl.Int8).fill_null(NONE).to_numpy()
     found = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
-    copies = relation_pairs(graph, part != "test" if (part == "train").any() else None)
+    copies = relation_pairs(graph, part == TRAIN if (part == TRAIN).any() else None)
     found += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
-    if (part == "train").any() and ((part == "test") | (part == "validation")).any():
+    if (part == TRAIN).any() and (part > TRAIN).any():
         found += [_implied(graph, copies, part), _untrained(graph, part)]
     return [*found, _orphans(graph), _hubs(graph), _cycles(graph), _licences(graph)]
 
@@ -46,13 +49,13 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
 
 def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     """Edges that are there twice: within a part a matter of quality, across parts of leakage."""
-    edges = pl.DataFrame({"key": _keys(graph), "part": pl.Series(part, dtype=pl.String)}).with_row_index("row")
+    edges = pl.DataFrame({"key": _keys(graph), "part": part}).with_row_index("row")
     repeats = edges.filter(pl.col("key").is_duplicated())
-    across = repeats.filter((pl.col("part") != "train") & (pl.col("part").n_unique().over("key") > 1))
+    across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
     within = f"{again.height} of {len(graph)} edges repeat another of their part (same head, relation and tail)"
     findings = [_found("duplicate-edges", "quality", again["row"], within, "no edge is there twice in one part")]
-    if edges["part"].drop_nulls().n_unique() > 1:
+    if (part > TRAIN).any():
         crossing = f"{across.height} edges that are held out are also in another part"
         good = "no edge is in two parts"
         findings.append(_found("duplicate-edges-across-parts", "leakage", across["row"], crossing, good))
@@ -76,14 +79,23 @@ def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame
     triples = graph.triples if rows is None else graph.triples[rows]
     head, relation, tail = triples.T.astype(np.int64)
     size = len(graph.entities)
-    edges = pl.DataFrame({"there": head * size + tail, "relation": relation, "back": tail * size + head})
-    edges = edges.filter(pl.Series(head != tail)).unique()
+    head, tail, relation = (column[head != tail] for column in (head, tail, relation))
+    there, relation = np.divmod(np.unique((head * size + tail) * len(graph.relations) + relation), len(graph.relations))
+    back = there % size * size + there // size
+    edges = pl.DataFrame({"there": there, "relation": relation})
     count = edges.group_by("relation").len("pairs")
-    backwards = edges.select(there="back", second="relation")
-    onwards = edges.select("there", second="relation")
+    again = np.zeros(len(there), bool)
+    again[1:] = there[1:] == there[:-1]
+    again[:-1] |= again[1:]
+    # Only pairs that are there twice are joined: of most graphs, few.
+    turned = pl.DataFrame({"there": back, "second": relation}).filter(pl.Series(np.isin(back, there)))
+    copied = edges.filter(pl.Series(again))
     met = [
-        edges.join(other, on="there").group_by("relation", "second").len("common").with_columns(way=pl.lit(way))
-        for other, way in ((backwards, "inverse"), (onwards, "duplicate"))
+        one.join(other, on="there").group_by("relation", "second").len("common").with_columns(way=pl.lit(way))
+        for one, other, way in (
+            (edges, turned, "inverse"),
+            (copied, copied.rename({"relation": "second"}), "duplicate"),
+        )
     ]
     table = pl.concat(met).join(count, on="relation")
     table = table.join(count, left_on="second", right_on="relation", suffix="_second").with_columns(
@@ -124,7 +136,7 @@ def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
     """Held-out edges whose answer stands in training, as an inverse, a copy, or the other way round."""
     head, relation, tail = graph.triples.T.astype(np.int64)
     size, relations = len(graph.entities), len(graph.relations)
-    train, held = part == "train", np.flatnonzero((part == "test") | (part == "validation"))
+    train, held = part == TRAIN, np.flatnonzero(part > TRAIN)
     there = (head * size + tail) * relations + relation
     known = pl.Series(np.unique(there[train])).implode()
     asked = pl.DataFrame({"row": held, "first": relation[held], "head": head[held], "tail": tail[held]})
@@ -137,9 +149,9 @@ def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
     # Toutanova and Chen: an edge of any relation between the two ends, either way, already tells much.
     ends = np.minimum(head, tail) * size + np.maximum(head, tail)
     linked = np.isin(ends[held], ends[train]).mean()
-    tested = rows.filter(pl.Series(part[rows.to_numpy()] == "test"))
-    count = f"{len(tested)} of {(part == 'test').sum()} test and {len(rows) - len(tested)} of "
-    count += f"{(part == 'validation').sum()} validation edges stand in training as an inverse or a copy"
+    tested, tests = (part[rows.to_numpy()] == TEST).sum(), (part == TEST).sum()
+    count = f"{tested} of {tests} test and {len(rows) - tested} of {len(held) - tests} validation edges "
+    count += "stand in training as an inverse or a copy"
     share = len(rows) / len(held)
     beside = f"{linked:.1%} of held-out edges join two entities that training joins by some relation"
     message = f"{count} ({share:.1%}; {LEAK:.0%} are borne, FB15k has 81%); {beside}"
@@ -151,13 +163,13 @@ def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
 
 
 def _untrained(graph: Graph, part: np.ndarray) -> Finding:
-    train = part == "train"
+    train = part == TRAIN
     met = np.zeros(len(graph.entities), bool)
     met[graph.triples[train][:, [0, 2]]] = True
     known = np.zeros(len(graph.relations), bool)
     known[graph.triples[train, 1]] = True
     strange = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
-    held = (part == "test") | (part == "validation")
+    held = part > TRAIN
     rows = np.flatnonzero(strange & held)
     message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
     return _found("untrained-entities", "quality", rows, message, "every entity and relation held out is also trained")

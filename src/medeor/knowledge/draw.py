@@ -1,0 +1,182 @@
+"""A graph for other eyes and programs: triples as a table, GraphML, and a picture of what lies around an entity."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import UserError
+from medeor.figures import Drawing
+from medeor.files import replacing, writable
+from medeor.knowledge.graph import Graph
+
+ROWS = 500_000
+"""Edges that are turned into text at once."""
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+"""By kind; Tol's bright scale, told apart also by the colour-blind (Paul Tol, SRON/EPS/TN/09-002)."""
+MOST_NAMED = 60
+"""Entities beyond which a picture is a thicket."""
+
+
+def export(graph: Graph, path: Path) -> None:
+    """Writes a graph as a table of triples (`.tsv`, `.tsv.gz`), which `read_graph` reads back with names, kinds and
+    facts, or as GraphML (`.graphml`, `.graphml.gz`).
+
+    Raises: UserError for any other ending, or where it cannot be written."""
+    path = Path(path)
+    kind = Path(path.name.removesuffix(".gz")).suffix
+    if kind not in (".tsv", ".graphml"):
+        raise UserError(f"{path}: a graph is written to .tsv or .graphml, either also as .gz")
+    writable(path)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with replacing(path) as new, opened(new, "wb") as file:
+        for text in _tsv(graph) if kind == ".tsv" else _graphml(graph):
+            file.write(text)
+
+
+def edges(graph: Graph, rows: np.ndarray | slice = slice(None)) -> pl.DataFrame:
+    """Edges in words: head, head_name, head_kind, relation, tail, tail_name, tail_kind, then their facts."""
+    head, relation, tail = graph.triples[rows].T
+    ends = [
+        graph.entities[place].select(
+            pl.col("id").alias(side), pl.col("name").alias(f"{side}_name"), pl.col("kind").alias(f"{side}_kind")
+        )
+        for side, place in (("head", head), ("tail", tail))
+    ]
+    names = graph.relations[relation].rename({"name": "relation"})
+    return pl.concat([ends[0], names, ends[1], graph.facts[rows]], how="horizontal")
+
+
+def _tsv(graph: Graph) -> Iterator[bytes]:
+    spoken = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
+    for start in range(0, len(graph), ROWS):
+        table = edges(graph, np.arange(start, min(start + ROWS, len(graph))))
+        text = io.BytesIO()
+        table.select(*table.columns[:7], *spoken).write_csv(text, separator="\t", include_header=not start)
+        yield text.getvalue()
+
+
+def _graphml(graph: Graph) -> Iterator[bytes]:
+    """GraphML 1.0 (graphml.graphdrawing.org): entities n0, n1, … with id, name and kind; edges with their facts."""
+    spoken = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
+    keys = [("node", name) for name in ("id", "name", "kind")] + [("edge", name) for name in ("relation", *spoken)]
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
+    for what, name in keys:
+        plain = escape(name, {'"': "&quot;"})
+        head += f'<key id="{what}.{plain}" for="{what}" attr.name="{plain}" attr.type="string"/>\n'
+    yield f'{head}<graph edgedefault="directed">\n'.encode()
+    nodes = graph.entities.select("id", "name", "kind")
+    opening = pl.format('<node id="n{}">', pl.int_range(pl.len()))
+    yield _elements(nodes, opening, "node")
+    for start in range(0, len(graph), ROWS):
+        rows = np.arange(start, min(start + ROWS, len(graph)))
+        table = edges(graph, rows).select("relation", *spoken)
+        ends = pl.DataFrame(graph.triples[rows][:, [0, 2]], schema=["from", "to"])
+        opening = pl.format('<edge source="n{}" target="n{}">', "from", "to")
+        yield _elements(table.hstack(ends), opening, "edge", (*table.columns,))
+    yield b"</graph>\n</graphml>\n"
+
+
+def _elements(
+    table: pl.DataFrame, opening: pl.Expr, what: str, columns: Sequence[str] = ("id", "name", "kind")
+) -> bytes:
+    # XML 1.0 knows no control characters but tab and line ends.
+    text = [
+        pl.col(name).cast(pl.String).str.replace_many(["&", "<", ">"], ["&amp;", "&lt;", "&gt;"])
+        .str.replace_all(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "")
+        for name in columns
+    ]  # fmt: skip
+    data = [
+        pl.format('<data key="{}">{}</data>', pl.lit(f"{what}.{escape(name)}"), value).fill_null("")
+        for name, value in zip(columns, text)
+    ]
+    lines = table.select(pl.concat_str(opening, *data, pl.lit(f"</{what}>\n"))).to_series()
+    return "".join(lines).encode()
+
+
+# --- a picture -------------------------------------------------------------------------------------------
+
+
+def around(graph: Graph, entity: int, most: int = 24) -> np.ndarray:
+    """Rows of the edges at an entity, at most `most`, those to rarer neighbours: what touches everything says least."""
+    rows = np.flatnonzero((graph.triples[:, 0] == entity) | (graph.triples[:, 2] == entity))
+    other = np.where(graph.triples[rows, 0] == entity, graph.triples[rows, 2], graph.triples[rows, 0])
+    degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))[other]
+    return np.sort(rows[np.argsort(degree, kind="stable")[:most]])
+
+
+def picture(graph: Graph, rows: np.ndarray, title: str, marked: Sequence[int] = (), caption: str = "") -> Drawing:
+    """Some edges as a drawing: entities coloured by kind, `marked` ones ringed, an arrow a relation.
+
+    Raises: ValueError for more than `MOST_NAMED` entities."""
+    triples = graph.triples[rows]
+    nodes = np.unique(triples[:, [0, 2]])
+    if len(nodes) > MOST_NAMED:
+        raise ValueError(f"a picture of {len(nodes)} entities cannot be read; choose at most {MOST_NAMED}")
+    ends = np.searchsorted(nodes, triples[:, [0, 2]])
+    side = 160 + 90 * np.sqrt(len(nodes))
+    width, height = 1.6 * side, side
+    at = _layout(len(nodes), ends) * [width - 220, height - 70] + [110, 30]
+    kinds = graph.entities["kind"][nodes].fill_null("").to_list()
+    order = sorted(set(kinds))
+    colour = {kind: COLOURS[min(i, len(COLOURS) - 1)] for i, kind in enumerate(order)}
+    parts = [_arrow(at[start], at[end]) for start, end in ends if start != end]
+    names = graph.relations["name"][triples[:, 1]].to_list()
+    for pair in {(start, end) for start, end in ends.tolist()}:
+        said = sorted({name for name, (start, end) in zip(names, ends.tolist()) if (start, end) == pair})
+        parts.append(_text(at[list(pair)].mean(0) - np.array([0, 3]), ", ".join(said), 9, ' fill-opacity="0.75"'))
+    for node, place, kind in zip(nodes.tolist(), at, kinds):
+        ring = ' stroke="currentColor" stroke-width="3"' if node in marked else ""
+        parts.append(f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="8" fill="{colour[kind]}"{ring}/>')
+        parts.append(_text(place + np.array([0, 21]), graph.entities["name"][node], 12))
+    for i, kind in enumerate(kind for kind in order if kind):
+        parts.append(f'<circle cx="{14 + 110 * i}" cy="{height - 10:.0f}" r="6" fill="{colour[kind]}"/>')
+        parts.append(_text(np.array([24 + 110 * i, height - 6]), kind, 11, ' text-anchor="start"'))
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">{"".join(parts)}</svg>'
+    return Drawing(title, svg, caption)
+
+
+def _layout(nodes: int, ends: np.ndarray) -> np.ndarray:
+    """Places between 0 and 1, shape (nodes, 2): forces of springs and charges (Fruchterman and Reingold, 1991), from a
+    circle, so that the same edges always look the same."""
+    turn = 2 * np.pi * np.arange(nodes) / nodes
+    place = np.column_stack([np.cos(turn), np.sin(turn)])
+    ideal = 2 / np.sqrt(nodes)
+    joined = np.zeros((nodes, nodes), bool)
+    joined[ends[:, 0], ends[:, 1]] = joined[ends[:, 1], ends[:, 0]] = True
+    for step in np.geomspace(0.2, 0.002, 200):
+        apart = place[:, None] - place[None]
+        distance = np.linalg.norm(apart, axis=2).clip(1e-3)[..., None]
+        force = (apart / distance * ideal**2 / distance).sum(1)
+        force -= np.where(joined[..., None], apart * distance / ideal, 0).sum(1)
+        length = np.linalg.norm(force, axis=1, keepdims=True).clip(1e-9)
+        place += force / length * np.minimum(length, step)
+    low, high = place.min(0), place.max(0)
+    return (place - low) / (high - low).clip(1e-9)
+
+
+def _arrow(start: np.ndarray, end: np.ndarray) -> str:
+    """A line that leaves both circles free, with a head."""
+    along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
+    a, b = start + 10 * along, end - 11 * along
+    across = np.array([-along[1], along[0]])
+    left, right = b - 7 * along + 3 * across, b - 7 * along - 3 * across
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (b, left, right))
+    line = f'<line x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"'
+    tip = f'<polygon points="{points}" fill="currentColor" fill-opacity="0.6"/>'
+    return f'{line} stroke="currentColor" stroke-opacity="0.45"/>{tip}'
+
+
+def _text(place: np.ndarray, text: str, size: int, more: str = "") -> str:
+    short = text if len(text) <= 34 else f"{text[:33]}…"
+    anchor = "" if "text-anchor" in more else ' text-anchor="middle"'
+    return (
+        f'<text x="{place[0]:.1f}" y="{place[1]:.1f}" font-size="{size}" fill="currentColor"{anchor}{more}>'
+        f"{escape(short)}</text>"
+    )
