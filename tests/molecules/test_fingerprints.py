@@ -8,13 +8,8 @@ from rdkit.Chem import rdFingerprintGenerator
 from medeor.molecules.descriptors import descriptors, names
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
 
-SMILES = [
-    "CC(=O)Oc1ccccc1C(=O)O",
-    "OC(=O)c1ccccc1O",
-    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
-    "CCCCCCCC",
-    "CC(=O)Oc1ccccc1C(=O)OC",
-]
+ASPIRIN, CAFFEINE = "CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
+SMILES = [ASPIRIN, "OC(=O)c1ccccc1O", CAFFEINE, "CCCCCCCC", ASPIRIN + "C"]
 
 
 def test_counts_are_those_of_rdkit() -> None:

@@ -260,9 +260,7 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
         if endpoint is None:
             unknown.append(target.name)
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
-            said.append(
-                f"'{target.name}' is read as {endpoint.title[0].lower() + endpoint.title[1:]} in {endpoint.measured_in}, but {why}"
-            )
+            said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
     if unknown:
