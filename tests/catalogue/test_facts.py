@@ -30,7 +30,7 @@ MEDMNIST_3D = ["organmnist3d", "nodulemnist3d", "adrenalmnist3d", "fracturemnist
 def test_holds_every_medmnist_set_and_pcam() -> None:
     names = [name for name in catalogue.names() if catalogue.facts(name).task == "image-classification"]
     assert sorted(names[:19]) == sorted([*MEDMNIST_2D, *MEDMNIST_3D, "pcam"])
-    assert len(images) == 19 + 12 * 3 + 6
+    assert len(names) == 19 + 12 * 3 + 6
     assert [catalogue.facts(name).name for name in catalogue.names()] == catalogue.names()
 
 
