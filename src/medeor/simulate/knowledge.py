@@ -102,11 +102,14 @@ def large_graph(edges: int = 5_000_000, entities: int = 50_000, relations: int =
         drawn = (head * relations + generator.integers(relations, size=more)) * entities + tail
         keys = np.unique(np.concatenate([keys, drawn[head != tail]]))
     keys = generator.permutation(keys)[:edges]
-    names = pl.Enum(_ids("E", entities, len(str(entities))))
-    kinds = pl.Enum(_ids("relation_", relations, len(str(relations))))
-    codes = (keys // (relations * entities), names), (keys // entities % relations, kinds), (keys % entities, names)
-    columns = [pl.Series(code.astype(np.uint32)).cast(kind) for code, kind in codes]
-    return GraphTables(pl.DataFrame(columns, schema=["head", "relation", "tail"]))
+    codes = {"head": keys // (relations * entities), "relation": keys // entities % relations, "tail": keys % entities}
+    own = {"relation": _ids("relation_", relations, len(str(relations)))}
+    others = _ids("E", entities, len(str(entities)))
+    columns = [
+        pl.Series(name, names, dtype=pl.Enum(names)).gather(code)
+        for name, code, names in ((name, code, own.get(name, others)) for name, code in codes.items())
+    ]
+    return GraphTables(pl.DataFrame(columns))
 
 
 def write_graph(graph: KnownGraph, folder: Path) -> Path:

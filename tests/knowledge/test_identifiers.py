@@ -1,0 +1,129 @@
+"""Identifiers by the forms that their keepers publish, and graphs joined through references whose truth is planted."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from medeor.contracts import UserError
+from medeor.knowledge.graph import assemble, read_graph
+from medeor.knowledge.identifiers import merge, normalise, references
+from medeor.simulate.knowledge import knowledge
+
+FORMS = [
+    ("C0011849", "UMLS:C0011849"),
+    ("umls:C0011849", "UMLS:C0011849"),
+    ("Side Effect::C0000727", "UMLS:C0000727"),
+    ("D003920", "MESH:D003920"),
+    ("MSH:D003920", "MESH:D003920"),
+    ("C535290", "MESH:C535290"),
+    ("A10BA02", "ATC:A10BA02"),
+    ("ATC:A10", "ATC:A10"),
+    ("E11.9", "ICD10:E11.9"),
+    ("ICD10:E119", "ICD10:E11.9"),
+    ("ICD-10-CM:S72001A", "ICD10CM:S72.001A"),
+    ("250.00", "ICD9CM:250.00"),
+    ("ICD9:25000", "ICD9CM:250.00"),
+    ("ICD9CM:E8001", "ICD9CM:E800.1"),
+    ("ICD9:V270", "ICD9CM:V27.0"),
+    ("Gene::9021", "NCBIGene:9021"),
+    ("NCBI:9796", "NCBIGene:9796"),
+    ("entrez:25", "NCBIGene:25"),
+    ("ENSG00000157764.14", "ENSEMBL:ENSG00000157764"),
+    ("ENSMUSG00000002413", "ENSEMBL:ENSMUSG00000002413"),
+    ("db00331", "DRUGBANK:DB00331"),
+    ("Compound::DB00331", "DRUGBANK:DB00331"),
+    ("XZWYZXLIPXDOLR-UHFFFAOYSA-N", "INCHIKEY:XZWYZXLIPXDOLR-UHFFFAOYSA-N"),
+    ("doid:2531", "DOID:2531"),
+    ("Disease::DOID:2531", "DOID:2531"),
+    ("DOID_2531", "DOID:2531"),
+    ("http://purl.obolibrary.org/obo/DOID_2531", "DOID:2531"),
+    ("HP:0000118", "HP:0000118"),
+    ("SNOMEDCT_US:73211009", "SNOMEDCT:73211009"),
+]
+
+
+@pytest.mark.parametrize(("given", "canonical"), FORMS)
+def test_spellings_of_identifiers(given: str, canonical: str) -> None:
+    for spelling in (given, f" {given} ", canonical):
+        row = normalise(pl.Series([spelling])).row(0, named=True)
+        assert row == {"id": canonical, "system": canonical.split(":")[0]}
+
+
+@pytest.mark.parametrize("given", ["25", "aspirin", "acquired_abnormality", "DB123", "I10x", "12345678", "MESH:X1"])
+def test_what_could_be_anything_stays_as_it_is(given: str) -> None:
+    assert normalise(pl.Series([given])).rows() == [(given, None)]
+
+
+def test_a_system_may_be_named_for_bare_numbers() -> None:
+    assert normalise(pl.Series(["25", None, "C0011849"]), "ncbigene").rows() == [
+        ("NCBIGene:25", "NCBIGene"), (None, None), ("UMLS:C0011849", "UMLS"),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="no system of identifiers is called 'isbn'"):
+        normalise(pl.Series(["1"]), "isbn")
+
+
+def graph(*edges: tuple[str, str, str]):
+    return read_graph([np.array(edges)])
+
+
+def test_graphs_meet_by_identifier_and_through_references() -> None:
+    ours = graph(("DB00331", "treats", "DOID:9351"), ("DB00945", "treats", "DOID:1"), ("DB1", "treats", "DOID:2"))
+    theirs = graph(
+        ("UMLS:C0025598", "may_treat", "doid_9351"),
+        ("C0004057", "may_treat", "C0000002"),
+        ("C0000003", "may_treat", "C0000004"),
+    )
+    mapping = pl.DataFrame(
+        {
+            "from": ["UMLS:C0025598", "DRUGBANK:DB00945", "C0000002", "C0000002", "C0000003"],
+            "to": ["DrugBank:DB00331", "C0004057", "DOID:1", "DOID:2", "DOID:77"],
+        }
+    )
+    merged = merge([ours, theirs], mapping)
+    assert merged.coverage.rows() == [(2, None, 6, 1, 2, 1, 2)]
+    ids, names = merged.graph.entities["id"], merged.graph.relations["name"]
+    edges = {(ids[h], names[r], ids[t]) for h, r, t in merged.graph.triples.tolist()}
+    assert edges == {
+        ("DB00331", "treats", "DOID:9351"), ("DB00945", "treats", "DOID:1"), ("DB1", "treats", "DOID:2"),
+        ("DB00331", "may_treat", "DOID:9351"), ("DB00945", "may_treat", "C0000002"),
+        ("C0000003", "may_treat", "C0000004"),
+    }  # fmt: skip
+    synonyms = {(ids[entity], name) for entity, name, _ in merged.graph.synonyms.rows()}
+    assert synonyms == {("DB00331", "UMLS:C0025598"), ("DB00945", "C0004057"), ("DOID:9351", "doid_9351")}
+    (finding,) = merged.graph.findings
+    assert finding.message == (
+        "graph 2: of 6 entities 1 by the same identifier, 2 through references, 1 ambiguous (kept apart), "
+        "2 not in the others"
+    )
+
+
+def test_a_graph_renamed_by_a_permutation_comes_back_whole() -> None:
+    first = assemble([knowledge().tables])
+    other = pl.format("X:{}", pl.int_range(100, 100 + len(first.entities)))
+    mapping = first.entities.select(pl.col("id").alias("from"), other.alias("to"))
+    ends = mapping["to"]
+    renamed = pl.DataFrame(
+        {
+            "head": ends.gather(first.triples[:, 0]),
+            "relation": first.relations["name"].gather(first.triples[:, 1]),
+            "tail": ends.gather(first.triples[:, 2]),
+        }
+    )
+    merged = merge([first, read_graph([renamed])], mapping)
+    assert merged.graph.entities["id"].equals(first.entities["id"])
+    assert (merged.graph.triples == np.concatenate([first.triples] * 2)).all()
+    assert merged.graph.facts["licence"].null_count() == len(first)
+
+
+def test_references_of_files(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("subject_id\tpredicate\tobject_id\nDOID:1\texact\tMESH:D1\n")
+    (tmp_path / "b.csv").write_text("DOID:1,MESH:D1\nDOID:2,MESH:D2\n")
+    (tmp_path / "c.obo").write_text("[Term]\nid: DOID:1\nxref: MESH:D1\n")
+    (tmp_path / "d.csv").write_text("from\nDOID:1\n")
+    assert references(tmp_path / "a.tsv").rows() == [("DOID:1", "MESH:D1")]
+    assert references(tmp_path / "b.csv").rows() == [("DOID:2", "MESH:D2")]
+    assert references(tmp_path / "c.obo").rows() == [("DOID:1", "MESH:D1")]
+    with pytest.raises(UserError, match="has one column"):
+        references(tmp_path / "d.csv")
