@@ -128,7 +128,7 @@ def picture(graph: Graph, rows: np.ndarray, title: str, marked: Sequence[int] = 
     colour = {kind: COLOURS[min(i, len(COLOURS) - 1)] for i, kind in enumerate(order)}
     parts = [_arrow(at[start], at[end]) for start, end in ends if start != end]
     names = graph.relations["name"][triples[:, 1]].to_list()
-    for pair in {(start, end) for start, end in ends.tolist()}:
+    for pair in sorted({(start, end) for start, end in ends.tolist()}):
         said = sorted({name for name, (start, end) in zip(names, ends.tolist()) if (start, end) == pair})
         parts.append(_text(at[list(pair)].mean(0) - np.array([0, 3]), ", ".join(said), 9, ' fill-opacity="0.75"'))
     for node, place, kind in zip(nodes.tolist(), at, kinds):
