@@ -34,7 +34,7 @@ class Completer(nn.Module):
     """Scores of triples. Relations `relations` to `2 * relations - 1` are the inverse ones, so that every question is
     (entity, relation) → entity: a head is asked for as the tail of the inverse relation.
 
-    Called with questions it scores all entities, called with chunks of triples (see `batches.Chunks`) the answers and
+    Called with questions it scores all entities, called with chunks of triples (see `batches.Drawn`) the answers and
     the drawn entities that each chunk shares."""
 
     triples: Tensor
@@ -60,7 +60,7 @@ class Completer(nn.Module):
         self.relation = nn.Parameter(torch.randn(relations * (1 + plan.reciprocal), width) * spread)
         if self.scorer.distance and self.scorer.pairs:
             nn.init.uniform_(self.relation, -torch.pi, torch.pi)
-        self.offset = nn.Parameter(torch.full((1,), DISTANCE if self.scorer.distance else 0.0))
+        self.offset = nn.Parameter(torch.full((1,), DISTANCE)) if self.scorer.distance else None
         self.popularity = nn.Parameter(torch.zeros(entities)) if plan.scorer == "conve" else None
         self.convolution = Convolution(plan.dimension, plan.dropout) if plan.scorer == "conve" else None
         self.messages = Messages(plan.dimension, 2 * relations, plan) if plan.layers else None
@@ -146,7 +146,7 @@ class Completer(nn.Module):
     def _shifted(self, scores: Tensor, entities: Tensor | None = None) -> Tensor:
         if self.popularity is not None:
             scores = scores + (self.popularity if entities is None else self.popularity[entities])
-        return scores + self.offset if self.scorer.distance else scores
+        return scores if self.offset is None else scores + self.offset
 
     def _penalty(self, heads: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
         if not self.plan.n3:
