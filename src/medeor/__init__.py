@@ -16,11 +16,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from medeor.bundle import Trained, load
     from medeor.contracts import UserError
-    from medeor.verbs import audit, compare, evaluate, explain, export, plan, predict, train
+    from medeor.verbs import ask, audit, compare, evaluate, explain, export, plan, predict, train
 
 _HOMES = {"load": "medeor.bundle", "Trained": "medeor.bundle", "UserError": "medeor.contracts"}
 __all__ = [
-    "Trained", "UserError", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict", "train",
+    "Trained", "UserError", "ask", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict",
+    "train",
 ]  # fmt: skip
 
 

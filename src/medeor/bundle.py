@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,24 @@ import tomli_w
 
 from medeor import __version__, cache, catalogue
 from medeor.console import Console
-from medeor.contracts import Cases, Model, Predictions, Run, Sources, Study, Target, Task, UserError, threads
+from medeor.contracts import (
+    Answers,
+    Cases,
+    Model,
+    Predictions,
+    Run,
+    Sources,
+    Store,
+    Study,
+    Target,
+    Task,
+    UserError,
+    threads,
+)
 from medeor.files import build, digest, explained, read_json, read_toml, replacing, sha256, write_text
+from medeor.formats.embeddings import Embeddings, read_embeddings
 from medeor.formats.images import DAMAGED
-from medeor.tasks import load_model, open_task
+from medeor.tasks import TASKS, find, known_question, load_model, open_task
 from medeor.trust.calibration import Calibration, rule
 
 if TYPE_CHECKING:
@@ -31,6 +45,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
 """What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
+
+
+STORES = "stores"
+"""Where a run keeps those stores that its model is asked with; no bundle carries them."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,22 @@ class Trained:
         told = [name for name in ("source", "broken") if name in cases.table.columns]
         return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
 
+    def ask(self, where: Mapping[str, str]) -> Answers:
+        """Answers to a question in words, for models that need no cases to be asked (`medeor tasks` says which).
+
+        Raises: UserError where the model answers no such question."""
+        answer: Callable[..., Answers] = known_question(self.study.task, where)
+        return answer(where, self.model, self.predict_cases, self.run)
+
+    def embeddings(self) -> Embeddings:
+        """What the model has learnt of each thing it knows, as numbers that other studies can take as an input.
+
+        Raises: UserError where its task has no such table."""
+        facts = TASKS[self.study.task]
+        if not facts.embeds:
+            raise UserError(f"a model of {facts.name} keeps no table of embeddings; there is --onnx")
+        return Embeddings(find(facts.embeds)(self.model, self.run))
+
     def predict_cases(self, cases: Cases) -> Predictions:
         predictions = self.model.predict(cases.usable, self.run)
         return self.calibration.apply(predictions) if self.calibration else predictions
@@ -96,6 +130,11 @@ def load(path: str | Path) -> Trained:
     _rooms.append(room)
     _unpack(path, Path(room.name))
     return _open(Path(room.name))
+
+
+def opened(path: str | Path) -> Store:
+    """An input of another study: a run, a bundle, or a table of embeddings (.parquet)."""
+    return read_embeddings(Path(path)) if str(path).endswith(".parquet") else load(path)
 
 
 _rooms: list[tempfile.TemporaryDirectory[str]] = []

@@ -15,6 +15,7 @@ from medeor.contracts import Stopped, UserError
 
 if TYPE_CHECKING:
     from medeor.contracts import Finding
+    from medeor.figures import Figure
 
 app = typer.Typer(
     name="medeor",
@@ -158,13 +159,30 @@ def evaluate(
 
 
 @app.command()
-def predict(run: Runs, sources: Others, out: Out = "", as_json: Json = False) -> None:
-    """Predict new cases; a table on the screen or in the file --out (.csv, .parquet, .json)."""
+def predict(
+    run: Runs,
+    sources: Sources = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
+    ] = None,
+    out: Out = "",
+    as_json: Json = False,
+) -> None:
+    """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json)."""
     from medeor import verbs
 
-    table = verbs.predict(run, *sources, out=out)
+    question = _pairs(where, "--where")
+    if question and not sources:
+        answers = verbs.ask(run, question, out=out)
+        table = answers.table
+    else:
+        table = verbs.predict(run, *sources or (), out=out, where=question)
     if as_json:
         print(table.write_json())
+    elif question and out:
+        print(f"{table.height} answers: {out}")
+    elif question:
+        _print_figures(answers.figures)
     elif not out:
         print(table.write_csv(), end="")
     else:
@@ -218,11 +236,16 @@ def compare(
 
 
 @app.command()
-def export(run: Runs, onnx: Annotated[str, typer.Option(help="The .onnx file to write.")]) -> None:
-    """Write the networks as ONNX, checked against medeor's own answers."""
+def export(
+    run: Runs,
+    onnx: Annotated[str, typer.Option(help="The .onnx file to write.")] = "",
+    embeddings: Annotated[str, typer.Option(help="The .parquet file to write: id, name, kind, vector.")] = "",
+) -> None:
+    """Write the networks as ONNX, checked against medeor's own answers, or what they learnt as embeddings."""
     from medeor import verbs
 
-    print(verbs.export(run, onnx=onnx))
+    for path in verbs.export(run, onnx=onnx, embeddings=embeddings):
+        print(path)
 
 
 @app.command()
@@ -248,6 +271,8 @@ def tasks(as_json: Json = False) -> None:
         print(f'{facts.name}: {facts.does}\n  reads {facts.reads}\n  needs pip install "medeor[{facts.extra}]"')
         for key, meaning in facts.where.items():
             print(f"  --where {key}=…  {meaning}")
+        for key, meaning in facts.asks.items():
+            print(f"  predict --where {key}=…  {meaning}")
 
 
 @app.command()
@@ -352,6 +377,26 @@ def _print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> Non
         other = measures.get(f"baseline/{name}", {}).get("value")
         table.add_row(name, _number(measure["value"]), interval, "" if other is None else _number(other))
     RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _print_figures(figures: Sequence[Figure]) -> None:
+    """Tables as they are; other figures are for pages."""
+    from rich.console import Console as RichConsole
+    from rich.table import Table as RichTable
+
+    from medeor.figures import Table
+
+    console = RichConsole(width=None if sys.stdout.isatty() else 120)
+    for figure in figures:
+        if isinstance(figure, Table):
+            shown = RichTable(*figure.columns, box=None, pad_edge=False)
+            for row in figure.rows:
+                shown.add_row(*("" if value is None else _number(value) for value in row))
+            console.print(figure.title, markup=False, highlight=False, style="bold")
+            console.print(shown, markup=False, highlight=False)
+            if figure.caption:
+                console.print(figure.caption, markup=False, highlight=False)
+            console.print()
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

@@ -126,6 +126,13 @@ class Store(Protocol):
     def digest(self) -> str: ...
 
 
+@runtime_checkable
+class Kept(Store, Protocol):
+    """A store that a run keeps below `stores/`, because questions to its model are answered with it. No bundle does."""
+
+    def save(self, folder: Path) -> None: ...
+
+
 S = TypeVar("S")
 
 
@@ -223,6 +230,16 @@ class Measure(NamedTuple):
     low: float | None = None
     high: float | None = None
     n: int | None = None
+
+
+class Answers(NamedTuple):
+    """What is said to a question in words (`medeor predict RUN --where head=…`) rather than of cases."""
+
+    table: pl.DataFrame
+    """One row an answer, the best first: the columns of `Predictions.table`, `source` (the answer in words), and what
+    stands behind it."""
+    figures: tuple[Figure, ...]
+    """The same for a reader."""
 
 
 Measures = Mapping[str, Measure]

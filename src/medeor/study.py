@@ -19,7 +19,7 @@ import polars as pl
 import tomli_w
 
 from medeor import __version__, cache, catalogue, claim, recognise, simulate
-from medeor.bundle import Trained, load, write_bundle
+from medeor.bundle import STORES, Trained, load, opened, write_bundle
 from medeor.console import Console
 from medeor.contracts import (
     Budget,
@@ -27,6 +27,7 @@ from medeor.contracts import (
     Explanations,
     Finding,
     Fitted,
+    Kept,
     Measure,
     Plan,
     Predictions,
@@ -95,7 +96,7 @@ def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
     task = open_task(study.task, study.where)
-    inputs = {role: load(path) for role, path in study.inputs.items()}
+    inputs = {role: opened(path) for role, path in study.inputs.items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), study)
     cases = every.usable
@@ -150,6 +151,9 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     _stop_if(stopping)
     claim.claim(folder, study, key)
     write_parquet(folder / "cases.parquet", asked.every.table)
+    for store in asked.every.stores:
+        if isinstance(store, Kept):
+            store.save(folder / STORES / type(store).__name__.lower())
     write_parquet(folder / "split.parquet", split.table)
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,12 @@ class TaskFacts:
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
     """Names of columns, any of which says that a table is for this task."""
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """What `medeor predict --where` may ask of its models in the place of sources, and what each key means."""
+    answers: str = ""
+    """`module:function` that answers such a question: (where, model, predict, run) → `contracts.Answers`."""
+    embeds: str = ""
+    """`module:function` that gives what its models learnt as a table: (model, run) → `formats.embeddings` columns."""
 
 
 TASKS: dict[str, TaskFacts] = {
@@ -74,6 +80,16 @@ TASKS: dict[str, TaskFacts] = {
             },
             endings=(".obo", ".rrf", ".sif", "train.txt", "valid.txt", "test.txt", "triples.txt"),
             columns=("head", "relation", "metaedge", "x_index"),
+            asks={
+                "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
+                "relation": "the relation",
+                "tail": "or the entity at the other end: its heads are asked for; with head, this one triple",
+                "top": "how many answers, by default 20",
+                "kind": "the kind of entity that an answer must be, e.g. Disease",
+                "excludes": "relations that contradict the one asked, set apart by commas, e.g. contraindicates",
+            },
+            answers="medeor.knowledge.answers:answer",
+            embeds="medeor.knowledge.answers:embeddings",
         ),
     )
 }
@@ -114,6 +130,20 @@ def open_task(name: str, where: Mapping[str, str] | None = None) -> Task:
             raise
         raise UserError(f'{name} needs the package {error.name}: pip install "medeor[{facts.extra}]"') from None
     return task
+
+
+def known_question(name: str, where: Mapping[str, str]) -> Any:
+    """What answers a question in words to the models of a task (`TaskFacts.answers`).
+
+    Raises: UserError where they answer none, or not one with these keys."""
+    facts = TASKS[name]
+    if not facts.answers:
+        raise UserError(f"a model of {name} is asked about cases: name files, folders or a data set instead of --where")
+    for key in where:
+        if key not in facts.asks:
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.asks.items())
+            raise UserError(f"no question to a model of {name} has '{key}'; --where takes {known}")
+    return find(facts.answers)
 
 
 def load_model(folder: Path) -> Model:

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 from medeor import cache, catalogue, study
 from medeor.bundle import Trained, load, study_from
 from medeor.console import Console
-from medeor.contracts import Cases, Explanations, Finding, Measures, Plan, Predictions, Sources, Study, UserError
+from medeor.contracts import (
+    Answers,
+    Cases,
+    Explanations,
+    Finding,
+    Measures,
+    Plan,
+    Predictions,
+    Sources,
+    Study,
+    UserError,
+)
 from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
 
 if TYPE_CHECKING:
@@ -113,10 +124,19 @@ def evaluate(
 
 
 def predict(
-    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = ""
+    run: str | Path | Trained,
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path = "",
+    where: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out`
-    they are written there (.csv, .parquet, .json)."""
+    """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
+    sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json)."""
+    if where:
+        if sources:
+            raise UserError("give cases to predict or a question (--where), not both")
+        return ask(run, where, out=out).table
+    if not sources:
+        raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
     if out:
         _writer(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
@@ -124,6 +144,19 @@ def predict(
     if out:
         write_any(table, Path(out))
     return table
+
+
+def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "") -> Answers:
+    """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
+    (.csv leaves out what is nested, .parquet and .json keep all).
+
+    Example: `medeor.ask("runs/graph", {"head": "metformin", "relation": "treats"})`."""
+    if out:
+        _writer(Path(out))
+    answers = (run if isinstance(run, Trained) else load(run)).ask(where)
+    if out:
+        write_any(answers.table, Path(out))
+    return answers
 
 
 def explain(
@@ -168,15 +201,26 @@ def results(folder: Path) -> tuple[Cases, Predictions]:
     return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
 
 
-def export(run: str | Path, *, onnx: str | Path) -> Path:
-    """The networks as one ONNX model: prepared images in, averaged values out, checked against medeor's own."""
+def export(run: str | Path, *, onnx: str | Path = "", embeddings: str | Path = "") -> list[Path]:
+    """`onnx`: the networks as one ONNX model: prepared inputs in, averaged values out, checked against medeor's own.
+    `embeddings`: a table (.parquet) of what was learnt of each thing that the model knows: id, name, kind, vector;
+    another study takes it as an input."""
     from medeor.learning.export import to_onnx
 
-    writable(Path(onnx))
+    written = [Path(path) for path in (onnx, embeddings) if path]
+    if not written:
+        raise UserError("say what to write: --onnx model.onnx, or --embeddings table.parquet")
+    for path in written:
+        writable(path)
+    if embeddings and Path(embeddings).suffix != ".parquet":
+        raise UserError(f"{embeddings}: embeddings are written to a file ending in .parquet")
     trained = load(run)
-    with replacing(Path(onnx)) as new:
-        to_onnx(trained.model, new)
-    return Path(onnx)
+    if embeddings:
+        write_any(trained.embeddings().table, Path(embeddings))
+    if onnx:
+        with replacing(Path(onnx)) as new:
+            to_onnx(trained.model, new)
+    return written
 
 
 def demo(out: str | Path, console: Console | None = None) -> Trained:
