@@ -79,7 +79,9 @@ def _loss(code: int) -> Exception:
 def _start(
     job: bytes, threads: int, index: int, news: queue.Queue[tuple[int, dict[str, Any]]]
 ) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)}
+    # PyTorch takes as many threads as MKL may, whatever OpenMP is told.
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    environment = {**os.environ, **counts, "PYTHONPATH": os.pathsep.join(sys.path)}
     if (shared := cache.folder()) is not None:  # also the one that a run lends where the cache is off
         environment["MEDEOR_CACHE"] = str(shared)
     child = subprocess.Popen(
