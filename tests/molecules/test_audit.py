@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Cases, Finding, Sources, Split, Study
+from medeor.learning.split import split_cases
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.cases import read_cases
+from medeor.trust.audit import audit
 
 GOOD = [f"{'C' * n}{core}" for n in range(1, 9) for core in ("c1ccncc1", "C(=O)Nc1ccco1", "S(=O)(=O)N1CCOCC1")]
 
@@ -139,3 +141,13 @@ def test_what_is_known_of_bbbp_is_found(real_data: Path) -> None:
     assert (disputed["p_np"] == 2).all()
     agreeing = cases.usable.table.filter(~pl.col("case_id").is_in(list(rows)))
     assert (agreeing.group_by("smiles").agg(pl.col("p_np").n_unique())["p_np"] == 1).all()
+
+
+def test_neither_limits_nor_the_split_itself_count_as_shortcuts() -> None:
+    smiles = [f"{'C' * n}{core}" for n in range(1, 21) for core in ("c1ccncc1", "C(=O)Nc1ccco1", "C1CCOCC1", "N")]
+    values = [f"{'>' if number % 4 == 3 else ''}{number % 4 + 0.01 * number}" for number in range(80)]
+    study = Study(target=("y",), split="scaffold-deepchem")
+    cases = read_cases(Sources((pl.DataFrame({"smiles": smiles, "y": values, "batch": [0, 1, 2, 3] * 20}),), {}), study)
+    assert "y.limit" in cases.table.columns
+    checks = [finding.check for finding in audit(cases, split_cases(cases, study), by=study.split)]
+    assert [check for check in checks if check.startswith("shortcut/")] == ["shortcut/batch"]
