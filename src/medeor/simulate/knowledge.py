@@ -100,7 +100,7 @@ def large_graph(edges: int = 5_000_000, entities: int = 50_000, relations: int =
         more = int(1.2 * (edges - len(keys))) + 1000
         head, tail = (np.floor(entities * generator.random(more) ** 2).astype(np.int64) for _ in range(2))
         drawn = (head * relations + generator.integers(relations, size=more)) * entities + tail
-        keys = np.unique(np.concatenate([keys, drawn[head != tail]]))
+        keys = pl.Series(np.concatenate([keys, drawn[head != tail]])).unique().sort().to_numpy()
     keys = generator.permutation(keys)[:edges]
     codes = {"head": keys // (relations * entities), "relation": keys // entities % relations, "tail": keys % entities}
     own = {"relation": _ids("relation_", relations, len(str(relations)))}
