@@ -186,7 +186,8 @@ def _bytes(frame: pl.DataFrame) -> Iterable[bytes | memoryview]:
         yield column.name.encode()
         if isinstance(column.dtype, pl.Enum):
             yield "\0".join(column.dtype.categories).encode()
-            yield column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy().data
+            yield column.to_physical().fill_null(0).to_numpy().data
+            yield column.is_null().to_numpy().data
         elif column.dtype == pl.String:
             yield column.str.len_bytes().fill_null(2**32 - 1).to_numpy().data
             yield column.drop_nulls().str.join("").item().encode()
