@@ -59,7 +59,11 @@ def work(kind: str) -> Work:
     plan = planning.rules(cases)
     if kind == "keras":
         network = Network(name="bench.networks:KerasCNN")
-        plan = replace(plan, network=network, augmentation=Augmentation(), training=Training(batch=128))
+        # Keras keeps no average of the weights either.
+        schedule = replace(plan.schedule, averaging=0.0)
+        plan = replace(
+            plan, network=network, augmentation=Augmentation(), training=Training(batch=128), schedule=schedule
+        )
     elif kind == "mild":
         plan = replace(plan, augmentation=MILD)
     elif kind == "resnet50":

@@ -98,13 +98,21 @@ def read(study: Study, console: Console) -> Read:
     task = open_task(study.task, study.where)
     inputs = {role: opened(path) for role, path in study.inputs.items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
-    every = task.read(Sources(located, inputs), study)
+    every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings: list[Finding] = []
     if "audit" in task.steps:
         findings = [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def _beside(labels: str, located: Sequence[object]) -> str:
+    """The table of labels, which may also lie in the folder that is the source."""
+    for source in located:
+        if labels and not Path(labels).exists() and isinstance(source, str | Path) and (Path(source) / labels).exists():
+            return str(Path(source) / labels)
+    return labels
 
 
 def plan(asked: Read, folder: Path | None = None) -> Plan:
