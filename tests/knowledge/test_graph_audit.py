@@ -30,7 +30,7 @@ def test_the_leaks_of_the_simulator_are_found_one_by_one() -> None:
     made = assemble([known.tables])
     ids, names = made.entities["id"], made.relations["name"]
     found = finding(made, "implied-by-inverse")
-    assert (found.kind, found.status) == ("leakage", "fail")
+    assert (found.kind, found.status) == ("quality", "fail")
     rows = made.triples[[int(case) for case in found.cases]]
     assert {(ids[h], names[r], ids[t]) for h, r, t in rows.tolist()} == set(known.leaked.rows())
     assert finding(assemble([knowledge(leaks=0).tables]), "implied-by-inverse").cases == ()
