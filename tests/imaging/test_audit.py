@@ -280,10 +280,10 @@ def test_what_a_simulated_hospital_hides_is_found(kind: str) -> None:
     }
 
 
-@pytest.mark.parametrize("shortcut", ["border", "brightness"])
-def test_the_shortcut_of_a_simulated_hospital_is_found(shortcut: str) -> None:
+@pytest.mark.parametrize(("shortcut", "check"), [("border",) * 2, ("brightness",) * 2, ("marker", "border")])
+def test_the_shortcut_of_a_simulated_hospital_is_found(shortcut: str, check: str) -> None:
     _, findings = simulated("xray", 6, Planted(shortcut=shortcut))  # type: ignore[arg-type]
-    assert verdict(findings, f"shortcut/{shortcut}").status == "fail"
+    assert verdict(findings, f"shortcut/{check}").status == "fail"
 
 
 def published(name: str) -> tuple[np.ndarray, Cases, Split]:
