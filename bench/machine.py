@@ -11,25 +11,36 @@ from pathlib import Path
 
 from bench.workload import ROOT, WORK
 
-PEERS = WORK / "peers"
-COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("-m", "pip", "install", "--quiet", "torch==2.13.0"),
-    ("-m", "pip", "install", "--quiet", "tensorflow-cpu", "keras", "monai", "scikit-learn"),
-)
-"""torch first, so that what follows does not bring another build of it."""
+Commands = tuple[tuple[str, ...], ...]
+
+# torch first, so that what follows does not bring another build of it.
+TORCH = ("-m", "pip", "install", "--quiet", "torch==2.13.0")
+PEERS: Mapping[str, Commands] = {
+    "peers": (TORCH, ("-m", "pip", "install", "--quiet", "tensorflow-cpu", "keras", "monai", "scikit-learn")),
+    "chemprop": (TORCH, ("-m", "pip", "install", "--quiet", "chemprop==2.3.1", "lightgbm", "scikit-learn")),
+}
+"""The environments of the peers by name, and the commands that fill them: those whose needs collide live apart."""
 
 
-def peers() -> str:
-    """The interpreter of the peers' environment, which is made when it is first asked for (2.6 GB)."""
-    python = PEERS / "bin" / "python"
-    ready = PEERS / "ready"
+def peers(name: str = "peers") -> str:
+    """The interpreter of an environment of peers, which is made when it is first asked for (2.6 and 1.6 GB)."""
+    folder = WORK / name
+    python = folder / "bin" / "python"
+    ready = folder / "ready"
     if not ready.exists():
-        print("making the environment of the peers", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        for command in COMMANDS:
+        print(f"making the environment {name}", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        for command in PEERS[name]:
             subprocess.run([str(python), *command], check=True)
-        ready.write_text("\n".join(" ".join(command) for command in COMMANDS) + "\n")
+        ready.write_text("\n".join(" ".join(command) for command in PEERS[name]) + "\n")
     return str(python)
+
+
+def home(module: str) -> str:
+    """The environment in which a module of `bench.sides` runs; empty: medeor's own. What is not named after an
+    environment of its own runs in `peers`."""
+    kind, _, name = module.partition("_")
+    return "" if kind != "peer" else name if name in PEERS else "peers"
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -56,10 +67,10 @@ def facts() -> Mapping[str, str]:
     }
 
 
-def versions(packages: Sequence[str]) -> Mapping[str, str]:
-    """Versions of packages in the peers' environment."""
+def versions(packages: Sequence[str], name: str = "peers") -> Mapping[str, str]:
+    """Versions of packages in an environment of the peers."""
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    said = subprocess.run([peers(), "-c", code, *packages], check=True, capture_output=True, text=True)
+    said = subprocess.run([peers(name), "-c", code, *packages], check=True, capture_output=True, text=True)
     return dict(zip(packages, said.stdout.split()))
 
 

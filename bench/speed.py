@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from bench.machine import environment, peers
+from bench.machine import environment, home, peers
 from bench.workload import ROOT, Row
 from medeor.contracts import Measure
 
@@ -19,8 +19,8 @@ from medeor.contracts import Measure
 class Side:
     """A process of `bench.sides.MODULE`, warmed up. Each `ask` is one timed stretch, in images a second."""
 
-    def __init__(self, threads: int, module: str, *arguments: str, peer: bool = False) -> None:
-        python = peers() if peer else sys.executable
+    def __init__(self, threads: int, module: str, *arguments: str) -> None:
+        python = peers(home(module)) if home(module) else sys.executable
         self.name = " ".join((module, *arguments))
         self.process = subprocess.Popen(
             [python, "-m", f"bench.sides.{module}", *arguments],
@@ -56,13 +56,10 @@ class Side:
 
 def alternate(sides: Mapping[str, Sequence[str]], row: Row) -> dict[str, list[float]]:
     """Images a second of each side, `row.workload.repeats` times in turn. A side is the name of its module and its
-    arguments; a module whose name starts with `peer_` runs in the peers' environment."""
+    arguments; a module whose name starts with `peer_` runs in an environment of the peers."""
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     with ExitStack() as stack:
-        running = {
-            name: stack.enter_context(Side(row.threads, *command, peer=command[0].startswith("peer_")))
-            for name, command in sides.items()
-        }
+        running = {name: stack.enter_context(Side(row.threads, *command)) for name, command in sides.items()}
         for _ in range(row.workload.repeats):
             for name, side in running.items():
                 speeds[name].append(side.ask())
