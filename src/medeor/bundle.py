@@ -85,10 +85,16 @@ class Trained:
 
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
-        gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`)."""
+        gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`). Of a case
+        unlike all that taught the model nothing is chosen."""
+        import polars as pl
+
         with cache.within(self.folder):
             cases = self.read(*sources)
             table = self.predict_cases(cases).table
+        if {"chosen", "verdict"} <= set(table.columns):
+            withheld = pl.col("verdict") == "unknown"
+            table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
         told = [name for name in ("source", "broken") if name in cases.table.columns]
         return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
 

@@ -216,7 +216,10 @@ class Predictions:
     Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
     that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set (of a binary target,
     which has one item, null where both classes do); `raw` the value
-    before calibration. An item is a class, a target, a drug, a candidate tail, a span or the name of an array."""
+    before calibration; `spread` how far a number is likely to be off, by which its interval is wide or narrow;
+    `verdict` whether the case is like those that taught the model (`inside`, `edge`, `unknown`: then nothing is chosen
+    for the user), and `reason` why not. An item is a class, a target, a drug, a candidate tail, a span or the name of
+    an array."""
 
     table: pl.DataFrame
     arrays: Mapping[str, Path] = field(default_factory=dict)

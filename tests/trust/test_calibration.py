@@ -274,6 +274,61 @@ def test_an_interval_of_the_model_is_widened_until_it_covers() -> None:
     assert np.corrcoef(high - low, spread)[0, 1] > 0.99
 
 
+def uneven(generator: np.random.Generator, size: int, factor: float = 3.0):
+    """Numbers that are off by a normal error of a known size each; the model tells a multiple of that size."""
+    off = generator.uniform(0.2, 2, size)
+    truth = generator.normal(size=size)
+    cases, told = table(DOSE, truth, truth + off * generator.normal(size=size), spread=off * factor)
+    return cases, told, truth, off
+
+
+def test_intervals_follow_the_spread_and_cover_where_it_is_small_and_where_it_is_large() -> None:
+    sure, unsure, widths = [], [], []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        cases, held_out, *_ = uneven(generator, 400)
+        _, fresh, truth, off = uneven(generator, 400)
+        calibration = calibrate(cases, held_out)
+        assert calibration.targets[0].method == "spread"
+        new = calibration.apply(fresh).table
+        low, high = new["low"].to_numpy(), new["high"].to_numpy()
+        covered = (low <= truth) & (truth <= high)
+        sure.append(covered[off < 0.7].mean())
+        unsure.append(covered[off > 1.5].mean())
+        # 90 % of a normal error lies within 1.645 of its standard deviations.
+        widths.append(np.median((high - low) / (2 * 1.645 * off)))
+    assert np.mean(sure) == pytest.approx(0.9, abs=0.03)
+    assert np.mean(unsure) == pytest.approx(0.9, abs=0.03)
+    assert np.mean(widths) == pytest.approx(1, abs=0.07)
+
+
+@pytest.mark.parametrize("groups", [30, 300])
+def test_a_spread_that_says_nothing_costs_no_coverage(groups: int) -> None:
+    covered, widths = [], []
+    for seed in range(80):
+        generator = np.random.default_rng(seed)
+        cases, held_out, _ = numbers(generator, groups)
+        _, fresh, truth = numbers(generator, 300)
+        noise = [generator.uniform(0.5, 2, one.table.height) for one in (held_out, fresh)]
+        told, asked = (
+            Predictions(one.table.with_columns(spread=pl.Series(n))) for one, n in zip((held_out, fresh), noise)
+        )
+        plain = calibrate(cases, held_out).apply(fresh).table
+        new = calibrate(cases, told).apply(asked).table
+        covered.append(np.mean((new["low"].to_numpy() <= truth) & (truth <= new["high"].to_numpy())))
+        widths.append((new["high"] - new["low"]).mean() / (plain["high"] - plain["low"]).mean())
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.025)
+    assert np.mean(widths) == pytest.approx(1, abs=0.05)
+
+
+def test_without_its_spread_a_case_gets_the_interval_that_fits_all() -> None:
+    cases, held_out, *_ = uneven(np.random.default_rng(0), 400)
+    calibration = Calibration.from_json(json.loads(json.dumps(calibrate(cases, held_out).to_json())))
+    plain = calibrate(cases, Predictions(held_out.table.drop("spread")))
+    bare = calibration.apply(Predictions(held_out.table.drop("spread"))).table
+    assert bare.equals(plain.apply(Predictions(held_out.table.drop("spread"))).table)
+
+
 def test_too_few_numbers_give_no_interval() -> None:
     cases, held_out, _ = numbers(np.random.default_rng(0), 5)
     table = calibrate(cases, held_out).apply(held_out).table

@@ -33,6 +33,8 @@ class Answers:
     low: Array | None
     """Shape (n,), of a continuous target."""
     high: Array | None
+    spread: Array | None = None
+    """Shape (n,), of a continuous target: how far the model says that its value is likely to be off."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,6 +80,7 @@ class Answers:
             some(self.plausible),
             some(self.low),
             some(self.high),
+            some(self.spread),
         )
 
 
@@ -119,6 +122,7 @@ def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
         columns.plausible,
         None if columns.low is None else columns.low[:, 0],
         None if columns.high is None else columns.high[:, 0],
+        None if columns.spread is None else columns.spread[:, 0],
     )
     answers = everyone.where(np.flatnonzero(truth.is_not_null().to_numpy() & columns.predicted))
     if answers.raw is not None and not np.isfinite(answers.raw).all():
@@ -148,6 +152,7 @@ class Arranged:
     """Shape (n, classes). A binary target has one item: its null says that both classes are plausible."""
     low: Array | None
     high: Array | None
+    spread: Array | None
 
 
 def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Arranged:
@@ -174,7 +179,7 @@ def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Ar
             " the model has diverged or its inputs hold NaN"
         )
 
-    def spread(name: str) -> Array | None:
+    def column(name: str) -> Array | None:
         """Shape (cases, items), NaN for null; None where the column is missing or empty."""
         if name not in long.columns or long[name].null_count() == long.height:
             return None
@@ -182,9 +187,9 @@ def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Ar
         array[flat] = long[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return array.reshape(shape)
 
-    values = spread("value")
+    values = column("value")
     values = np.full(shape, np.nan) if values is None else values
-    raw, chosen, plausible = spread("raw"), spread("chosen"), spread("plausible")
+    raw, chosen, plausible = column("raw"), column("chosen"), column("plausible")
     if target.kind == "binary":
         if plausible is None and raw is not None and "plausible" in long.columns:
             plausible = np.full(shape, np.nan)  # calibrated, and yet every case might be either
@@ -196,6 +201,7 @@ def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Ar
         raw=raw,
         chosen=None if chosen is None else chosen == 1,
         plausible=None if plausible is None else plausible == 1,
-        low=spread("low"),
-        high=spread("high"),
+        low=column("low"),
+        high=column("high"),
+        spread=column("spread"),
     )

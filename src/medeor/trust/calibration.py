@@ -22,11 +22,14 @@ ENOUGH = 20
 ENOUGH_OF_A_CLASS = 5
 """Groups of each class that a binary question needs before its probabilities are changed."""
 
+FLOORS = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Of the median spread, that may be added to every spread: the larger, the more alike are the intervals' widths."""
+
 _FOLDS = 5
 _THRESHOLD_SAMPLES = 200
 
 Sets = Literal["marginal", "by class"]
-How = Literal["identity", "temperature", "platt", "residuals", "widened"]
+How = Literal["identity", "temperature", "platt", "residuals", "spread", "widened"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class TargetCalibration:
     cases: int
     """Held-out cases that it was learnt from."""
     method: How = "identity"
-    """Of a class: how probabilities are changed. Of a number: the interval is put around the value, or an interval
-    that the model gave is widened (or narrowed)."""
+    """Of a class: how probabilities are changed. Of a number: the interval is put around the value, as wide for every
+    case or by its spread, or an interval that the model gave is widened (or narrowed)."""
     slope: float = 1.0
     """Factor of the log-odds (binary) or log-probabilities: one over the temperature. Above zero, so that the order
     of the cases never changes."""
@@ -56,6 +59,10 @@ class TargetCalibration:
     """Per class, the calibrated probability from which it belongs to the conformal set; None: always."""
     margin: float | None = None
     """How far the interval of a number reaches, in its unit; None: too few cases to tell."""
+    margin_of_spread: float | None = None
+    """By `spread`: how far it reaches, in multiples of the case's spread and `floor`; `margin` is for cases without."""
+    floor: float = 0.0
+    """What is added to every spread, in the unit of the number."""
 
     def __post_init__(self) -> None:
         if not 0 < self.slope < float("inf"):
@@ -130,9 +137,10 @@ def calibrate(
 
     Sets: every class whose probability reaches the split-conformal quantile (Sadinle, Lei and Wasserman 2019), and
     always the most probable; marginal, or `by class` (Vovk 2012). Intervals of numbers: absolute residuals (Lei et al.
-    2018), or the model's own interval widened (Romano, Patterson and Candès 2019). Groups count as one, their cases
-    share their weight (Dunn, Wasserman and Ramdas 2023). The few numbers learnt before come from the same cases, which
-    costs the guarantee only as much as they can adapt.
+    2018), in multiples of the spread where the model gives one and its intervals score better by it (Papadopoulos,
+    Gammerman and Vovk 2008), or the model's own interval widened (Romano, Patterson and Candès 2019). Groups count as
+    one, their cases share their weight (Dunn, Wasserman and Ramdas 2023). The few numbers learnt before come from the
+    same cases, which costs the guarantee only as much as they can adapt.
 
     Raises: UserError for an unknown threshold rule or an impossible coverage."""
     if not 0 < coverage < 1:
@@ -266,8 +274,9 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
     low = high = held.values[:, 0]
     if held.low is not None and held.high is not None and np.isfinite(held.high - held.low).all():
         method, low, high = "widened", held.low, held.high
-    margin = conformal_quantile(np.maximum(low - held.truth, held.truth - high), held.groups, coverage)
-    return TargetCalibration(
+    strange = np.maximum(low - held.truth, held.truth - high)
+    margin = conformal_quantile(strange, held.groups, coverage)
+    one = TargetCalibration(
         held.target.name,
         held.target.kind,
         held.target.items,
@@ -275,6 +284,26 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
         method,
         margin=None if np.isinf(margin) else margin,
     )
+    if method == "widened" or one.margin is None or held.spread is None or not np.isfinite(held.spread).all():
+        return one
+    best = _interval_score(strange, np.full(len(held), margin), coverage)
+    for share in FLOORS:
+        floor = share * float(np.median(held.spread))
+        scale = held.spread + floor
+        if scale.min() <= 0:
+            continue
+        factor = conformal_quantile(strange / scale, held.groups, coverage)
+        score = _interval_score(strange, factor * scale, coverage)
+        if score < best:
+            best = score
+            one = replace(one, method="spread", margin_of_spread=factor, floor=floor)
+    return one
+
+
+def _interval_score(strange: Array, reach: Array, coverage: float) -> float:
+    """Mean width of intervals, and a fine for how far truths lie outside, in which the interval of the wanted coverage
+    is the cheapest (Gneiting and Raftery 2007)."""
+    return float(np.mean(2 * reach + 2 / (1 - coverage) * np.maximum(strange - reach, 0)))
 
 
 # --- decisions -------------------------------------------------------------------------------------------
@@ -362,12 +391,13 @@ def _applied(one: TargetCalibration, predictions: Predictions) -> pl.DataFrame |
             low = high = values[:, 0]
             if one.method == "widened" and given.low is not None and given.high is not None:
                 low, high = given.low[kept, 0], given.high[kept, 0]
+            reach = np.full(len(values), one.margin)
+            if one.margin_of_spread is not None and given.spread is not None:
+                spread = given.spread[kept, 0]
+                reach = np.where(np.isnan(spread), reach, one.margin_of_spread * (spread + one.floor))
             # An interval narrowed past its own middle is a point.
             middle = (low + high) / 2
-            columns |= {
-                "low": np.minimum(low - one.margin, middle),
-                "high": np.maximum(high + one.margin, middle),
-            }
+            columns |= {"low": np.minimum(low - reach, middle), "high": np.maximum(high + reach, middle)}
         return pl.DataFrame(columns)
     probability = probabilities(target, calibrated)
     top = np.eye(probability.shape[1], dtype=bool)[probability.argmax(axis=1)]
