@@ -91,14 +91,18 @@ def fingerprints(row: Row) -> dict[str, Measure]:
     for side in ("lightgbm", "forest"):
         folder = place(row.data, row.seed) / side
         if not (folder / "predictions.csv").exists():
-            source = written(row.data, row.seed)
-            folder.mkdir(parents=True, exist_ok=True)
-            with replacing(folder / "predictions.csv") as new:
-                command = ("bench.sides.peer_fingerprints", str(source), str(new), side, str(row.seed))
-                seconds = processor_seconds([peers("chemprop"), "-m", *command], row.threads)
-            write_json(folder / "seconds.json", {"seconds": seconds})
+            fit_fingerprints(written(row.data, row.seed), folder, side, row)
         figures |= {f"{side} {name}": figure for name, figure in scored(row, side).items()}
     return figures
+
+
+def fit_fingerprints(source: Path, folder: Path, model: str, row: Row) -> None:
+    """Leaves the predictions of the test rows of a table of cases, and the processor seconds of the fit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "predictions.csv") as new:
+        command = ("bench.sides.peer_fingerprints", str(source), str(new), model, str(row.seed))
+        seconds = processor_seconds([peers("chemprop"), "-m", *command], row.threads)
+    write_json(folder / "seconds.json", {"seconds": seconds})
 
 
 OURS: dict[str, tuple[str, ...]] = {

@@ -77,11 +77,11 @@ def ranks(row: Row) -> dict[str, Measure]:
             raise FileNotFoundError(f"{data} has not been predicted by all of {', '.join(SIDES)}")
         table.append([np.mean([_value(data, seed, side) for seed in seeds]) for side in SIDES])
     ranked = np.array([pl.Series(values).rank("average").to_numpy() for values in table])
-    means = dict(zip(SIDES, ranked.mean(axis=0)))
-    place_of = 1.0 + sum(other < means["medeor"] for other in means.values())
+    means = dict(zip(SIDES, ranked.mean(axis=0).tolist()))
+    first = 1.0 + sum(other < means["medeor"] for other in means.values())
     return {
-        "place by mean rank": Measure(place_of),
-        **{f"mean rank, {side}": Measure(float(m)) for side, m in means.items()},
+        "place by mean rank": Measure(first),
+        **{f"mean rank, {name}": Measure(mean) for name, mean in means.items()},
     }
 
 
