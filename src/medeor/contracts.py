@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +107,14 @@ class Target:
     kind: TargetKind
     classes: tuple[str, ...] = ()
     unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    """log: a positive, skewed number, learned by its logarithm and scored as fold error."""
+
+    @property
+    def limit(self) -> str:
+        """The column that says, where some values are censored, on which side the truth lies: 1 above the value, -1
+        below, 0 where it is the value. What is known by a limit teaches and is not scored."""
+        return f"{self.name}.limit"
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -386,6 +394,7 @@ class Result(NamedTuple):
     baseline: Predictions
     explanations: Explanations
     measures: Measures
+    model: Model | None = None
 
 
 class Task(Protocol):
@@ -421,8 +430,8 @@ class Batch(Protocol):
     """One step's worth of examples, as tensors."""
 
     @property
-    def inputs(self) -> Tensor:
-        """What the network is called with."""
+    def inputs(self) -> Any:
+        """What the network is called with: a tensor, or a tuple of them."""
         ...
 
     def shard(self, rank: int, world: int) -> Batch:

@@ -265,7 +265,7 @@ def _evaluate(
         theirs = _calibrated_by_fold(cases, asked, theirs) if calibration else theirs
     measures: dict[str, Measure] = dict(task.evaluate(cases, ours))
     measures |= {f"baseline/{name}": value for name, value in task.evaluate(cases, theirs).items()}
-    return {part: Result(cases, ours, theirs, none, measures)}
+    return {part: Result(cases, ours, theirs, none, measures, fitted.model)}
 
 
 def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibration:

@@ -91,6 +91,23 @@ TASKS: dict[str, TaskFacts] = {
             answers="medeor.knowledge.answers:answer",
             embeds="medeor.knowledge.answers:embeddings",
         ),
+        TaskFacts(
+            name="molecule-property",
+            does="what a compound does: activity, toxicity, ADMET; one or many endpoints",
+            lives="medeor.molecules.task:MoleculeTask",
+            extra="molecules",
+            reads="tables with SMILES (CSV, TSV, Parquet, Excel), SDF, lists of SMILES",
+            where={
+                "smiles": "column of the structures",
+                "kind": "classes, ordinal or continuous, where the values leave it open",
+                "classes": "names of the classes in the order of their numbers, set apart by |",
+                "positive": "the class that counts as positive in a two-class question",
+                "tautomer": "canonical: one tautomer stands for all; keep (the default)",
+                "stereo": "drop: leave stereochemistry out; keep (the default)",
+            },
+            endings=(".sdf", ".mol", ".smi", ".smiles"),
+            columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi"),
+        ),
     )
 }
 
@@ -102,6 +119,8 @@ LOADERS: dict[str, str] = {
     "image-features": "medeor.imaging.features:ImageFeatures",
     "graph-recipe": "medeor.knowledge.recipe:GraphRecipe",
     "graph-baseline": "medeor.knowledge.baselines:load",
+    "stack": "medeor.learning.stack:load",
+    "molecule-recipe": "medeor.molecules.recipe:MoleculeRecipe",
     "molecule-features": "medeor.molecules.features:MoleculeFeatures",
     "molecule-neighbours": "medeor.molecules.neighbours:load",
 }

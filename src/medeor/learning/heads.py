@@ -14,6 +14,9 @@ from torch.nn import functional
 from medeor.contracts import Cases, Predictions, Target
 from medeor.files import build
 
+_LEAST = 1e-30
+"""What stands for a value that is not known, so that it has a logarithm."""
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -22,7 +25,8 @@ class Heads:
 
     targets: tuple[Target, ...]
     scales: tuple[tuple[float, float], ...]
-    """Mean and standard deviation of each continuous target in training; (0, 1) for the others."""
+    """Mean and standard deviation of each continuous target (of its logarithm, where that is learned) in training;
+    (0, 1) for the others."""
     weights: tuple[tuple[float, ...], ...]
     """Weight of each class in the loss; all ones unless balanced."""
 
@@ -40,9 +44,24 @@ class Heads:
         columns = [pl.col(t.name).cast(pl.Float32).fill_null(float("nan")) for t in self.targets]
         return torch.tensor(cases.table.select(columns).to_numpy())
 
-    def loss(self, outputs: Tensor, truth: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    def limits(self, cases: Cases) -> Tensor | None:
+        """Shape (cases, targets): on which side of the value the truth lies (`Target.limit`); None where every value is
+        the truth."""
+        if not any(target.limit in cases.table.columns for target in self.targets):
+            return None
+        columns = [
+            pl.col(t.limit).fill_null(0).cast(pl.Float32)
+            if t.limit in cases.table.columns
+            else pl.lit(0.0).alias(t.limit)
+            for t in self.targets
+        ]
+        return torch.tensor(cases.table.select(columns).to_numpy()).float()
+
+    def loss(
+        self, outputs: Tensor, truth: Tensor, smoothing: float = 0.0, limits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Loss of each case and its weight, both of shape (cases,): cross-entropy for classes, with soft neighbouring
-        grades for ordinal targets (Diaz & Marathe 2019), and the Huber loss for numbers."""
+        grades for ordinal targets (Diaz & Marathe 2019), and the Huber loss for numbers, which is 0 beyond a limit."""
         total = torch.zeros(len(outputs), device=outputs.device)
         weight = torch.zeros(len(outputs), device=outputs.device)
         first = 0
@@ -51,7 +70,7 @@ class Heads:
             own, value = outputs[:, first : first + width].float(), truth[:, i]
             known = ~value.isnan()
             value = torch.where(known, value, 0.0)
-            each = self._each(i, own, value, smoothing)
+            each = self._each(i, own, value, smoothing, None if limits is None else limits[:, i])
             balance = torch.tensor(self.weights[i], device=outputs.device)
             share = known.float() * (1.0 if target.kind == "continuous" else balance[value.long()])
             total = total + each * share
@@ -59,11 +78,16 @@ class Heads:
             first += width
         return total, weight
 
-    def _each(self, i: int, own: Tensor, value: Tensor, smoothing: float) -> Tensor:
+    def _each(self, i: int, own: Tensor, value: Tensor, smoothing: float, limit: Tensor | None) -> Tensor:
         target = self.targets[i]
         if target.kind == "continuous":
             mean, spread = self.scales[i]
-            return functional.huber_loss(own[:, 0], (value - mean) / spread, reduction="none")
+            value = value.clamp_min(_LEAST).log10() if target.scale == "log" else value
+            value = (value - mean) / spread
+            if limit is not None:
+                beyond = (own[:, 0].detach() - value) * limit > 0
+                value = torch.where(beyond, own[:, 0].detach(), value)
+            return functional.huber_loss(own[:, 0], value, reduction="none")
         if target.kind == "binary":
             soft = value * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(own[:, 0], soft, reduction="none")
@@ -78,7 +102,8 @@ class Heads:
         for target, (mean, spread) in zip(self.targets, self.scales, strict=True):
             own = outputs[:, first : first + len(target.items)].float()
             if target.kind == "continuous":
-                columns.append(own * spread + mean)
+                number = own * spread + mean
+                columns.append(10**number if target.scale == "log" else number)
             else:
                 columns.append(own.sigmoid() if target.kind == "binary" else own.softmax(1))
             first += len(target.items)
@@ -108,6 +133,7 @@ def heads_for(cases: Cases, balanced: bool = False) -> Heads:
     for target in cases.targets:
         known = cases.table[target.name].drop_nulls().to_numpy().astype(float)
         if target.kind == "continuous":
+            known = np.log10(known) if target.scale == "log" else known
             scales.append((float(known.mean()), float(known.std()) or 1.0))
             weights.append((1.0,))
             continue

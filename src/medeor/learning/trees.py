@@ -55,6 +55,7 @@ class TreeMethod:
     def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> lightgbm.Booster:
         known = cases.table[target.name].is_not_null().to_numpy()
         truth = cases.table[target.name].drop_nulls().to_numpy()
+        truth = np.log10(truth) if target.scale == "log" else truth
         several = target.kind in ("multiclass", "ordinal")
         settings: dict[str, Any] = {
             "objective": "multiclass" if several else "regression" if target.kind == "continuous" else "binary",
@@ -103,11 +104,12 @@ class TreeModel:
         target, booster = next(both for both in self._both() if item in both[0].items)
         rows = np.where(kept, self.features.table(case), np.nan)
         values = np.asarray(booster.predict(rows))
+        values = 10**values if target.scale == "log" else values
         return values if values.ndim == 1 else values[:, target.items.index(item)]
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        targets = [{"name": t.name, "kind": t.kind, "classes": list(t.classes), "unit": t.unit} for t in self.targets]
+        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         features = {"kind": self.features.kind, **self.features.to_json()}
         write_json(folder / "model.json", {"kind": "trees", "features": features, "targets": targets})
         for number, booster in enumerate(self.boosters):
@@ -119,6 +121,7 @@ class TreeModel:
     @staticmethod
     def _column(cases: Cases, rows: np.ndarray, target: Target, booster: lightgbm.Booster) -> pl.DataFrame:
         values = np.asarray(booster.predict(rows)).reshape(len(rows), -1)
+        values = 10**values if target.scale == "log" else values
         return pl.DataFrame(
             {
                 "case_id": np.repeat(cases.ids, len(target.items)),
@@ -135,7 +138,7 @@ def load(folder: Path) -> TreeModel:
     if kind not in tasks.LOADERS:
         raise UserError(f"{folder / 'model.json'} names the unknown features {kind!r}")
     features: Features = tasks.find(tasks.LOADERS[kind]).from_json(facts["features"])
-    targets = tuple(Target(t["name"], t["kind"], tuple(t["classes"]), t["unit"]) for t in facts["targets"])
+    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
     boosters = tuple(
         lightgbm.Booster(model_str=(folder / f"booster-{number}.txt").read_text()) for number in range(len(targets))
     )

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, Target
-from medeor.molecules.cases import LIMIT, endpoint_of
+from medeor.molecules.cases import endpoint_of
 from medeor.molecules.endpoints import wrong_unit
 from medeor.molecules.fingerprints import blocks, fingerprints
 from medeor.molecules.standardise import CHANGES, METAL, METALS, MIXTURE
@@ -283,8 +283,8 @@ def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
 def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
     said = []
     for target in cases.targets:
-        if target.name + LIMIT in table.columns:
-            limits = table[target.name + LIMIT].drop_nulls()
+        if target.limit in table.columns:
+            limits = table[target.limit].drop_nulls()
             above, below = int((limits == 1).sum()), int((limits == -1).sum())
             said.append(f"'{target.name}': {above} at least, {below} at most, of {len(limits)}")
     text = f"values that are limits: {'; '.join(said)}" if said else "no value is a mere limit (such as >10)"

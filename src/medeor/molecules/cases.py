@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -18,8 +18,6 @@ from medeor.molecules.splits import WAYS, parts, units
 from medeor.molecules.standardise import Rules, Standard, standardised
 from medeor.molecules.store import MoleculeStore
 
-LIMIT = ".limit"
-"""Behind a target's name: the column that says on which side of the value the truth lies, where some are censored."""
 _OWN = {
     "case_id", "group", "site", "time", "part", "source", "place", "given", "smiles", "content", "changes", "broken",
     "fold", "unread",
@@ -142,12 +140,18 @@ def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str
             unread[name] = measured.unreadable
             column, kind = measured.values, "continuous"
             if (measured.sides != 0).any():
-                columns.append(measured.sides.alias(name + LIMIT))
+                columns.append(measured.sides.alias(Target(name, "continuous").limit))
         target, values = read_target(column, kind, () if several else classes, study.where.get("positive", ""))
         if several and target.kind == "binary":
             target = Target(name, "binary")
         if target.kind == "continuous" and endpoint is not None:
-            target = Target(name, "continuous", (), endpoint.measured_in)
+            scale: Literal["linear", "log"] = "log" if endpoint.scale == "log" else "linear"
+            if scale == "log" and (bad := int((values <= 0).sum())):
+                raise UserError(
+                    f"{where}: {bad} values of '{name}' are 0 or below, and it is learned by its logarithm; "
+                    "take them out, or give a limit (<0.01)"
+                )
+            target = Target(name, "continuous", (), endpoint.measured_in, scale)
         targets.append(target)
         columns.append(values)
     if names and not targets:

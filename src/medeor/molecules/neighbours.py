@@ -29,13 +29,18 @@ class NeighbourMethod:
 
 
 def _answers(cases: Cases, target: Target) -> np.ndarray:
-    """Shape (cases, items), float32; NaN where unknown: the value, or 1 for the class that it is."""
+    """Shape (cases, items), float32; NaN where unknown: the value (its logarithm, where that is learned), or 1 for the
+    class that it is."""
     values = cases.table[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32)
     if target.kind in ("continuous", "binary"):
-        return values[:, None]
+        return (np.log10(values) if target.scale == "log" else values)[:, None]
     one_hot = (values[:, None] == np.arange(len(target.items))).astype(np.float32)
     one_hot[np.isnan(values)] = np.nan
     return one_hot
+
+
+def _as_said(values: np.ndarray, target: Target) -> np.ndarray:
+    return 10**values if target.scale == "log" else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,7 @@ class NeighbourModel:
                 {
                     "case_id": np.repeat(np.array(cases.ids, dtype=object), len(target.items)),
                     "item": list(target.items) * len(cases),
-                    "value": self._means(prints, place).ravel(),
+                    "value": _as_said(self._means(prints, place), target).ravel(),
                 },
                 schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
             )
@@ -79,7 +84,8 @@ class NeighbourModel:
         """The mean of the neighbours that are kept; of none, that of all."""
         values, weights = self._neighbours(fingerprints(case.table["smiles"].to_list()), item)
         shares = np.where(kept.any(axis=1, keepdims=True), kept, True) * weights
-        return (shares * values).sum(axis=1) / shares.sum(axis=1)
+        target = next(one for one in self.targets if item in one.items)
+        return _as_said((shares * values).sum(axis=1) / shares.sum(axis=1), target)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +93,7 @@ class NeighbourModel:
         arrays |= {f"answers-{number}": np.ascontiguousarray(one) for number, one in enumerate(self.answers)}
         with replacing(folder / "neighbours.safetensors") as new:
             save_file(arrays, new)
-        targets = [{"name": t.name, "kind": t.kind, "classes": list(t.classes), "unit": t.unit} for t in self.targets]
+        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"kind": "molecule-neighbours", "k": self.k, "bits": self.prints.shape[1], "targets": targets}
         write_json(folder / "model.json", facts)
 
@@ -114,6 +120,6 @@ def load(folder: Path) -> NeighbourModel:
     """Reads what `NeighbourModel.save` wrote."""
     facts = read_json(folder / "model.json")
     arrays = load_file(folder / "neighbours.safetensors")
-    targets = tuple(Target(t["name"], t["kind"], tuple(t["classes"]), t["unit"]) for t in facts["targets"])
+    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
     prints = np.unpackbits(arrays["prints"], axis=1, count=facts["bits"])
     return NeighbourModel(targets, prints, tuple(arrays[f"answers-{n}"] for n in range(len(targets))), facts["k"])

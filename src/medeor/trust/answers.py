@@ -103,13 +103,15 @@ def group_codes(cases: Cases) -> tuple[Array, int]:
 
 
 def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
-    """The cases whose truth is known and that were predicted, in the order of the case table.
+    """The cases whose truth is known, and not only a limit of it, and that were predicted, in the table's order.
 
     Raises: UserError when the target is missing, a truth is no class, a prediction is no number or stands twice."""
     table = cases.table
     if target.name not in table.columns:
         raise UserError(f"the case table has no column '{target.name}'; it has {', '.join(table.columns)}")
     truth = table[target.name].cast(pl.Float64).fill_nan(None)
+    if target.limit in table.columns:
+        truth = pl.select(pl.when(table[target.limit].fill_null(0) == 0).then(truth)).to_series()
     columns = arrange(table["case_id"], predictions, target)
     everyone = Answers(
         target,

@@ -197,7 +197,17 @@ def _of_numbers(one: Answers) -> list[Family]:
         if np.isfinite(high - low).all():
             columns["interval_width"] = high - low
     agreed = ("rmse", "r2", "pearson", "spearman")
+    if one.target.scale == "log":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            apart = np.abs(np.log10(predicted) - np.log10(one.truth))
+        columns |= {f"within_{fold}_fold": (apart <= np.log10(fold)).astype(float) for fold in (2, 3)}
+        trials |= dict.fromkeys(("within_2_fold", "within_3_fold"), _units(one.groups))
+        distance = scores.means([apart])
+        folds = [(("fold_error",), lambda: Statistic(("fold_error",), lambda w: 10 ** distance(w), one.groups))]
+    else:
+        folds = []
     return [
+        *folds,
         _mean_family(one, columns, trials),
         (agreed, lambda: Statistic(agreed, scores.agreement(one.truth, predicted), one.groups)),
     ]

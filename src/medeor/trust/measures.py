@@ -21,11 +21,15 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "multiclass": ("auroc", "balanced_accuracy"),
     "ordinal": ("quadratic_weighted_kappa", "grade_error"),
     "continuous": ("mae", "r2"),
+    "skewed": ("fold_error", "within_2_fold"),
     "labels": ("auroc", "balanced_accuracy"),
 }
-"""What is reported of subgroups and drawn first, by kind of target; `labels`: of several binary targets together."""
+"""What is reported of subgroups and drawn first, by kind of target. `skewed`: of numbers that are learned by their
+logarithm; `labels`: of several binary targets together."""
 
-LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece", "mae", "rmse", "grade_error", "set_size", "interval_width"})
+LOWER_IS_BETTER = frozenset(
+    {"brier", "log_loss", "ece", "mae", "rmse", "grade_error", "set_size", "interval_width", "fold_error"}
+)
 
 
 def measure(
@@ -48,7 +52,8 @@ def measure(
     they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that prevalence;
     `sensitivity@specificity=0.95` and `specificity@sensitivity=0.95`, read off this part's own ROC curve. Ordinal:
     `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse, r2, pearson,
-    spearman`, and `coverage` and `interval_width` of their intervals.
+    spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their logarithm
+    `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
 
     Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
     the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
@@ -83,10 +88,14 @@ def answers(cases: Cases, predictions: Predictions) -> list[Answers]:
 def headlines(targets: Sequence[Target]) -> tuple[str, ...]:
     """Names of the figures that matter most for this question, as they stand among the measures."""
     if len(targets) == 1:
-        return HEADLINES[targets[0].kind]
+        return _headlines(targets[0])
     if targets and all(target.kind == "binary" for target in targets):
         return HEADLINES["labels"]
-    return tuple(f"{name}/{target.name}" for target in targets for name in HEADLINES[target.kind][:1])
+    return tuple(f"{name}/{target.name}" for target in targets for name in _headlines(target)[:1])
+
+
+def _headlines(target: Target) -> tuple[str, ...]:
+    return HEADLINES["skewed" if target.scale == "log" else target.kind]
 
 
 # --- subgroups -------------------------------------------------------------------------------------------

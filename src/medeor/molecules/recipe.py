@@ -1,0 +1,223 @@
+"""The recipe of a network of molecules: what it is fed, how it is judged, how it is asked and why it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
+from medeor.files import build
+from medeor.learning.fit import fast_bfloat16
+from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.molecules.graphs import MoleculeGraphs
+from medeor.molecules.network import NETWORKS, Molecules, lots
+from medeor.molecules.plan import MoleculePlan, Network, Training
+from medeor.molecules.store import MoleculeStore
+
+ATOMS_AT_ONCE = 16_384
+"""Atoms of the molecules that are asked together."""
+
+NODES = 24
+"""Points of the path from nothing to the molecule at which integrated gradients are taken."""
+
+
+@dataclass(frozen=True)
+class MoleculeProcessors:
+    """What is fitted on the training compounds of one network."""
+
+    heads: Heads
+
+    def to_json(self) -> Mapping[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MoleculeBatch:
+    """Some molecules of the store with their truth."""
+
+    graphs: MoleculeGraphs
+    numbers: np.ndarray
+    """Shape (n,): places in the store."""
+    truth: Tensor
+    """Shape (n, targets), NaN where not known."""
+    limits: Tensor | None
+    heads: Heads
+
+    @property
+    def inputs(self) -> Molecules:
+        return Molecules.of(self.graphs.batch(self.numbers), len(self.numbers)).to(self.truth.device)
+
+    def shard(self, rank: int, world: int) -> MoleculeBatch:
+        if world == 1:
+            return self
+        mine = slice(rank, None, world)
+        limits = None if self.limits is None else self.limits[mine]
+        return replace(self, numbers=self.numbers[mine], truth=self.truth[mine], limits=limits)
+
+    def to(self, device: torch.device) -> MoleculeBatch:
+        if device == self.truth.device:
+            return self
+        limits = None if self.limits is None else self.limits.to(device)
+        return replace(self, truth=self.truth.to(device), limits=limits)
+
+
+@dataclass(frozen=True)
+class MoleculeBatches:
+    """Every training case once an epoch, in an order of its own; a last batch smaller than half is left out."""
+
+    graphs: MoleculeGraphs
+    numbers: np.ndarray
+    truth: Tensor
+    limits: Tensor | None
+    heads: Heads
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.numbers), self.size)
+        return whole + (rest > self.size // 2) if whole else 1
+
+    def batch(self, epoch: int, index: int) -> MoleculeBatch:
+        rows = _order(len(self.numbers), self.seed, epoch)[index * self.size : (index + 1) * self.size]
+        limits = None if self.limits is None else self.limits[rows]
+        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], limits, self.heads)
+
+
+@lru_cache(maxsize=2)
+def _order(cases: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
+
+
+@dataclass(frozen=True)
+class MoleculeRecipe:
+    """See `contracts.Recipe`."""
+
+    network_facts: Network
+    training: Training
+    kind: str = "molecule-recipe"
+
+    @classmethod
+    def of(cls, plan: MoleculePlan) -> MoleculeRecipe:
+        return cls(plan.network, plan.training)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> MoleculeRecipe:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> Mapping[str, object]:
+        return {"network_facts": asdict(self.network_facts), "training": asdict(self.training)}
+
+    def processors(self, cases: Cases) -> MoleculeProcessors:
+        return MoleculeProcessors(heads_for(cases, self.training.balanced))
+
+    def restore(self, processors: Mapping[str, object]) -> MoleculeProcessors:
+        return MoleculeProcessors(heads_from(processors["heads"], "model.json"))  # type: ignore[arg-type]
+
+    def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
+        store, heads = cases.store(MoleculeStore), processors.heads
+        numbers = store.rows(cases.table["smiles"])
+        truth, limits = heads.truth(cases), heads.limits(cases)
+        return MoleculeBatches(store.graphs, numbers, truth, limits, heads, self.training.batch, seed)
+
+    def network(self, processors: MoleculeProcessors) -> nn.Module:
+        facts = self.network_facts
+        made = NETWORKS[facts.name]
+        return made(processors.heads.outputs, facts.width, facts.depth, facts.dropout)
+
+    def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
+        loss, weight = batch.heads.loss(outputs, batch.truth, limits=batch.limits)
+        return loss.sum(), weight.sum()
+
+    def answering(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
+        raise UserError(
+            "a network of molecules is not written as ONNX: its input is a graph, not one table of numbers; "
+            "pass the bundle on, or predict with medeor and export the values"
+        )
+
+    def infer(
+        self, network: nn.Module, cases: Cases, processors: MoleculeProcessors, run: Run
+    ) -> Iterator[Predictions]:
+        store = cases.store(MoleculeStore)
+        numbers, place = np.unique(store.rows(cases.table["smiles"]), return_inverse=True)
+        values = self._ask(network, store.graphs, numbers, processors)
+        yield processors.heads.predictions(cases, values[place])
+
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: MoleculeProcessors, run: Run
+    ) -> list[Attribution]:
+        """Integrated gradients (Sundararajan et al. 2017) over the share of each atom that is seen, from none to all:
+        they add up to the output less that for atoms and bonds of which nothing is known but how they are joined."""
+        store = cases.store(MoleculeStore)
+        torch.manual_seed(run.seed + 1)
+        untrained = self.network(processors).eval().to(next(network.parameters()).device)
+        reasons = []
+        for case_id, item, number in zip(cases.ids, items, store.rows(cases.table["smiles"]), strict=True):
+            molecule = self._graph(store.graphs, np.array([number]), network)
+            place = processors.heads.items.index(item)
+            found, random = (_integrated(net, molecule, place) for net in (network, untrained))
+            names = tuple(f"atom {atom + 1}" for atom in range(len(found)))
+            reasons.append(Attribution(case_id, item, "integrated-gradients", found, names, random))
+        return reasons
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: MoleculeProcessors, run: Run
+    ) -> np.ndarray:
+        """Of an atom that is not kept, and of the bonds at it, nothing is known but how they are joined."""
+        store = case.store(MoleculeStore)
+        numbers = np.repeat(store.rows(case.table["smiles"]), len(kept))
+        values = self._ask(network, store.graphs, numbers, processors, kept)
+        return values[:, processors.heads.items.index(item)]
+
+    def _graph(self, graphs: MoleculeGraphs, numbers: np.ndarray, network: nn.Module) -> Molecules:
+        return Molecules.of(graphs.batch(numbers), len(numbers)).to(next(network.parameters()).device)
+
+    def _ask(
+        self,
+        network: nn.Module,
+        graphs: MoleculeGraphs,
+        numbers: np.ndarray,
+        processors: MoleculeProcessors,
+        kept: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Values of the items, shape (molecules, items); `kept`, shape (molecules, atoms), where all have as many
+        atoms. Molecules of like size are asked together."""
+        if not len(numbers):
+            return np.empty((0, len(processors.heads.items)))
+        atoms = np.diff(graphs.atom_start)[numbers]
+        order = np.argsort(atoms, kind="stable")
+        values = np.empty((len(numbers), len(processors.heads.items)), np.float32)
+        device = next(network.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
+            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE):
+                molecules = self._graph(graphs, numbers[order[lot]], network)
+                if kept is not None:
+                    molecules = molecules.seen(torch.from_numpy(kept[order[lot]].ravel()).to(device).float())
+                values[order[lot]] = processors.heads.values(network(molecules)).cpu().numpy()
+        return values
+
+
+def _integrated(network: nn.Module, molecule: Molecules, place: int) -> np.ndarray:
+    """Shape (atoms,), float32; Gauss-Legendre points on the path."""
+    points, weights = np.polynomial.legendre.leggauss(NODES)
+    atoms, bonds = len(molecule.atoms), len(molecule.bonds)
+    turn = torch.arange(NODES, device=molecule.atoms.device)
+    with torch.inference_mode(False), torch.enable_grad():
+        copies = Molecules(
+            molecule.atoms.clone().repeat(NODES, 1),
+            molecule.bonds.clone().repeat(NODES, 1),
+            molecule.source.clone().repeat(NODES) + turn.repeat_interleave(bonds) * atoms,
+            molecule.target.clone().repeat(NODES) + turn.repeat_interleave(bonds) * atoms,
+            turn.repeat_interleave(atoms),
+            molecule.sizes.clone().repeat(NODES),
+        )
+        share = torch.tensor(np.repeat((points + 1) / 2, atoms), dtype=torch.float32, device=molecule.atoms.device)
+        share.requires_grad_()
+        output = network(copies.seen(share))[:, place].sum()
+        (gradient,) = torch.autograd.grad(output, share)
+    each = gradient.view(NODES, atoms).cpu().double().numpy()
+    return (each * (weights / 2)[:, None]).sum(0).astype(np.float32)

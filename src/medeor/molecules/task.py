@@ -1,0 +1,131 @@
+"""What a compound does: the task that the road drives (`molecule-property`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import (
+    ROAD,
+    Budget,
+    Cases,
+    Finding,
+    Measures,
+    Method,
+    Predictions,
+    Result,
+    Run,
+    Sources,
+    Split,
+    Step,
+    Study,
+    threads,
+)
+from medeor.figures import Figure, Table
+from medeor.learning.fit import device
+from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.network import NetworkMethod
+from medeor.learning.probe import trial
+from medeor.learning.stack import Stack, StackModel, earned_table
+from medeor.learning.trees import TreeMethod
+from medeor.molecules import planning
+from medeor.molecules.audit import audit_molecules, clean
+from medeor.molecules.cases import endpoint_of, read_cases
+from medeor.molecules.features import MoleculeFeatures
+from medeor.molecules.neighbours import NeighbourMethod
+from medeor.molecules.plan import Estimate, MoleculePlan
+from medeor.molecules.recipe import MoleculeRecipe
+from medeor.trust.measures import measure
+
+
+class MoleculeTask:
+    """Activity, toxicity, ADMET: one or many endpoints of a compound, some of them unknown."""
+
+    steps: tuple[Step, ...] = ROAD
+    plan_type = MoleculePlan
+
+    def read(self, sources: Sources, study: Study) -> Cases:
+        return read_cases(sources, study)
+
+    def audit(self, cases: Cases, split: Split) -> list[Finding]:
+        return audit_molecules(cases, split)
+
+    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+        return clean(cases, findings, split)
+
+    def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
+        """From the training compounds: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        timed trial, and the fit then obeys the number, not the clock."""
+        train = split.part(cases, "train", "validation")
+        plan = planning.rules(train)
+        if len(train) == len(cases):  # without a test part every case is tested out of fold
+            plan = replace(plan, members="folds")
+        with TemporaryDirectory() as room:
+            tried = trial(MoleculeRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
+        members = split.folds if plan.members == "folds" else 1
+        an_epoch = members * (1 - 1 / max(2, split.folds)) * tried.seconds * tried.steps / 60
+        epochs = plan.schedule.epochs
+        if budget.minutes is not None:
+            epochs = int(np.clip(budget.minutes / an_epoch, 1, epochs))
+        estimate = Estimate(round(an_epoch * epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, schedule=replace(plan.schedule, epochs=epochs), estimate=estimate)
+
+    def method(self, plan: MoleculePlan) -> Method:
+        methods: dict[str, Method] = {
+            "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
+            "trees": _trees(plan),
+            "neighbours": NeighbourMethod(),
+        }
+        parts: dict[str, Method] = {name: _members(methods[name], plan) for name in plan.parts}
+        return Stack(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+    def baseline(self, plan: MoleculePlan) -> Method:
+        """The nearest measured compounds: what a chemist does without a model."""
+        return _members(NeighbourMethod(), plan)
+
+    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
+        return measure(cases, predictions, subgroups=cases.subgroups)
+
+    def show(self, result: Result) -> Iterable[Figure]:
+        yield _endpoints(result.cases)
+        if isinstance(result.model, StackModel):
+            yield earned_table(result.model)
+
+
+def _trees(plan: MoleculePlan) -> TreeMethod:
+    facts = plan.trees
+    return TreeMethod(MoleculeFeatures(), facts.rounds, facts.learning_rate, facts.leaves, facts.smallest_leaf)
+
+
+def _members(method: Method, plan: MoleculePlan) -> Method:
+    if plan.members == "single":
+        return HeldOut(method)
+    # A device is not shared, and the processes of torchrun work on one fold together.
+    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
+    return Folds(method, workers=threads() if apart else 1)
+
+
+def _endpoints(cases: Cases) -> Figure:
+    rows = []
+    for target in cases.targets:
+        known = cases.table[target.name].drop_nulls()
+        fact = endpoint_of(target, cases)
+        limits = cases.table[target.limit].fill_null(0) if target.limit in cases.table.columns else pl.Series([0])
+        rows.append(
+            (
+                target.name,
+                fact.title if fact else None,
+                target.unit or " / ".join(target.classes) or "no / yes",
+                f"{fact.better} is better" if fact and fact.better else None,
+                len(known),
+                int((limits != 0).sum()) or None,
+            )
+        )
+    columns = ("endpoint", "measures", "unit or classes", "direction", "known", "known by a limit")
+    return Table("Endpoints", columns, tuple(rows), "Of the compounds that are scored here; limits are not scored.")
