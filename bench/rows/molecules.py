@@ -17,10 +17,11 @@ from bench.machine import environment, peers
 from bench.rows.commands import known_path, program
 from bench.workload import ROOT, WORK, Row
 from medeor import study, verbs
-from medeor.contracts import Cases, Measure, Predictions, Sources, Split
+from medeor.contracts import Cases, Measure, Predictions, Run, Sources, Split
 from medeor.files import read_json, replacing, write_json
 from medeor.learning.split import split_cases
 from medeor.molecules.cases import read_cases
+from medeor.tasks import load_model
 from medeor.trust.measures import measure
 from medeor.verbs import results
 
@@ -107,11 +108,13 @@ def fit_fingerprints(source: Path, folder: Path, model: str, row: Row) -> None:
 
 OURS: dict[str, tuple[str, ...]] = {
     "medeor": ("--split", "scaffold"),
-    "network": ("--split", "scaffold", "--set", "method=network"),
     "medeor-random": ("--split", "random"),
     "medeor-cv": ("--split", "cv"),
 }
 """What `medeor train` is told beside the data, by the name of a side."""
+PARTS = {"network": "network/fold-0", "networks": "network", "trees": "trees"}
+"""Where a default run keeps what it stacks: one network, which four fifths of the training part have taught, five of
+them together, and boosted trees."""
 
 
 def trained(data: str, seed: int, side: str, threads: int) -> Path:
@@ -127,12 +130,23 @@ def trained(data: str, seed: int, side: str, threads: int) -> Path:
 
 
 def ours(row: Row) -> dict[str, Measure]:
-    """`medeor train DATA --split scaffold`, and the same with one network alone where the settings name that side."""
-    side = row.workload.settings.get("side", "medeor")
-    run = trained(row.data, row.seed, side, row.threads)
+    """`medeor train DATA --split scaffold`; what its parts would have scored alone; its own baseline."""
+    run = trained(row.data, row.seed, "medeor", row.threads)
+    cases = tested(row.data, row.seed)
+    for side, part in PARTS.items():
+        folder = place(row.data, row.seed) / side
+        if not predicted(folder):
+            items = {target.items[0]: target.name for target in cases.targets}
+            long = load_model(run / "model" / part).predict(cases, Run(folder / "run of the part")).table
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / "predictions.csv") as new:
+                long.pivot("item", index="case_id", values="value").rename(items).write_csv(new)
+            write_json(folder / "seconds.json", {"seconds": None})
+    name = figure_of(cases)
     measures = read_json(run / "metrics.json")["test"]
-    wanted = (f"baseline/{figure_of(tested(row.data, row.seed))}", "coverage")
-    return {**scored(row, side), **{name: Measure(**measures[name]) for name in wanted if name in measures}}
+    others = {key: Measure(**measures[key]) for key in (f"baseline/{name}", "coverage") if key in measures}
+    alone = {f"{side} alone, {name}": scored(row, side)[name] for side in PARTS}
+    return {**scored(row, "medeor"), **alone, **others}
 
 
 def scored(row: Row, side: str) -> dict[str, Measure]:

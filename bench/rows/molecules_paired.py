@@ -16,7 +16,7 @@ from medeor.trust.intervals import Resampled, average, difference, holm, interva
 from medeor.trust.measures import answers, measure
 
 SEEDS = (0, 1, 2)
-SIDES = ("medeor", "network", "chemprop", "lightgbm", "forest")
+SIDES = ("medeor", "chemprop", "lightgbm", "forest")
 
 
 def paired(row: Row) -> dict[str, Measure]:
