@@ -123,6 +123,7 @@ LOADERS: dict[str, str] = {
     "molecule-recipe": "medeor.molecules.recipe:MoleculeRecipe",
     "molecule-features": "medeor.molecules.features:MoleculeFeatures",
     "molecule-neighbours": "medeor.molecules.neighbours:load",
+    "molecule-domain": "medeor.molecules.domain:load",
 }
 """What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
 

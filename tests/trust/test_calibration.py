@@ -329,6 +329,20 @@ def test_without_its_spread_a_case_gets_the_interval_that_fits_all() -> None:
     assert bare.equals(plain.apply(Predictions(held_out.table.drop("spread"))).table)
 
 
+def test_of_a_number_learnt_by_its_logarithm_the_interval_is_a_factor() -> None:
+    generator = np.random.default_rng(0)
+    half_life = Target("half-life", "continuous", unit="h", scale="log")
+    value = 10 ** generator.uniform(-1, 3, 400)
+    factor = 10 ** generator.normal(0, 0.3, 400)
+    cases, told = table(half_life, value * factor, value)
+    new = calibrate(cases, told).apply(told).table
+    low, high = new["low"].to_numpy(), new["high"].to_numpy()
+    assert low.min() > 0
+    assert np.allclose(high / value, value / low)
+    # 90 % of a normal error lies within 1.645 of its standard deviations.
+    assert np.log10(high / value) == pytest.approx(1.645 * 0.3, rel=0.12)
+
+
 def test_too_few_numbers_give_no_interval() -> None:
     cases, held_out, _ = numbers(np.random.default_rng(0), 5)
     table = calibrate(cases, held_out).apply(held_out).table

@@ -63,6 +63,8 @@ class TargetCalibration:
     """By `spread`: how far it reaches, in multiples of the case's spread and `floor`; `margin` is for cases without."""
     floor: float = 0.0
     """What is added to every spread, in the unit of the number."""
+    scale: Literal["linear", "log"] = "linear"
+    """log: the interval reaches as far in powers of ten above the value as below, and so do its margins."""
 
     def __post_init__(self) -> None:
         if not 0 < self.slope < float("inf"):
@@ -272,9 +274,12 @@ def conformal_quantile(strangeness: Array, groups: Array, coverage: float) -> fl
 def _of_number(held: Answers, coverage: float) -> TargetCalibration:
     method: How = "residuals"
     low = high = held.values[:, 0]
+    truth = held.truth
     if held.low is not None and held.high is not None and np.isfinite(held.high - held.low).all():
         method, low, high = "widened", held.low, held.high
-    strange = np.maximum(low - held.truth, held.truth - high)
+    if held.target.scale == "log":
+        low, high, truth = (np.log10(one) for one in (low, high, truth))
+    strange = np.maximum(low - truth, truth - high)
     margin = conformal_quantile(strange, held.groups, coverage)
     one = TargetCalibration(
         held.target.name,
@@ -283,6 +288,7 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
         len(held),
         method,
         margin=None if np.isinf(margin) else margin,
+        scale=held.target.scale,
     )
     if method == "widened" or one.margin is None or held.spread is None or not np.isfinite(held.spread).all():
         return one
@@ -391,13 +397,16 @@ def _applied(one: TargetCalibration, predictions: Predictions) -> pl.DataFrame |
             low = high = values[:, 0]
             if one.method == "widened" and given.low is not None and given.high is not None:
                 low, high = given.low[kept, 0], given.high[kept, 0]
+            if one.scale == "log":
+                low, high = np.log10(low), np.log10(high)
             reach = np.full(len(values), one.margin)
             if one.margin_of_spread is not None and given.spread is not None:
                 spread = given.spread[kept, 0]
                 reach = np.where(np.isnan(spread), reach, one.margin_of_spread * (spread + one.floor))
             # An interval narrowed past its own middle is a point.
             middle = (low + high) / 2
-            columns |= {"low": np.minimum(low - reach, middle), "high": np.maximum(high + reach, middle)}
+            ends = np.minimum(low - reach, middle), np.maximum(high + reach, middle)
+            columns |= dict(zip(("low", "high"), [10**end for end in ends] if one.scale == "log" else ends))
         return pl.DataFrame(columns)
     probability = probabilities(target, calibrated)
     top = np.eye(probability.shape[1], dtype=bool)[probability.argmax(axis=1)]
