@@ -53,12 +53,12 @@ def test_bodies_have_an_upper_side_and_tissue_has_none(count: int) -> None:
     assert upright(made.images[:count].astype(np.float32))
 
 
-def test_images_without_an_upper_side_are_turned_all_round() -> None:
+def test_images_without_an_upper_side_are_turned_upside_down() -> None:
     labels = np.array([0, 1] * 20)
     noise = images(40, 24, 24)
-    assert rules(tiny.cases_of(noise, labels)).augmentation.rotation == (-180.0, 180.0)
+    assert rules(tiny.cases_of(noise, labels)).augmentation.flips == (0.5, 0.5)
     noise[:, :8] //= 2
-    assert rules(tiny.cases_of(noise, labels)).augmentation.rotation == (-5.0, 5.0)
+    assert rules(tiny.cases_of(noise, labels)).augmentation.flips == (0.0, 0.5)
 
 
 def test_a_number_has_no_rarest_class() -> None:

@@ -123,10 +123,10 @@ def _size(facts: Fingerprint) -> tuple[int, ...]:
 def _augmentation(facts: Fingerprint) -> Augmentation:
     axes = len(facts.sides)
     few = facts.cases < SMALL
-    rotation, flips = ((-5.0, 5.0), (0.0,) * (axes - 1) + (0.5,)) if facts.upright else ((-180.0, 180.0), (0.5,) * axes)
+    flips = (0.0,) * (axes - 1) + (0.5,) if facts.upright else (0.5,) * axes
     tones = {"gamma": (0.6, 1.6), "curve": (-0.5, 0.5), "slope": (-0.5, 0.5)} if few else {"erase": (0.1, 0.5)}
     return Augmentation(
-        rotation=rotation,
+        rotation=(-5.0, 5.0),
         scale=(0.9, 1.25),
         translation=(-0.05, 0.05),
         flips=flips,

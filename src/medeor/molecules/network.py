@@ -64,6 +64,12 @@ def _sums(values: Tensor, place: Tensor, places: int) -> Tensor:
     return values.new_zeros(places, values.shape[1]).index_add_(0, place, values)
 
 
+def _largest(values: Tensor, place: Tensor, places: int) -> Tensor:
+    """The largest value of each place, column by column, shape (places, width)."""
+    largest = values.new_full((places, values.shape[1]), -torch.inf)
+    return largest.scatter_reduce_(0, place[:, None].expand_as(values), values, "amax")
+
+
 class _Readout(nn.Module):
     """From atoms to outputs: the mean over a molecule's atoms, then a small dense network."""
 
@@ -139,7 +145,7 @@ class Attention(nn.Module):
             said = (says(calm)[source] + bonds(molecules.bonds)).unflatten(1, (self.heads, -1))
             heard = nn.functional.leaky_relu(said + hears(calm)[target].unflatten(1, (self.heads, -1)), 0.2)
             logits = (heard * weigh).sum(-1)
-            share = (logits - logits.detach().amax()).clamp_min(-30).exp()
+            share = (logits - _largest(logits.detach(), target, len(atoms))[target]).exp()
             whole = _sums(share, target, len(atoms)).clamp_min(1e-12)
             news = said * (share / whole[target])[..., None]
             atoms = atoms + self.dropout(_sums(news.flatten(1), target, len(atoms)))
