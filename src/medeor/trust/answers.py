@@ -102,6 +102,14 @@ def group_codes(cases: Cases) -> tuple[Array, int]:
     return codes, int(codes.max(initial=-1)) + 1
 
 
+def truth_of(table: pl.DataFrame, target: Target) -> pl.Series:
+    """What is to be answered, Float64; null where it is not known, or only a limit of it is."""
+    truth = table[target.name].cast(pl.Float64).fill_nan(None)
+    if target.limit not in table.columns:
+        return truth
+    return pl.select(pl.when(table[target.limit].fill_null(0) == 0).then(truth)).to_series()
+
+
 def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
     """The cases whose truth is known, and not only a limit of it, and that were predicted, in the table's order.
 
@@ -109,9 +117,7 @@ def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
     table = cases.table
     if target.name not in table.columns:
         raise UserError(f"the case table has no column '{target.name}'; it has {', '.join(table.columns)}")
-    truth = table[target.name].cast(pl.Float64).fill_nan(None)
-    if target.limit in table.columns:
-        truth = pl.select(pl.when(table[target.limit].fill_null(0) == 0).then(truth)).to_series()
+    truth = truth_of(table, target)
     columns = arrange(table["case_id"], predictions, target)
     everyone = Answers(
         target,

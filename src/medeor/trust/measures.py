@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, Target, UserError
-from medeor.trust.answers import Answers, group_codes, line_up
+from medeor.trust.answers import Answers, group_codes, line_up, truth_of
 from medeor.trust.families import PREVALENCES, label_means, settle, statistics
 from medeor.trust.intervals import Statistic, difference, holm, interval, p_value, resample
 from medeor.trust.scores import Array
@@ -73,7 +73,7 @@ def answers(cases: Cases, predictions: Predictions) -> list[Answers]:
     result = []
     for target in cases.targets:
         one = line_up(cases, predictions, target)
-        truth = cases.table[target.name].cast(pl.Float64).fill_nan(None).is_not_null().to_numpy()
+        truth = truth_of(cases.table, target).is_not_null().to_numpy()
         missing = np.setdiff1d(np.flatnonzero(truth), one.rows)
         if len(missing):
             first = cases.table["case_id"][int(missing[0])]
