@@ -88,7 +88,7 @@ def chemprop(row: Row) -> dict[str, Measure]:
 
 def fingerprints(row: Row) -> dict[str, Measure]:
     """Boosted trees and a forest of 500 trees on ECFP4 counts in 2,048 places."""
-    figures = {}
+    figures: dict[str, Measure] = {}
     for side in ("lightgbm", "forest"):
         folder = place(row.data, row.seed) / side
         if not (folder / "predictions.csv").exists():
@@ -137,7 +137,8 @@ def ours(row: Row) -> dict[str, Measure]:
         folder = place(row.data, row.seed) / side
         if not predicted(folder):
             items = {target.items[0]: target.name for target in cases.targets}
-            long = load_model(run / "model" / part).predict(cases, Run(folder / "run of the part")).table
+            (found,) = (run / "model").rglob(f"{part}/model.json")
+            long = load_model(found.parent).predict(cases, Run(folder / "run of the part")).table
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / "predictions.csv") as new:
                 long.pivot("item", index="case_id", values="value").rename(items).write_csv(new)
