@@ -7,13 +7,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 import tiny
 from medeor.imaging import planning
-from medeor.imaging.planning import Fingerprint, fingerprint, rules, upright
+from medeor.imaging.planning import Fingerprint, fingerprint, rules
 from medeor.imaging.recipe import ImageRecipe
-from medeor.simulate import hospital
 
 
 def images(count: int, *sides: int) -> np.ndarray:
@@ -43,22 +41,6 @@ def test_the_fingerprint_is_what_was_given(given: np.ndarray, sides: tuple[int, 
     cases = tiny.cases_of(given, labels)
     network = recipe.network(recipe.processors(cases))
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
-
-
-@pytest.mark.parametrize("count", [12, 100, 1000])
-def test_bodies_have_an_upper_side_and_tissue_has_none(count: int) -> None:
-    cells = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(count, 32, 32)), (0, 3, 3))
-    assert not upright(cells)
-    made = hospital(count, seed=2, kind="xray", size=(32, 32))
-    assert upright(made.images[:count].astype(np.float32))
-
-
-def test_images_without_an_upper_side_are_turned_upside_down() -> None:
-    labels = np.array([0, 1] * 20)
-    noise = images(40, 24, 24)
-    assert rules(tiny.cases_of(noise, labels)).augmentation.flips == (0.5, 0.5)
-    noise[:, :8] //= 2
-    assert rules(tiny.cases_of(noise, labels)).augmentation.flips == (0.0, 0.5)
 
 
 def test_a_number_has_no_rarest_class() -> None:

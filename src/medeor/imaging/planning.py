@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases
-from medeor.imaging.audit import thumbnails
 from medeor.imaging.augment import Augmentation
 from medeor.imaging.cases import ImageStore
 from medeor.imaging.plan import ImagePlan, Network, Training
@@ -21,13 +20,6 @@ FEW = 10_000
 
 SMALL = 2000
 """Below so many training cases a network sees each image more often, in smaller batches, and whole."""
-
-LOOKED_AT = 1000
-"""Images from which it is judged whether they have an upper side."""
-
-UPRIGHT = 3.0
-"""How much further than by chance the mean image may be from itself turned over before images have an upper side: tiles
-of tissue are near 1, X-rays and ultrasound beyond 100."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +35,6 @@ class Fingerprint:
     modality: str
     rarest: float
     """Share of the rarest class; 1 for numbers."""
-    upright: bool
-    """Whether images have an upper side: those through a microscope have none."""
 
 
 def fingerprint(cases: Cases) -> Fingerprint:
@@ -65,23 +55,7 @@ def fingerprint(cases: Cases) -> Fingerprint:
         channels=first.pixels.shape[0],
         modality=first.modality,
         rarest=min(shares),
-        upright=len(axes) == 3 or upright(thumbnails(_some(cases))),
     )
-
-
-def upright(pictures: np.ndarray) -> bool:
-    """Whether pictures, shape (n, side, side), have an upper side: whether their mean differs more than by chance
-    from itself turned upside down or by a quarter."""
-    pictures = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    turned = (pictures[:, ::-1], np.rot90(pictures, 1, (1, 2)))
-    apart = [pictures - other for other in turned]
-    ratios = [len(d) * np.square(d.mean(axis=0)).mean() / max(d.var(axis=0).mean(), 1e-12) for d in apart]
-    return max(ratios) > UPRIGHT
-
-
-def _some(cases: Cases) -> Cases:
-    usable = cases.usable
-    return usable.where(pl.int_range(len(usable), eager=True) % max(1, len(usable) // LOOKED_AT) == 0)
 
 
 def rules(cases: Cases) -> ImagePlan:
@@ -123,12 +97,11 @@ def _size(facts: Fingerprint) -> tuple[int, ...]:
 def _augmentation(facts: Fingerprint) -> Augmentation:
     axes = len(facts.sides)
     few = facts.cases < SMALL
-    flips = (0.0,) * (axes - 1) + (0.5,) if facts.upright else (0.5,) * axes
     tones = {"gamma": (0.6, 1.6), "curve": (-0.5, 0.5), "slope": (-0.5, 0.5)} if few else {"erase": (0.1, 0.5)}
     return Augmentation(
         rotation=(-5.0, 5.0),
         scale=(0.9, 1.25),
         translation=(-0.05, 0.05),
-        flips=flips,
+        flips=(0.0,) * (axes - 1) + (0.5,),
         **tones,
     )
