@@ -130,6 +130,18 @@ def test_a_stack_is_better_than_its_parts_and_comes_back(
     assert [row[0] for row in earned_table(again).rows] == [target.name]  # type: ignore[union-attr]
 
 
+def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    cases, split, stack = made(SICK)
+    gaps = pl.when(pl.int_range(pl.len()) % 4 > 0).then("sick").alias("sick")
+    fitted = stack.fit(replace(cases, table=cases.table.with_columns(gaps)), split, Run(tmp_path))
+    assert fitted.held_out.table["case_id"].to_list() == cases.ids
+    known = np.arange(len(cases)) % 4 > 0
+    said, truth = fitted.held_out.table["value"].to_numpy()[known], cases.table["sick"].to_numpy()[known]
+    together = next(one.loss for one in fitted.model.earned if one.part == "together")
+    assert together == pytest.approx(-np.log(np.where(truth == 1, said, 1 - said)).mean())
+
+
 def test_the_weights_of_a_fold_do_not_know_its_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(NUMBER, 60)

@@ -54,7 +54,7 @@ class Stack:
                 loss(known.values[part : part + 1], np.ones(1), known.truth, target) for part in range(len(tables))
             ]
             earned += map(Earned, tables, [target.name] * len(tables), weights[target.name].tolist(), alone)
-            stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(target.items))
+            stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(target.items))[:, known.labelled]
             earned.append(Earned("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
