@@ -15,6 +15,9 @@ from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, Batch
 ATOM_WIDTH = sum(ATOM_CODES.values())
 BOND_WIDTH = sum(BOND_CODES.values())
 
+UNIT = 20
+"""Atoms whose sum counts as one at the readout. A mean would not know how large a molecule is."""
+
 
 class Molecules(NamedTuple):
     """Several molecules as one graph; directed bonds 2k and 2k + 1 are the two directions of one bond."""
@@ -64,6 +67,12 @@ def _sums(values: Tensor, place: Tensor, places: int) -> Tensor:
     return values.new_zeros(places, values.shape[1]).index_add_(0, place, values)
 
 
+def _at(values: Tensor, place: Tensor) -> Tensor:
+    """The rows at these places: as `values[place]`, whose gradient is many times slower where it must be the same
+    every time."""
+    return values.index_select(0, place)
+
+
 def _largest(values: Tensor, place: Tensor, places: int) -> Tensor:
     """The largest value of each place, column by column, shape (places, width)."""
     largest = values.new_full((places, values.shape[1]), -torch.inf)
@@ -71,7 +80,7 @@ def _largest(values: Tensor, place: Tensor, places: int) -> Tensor:
 
 
 class _Readout(nn.Module):
-    """From atoms to outputs: the mean over a molecule's atoms, then a small dense network."""
+    """From atoms to outputs: the sum over a molecule's atoms, then a small dense network."""
 
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -80,8 +89,7 @@ class _Readout(nn.Module):
         )
 
     def forward(self, atoms: Tensor, molecules: Molecules) -> Tensor:
-        sizes = molecules.sizes.clamp_min(1)[:, None]
-        return self.dense(_sums(atoms, molecules.molecule, len(sizes)) / sizes)
+        return self.dense(_sums(atoms.float(), molecules.molecule, len(molecules.sizes)) / UNIT)
 
 
 class DirectedMessages(nn.Module):
@@ -103,12 +111,12 @@ class DirectedMessages(nn.Module):
         """Shape (molecules, outputs)."""
         source, target = molecules.source, molecules.target
         atoms = len(molecules.atoms)
-        first = self.atom_in(molecules.atoms)[source] + self.bond_in(molecules.bonds)
+        first = _at(self.atom_in(molecules.atoms), source) + self.bond_in(molecules.bonds)
         messages = first.relu()
         for _ in range(self.depth - 1):
             entering = _sums(messages, target, atoms)
             back = messages.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-            messages = self.dropout((first + self.renew(entering[source] - back)).relu())
+            messages = self.dropout((first + self.renew(_at(entering, source) - back)).relu())
         gathered = self.gathered_out(_sums(messages, target, atoms))
         return self.readout(self.dropout((self.atom_out(molecules.atoms) + gathered).relu()), molecules)
 
@@ -142,12 +150,12 @@ class Attention(nn.Module):
             self.norms, self.says, self.hears, self.bonds, self.weigh, self.mix, strict=True
         ):
             calm = norm(atoms)
-            said = (says(calm)[source] + bonds(molecules.bonds)).unflatten(1, (self.heads, -1))
-            heard = nn.functional.leaky_relu(said + hears(calm)[target].unflatten(1, (self.heads, -1)), 0.2)
+            said = (_at(says(calm), source) + bonds(molecules.bonds)).unflatten(1, (self.heads, -1))
+            heard = nn.functional.leaky_relu(said + _at(hears(calm), target).unflatten(1, (self.heads, -1)), 0.2)
             logits = (heard * weigh).sum(-1)
             share = (logits - _largest(logits.detach(), target, len(atoms))[target]).exp()
             whole = _sums(share, target, len(atoms)).clamp_min(1e-12)
-            news = said * (share / whole[target])[..., None]
+            news = said * (share / _at(whole, target))[..., None]
             atoms = atoms + self.dropout(_sums(news.flatten(1), target, len(atoms)))
             atoms = atoms + self.dropout(mix(atoms))
         return self.readout(atoms, molecules)
