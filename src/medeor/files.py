@@ -53,6 +53,11 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is such a file or folder. What is too long for a name (a molecule in its SMILES) is none."""
+    return os.path.exists(path)
+
+
 def writable(path: Path) -> None:
     """Finds out before long work whether its result can be written. Raises: UserError where it cannot."""
     nearest = next(place for place in (path.parent, *path.parent.parents) if place.exists())

@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor import catalogue
 from medeor.contracts import Study, UserError
+from medeor.files import exists
 from medeor.formats.tables import TABLES, columns_of
 from medeor.tasks import TASKS, TaskFacts
 
@@ -35,7 +36,7 @@ def task_of(study: Study) -> str:
     if len(able) == 1:
         return able[0].name
     for path in (Path(source) for source in study.sources if isinstance(source, str)):
-        if not path.exists():
+        if not exists(path):
             raise UserError(f"{path} is neither a file, a folder nor a known data set{catalogue.near(str(path))}")
         if path.is_dir():
             kinds = "; ".join(f"{facts.name}: {facts.reads}" for facts in able)

@@ -44,6 +44,7 @@ from medeor.contracts import (
 from medeor.files import (
     build,
     digest,
+    exists,
     read_json,
     read_toml,
     replacing,
@@ -87,7 +88,7 @@ class Read:
 def resolve(study: Study) -> Study:
     """The study with what the catalogue knows of its source, and the task it leaves open."""
     first = study.sources[0] if len(study.sources) == 1 else None
-    if isinstance(first, str) and not Path(first).exists() and first in catalogue.names():
+    if isinstance(first, str) and not exists(first) and first in catalogue.names():
         study = catalogue.completed(study, first)
     return study if study.task else replace(study, task=recognise.task_of(study))
 

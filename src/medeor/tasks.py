@@ -34,6 +34,12 @@ class TaskFacts:
     """What `medeor predict --where` may ask of its models in the place of sources, and what each key means."""
     answers: str = ""
     """`module:function` that answers such a question: (where, model, predict, run) → `contracts.Answers`."""
+    tells: str = ""
+    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, with reasons) →
+    `figures.Figure`s."""
+    writes: Mapping[str, str] = field(default_factory=dict)
+    """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
+    predictions, path)."""
     embeds: str = ""
     """`module:function` that gives what its models learnt as a table: (model, run) → `formats.embeddings` columns."""
 
@@ -107,6 +113,8 @@ TASKS: dict[str, TaskFacts] = {
             },
             endings=(".sdf", ".mol", ".smi", ".smiles"),
             columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi"),
+            writes={".sdf": "medeor.molecules.written:write"},
+            tells="medeor.molecules.panel:tell",
         ),
     )
 }

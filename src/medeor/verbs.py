@@ -27,6 +27,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
+from medeor.tasks import TASKS, find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,18 +131,24 @@ def predict(
     where: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
-    sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json)."""
+    sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
+    or as the task alone can: `TaskFacts.writes`)."""
     if where:
         if sources:
             raise UserError("give cases to predict or a question (--where), not both")
         return ask(run, where, out=out).table
     if not sources:
         raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
-    if out:
-        _writer(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
+    own = TASKS[trained.study.task].writes.get(Path(out).suffix, "")
+    if own:
+        writable(Path(out))
+    elif out:
+        _writer(Path(out))
     table = trained.predict(*sources)
-    if out:
+    if own:
+        find(own)(table, Path(out))
+    elif out:
         write_any(table, Path(out))
     return table
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from medeor import cache
 from medeor.catalogue.facts import Facts, facts, names
 from medeor.contracts import Progress, UserError
-from medeor.files import sha256
+from medeor.files import exists, sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.D
         return source
     if not isinstance(source, str):
         raise UserError(f"a source is a path, an array or a polars table, not {type(source).__name__}; give one by one")
-    if Path(source).exists():
+    if exists(source):
         return source
     if source in names():
         return locate(source, progress)

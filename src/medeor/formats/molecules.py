@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from medeor.contracts import UserError
-from medeor.files import explained, replacing
+from medeor.files import exists, explained, replacing
 from medeor.formats.tables import TABLES, content_of, decoded, delimiter, read_table, typed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> Molec
     if isinstance(source, pl.DataFrame):
         return _of_table(source, "the table", column)
     path = Path(source)
-    if isinstance(source, str) and not path.exists() and not _kind(path) and _parses([source]) == 1:
+    if isinstance(source, str) and not exists(path) and not _kind(path) and _parses([source]) == 1:
         return _of_list([source], [None], "the command")
     kind = _kind(path)
     if kind and not path.is_file():

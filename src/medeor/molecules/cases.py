@@ -37,7 +37,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     - the targets; beside a target with censored values `<target>.limit`: 1 where the truth lies above the value, -1
       below, 0 where it is the value
     - the other columns of the user's table
-    - `given`, `place`: the structure as it stood, and where; `smiles`: as standardised; `content`: the same without
+    - `given`, `place`: the structure as it stood, and where; `source`: the first, or where there is none the second;
+      `smiles`: as standardised; `content`: the same without
       stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
     - `broken`: why the case cannot be used, null where it can
 
@@ -67,6 +68,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
             *answers.table,
             *_others(facts, names, study),
             rows.structures.alias("given"),
+            rows.structures.fill_null(rows.places).alias("source"),
             rows.places.alias("place"),
             *_columns(read),
             answers.unread.alias("unread"),

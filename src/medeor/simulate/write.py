@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import UserError
-from medeor.files import replacing
+from medeor.files import exists, replacing
 from medeor.simulate.hospital import Hospital
 from medeor.simulate.images import Array
 
@@ -71,7 +71,7 @@ def is_simulated(source: object) -> bool:
         return True
     if isinstance(source, pl.DataFrame):
         return "simulated" in source.columns and _says_so(source)
-    if not isinstance(source, (str, Path)) or not Path(source).exists():
+    if not isinstance(source, (str, Path)) or not exists(source):
         return False
     path = Path(source).absolute()
     if any((folder / NOTICE).is_file() for folder in (path, *path.parents[:3])):

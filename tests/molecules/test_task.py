@@ -1,0 +1,146 @@
+"""The road from a table of compounds to a bundle: unknown and censored answers, what comes back, and bad input."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rdkit import Chem
+from rdkit.Chem import Crippen, Descriptors
+
+import medeor
+from medeor.files import read_json
+from tiny import Said
+from tiny import medeor as command
+
+CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}", "C1CC1{}")
+ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")
+SMILES = [core.format(end) for core in CORES for end in ENDS]
+MOLS = [Chem.MolFromSmiles(text) for text in SMILES]
+HEAVY = [Descriptors.HeavyAtomMolWt(mol) for mol in MOLS]
+QUICK = ("schedule.epochs=3", "network.width=8", "trees.rounds=20")
+
+
+def train(source: Path, out: Path, *more: object) -> Said:
+    settings = [word for one in QUICK for word in ("--set", one)]
+    return command(
+        "train", source, "--task", "molecule-property", *settings, "--accept", "near-duplicates-across-parts",
+        "--out", out, "--quiet", *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two endpoints of sixty compounds: whether there is a ring, unknown for every third, and a half-life that is
+    learnt by its logarithm, of which some values are limits."""
+    folder = tmp_path_factory.mktemp("task")
+    ring = [None if i % 3 == 0 else "yes" if mol.GetRingInfo().NumRings() else "no" for i, mol in enumerate(MOLS)]
+    hours = [10 ** (1 + Crippen.MolLogP(mol) / 2) for mol in MOLS]
+    said = [f">{value:.3f}" if i % 10 == 0 else f"{value:.3f}" for i, value in enumerate(hours)]
+    pl.DataFrame({"smiles": SMILES, "ring": ring, "half_life": said}).write_csv(folder / "table.csv")
+    ended = train(folder / "table.csv", folder / "run", "--target", "ring", "--target", "half_life")
+    assert ended.code == 0, ended.err
+    return folder / "run"
+
+
+def test_every_step_leaves_its_file(run: Path) -> None:
+    left = {path.name for path in run.iterdir()}
+    tables = {"cases.parquet", "split.parquet", "predictions.parquet"}
+    assert left >= tables | {"audit.json", "plan.toml", "model", "calibration.json", "metrics.json", "explanations"}
+    assert left >= {"report.html", "card.md", "run.medeor"}
+    page = (run / "report.html").read_text()
+    assert "What each part earned" in page
+    assert "Endpoints" in page
+
+
+def test_a_skewed_endpoint_is_scored_as_fold_error_without_its_limits(run: Path) -> None:
+    found = read_json(run / "metrics.json")["test"]
+    parts = pl.read_parquet(run / "split.parquet").filter(pl.col("part") == "test")
+    tested = pl.read_parquet(run / "cases.parquet").join(parts, on="case_id", how="semi")
+    said = pl.read_parquet(run / "predictions.parquet").filter(item="half_life", model="model")
+    both = tested.filter(pl.col("half_life.limit") == 0).join(said, on="case_id")
+    apart = (both["value"].log10() - both["half_life"].log10()).abs()
+    assert found["fold_error/half_life"]["value"] == pytest.approx(10 ** apart.mean())  # type: ignore[operator]
+    assert found["fold_error/half_life"]["n"] == both.height < tested.height
+
+
+def test_compounds_on_the_command_line_become_a_table(run: Path, tmp_path: Path) -> None:
+    said = command("predict", run, "CCO", "c1ccccc1O", "--out", tmp_path / "p.csv")
+    assert said.code == 0, said.err
+    table = pl.read_csv(tmp_path / "p.csv")
+    assert table.select("source", "item").rows() == [
+        (text, item) for text in ("CCO", "c1ccccc1O") for item in ("ring", "half_life")
+    ]
+    assert table.filter(pl.col("item") == "ring")["value"].is_between(0, 1).all()
+    assert (table["low"] <= table["value"]).all()
+
+
+def test_predictions_go_into_an_sdf_with_what_could_not_be_read(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.smi").write_text("CCO ethanol\nnot_a_molecule x\nc1ccccc1O phenol\n")
+    said = command("predict", run, tmp_path / "new.smi", "--out", tmp_path / "new.sdf")
+    assert said.code == 0, said.err
+    first, bad, last = Chem.SDMolSupplier(str(tmp_path / "new.sdf"))
+    assert [Chem.MolToSmiles(first), bad.GetNumAtoms(), Chem.MolToSmiles(last)] == ["CCO", 0, "Oc1ccccc1"]
+    assert "SMILES" in bad.GetProp("broken")
+    table = medeor.predict(run, tmp_path / "new.smi")
+    hours = table.filter((pl.col("item") == "half_life") & (pl.col("source") == "CCO"))
+    for name, column in (("half_life", "value"), ("half_life.low", "low"), ("half_life.high", "high")):
+        assert float(first.GetProp(name)) == pytest.approx(hours[column][0], rel=1e-4)
+
+
+def test_a_bundle_predicts_the_same_bits(run: Path) -> None:
+    assert medeor.predict(run / "run.medeor", "CCO").equals(medeor.predict(run, "CCO"))
+
+
+def test_unlike_compounds_come_to_no_harm(run: Path) -> None:
+    """A peptide of 2,000 atoms, a metal complex, a salt and a single atom are answered or refused, each by itself."""
+    peptide = "N" + "C(C)C(=O)N" * 400
+    complex_ = "[Cl-].[Cl-].[NH3+][Pt-2]([NH3+])"
+    table = medeor.predict(run, peptide, complex_, "CC(=O)[O-].[Na+]", "C")
+    assert table["source"].unique(maintain_order=True).to_list() == [peptide, complex_, "CC(=O)[O-].[Na+]", "C"]
+    refused = table.filter(pl.col("broken").is_not_null())
+    assert refused["source"].to_list() == [peptide]
+    assert "2,001 atoms" in refused["broken"][0]
+    answered = table.filter(pl.col("broken").is_null())
+    assert answered["value"].is_finite().all()
+    assert answered.filter(pl.col("source") == complex_)["verdict"].unique().to_list() == ["unknown"]
+
+
+def rows(**columns: list[object]) -> pl.DataFrame:
+    return pl.DataFrame({"smiles": SMILES, **columns})
+
+
+BAD = {
+    "an empty column": (rows(y=[None] * len(SMILES)), "'y'"),
+    "one value alone": (rows(y=[1.5] * len(SMILES)), "'y'"),
+    "no molecule": (pl.DataFrame({"smiles": ["hello", "world", "???"], "y": [1, 0, 1]}), "SMILES"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_what_cannot_be_learnt_is_one_clear_error(name: str, tmp_path: Path) -> None:
+    table, said = BAD[name]
+    table.write_csv(tmp_path / "bad.csv")
+    ended = train(tmp_path / "bad.csv", tmp_path / "run", "--target", "y")
+    assert ended.code == 2
+    (line,) = ended.complaints
+    assert said in line
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_delimiter_is_read_as_it_is(mark: str, tmp_path: Path) -> None:
+    table = rows(y=[math.sin(i) for i in range(len(SMILES))])
+    table.write_csv(tmp_path / "table.csv", separator=mark)
+    found = {one.check: one for one in medeor.audit(tmp_path / "table.csv", task="molecule-property", target="y")}
+    assert found["as-read"].message.startswith(f"{len(SMILES)} rows")
+    assert found["unreadable-molecules"].status == "pass"
+
+
+def test_a_column_in_another_unit_is_told(tmp_path: Path) -> None:
+    rows(half_life=[1e6 + i for i in range(len(SMILES))]).write_csv(tmp_path / "table.csv")
+    found = {one.check: one for one in medeor.audit(tmp_path / "table.csv", target="half_life")}
+    assert found["units"].status == "fail"
+    assert "half_life" in found["units"].message
