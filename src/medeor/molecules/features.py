@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,15 @@ from medeor.files import build
 from medeor.molecules import descriptors
 from medeor.molecules.fingerprints import fingerprints
 from medeor.molecules.store import MoleculeStore
+
+KEPT = 20_000
+"""Compounds up to which the rows of a whole store are kept; they take 90 MB."""
+
+
+@lru_cache(maxsize=1)
+def _rows(smiles: tuple[str, ...], size: int, radius: int) -> np.ndarray:
+    counts = fingerprints(smiles, size, radius)
+    return np.concatenate([counts, descriptors.descriptors(smiles)], axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,12 @@ class MoleculeFeatures:
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32; NaN where a descriptor does not exist. A compound that stands in several
-        cases is looked at once."""
-        cases.store(MoleculeStore)  # raises for cases that are no compounds
+        cases is looked at once, and so is one that several folds ask for."""
+        store = cases.store(MoleculeStore)
+        if len(store.smiles) <= KEPT:
+            return _rows(tuple(store.smiles), self.size, self.radius)[store.rows(cases.table["smiles"])]
         distinct, place = np.unique(cases.table["smiles"].to_numpy().astype(str), return_inverse=True)
-        smiles = distinct.tolist()
-        counts = fingerprints(smiles, self.size, self.radius).astype(np.float32)
-        return np.concatenate([counts, descriptors.descriptors(smiles)], axis=1)[place]
+        return _rows(tuple(distinct.tolist()), self.size, self.radius)[place]
 
     def names(self) -> tuple[str, ...]:
         return (*(f"substructure {bit}" for bit in range(self.size)), *descriptors.names())
