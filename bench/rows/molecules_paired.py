@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,18 +20,30 @@ SIDES = ("medeor", "chemprop", "lightgbm", "forest")
 
 
 def paired(row: Row) -> dict[str, Measure]:
-    """One side of ours against the peer that the row is named after: the gain on each set with its 95 % interval, and
-    its p-value adjusted for the number of sets. A gain is ours less theirs of AUROC, theirs less ours of RMSE."""
+    """One side of ours against the peer that the row is named after, on the sets that both have predicted: the gain on
+    each with its 95 % interval, and its p-value adjusted for their number. A gain is ours less theirs of AUROC, theirs
+    less ours of RMSE."""
     ours = row.workload.settings.get("side", "medeor")
-    gains = {data: gain(data, ours, row.data) for data in row.workload.settings["sets"].split()}
+    sets = [data for data in row.workload.settings["sets"].split() if divisions(data, (ours, row.data))]
+    gains = {data: gain(data, ours, row.data) for data in sets}
     adjusted = holm([p_value(one) for one in gains.values()])
     known = list(zip(gains.values(), adjusted))
     worse = [p is not None and p < 0.05 and one.value < 0 for one, p in known]
     better = [p is not None and p < 0.05 and one.value > 0 for one, p in known]
-    figures = {"sets worse": Measure(float(sum(worse))), "sets better": Measure(float(sum(better)))}
+    figures = {
+        "sets compared": Measure(float(len(sets))),
+        "sets worse": Measure(float(sum(worse))),
+        "sets better": Measure(float(sum(better))),
+        "divisions a set": Measure(float(np.mean([len(divisions(data, (ours, row.data))) for data in sets]))),
+    }
     for data, one, p in zip(gains, gains.values(), adjusted):
         figures |= {f"gain on {data}": interval(one), f"adjusted p on {data}": Measure(p)}
     return figures
+
+
+def divisions(data: str, sides: Sequence[str]) -> list[int]:
+    """The seeds whose test part all these sides have predicted."""
+    return [seed for seed in SEEDS if all(predicted(place(data, seed) / side) for side in sides)]
 
 
 def gain(data: str, ours: str, theirs: str) -> Resampled:
@@ -39,7 +51,7 @@ def gain(data: str, ours: str, theirs: str) -> Resampled:
     once, as one molecule may be tested in several.
 
     Raises: FileNotFoundError where there is none."""
-    seeds = [seed for seed in SEEDS if all(predicted(place(data, seed) / side) for side in (ours, theirs))]
+    seeds = divisions(data, (ours, theirs))
     if not seeds:
         raise FileNotFoundError(f"{data} has not been predicted by both {ours} and {theirs}")
     cases = {seed: tested(data, seed) for seed in seeds}
@@ -67,15 +79,14 @@ def _of(found: Mapping[str, Resampled], start: str, end: str) -> list[Resampled]
 
 
 def ranks(row: Row) -> dict[str, Measure]:
-    """The mean over sets of each side's rank, by its mean over the divisions that every side has predicted; of equals
-    the mean rank."""
-    sets = row.workload.settings["sets"].split()
+    """The mean over the sets that every side has predicted of each side's rank, by its mean over the divisions that
+    all have; of equals the mean rank."""
     table = []
-    for data in sets:
-        seeds = [seed for seed in SEEDS if all(predicted(place(data, seed) / side) for side in SIDES)]
-        if not seeds:
-            raise FileNotFoundError(f"{data} has not been predicted by all of {', '.join(SIDES)}")
-        table.append([np.mean([_value(data, seed, side) for seed in seeds]) for side in SIDES])
+    for data in row.workload.settings["sets"].split():
+        if seeds := divisions(data, SIDES):
+            table.append([np.mean([_value(data, seed, side) for seed in seeds]) for side in SIDES])
+    if not table:
+        raise FileNotFoundError(f"no set has been predicted by all of {', '.join(SIDES)}")
     ranked = np.array([pl.Series(values).rank("average").to_numpy() for values in table])
     means = dict(zip(SIDES, ranked.mean(axis=0).tolist()))
     first = 1.0 + sum(other < means["medeor"] for other in means.values())

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -50,14 +50,15 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
     recipe = MoleculeRecipe(Network(), Training(batch=BATCH))
     processors = recipe.processors(cases)
     network = recipe.network(processors)
-    schedule = Schedule(epochs=1, learning_rate=1e-3, precision="bf16" if fast_bfloat16() else "f32")
+    precision: Literal["bf16", "f32"] = "bf16" if fast_bfloat16() else "f32"
+    schedule = Schedule(epochs=1, precision=precision, checkpoint=1 << 30)
     kept = cases.store(MoleculeStore).graphs
     if path == "train":
         batches = recipe.batches(cases, processors, 0)
 
         def train() -> None:
             with tempfile.TemporaryDirectory() as room:
-                fit_network(network, batches, recipe.loss, replace(schedule, checkpoint=1 << 30), Run(Path(room)))
+                fit_network(network, batches, recipe.loss, schedule, Run(Path(room)))  # type: ignore[arg-type]
 
         return train
     if path == "train limit":
