@@ -40,6 +40,9 @@ LABELS = {
     "set_size": "Classes in a set",
     "interval_width": "Width of the interval",
     "mae": "Mean absolute error",
+    "fold_error": "Fold error (geometric mean)",
+    "within_2_fold": "Within twofold",
+    "within_3_fold": "Within threefold",
     "rmse": "Root mean squared error",
     "r2": "R²",
     "pearson": "Pearson's correlation",
@@ -303,14 +306,18 @@ def confusion(one: Answers) -> Matrix:
 
 
 def predicted_and_true(one: Answers, points: int = 400) -> Lines:
-    """Predicted against true values; of many cases an even choice along the truth."""
-    order = np.argsort(one.truth, kind="stable")
+    """Predicted against true values, the logarithms where these are learnt; of many cases an even choice along the
+    truth."""
+    truth, values, unit = one.truth, one.values[:, 0], one.target.unit
+    if one.target.scale == "log":
+        truth, values, unit = np.log10(truth), np.log10(values), f"log10 {unit}".rstrip()
+    order = np.argsort(truth, kind="stable")
     kept = order[np.linspace(0, len(order) - 1, min(points, len(order))).round().astype(np.int64)]
-    unit = f" ({one.target.unit})" if one.target.unit else ""
-    ends = np.concatenate([one.truth[kept], one.values[kept, 0]])
+    unit = f" ({unit})" if unit else ""
+    ends = np.concatenate([truth[kept], values[kept]])
     span = (float(ends.min()), float(ends.max()))
     said = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
-    cloud = Series("Cases", tuple(one.truth[kept].tolist()), tuple(one.values[kept, 0].tolist()), points=True)
+    cloud = Series("Cases", tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
     name = one.target.name
     return Lines(
         f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), said, span, span, diagonal=True
