@@ -52,7 +52,9 @@ def test_every_step_leaves_its_file(run: Path) -> None:
     assert left >= {"report.html", "card.md", "run.medeor"}
     page = (run / "report.html").read_text()
     assert "What each part earned" in page
-    assert "Endpoints" in page
+    endpoints = page[page.index("Endpoints") :]
+    assert "Half-life in plasma" in endpoints
+    assert f"{read_json(run / 'metrics.json')['test']['fold_error/half_life']['value']:.3g}" in endpoints
 
 
 def test_a_skewed_endpoint_is_scored_as_fold_error_without_its_limits(run: Path) -> None:

@@ -25,6 +25,7 @@ from medeor.contracts import (
     Split,
     Step,
     Study,
+    Target,
     threads,
 )
 from medeor.figures import Figure, Table
@@ -41,7 +42,8 @@ from medeor.molecules.features import MoleculeFeatures
 from medeor.molecules.neighbours import NeighbourMethod
 from medeor.molecules.plan import Estimate, MoleculePlan
 from medeor.molecules.recipe import MoleculeRecipe
-from medeor.trust.measures import measure
+from medeor.trust.curves import label
+from medeor.trust.measures import headlines, measure
 
 
 class MoleculeTask:
@@ -93,7 +95,7 @@ class MoleculeTask:
         return measure(cases, predictions, subgroups=cases.subgroups)
 
     def show(self, result: Result) -> Iterable[Figure]:
-        yield _endpoints(result.cases)
+        yield _endpoints(result)
         if isinstance(result.model, StackModel):
             yield earned_table(result.model)
 
@@ -111,8 +113,8 @@ def _members(method: Method, plan: MoleculePlan) -> Method:
     return Folds(method, workers=threads() if apart else 1)
 
 
-def _endpoints(cases: Cases) -> Figure:
-    rows = []
+def _endpoints(result: Result) -> Figure:
+    cases, rows = result.cases, []
     for target in cases.targets:
         known = cases.table[target.name].drop_nulls()
         fact = endpoint_of(target, cases)
@@ -125,7 +127,18 @@ def _endpoints(cases: Cases) -> Figure:
                 f"{fact.better} is better" if fact and fact.better else None,
                 len(known),
                 int((limits != 0).sum()) or None,
+                _scored(target, result),
             )
         )
-    columns = ("endpoint", "measures", "unit or classes", "direction", "known", "known by a limit")
+    columns = ("endpoint", "measures", "unit or classes", "direction", "known", "known by a limit", "result")
     return Table("Endpoints", columns, tuple(rows), "Of the compounds that are scored here; limits are not scored.")
+
+
+def _scored(target: Target, result: Result) -> str | None:
+    """The figure that says most of one endpoint, with its interval."""
+    name = headlines((target,))[0]
+    found = result.measures.get(f"{name}/{target.name}" if len(result.cases.targets) > 1 else name)
+    if found is None or found.value is None:
+        return None
+    within = "" if found.low is None or found.high is None else f" ({found.low:.3g} to {found.high:.3g})"
+    return f"{label(name)} {found.value:.3g}{within}"
