@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Measures, Predictions
-from medeor.knowledge.cases import triples_of
+from medeor.knowledge.cases import HOLDS, triples_of
 from medeor.knowledge.graph import Graph
 from medeor.trust.answers import group_codes
-from medeor.trust.intervals import Statistic, interval, resample
+from medeor.trust.intervals import Statistic, difference, interval, resample
 from medeor.trust.measures import levels, measure
+from medeor.trust.scores import areas, means
 
 SMALLEST = 20
 """Independent units below which a relation or class of degrees is not reported apart."""
@@ -86,3 +87,34 @@ def mean_reciprocal_rank(cases: Cases, predictions: Predictions, prefix: str = "
     items = [f"{prefix}rank/tail", f"{prefix}rank/head"]
     ranks = predictions.table.filter(pl.col("item").is_in(items)).join(true, on="case_id", how="semi")
     return float((1 / ranks["value"].to_numpy()).mean()) if ranks.height else float("nan")
+
+
+def gains(cases: Cases, ours: Predictions, theirs: Predictions, name: str) -> dict[str, Measure]:
+    """Two sets of predictions of the same triples, paired: `mrr`, `auroc`, `auprc` of both (theirs under `name/`) and ours
+    less theirs (`mrr less NAME`), of all and by degree where there are `SMALLEST` groups. Intervals draw whole groups."""
+    codes, groups = group_codes(cases)
+    true = (cases.table["holds"] == 1).to_numpy()
+    masks = {"": np.ones(len(cases), bool)}
+    masks |= {f"[degree={level}]": mask for level, mask in levels(cases.table, "degree")}
+    parts = []
+    for side, predictions in (("ours", ours), ("theirs", theirs)):
+        wide = cases.table.select("case_id").join(
+            predictions.table.pivot("item", index="case_id", values="value"), "case_id", "left", maintain_order="left"
+        )
+        reciprocal = np.mean([1 / wide[f"rank/{end}"].to_numpy() for end in ("tail", "head")], axis=0)
+        for level, mask in masks.items():
+            if len(np.unique(codes[mask & true])) < SMALLEST:
+                continue
+            rows = mask & true
+            parts.append(Statistic((f"{side} mrr{level}",), means([reciprocal[rows]]), codes[rows]))
+            if true[mask].any() and not true[mask].all():
+                area = areas(wide[HOLDS.name].to_numpy()[mask], true[mask])
+                parts.append(Statistic((f"{side} auroc{level}", f"{side} auprc{level}"), area, codes[mask]))
+    found = resample(parts, groups)
+    figures = {}
+    for said in (one.removeprefix("ours ") for one in found if one.startswith("ours ")):
+        mine, other = found[f"ours {said}"], found[f"theirs {said}"]
+        plain, bracket, level = said.partition("[")
+        figures[f"{plain} less {name}{bracket}{level}"] = interval(difference(mine, other))
+        figures[said], figures[f"{name}/{said}"] = interval(mine), interval(other)
+    return figures
