@@ -379,13 +379,19 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
 def cases_digest(cases: Cases) -> str:
     """A digest of the case table and of the stores that it points into."""
     table = cases.table.select(sorted(cases.table.columns))
-    return digest(table.write_json(), *(store.digest for store in cases.stores))
+    return digest(_table_digest(table), *(store.digest for store in cases.stores))
+
+
+def _table_digest(table: pl.DataFrame) -> str:
+    """A digest of names, types and values, a stretch of rows at a time, so that it takes little memory."""
+    schema = ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
+    return digest(schema, *(part.write_ndjson() for part in table.iter_slices(100_000)))
 
 
 def _keyed(folder: Path, made: Plan, split: Split, cases: Cases) -> None:
     """Empties a model folder that was begun with another plan, split or data."""
     plan_text = tomli_w.dumps({"plan": repr(made), "threads": threads()})
-    key = digest(plan_text, split.table.write_json(), cases_digest(cases))
+    key = digest(plan_text, _table_digest(split.table), cases_digest(cases))
     mark = folder / "key.json"
     if mark.exists() and read_json(mark) == key:
         return

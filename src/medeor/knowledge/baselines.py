@@ -21,7 +21,7 @@ from medeor.files import read_json, replacing, write_json
 from medeor.knowledge.batches import both_ways, ranges
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.processors import GraphProcessors
-from medeor.knowledge.ranking import ScoreAll, predictions
+from medeor.knowledge.ranking import predictions
 
 NAMES = ("degree", "rules")
 
@@ -46,12 +46,12 @@ class BaselineMethod:
         processors = GraphProcessors.of(split.part(cases, "train"))
         model = GraphBaseline(processors, mined(processors), "degree", self.memory)
         held_out = split.part(cases, "validation")
-        found = model.predict(held_out, run)
-        reached = {name: mean_reciprocal_rank(held_out, found, f"{name}/") for name in NAMES}
+        found = model.both(held_out)
+        reached = {name: mean_reciprocal_rank(held_out, Predictions(found[name])) for name in NAMES}
         model = GraphBaseline(processors, model.rules, max(NAMES, key=lambda name: reached[name]), self.memory)
         told = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
         run.progress(f"baseline by validation MRR ({told})", 1, 1, model.chosen)
-        return Fitted(model, model.predict(held_out, run))
+        return Fitted(model, model.answer(found))
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,21 @@ class GraphBaseline:
     memory: int
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
-        triples = self.processors.understood(cases)
-        tables = []
-        for name in NAMES:
-            table = predictions(cases.ids, triples, self._asker(name), self.processors.known, self.memory).table
-            ranked = table.filter(pl.col("item").str.starts_with("rank/"))
-            tables.append(ranked.with_columns(item=name + "/" + pl.col("item")))
-            if name == self.chosen:
-                tables.insert(0, table)
-        return Predictions(pl.concat(tables))
+        return self.answer(self.both(cases))
+
+    def both(self, cases: Cases) -> dict[str, pl.DataFrame]:
+        """What each of the two says, by name."""
+        triples, known = self.processors.understood(cases), self.processors.known
+        asked = {"degree": self._by_degree, "rules": self._by_rules}
+        return {name: predictions(cases.ids, triples, asked[name], known, self.memory).table for name in NAMES}
+
+    def answer(self, found: Mapping[str, pl.DataFrame]) -> Predictions:
+        """The chosen one's, and the ranks of both under their names."""
+        ranked = [
+            table.filter(pl.col("item").str.starts_with("rank/")).with_columns(item=name + "/" + pl.col("item"))
+            for name, table in found.items()
+        ]
+        return Predictions(pl.concat([found[self.chosen], *ranked]))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         return []
@@ -94,9 +100,6 @@ class GraphBaseline:
         write_json(folder / "model.json", facts)
         with replacing(folder / "triples.safetensors") as new:
             save_file({"triples": self.processors.triples.contiguous()}, new)
-
-    def _asker(self, name: str) -> ScoreAll:
-        return self._by_degree if name == "degree" else self._by_rules
 
     def _by_degree(self, questions: Tensor) -> Tensor:
         return self._popularity[questions[:, 1]]
