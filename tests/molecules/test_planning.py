@@ -1,0 +1,41 @@
+"""What the facts of the training compounds make of the plan, and a budget of minutes of its length."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from medeor.contracts import Budget, Cases, Split, Target
+from medeor.molecules.planning import FEW, SMALL, SURE, rules
+from medeor.molecules.store import MoleculeStore
+from medeor.molecules.task import MoleculeTask
+
+
+def compounds(count: int, kind: str = "continuous") -> Cases:
+    """Chains of carbon, one a case."""
+    smiles = pl.Series("smiles", ["C" * (1 + number % 30) for number in range(count)])
+    ids = [f"c{number}" for number in range(count)]
+    table = pl.DataFrame({"case_id": ids, "group": ids, "smiles": smiles, "y": [float(n % 2) for n in range(count)]})
+    return Cases(table, (Target("y", kind),), (MoleculeStore(smiles.unique(maintain_order=True)),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("count", "members", "batch"), [(SMALL - 1, "folds", 32), (SMALL, "folds", 64),
+                                                        (FEW + 1, "single", 64)])  # fmt: skip
+def test_few_compounds_get_an_ensemble_and_fewer_still_small_batches(count: int, members: str, batch: int) -> None:
+    plan = rules(compounds(count))
+    assert (plan.members, plan.training.batch) == (members, batch)
+
+
+def test_trees_on_classes_are_boosted_less() -> None:
+    assert rules(compounds(40, "binary")).trees.rounds == SURE < rules(compounds(40)).trees.rounds
+
+
+def test_minutes_become_epochs() -> None:
+    cases = compounds(80)
+    part = pl.Series(["train"] * 60 + ["test"] * 20)
+    fold = pl.Series([n % 5 for n in range(60)] + [None] * 20, dtype=pl.Int32)
+    split = Split(pl.DataFrame({"case_id": cases.ids, "part": part, "fold": fold}))
+    free, short = (MoleculeTask().plan(cases, split, Budget(minutes, 1 << 33, 1)) for minutes in (None, 1e-9))
+    assert free.schedule.epochs == rules(split.part(cases, "train")).schedule.epochs
+    assert short.schedule.epochs == 1
+    assert free.estimate.minutes > 0  # type: ignore[operator]
