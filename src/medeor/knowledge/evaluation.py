@@ -90,8 +90,9 @@ def mean_reciprocal_rank(cases: Cases, predictions: Predictions, prefix: str = "
 
 
 def gains(cases: Cases, ours: Predictions, theirs: Predictions, name: str) -> dict[str, Measure]:
-    """Two sets of predictions of the same triples, paired: `mrr`, `auroc`, `auprc` of both (theirs under `name/`) and ours
-    less theirs (`mrr less NAME`), of all and by degree where there are `SMALLEST` groups. Intervals draw whole groups."""
+    """Two sets of predictions of the same triples, paired: `mrr`, `auroc`, `auprc` of both (theirs under `name/`) and
+    ours less theirs (`mrr less NAME`), of all, and by degree where there are `SMALLEST` groups. Intervals draw whole
+    groups."""
     codes, groups = group_codes(cases)
     true = (cases.table["holds"] == 1).to_numpy()
     masks = {"": np.ones(len(cases), bool)}
@@ -103,7 +104,7 @@ def gains(cases: Cases, ours: Predictions, theirs: Predictions, name: str) -> di
         )
         reciprocal = np.mean([1 / wide[f"rank/{end}"].to_numpy() for end in ("tail", "head")], axis=0)
         for level, mask in masks.items():
-            if len(np.unique(codes[mask & true])) < SMALLEST:
+            if level and len(np.unique(codes[mask & true])) < SMALLEST:
                 continue
             rows = mask & true
             parts.append(Statistic((f"{side} mrr{level}",), means([reciprocal[rows]]), codes[rows]))

@@ -38,6 +38,9 @@ class Completer(nn.Module):
     the drawn entities that each chunk shares."""
 
     triples: Tensor
+    strange: Tensor
+    near: Tensor
+    weight: Tensor
 
     def __init__(self, processors: GraphProcessors, plan: Embedding, chunk: int = 0) -> None:
         """`chunk` is the number of questions that share drawn entities, 0 where all entities are scored.
@@ -67,13 +70,22 @@ class Completer(nn.Module):
         # Saved with the weights: who asks for new triples does not want to hear the known ones.
         self.register_buffer("triples", processors.triples)
         self.training_triples = processors.training
+        self.untaught = len(processors.kin.strange)
+        if self.untaught:
+            for name, values in processors.kin._asdict().items():
+                self.register_buffer(name, values)
         self.drop = nn.Dropout(plan.dropout)
 
     def entities(self) -> Tensor:
-        """Vectors of all entities, shape (entities, d)."""
-        if self.messages is None:
-            return self.entity
-        return self.messages(self.entity, self.triples[: self.training_triples], self.relations)
+        """Vectors of all entities, shape (entities, d); once learning is over, of those that nothing was taught of the
+        weighed mean of their kin's."""
+        vectors = self.entity
+        if self.messages is not None:
+            vectors = self.messages(vectors, self.triples[: self.training_triples], self.relations)
+        if self.training or not self.untaught:
+            return vectors
+        mean = torch.einsum("uk,ukd->ud", self.weight, vectors[self.near])
+        return vectors.index_copy(0, self.strange, mean)
 
     @cached_property
     def known(self) -> Known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from medeor.contracts import Cases, UserError
 from medeor.knowledge.cases import triples_of, true_triples
 from medeor.knowledge.graph import Graph
+from medeor.knowledge.kin import Kin, kin_of
 from medeor.knowledge.ranking import Known
 
 
@@ -27,6 +28,8 @@ class GraphProcessors:
     """Shape (n, 3), int32: every known triple once, those of the training part first."""
     training: int
     """How many of them are of the training part."""
+    kin: Kin = field(default_factory=Kin.none)
+    """Who stands in for the entities that no training triple has."""
 
     @classmethod
     def of(cls, cases: Cases) -> GraphProcessors:
@@ -38,7 +41,7 @@ class GraphProcessors:
         rest = np.setdiff1d(_keys(graph.triples, *size), taught)
         triples = _triples(np.concatenate((taught, rest)), *size)
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
-        return cls(*names, torch.from_numpy(triples), len(taught))
+        return cls(*names, torch.from_numpy(triples), len(taught), kin_of(graph, triples[: len(taught)]))
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
@@ -47,7 +50,8 @@ class GraphProcessors:
             values[key] for key in ("entities", "relations", "triples", "training")
         )
         empty = torch.zeros(int(triples), 3, dtype=torch.int32)  # type: ignore[call-overload]
-        return cls(tuple(entities), tuple(relations), empty, int(training))  # type: ignore[arg-type, call-overload]
+        kin = Kin.none(int(values.get("untaught", 0)))  # type: ignore[call-overload]
+        return cls(tuple(entities), tuple(relations), empty, int(training), kin)  # type: ignore[arg-type, call-overload]
 
     def to_json(self) -> Mapping[str, object]:
         return {
@@ -55,6 +59,7 @@ class GraphProcessors:
             "relations": list(self.relations),
             "triples": len(self.triples),
             "training": self.training,
+            "untaught": len(self.kin.strange),
             "training cases inside": True,
         }
 
