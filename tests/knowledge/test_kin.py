@@ -1,0 +1,62 @@
+"""An entity that nothing was taught of is spoken for by those of its kind with names like its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from medeor.knowledge.graph import Graph
+from medeor.knowledge.kin import kin_of
+from medeor.knowledge.network import Completer
+from medeor.knowledge.plan import Embedding
+from medeor.knowledge.processors import GraphProcessors
+
+NAMES = {
+    "D:1": ("breast cancer", "Disease"),
+    "D:2": ("lung cancer", "Disease"),
+    "D:3": ("schizophrenia", "Disease"),
+    "D:4": ("ovarian cancer", "Disease"),
+    "G:1": ("cancer antigen", "Gene"),
+}
+
+
+@pytest.fixture
+def graph() -> Graph:
+    ids = sorted(NAMES)
+    entities = pl.DataFrame({"id": ids, "name": [NAMES[one][0] for one in ids], "kind": [NAMES[one][1] for one in ids]})
+    triples = np.array([[0, 0, 4], [1, 0, 4], [2, 0, 4], [3, 0, 4]], np.int32)
+    synonyms = pl.DataFrame(schema={"entity": pl.Int32, "name": pl.String, "language": pl.String})
+    return Graph(entities, pl.DataFrame({"name": ["gene"]}), triples, pl.DataFrame({"part": [None] * 4}), synonyms)
+
+
+def test_kin_are_of_the_same_kind_and_the_likelier_the_more_alike_the_name(graph):
+    found = kin_of(graph, graph.triples[:3])
+    assert found.strange.tolist() == [3]
+    share = np.bincount(found.near[0].numpy(), found.weight[0].numpy(), 5)
+    assert np.flatnonzero(share).tolist() == [0, 1, 2]
+    assert min(share[0], share[1]) > 3 * share[2]
+    assert float(found.weight.sum()) == pytest.approx(1)
+
+
+def test_names_that_are_mere_identifiers_are_not_compared(graph):
+    bare = Graph(graph.entities.with_columns(name="id"), graph.relations, graph.triples, graph.facts, graph.synonyms)
+    found = kin_of(bare, graph.triples[:3])
+    assert sorted(found.weight[0].tolist())[-3:] == pytest.approx([1 / 3] * 3, rel=1e-3)
+
+
+def test_nobody_stands_in_where_all_were_taught(graph):
+    assert not len(kin_of(graph, graph.triples).strange)
+
+
+def test_a_network_answers_for_the_untaught_by_the_mean_of_their_kin_once_it_is_taught(graph):
+    processors = GraphProcessors(
+        tuple(graph.entities["id"]), ("gene",), torch.from_numpy(graph.triples), 3, kin_of(graph, graph.triples[:3])
+    )
+    network = Completer(processors, Embedding(dimension=4)).train()
+    assert torch.equal(network.entities(), network.entity)
+    told = network.eval().entities()
+    assert torch.equal(told[[0, 1, 2, 4]], network.entity[[0, 1, 2, 4]])
+    weights = torch.zeros(5).index_add_(0, processors.kin.near[0], processors.kin.weight[0])
+    assert torch.allclose(told[3], weights @ network.entity)
