@@ -9,14 +9,26 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Cases, Explanations, Finding, Plan, Predictions, Result, Split, Study, Task
+from medeor.contracts import (
+    Answers,
+    Cases,
+    Explanations,
+    Finding,
+    Measure,
+    Plan,
+    Predictions,
+    Result,
+    Split,
+    Study,
+    Task,
+)
 from medeor.figures import Figure, Lines, Series, Table
 from medeor.files import read_json, write_text
 from medeor.report.card import Fact, card
 from medeor.report.page import Headline, Report, Section, Tone, write
 from medeor.trust import curves
-from medeor.trust.compare import compare
-from medeor.trust.measures import LOWER_IS_BETTER, headlines, subgroup_table
+from medeor.trust.compare import COMPARED, compare
+from medeor.trust.measures import HEADLINES, LOWER_IS_BETTER, headlines, subgroup_table
 
 SAID = {
     "test": "the test part, scored once",
@@ -95,15 +107,31 @@ def tell_explanations(
 
 def _headlines(result: Result) -> tuple[Headline, ...]:
     made = []
-    for name in dict.fromkeys((*headlines(result.cases.targets), "accuracy", "ece")):
+    for name in filter(None, dict.fromkeys((_own(result), *headlines(result.cases.targets), "accuracy", "ece"))):
         if name in result.measures:
             baseline = result.measures.get(f"baseline/{name}")
             made.append(Headline(curves.label(name), result.measures[name], baseline=baseline))
     return tuple(made[:6])
 
 
+def _own(result: Result) -> str:
+    """What a task measures first and no other: its headline, before those that all targets of a kind have."""
+    first = next(iter(result.measures), "")
+    known = {*COMPARED, *(name for names in HEADLINES.values() for name in names)}
+    return first if first.split("/")[0].split("@")[0] not in known else ""
+
+
 def _verdict(result: Result) -> tuple[str, Tone]:
-    """Whether the model beats the simple baseline, by the paired interval of their difference in the first headline."""
+    """Whether the model beats the simple baseline, by the paired interval of their difference in the first headline; a
+    task's own figure by whether the two intervals overlap."""
+    ours, theirs = (result.measures.get(prefix + _own(result), Measure(None)) for prefix in ("", "baseline/"))
+    if ours.value is not None and theirs.value is not None:
+        said = f"{curves.label(_own(result))} {_bracketed(ours)} against {_bracketed(theirs)} of the simple baseline"
+        if ours.low is not None and theirs.high is not None and ours.low > theirs.high:
+            return f"The model beats the simple baseline: {said}.", "good"
+        if ours.value > theirs.value:
+            return f"The model is ahead of the simple baseline, but their intervals overlap: {said}.", "neutral"
+        return f"The model does not beat the simple baseline: {said}.", "bad"
     name = next(iter(headlines(result.cases.targets)), "")
     rows = compare(result.cases, result.predictions, result.baseline, metrics=[name]) if name else []
     row = rows[0] if rows else None
@@ -118,6 +146,11 @@ def _verdict(result: Result) -> tuple[str, Tone]:
     if gain > 0:
         return f"The model is ahead of the simple baseline, but not beyond chance: {said}.", "neutral"
     return f"The model does not beat the simple baseline: {said}.", "bad"
+
+
+def _bracketed(measure: Measure) -> str:
+    between = "" if measure.low is None or measure.high is None else f" ({measure.low:.3f} to {measure.high:.3f})"
+    return f"{measure.value:.3f}{between}"
 
 
 def _results_intro(part: str) -> str:

@@ -47,6 +47,8 @@ LABELS = {
     "r2": "R²",
     "pearson": "Pearson's correlation",
     "spearman": "Spearman's correlation",
+    "mrr": "Mean reciprocal rank (MRR)",
+    "hits": "Hits",
 }
 """How figures are written for a reader."""
 
