@@ -148,8 +148,8 @@ def _arrays(row: Row) -> Path:
     """The triples of a row as integers: `train` and `test`."""
     path = row.place / "triples.npz"
     if row.data == "simulated":
-        triples = simulated(10_000, 42_000)
-        train, test = triples[:-2000], triples[-2000:]
+        triples = simulated(10_000, 6_000)
+        train, test = triples[:-500], triples[-500:]
     else:
         graph, part = _official(row.data)
         train, test = graph.triples[part == "train"], graph.triples[part == "test"]
