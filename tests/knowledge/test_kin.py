@@ -7,11 +7,20 @@ import polars as pl
 import pytest
 import torch
 
+from medeor.contracts import Run, Sources, Study
+from medeor.knowledge.baselines import GraphBaseline, mined
+from medeor.knowledge.cases import read_cases
+from medeor.knowledge.evaluation import gains
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.kin import kin_of
 from medeor.knowledge.network import Completer
-from medeor.knowledge.plan import Embedding
+from medeor.knowledge.plan import Embedding, Training
 from medeor.knowledge.processors import GraphProcessors
+from medeor.knowledge.recipe import GraphRecipe
+from medeor.learning.network import NetworkMethod
+from medeor.learning.schedule import Schedule
+from medeor.learning.split import split_cases
+from medeor.tasks import load_model
 
 NAMES = {
     "D:1": ("breast cancer", "Disease"),
@@ -60,3 +69,30 @@ def test_a_network_answers_for_the_untaught_by_the_mean_of_their_kin_once_it_is_
     assert torch.equal(told[[0, 1, 2, 4]], network.entity[[0, 1, 2, 4]])
     weights = torch.zeros(5).index_add_(0, processors.kin.near[0], processors.kin.weight[0])
     assert torch.allclose(told[3], weights @ network.entity)
+
+
+def test_diseases_never_taught_are_answered_for_by_their_names(tmp_path):
+    """Diseases of one family share their genes and a word of their name; popularity knows neither."""
+    generator = np.random.default_rng(0)
+    lines = ["head\trelation\ttail\thead_name\thead_kind\ttail_kind"]
+    for number in range(60):
+        family = ("cancer", "anaemia", "psychosis")[number % 3]
+        for gene in generator.permutation(20)[:14]:
+            name = f"{family} of sort {number}"
+            lines.append(f"D{number}\tcaused by\tG{number % 3}{gene:02}\t{name}\tDisease\tGene")
+    (tmp_path / "edges.tsv").write_text("\n".join(lines) + "\n")
+    study = Study((str(tmp_path / "edges.tsv"),), split="cold:Disease", task="graph-completion")
+    cases = read_cases(Sources((tmp_path / "edges.tsv",), {}), study)
+    split = split_cases(cases, study)
+    recipe = GraphRecipe(Embedding(dimension=32, n3=0.003), Training(batch=64), 1 << 28)
+    schedule = Schedule(epochs=20, learning_rate=0.03, weight_decay=0.0, averaging=0.0, clip=0.0)
+    run = Run(tmp_path / "run")
+    model = NetworkMethod(recipe, schedule).fit(cases, split, run).model
+    model.save(tmp_path / "model")
+    test = split.part(cases, "test")
+    ours = load_model(tmp_path / "model").predict(test, run)
+    processors = GraphProcessors.of(split.part(cases, "train"))
+    degree = GraphBaseline(processors, mined(processors).clear(), "degree", 1 << 28).predict(test, run)
+    found = gains(test, ours, degree, "degree")
+    for figure in ("mrr", "auroc"):
+        assert found[f"{figure} less degree"].low > 0

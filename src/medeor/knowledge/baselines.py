@@ -112,10 +112,13 @@ class GraphBaseline:
         count = torch.bincount(every[:, 1] * entities + every[:, 2], minlength=2 * relations * entities)
         return count.view(-1, entities).float().log1p()
 
+    @cached_property
+    def _hair(self) -> Tensor:
+        return 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
+
     def _by_rules(self, questions: Tensor) -> Tensor:
         """-log of the chance that no rule is right (noisy or), and a hair for popularity, which breaks ties."""
-        popularity = self._popularity[questions[:, 1]]
-        scores = 1e-3 * popularity / popularity.max().clamp_min(1)
+        scores = self._hair[questions[:, 1]]
         for relation in torch.unique(questions[:, 1]).tolist():
             rows = torch.nonzero(questions[:, 1] == relation)[:, 0]
             heads = questions[rows, 0].numpy()
