@@ -60,8 +60,8 @@ def scores(row: Row) -> dict[str, Measure]:
 
 
 def paired(row: Row) -> dict[str, Measure]:
-    """A default run of each seed, on its test part or out of fold, against popularity learnt from the same triples;
-    several divisions are pooled and the interval draws whole groups, an entity that was held out or a pair."""
+    """A run of each seed within some minutes, on its test part or out of fold, against popularity learnt from the same
+    triples; divisions are pooled, and the interval draws whole groups: an entity that was held out, or a pair."""
     tables, ours, theirs = [], [], []
     for seed in map(int, row.workload.settings["seeds"].split()):
         run, cases = _divided(row, seed)
@@ -80,15 +80,12 @@ def _divided(row: Row, seed: int) -> tuple[Path, Cases]:
     split = row.workload.settings["split"]
     run = row.place / str(seed)
     if not (run / "report.html").exists():
-        options = ("--split", split, "--set", f"seed={seed}", "--out", run, "--quiet")
-        accepted = [word for check in ACCEPTED for word in ("--accept", check)]
-        medeor("train", row.data, *options, *accepted, threads=row.threads)
+        minutes = row.workload.settings["minutes"]
+        options = ("--split", split, "--minutes", minutes, "--set", f"seed={seed}", "--out", run, "--quiet")
+        medeor("train", row.data, *options, threads=row.threads)
     graph = Graph.open(run / "stores" / "graph")
     table = pl.read_parquet(run / "cases.parquet")
     return run, Cases(table, load(run).targets, (graph,), ("degree",))
-
-
-ACCEPTED: tuple[str, ...] = ()
 
 
 def _by_degree(run: Path, cases: Cases) -> Predictions:
