@@ -47,6 +47,9 @@ _CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
 """What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
 
 
+TOLD = 20
+"""Cases of which more is told than a table of predictions holds."""
+
 STORES = "stores"
 """Where a run keeps those stores that its model is asked with; no bundle carries them."""
 
@@ -87,11 +90,24 @@ class Trained:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
         gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`). Of a case
         unlike all that taught the model nothing is chosen."""
-        import polars as pl
+        with cache.within(self.folder):
+            return self._predicted(self.read(*sources))
 
+    def tell(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
+        """Predictions and, where the task can tell of single cases and there are no more than `TOLD`, what a reader
+        wants to know of each; with `why` also the reasons, as far as they can be believed."""
+        facts = TASKS[self.study.task]
         with cache.within(self.folder):
             cases = self.read(*sources)
-            table = self.predict_cases(cases).table
+            table = self._predicted(cases)
+            told = facts.tells and len(cases) <= TOLD
+            figures = find(facts.tells)(cases, Predictions(table), self.model, self.run, why) if told else ()
+            return Answers(table, tuple(figures))
+
+    def _predicted(self, cases: Cases) -> pl.DataFrame:
+        import polars as pl
+
+        table = self.predict_cases(cases).table
         if {"chosen", "verdict"} <= set(table.columns):
             withheld = pl.col("verdict") == "unknown"
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))

@@ -168,21 +168,24 @@ def predict(
     out: Out = "",
     as_json: Json = False,
 ) -> None:
-    """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json)."""
+    """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json; .html: a page
+    on a few cases)."""
     from medeor import verbs
 
     question = _pairs(where, "--where")
+    figures: Sequence[Figure] = ()
     if question and not sources:
-        answers = verbs.ask(run, question, out=out)
-        table = answers.table
+        table, figures = verbs.ask(run, question, out=out)
+    elif sources and not question and (out.endswith(".html") or not (out or as_json)):
+        table, figures = verbs.tell(run, *sources, out=out)
     else:
         table = verbs.predict(run, *sources or (), out=out, where=question)
     if as_json:
         print(table.write_json())
     elif question and out:
         print(f"{table.height} answers: {out}")
-    elif question:
-        _print_figures(answers.figures)
+    elif figures and not out:
+        _print_figures(figures)
     elif not out:
         print(table.write_csv(), end="")
     else:

@@ -244,11 +244,11 @@ class Measure(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What is said to a question in words (`medeor predict RUN --where head=…`) rather than of cases."""
+    """What is said to a question in words (`medeor predict RUN --where head=…`), or of a few cases."""
 
     table: pl.DataFrame
-    """One row an answer, the best first: the columns of `Predictions.table`, `source` (the answer in words), and what
-    stands behind it."""
+    """One row an answer, the best first, or a case and item: the columns of `Predictions.table`, `source` (the answer
+    in words, the name of the case), and what stands behind it."""
     figures: tuple[Figure, ...]
     """The same for a reader."""
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from medeor import cache, catalogue, study
-from medeor.bundle import Trained, load, study_from
+from medeor.bundle import TOLD, Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import (
     Answers,
@@ -151,6 +151,27 @@ def predict(
     elif out:
         write_any(table, Path(out))
     return table
+
+
+def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = "") -> Answers:
+    """Predictions of a few cases, and of each what a reader wants to know; with `out` as one HTML page, with the
+    reasons as far as they can be believed.
+
+    Example: `medeor.tell("runs/esol", "CCO", out="ethanol.html")`."""
+    from medeor.report import story
+
+    if out:
+        writable(Path(out))
+    trained = run if isinstance(run, Trained) else load(run)
+    told = trained.tell(*sources, why=bool(out))
+    if out and not told.figures:
+        raise UserError(
+            f"{out}: a page tells of at most {TOLD} cases, and not of every task; write .csv, .parquet or .json, or "
+            "explain them (`medeor explain`)"
+        )
+    if out:
+        story.tell_answers(Path(out), trained.study.task, told)
+    return told
 
 
 def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "") -> Answers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,16 +72,6 @@ def draw(
     )
     canvas.FinishDrawing()
     return _plain(canvas.GetDrawingText(), (width, height + _LEGEND), _scale(width, height, reach, unit))
-
-
-def labelled(names: Sequence[str]) -> tuple[str, ...]:
-    """What atoms are called in a table: element and number, C1 to Cn."""
-    return tuple(f"{name}{number}" for number, name in enumerate(names, start=1))
-
-
-def atoms(smiles: str) -> tuple[str, ...]:
-    """The atoms of a compound by element and number, in the order in which its SMILES writes them."""
-    return labelled([atom.GetSymbol() for atom in molecule(smiles).GetAtoms()])
 
 
 def _tone(share: float) -> tuple[float, float, float]:

@@ -62,4 +62,7 @@ class MoleculePlan:
     members: Literal["folds", "single"] = "folds"
     """folds: each part is an ensemble of one model a fold, calibrated and weighted out of fold; single: each is one
     model, calibrated and weighted on the validation part, or on one fold."""
+    analogues: bool = False
+    """Whether the structures and values of the training compounds go into the bundle, so that it can show the nearest
+    measured analogues of a compound; the run folder always can."""
     estimate: Estimate = field(default_factory=Estimate)

@@ -14,16 +14,14 @@ from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
 from medeor.files import build
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.molecules import explain
 from medeor.molecules.graphs import MoleculeGraphs
 from medeor.molecules.network import NETWORKS, Molecules, lots
 from medeor.molecules.plan import MoleculePlan, Network, Training
 from medeor.molecules.store import MoleculeStore
 
-ATOMS_AT_ONCE = 16_384
-"""Atoms of the molecules that are asked together."""
-
-NODES = 24
-"""Points of the path from nothing to the molecule at which integrated gradients are taken."""
+ATOMS_AT_ONCE = 1024
+"""Atoms of the molecules that are asked together: few enough for a cache."""
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,21 @@ class MoleculeRecipe:
     def attribute(
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: MoleculeProcessors, run: Run
     ) -> list[Attribution]:
-        """Integrated gradients (Sundararajan et al. 2017) over the share of each atom that is seen, from none to all:
-        they add up to the output less that for atoms and bonds of which nothing is known but how they are joined."""
-        store = cases.store(MoleculeStore)
+        """By every method of `explain.METHODS`, towards the log-odds of a class, or the number in the target's unit (in
+        powers of ten where its logarithm is learnt)."""
+        store, heads = cases.store(MoleculeStore), processors.heads
         torch.manual_seed(run.seed + 1)
         untrained = self.network(processors).eval().to(next(network.parameters()).device)
+        widths = [spread for target, (_, spread) in zip(heads.targets, heads.scales) for _ in target.items]
         reasons = []
-        for case_id, item, number in zip(cases.ids, items, store.rows(cases.table["smiles"]), strict=True):
-            molecule = self._graph(store.graphs, np.array([number]), network)
-            place = processors.heads.items.index(item)
-            found, random = (_integrated(net, molecule, place) for net in (network, untrained))
-            names = tuple(f"atom {atom + 1}" for atom in range(len(found)))
-            reasons.append(Attribution(case_id, item, "integrated-gradients", found, names, random))
+        smiles = cases.table["smiles"]
+        for case_id, item, text, number in zip(cases.ids, items, smiles, store.rows(smiles), strict=True):
+            one = self._graph(store.graphs, np.array([number]), network)
+            place = heads.items.index(item)
+            toward = [_toward(net, place, widths[place]) for net in (network, untrained)]
+            for method in explain.METHODS:
+                found, random = (explain.atom_weights(values, one, method) for values in toward)
+                reasons.append(Attribution(case_id, item, method, found, explain.atom_names(text), random))
         return reasons
 
     def ablate(
@@ -201,23 +202,6 @@ class MoleculeRecipe:
         return values
 
 
-def _integrated(network: nn.Module, molecule: Molecules, place: int) -> np.ndarray:
-    """Shape (atoms,), float32; Gauss-Legendre points on the path."""
-    points, weights = np.polynomial.legendre.leggauss(NODES)
-    atoms, bonds = len(molecule.atoms), len(molecule.bonds)
-    turn = torch.arange(NODES, device=molecule.atoms.device)
-    with torch.inference_mode(False), torch.enable_grad():
-        copies = Molecules(
-            molecule.atoms.clone().repeat(NODES, 1),
-            molecule.bonds.clone().repeat(NODES, 1),
-            molecule.source.clone().repeat(NODES) + turn.repeat_interleave(bonds) * atoms,
-            molecule.target.clone().repeat(NODES) + turn.repeat_interleave(bonds) * atoms,
-            turn.repeat_interleave(atoms),
-            molecule.sizes.clone().repeat(NODES),
-        )
-        share = torch.tensor(np.repeat((points + 1) / 2, atoms), dtype=torch.float32, device=molecule.atoms.device)
-        share.requires_grad_()
-        output = network(copies.seen(share))[:, place].sum()
-        (gradient,) = torch.autograd.grad(output, share)
-    each = gradient.view(NODES, atoms).cpu().double().numpy()
-    return (each * (weights / 2)[:, None]).sum(0).astype(np.float32)
+def _toward(network: nn.Module, place: int, width: float) -> explain.Values:
+    """What the network says at one place, in units of `width`."""
+    return lambda molecules: network(molecules)[:, place] * width

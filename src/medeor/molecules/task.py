@@ -35,9 +35,10 @@ from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import trial
 from medeor.learning.stack import Stack, StackModel, earned_table
 from medeor.learning.trees import TreeMethod
-from medeor.molecules import planning
+from medeor.molecules import panel, planning
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.cases import endpoint_of, read_cases
+from medeor.molecules.domain import DomainModel, WithDomain
 from medeor.molecules.features import MoleculeFeatures
 from medeor.molecules.neighbours import NeighbourMethod
 from medeor.molecules.plan import Estimate, MoleculePlan
@@ -85,7 +86,7 @@ class MoleculeTask:
             "neighbours": NeighbourMethod(),
         }
         parts: dict[str, Method] = {name: _members(methods[name], plan) for name in plan.parts}
-        return Stack(parts) if len(parts) > 1 else next(iter(parts.values()))
+        return WithDomain(Stack(parts) if len(parts) > 1 else next(iter(parts.values())), plan.analogues)
 
     def baseline(self, plan: MoleculePlan) -> Method:
         """The nearest measured compounds: what a chemist does without a model."""
@@ -96,8 +97,10 @@ class MoleculeTask:
 
     def show(self, result: Result) -> Iterable[Figure]:
         yield _endpoints(result)
-        if isinstance(result.model, StackModel):
-            yield earned_table(result.model)
+        yield from panel.reasons(result)
+        model = result.model.model if isinstance(result.model, DomainModel) else result.model
+        if isinstance(model, StackModel):
+            yield earned_table(model)
 
 
 def _trees(plan: MoleculePlan) -> TreeMethod:

@@ -105,6 +105,14 @@ def tell_explanations(
     write(dataclasses.replace(page, sections=(shown, Section("Scores", "", (scores,)))), path)
 
 
+def tell_answers(path: Path, task: str, answers: Answers) -> None:
+    """Writes one page of what is told of a few cases."""
+    count = answers.table["case_id"].n_unique()
+    said = "For research; no medical device. What a model says of cases unlike those it learnt from is worth little."
+    page = Report(f"Predicted: {count} case{'s' * (count > 1)}", "", task, said)
+    write(dataclasses.replace(page, sections=(Section("Predictions", "", answers.figures),)), path)
+
+
 def _headlines(result: Result) -> tuple[Headline, ...]:
     made = []
     for name in filter(None, dict.fromkeys((_own(result), *headlines(result.cases.targets), "accuracy", "ece"))):
