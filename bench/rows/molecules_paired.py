@@ -90,10 +90,8 @@ def ranks(row: Row) -> dict[str, Measure]:
     ranked = np.array([pl.Series(values).rank("average").to_numpy() for values in table])
     means = dict(zip(SIDES, ranked.mean(axis=0).tolist()))
     first = 1.0 + sum(other < means["medeor"] for other in means.values())
-    return {
-        "place by mean rank": Measure(first),
-        **{f"mean rank, {name}": Measure(mean) for name, mean in means.items()},
-    }
+    figures = {f"mean rank, {name}": Measure(mean) for name, mean in means.items()}
+    return {"sets compared": Measure(float(len(table))), "place by mean rank": Measure(first), **figures}
 
 
 def _value(data: str, seed: int, side: str) -> float:
