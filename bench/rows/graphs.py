@@ -81,7 +81,7 @@ def _divided(row: Row, seed: int) -> tuple[Path, Cases]:
     run = row.place / str(seed)
     if not (run / "report.html").exists():
         minutes = row.workload.settings["minutes"]
-        options = ("--split", split, "--minutes", minutes, "--set", f"seed={seed}", "--out", run, "--quiet")
+        options = ("--split", split, "--set", f"minutes={minutes}", "--set", f"seed={seed}", "--out", run, "--quiet")
         medeor("train", row.data, *options, threads=row.threads)
     graph = Graph.open(run / "stores" / "graph")
     table = pl.read_parquet(run / "cases.parquet")
@@ -237,7 +237,7 @@ def road(row: Row) -> dict[str, Measure]:
 
 
 def paths(row: Row) -> dict[str, Measure]:
-    """Every shown edge is looked up in the files of the source. Of the best ranked test triples the log-probability
+    """Every shown edge is looked up in the files of the source. Of some test triples the log-probability
     (mean of head and tail among all entities) with the whole fit, less that of a fit with the same seed to the triples
     without the first shown path, and without a random path as long from either end; paired, triples resampled."""
     settings = row.workload.settings
@@ -253,12 +253,11 @@ def paths(row: Row) -> dict[str, Measure]:
     names, relations = graph.entities["id"], graph.relations["name"]
     for triple in triples:
         head, relation, tail = triple.tolist()
-        where = {"head": names[head], "relation": relations[relation], "top": "5"}
-        for answer in ask(run, where).table.iter_rows(named=True):
-            told = answer["paths"]
-            stands += [(e["head"], e["relation"], e["tail"]) in source for path in told for e in path["edges"]]
-            if answer["answer"] == names[tail] and told:
-                chosen.append((triple, told[0]))
+        where = {"head": names[head], "relation": relations[relation], "tail": names[tail]}
+        told = ask(run, where).table["paths"][0].to_list()
+        stands += [(e["head"], e["relation"], e["tail"]) in source for path in told for e in path["edges"]]
+        if told:
+            chosen.append((triple, told[0]))
     chosen = chosen[: int(settings["refits"])]
     place = taught_places(graph, _taught(asked, graph))
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))

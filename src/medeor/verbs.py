@@ -139,6 +139,8 @@ def predict(
         return ask(run, where, out=out).table
     if not sources:
         raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
+    if out and not any(Path(out).suffix in facts.writes for facts in TASKS.values()):
+        _writer(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
     own = TASKS[trained.study.task].writes.get(Path(out).suffix, "")
     if own:
