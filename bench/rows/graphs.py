@@ -67,7 +67,7 @@ def paired(row: Row) -> dict[str, Measure]:
         run, cases = _divided(row, seed)
         degree = _by_degree(run, cases).table
         found = pl.read_parquet(run / "predictions.parquet").filter(pl.col("model") == "model")
-        named = pl.lit(f"{seed} ") + pl.col("case_id")
+        named = (pl.lit(f"{seed} ") + pl.col("case_id")).alias("case_id")
         tables.append(cases.table.join(found.select("case_id").unique(), on="case_id", how="semi").with_columns(named))
         ours.append(found.select(named, "item", "value"))
         theirs.append(degree.select(named, "item", "value"))
