@@ -15,6 +15,9 @@ from medeor.tasks import find
 
 Figures = Mapping[str, Measure]
 
+COMMAND = "`python -m bench "
+HEAD = "| data | rows | figure | measured | bar | | on |"
+
 
 def main() -> None:
     """`python -m bench [NAME …]`: rows of these workloads (all of them) that are missing are run, then the table is
@@ -33,8 +36,9 @@ def main() -> None:
                 row.result.unlink(missing_ok=True)
                 shutil.rmtree(row.place, ignore_errors=True)
             measured(row)
-    table = results(known)
-    write_text(HERE / "RESULTS.md", table)
+    kept = HERE / "RESULTS.md"
+    table = results(known, lines_of(kept.read_text()) if kept.exists() else {})
+    write_text(kept, table)
     print(table)
 
 
@@ -43,44 +47,54 @@ def measured(row: Row) -> Figures:
     if not row.result.exists():
         print(f"{row.name}: begun at {time.strftime('%H:%M:%S')}", flush=True)
         figures = find(f"bench.rows.{row.workload.measure}")(row)
-        write_json(row.result, {"machine": facts(), "figures": {name: list(one) for name, one in figures.items()}})
+        plain = {name: list(one) for name, one in figures.items()}
+        write_json(row.result, {"machine": facts(), "date": time.strftime("%Y-%m-%d"), "figures": plain})
     return {name: Measure(*one) for name, one in read_json(row.result)["figures"].items()}
 
 
-def results(known: Mapping[str, Workload]) -> str:
+def lines_of(written: str) -> dict[tuple[str, str], list[str]]:
+    """The lines of an earlier table by workload and data: what was measured on another day, where it has not been
+    measured again, is kept as it was."""
+    found: dict[tuple[str, str], list[str]] = {}
+    name = ""
+    for line in written.splitlines():
+        if line.startswith(COMMAND):
+            name = line.removeprefix(COMMAND).rstrip("`")
+        elif line.startswith("| ") and line != HEAD:
+            found.setdefault((name, line.split(" ")[1]), []).append(line)
+    return found
+
+
+def results(known: Mapping[str, Workload], earlier: Mapping[tuple[str, str], list[str]]) -> str:
     """The table of what has been measured, with the command that prints each line."""
     machine = "; ".join(f"{name} {value}" for name, value in facts().items())
     lines = [
         "# Results",
         "",
-        f"Written {time.strftime('%Y-%m-%d')} by `make bench` on this machine: {machine}.",
+        f"Written by `make bench` on machines of this kind: {machine}.",
         "A figure of several rows is their mean with the lowest and the highest; a speed is the median of stretches in "
         "turn with the other side, with the lowest and the highest; any other has its 95 % interval.",
         "",
     ]
     for workload in known.values():
-        done = [(row, measured(row)) for row in workload.rows if row.result.exists()]
-        done = [(row, figures) for row, figures in done if figures]
-        if not done:
+        found = []
+        for data in workload.data:
+            done = [row for row in workload.rows if row.data == data and row.result.exists()]
+            figures = [one for row in done if (one := measured(row))]
+            day = max((read_json(row.result)["date"] for row in done), default="")
+            found += table(figures, data, workload.bars, day) or earlier.get((workload.name, data), [])
+        if not found:
             continue
         lines += [f"## {workload.what}", ""]
         if workload.peer:
             lines += [f"Beside it: {workload.peer}.", ""]
         if workload.known:
             lines += [f"Known: {workload.known}.", ""]
-        lines += [
-            f"`python -m bench {workload.name}`",
-            "",
-            "| data | rows | figure | measured | bar | |",
-            "|---|---|---|---|---|---|",
-        ]
-        for data in workload.data:
-            lines += table([figures for row, figures in done if row.data == data], data, workload.bars)
-        lines.append("")
+        lines += [f"{COMMAND}{workload.name}`", "", HEAD, "|---|---|---|---|---|---|---|", *found, ""]
     return "\n".join(lines)
 
 
-def table(rows: list[Figures], data: str, bars: tuple[Bar, ...]) -> list[str]:
+def table(rows: list[Figures], data: str, bars: tuple[Bar, ...], day: str) -> list[str]:
     """One line a figure: first those that have a bar."""
     if not rows:
         return []
@@ -90,7 +104,8 @@ def table(rows: list[Figures], data: str, bars: tuple[Bar, ...]) -> list[str]:
     for name, measure in figures.items():
         bar = named.get(name)
         verdict = {True: "met", False: "**not met**", None: ""}[bar.met(figures) if bar else None]
-        lines.append(f"| {data} | {len(rows)} | {name} | {told(measure)} | {bar.words if bar else ''} | {verdict} |")
+        asked = bar.words if bar else ""
+        lines.append(f"| {data} | {len(rows)} | {name} | {told(measure)} | {asked} | {verdict} | {day} |")
     return lines
 
 

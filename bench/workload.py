@@ -73,8 +73,9 @@ class Workload:
 
     @property
     def rows(self) -> tuple[Row, ...]:
+        """Seed by seed, so that what is measured of a part of them is whole."""
         return tuple(
-            Row(self, data, seed, threads) for data in self.data for seed in self.seeds for threads in self.threads
+            Row(self, data, seed, threads) for seed in self.seeds for data in self.data for threads in self.threads
         )
 
 
