@@ -81,7 +81,7 @@ def _seen(one: Molecules, share: Tensor) -> Molecules:
     def ends(place: Tensor) -> Tensor:
         return place.clone().repeat(times) + turn.repeat_interleave(len(place)) * atoms
 
-    copies = Molecules(
+    copies = Molecules.linked(
         one.atoms.clone().repeat(times, 1),
         one.bonds.clone().repeat(times, 1),
         ends(one.source),

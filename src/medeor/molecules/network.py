@@ -5,10 +5,11 @@ Brody et al. 2022)."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, Batch
 
@@ -17,6 +18,13 @@ BOND_WIDTH = sum(BOND_CODES.values())
 
 UNIT = 20
 """Atoms whose sum counts as one at the readout. A mean would not know how large a molecule is."""
+
+
+class Links(NamedTuple):
+    """Which rows are added up, place by place: those of place i are `rows[start[i]:start[i + 1]]`."""
+
+    rows: Tensor
+    start: Tensor
 
 
 class Molecules(NamedTuple):
@@ -34,11 +42,17 @@ class Molecules(NamedTuple):
     """Shape (atoms,): the molecule of each atom."""
     sizes: Tensor
     """Shape (molecules,): atoms of each."""
+    entering: Links
+    """The directed bonds that enter each atom."""
+    before: Links
+    """The directed bonds that enter the atom which each leaves, but for its own way back."""
+    after: Links
+    """The directed bonds that leave the atom which each enters, but for its own way back."""
 
     @classmethod
     def of(cls, batch: Batch, count: int) -> Molecules:
         molecule = torch.from_numpy(batch.molecule)
-        return cls(
+        return cls.linked(
             one_hot(torch.from_numpy(batch.atoms), tuple(ATOM_CODES.values())),
             one_hot(torch.from_numpy(batch.bonds), tuple(BOND_CODES.values())),
             torch.from_numpy(batch.source),
@@ -47,13 +61,48 @@ class Molecules(NamedTuple):
             torch.bincount(molecule, minlength=count),
         )
 
+    @classmethod
+    def linked(
+        cls, atoms: Tensor, bonds: Tensor, source: Tensor, target: Tensor, molecule: Tensor, sizes: Tensor
+    ) -> Molecules:
+        """With the links that follow from the ends of the bonds."""
+        entering, leaving = (_by_place(end, len(atoms)) for end in (target, source))
+        before, after = _joined(source, entering), _joined(target, leaving)
+        return cls(atoms, bonds, source, target, molecule, sizes, entering, before, after)
+
     def to(self, device: torch.device) -> Molecules:
-        return self if self.atoms.device == device else Molecules(*(one.to(device, non_blocking=True) for one in self))
+        if self.atoms.device == device:
+            return self
+
+        def moved(one: Tensor) -> Tensor:
+            return one.to(device, non_blocking=True)
+
+        return Molecules(*(moved(one) if isinstance(one, Tensor) else Links(*map(moved, one)) for one in self))
 
     def seen(self, share: Tensor) -> Molecules:
         """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it."""
         both = share[self.source] * share[self.target]
         return self._replace(atoms=self.atoms * share[:, None], bonds=self.bonds * both[:, None])
+
+    @property
+    def entered(self) -> Links:
+        """The atom that each directed bond enters."""
+        return Links(self.target, torch.arange(len(self.target) + 1, device=self.target.device))
+
+
+def _by_place(place: Tensor, places: int) -> Links:
+    counts = torch.bincount(place, minlength=places)
+    return Links(place.argsort(stable=True), functional.pad(counts.cumsum(0), (1, 0)))
+
+
+def _joined(end: Tensor, meeting: Links) -> Links:
+    """The bonds that meet each directed bond at this end of it; its own reverse, which always does, is left out."""
+    counts = meeting.start.diff()[end]
+    stop = counts.cumsum(0)
+    bond = torch.repeat_interleave(counts)
+    place = torch.arange(len(bond), device=end.device) - (stop - counts - meeting.start[end])[bond]
+    rows = meeting.rows[place]
+    return Links(rows[rows != bond ^ 1], functional.pad((counts - 1).cumsum(0), (1, 0)))
 
 
 def one_hot(codes: Tensor, sizes: tuple[int, ...]) -> Tensor:
@@ -65,6 +114,24 @@ def one_hot(codes: Tensor, sizes: tuple[int, ...]) -> Tensor:
 def _sums(values: Tensor, place: Tensor, places: int) -> Tensor:
     """The sum of the rows of each place, shape (places, width)."""
     return values.new_zeros(places, values.shape[1]).index_add_(0, place, values)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of the linked rows at each place, shape (places, width). Its gradient is the same over the links in the
+    other direction: one pass in cache, where `index_add_` and `index_select` would take five through memory."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, links: Links, back: Links) -> Tensor:
+        context.back = back
+        return _linked(values, links)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _linked(gradients[0].contiguous(), context.back), None, None
+
+
+def _linked(values: Tensor, links: Links) -> Tensor:
+    return functional.embedding_bag(links.rows, values, links.start, mode="sum", include_last_offset=True)
 
 
 def _at(values: Tensor, place: Tensor) -> Tensor:
@@ -109,15 +176,12 @@ class DirectedMessages(nn.Module):
 
     def forward(self, molecules: Molecules) -> Tensor:
         """Shape (molecules, outputs)."""
-        source, target = molecules.source, molecules.target
-        atoms = len(molecules.atoms)
-        first = _at(self.atom_in(molecules.atoms), source) + self.bond_in(molecules.bonds)
+        first = _at(self.atom_in(molecules.atoms), molecules.source) + self.bond_in(molecules.bonds)
         messages = first.relu()
         for _ in range(self.depth - 1):
-            entering = _sums(messages, target, atoms)
-            back = messages.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-            messages = self.dropout((first + self.renew(_at(entering, source) - back)).relu())
-        gathered = self.gathered_out(_sums(messages, target, atoms))
+            news = _Sum.apply(messages, molecules.before, molecules.after)
+            messages = self.dropout((first + self.renew(news)).relu())
+        gathered = self.gathered_out(_Sum.apply(messages, molecules.entering, molecules.entered))
         return self.readout(self.dropout((self.atom_out(molecules.atoms) + gathered).relu()), molecules)
 
 
