@@ -77,7 +77,7 @@ class Molecules(NamedTuple):
         def moved(one: Tensor) -> Tensor:
             return one.to(device, non_blocking=True)
 
-        return Molecules(*(moved(one) if isinstance(one, Tensor) else Links(*map(moved, one)) for one in self))
+        return Molecules._make(moved(one) if isinstance(one, Tensor) else Links(*map(moved, one)) for one in self)
 
     def seen(self, share: Tensor) -> Molecules:
         """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it."""
