@@ -74,6 +74,7 @@ def plan_at(folder: Path, size: tuple[int, ...] = (SIDE, SIDE), channels: int = 
         Network("small-cnn", widths=(4, 4)),
         Augmentation(flips=(0.0,) * (len(size) - 1) + (0.5,)),
         schedule=Schedule(epochs=2, learning_rate=0.01, averaging=0.9),
+        parts=("network",),
         members="single",
     )
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}

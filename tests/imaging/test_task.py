@@ -8,14 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import task as room
 from medeor.imaging.gain import WithGain
 from medeor.imaging.task import ImageTask
 from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import Trial
 from medeor.learning.split import split_cases
+from medeor.learning.stack import Stack
 from medeor.learning.trees import TreeMethod
 
 
@@ -78,8 +81,13 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
 
     task = ImageTask()
     plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
-    assert isinstance(task.method(plan), Folds)
-    assert isinstance(task.method(replace(plan, members="single")), HeldOut)
+    stack = task.method(plan)
+    assert isinstance(stack, Stack)
+    assert list(stack.parts) == ["network", "trees"]
+    assert isinstance(stack.parts["network"].method, NetworkMethod)  # type: ignore[attr-defined]
+    alone = replace(plan, parts=("network",))
+    assert isinstance(task.method(alone), Folds)
+    assert isinstance(task.method(replace(alone, members="single")), HeldOut)
     assert isinstance(task.baseline(plan).method, TreeMethod)  # type: ignore[attr-defined]
     enhanced = replace(plan, preparation=replace(plan.preparation, enhance="clahe"))
     method = task.method(enhanced)
@@ -101,3 +109,21 @@ def test_denoising_and_enhancement_say_what_they_gain(tiny_hospital: Path, tmp_p
     assert row["n"] <= len(held)
     assert row["difference"] == pytest.approx(row["ours"] - row["theirs"])
     assert "median" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("parts", [["network", "trees"], ["trees"]])
+def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
+    parts: list[str], tiny_hospital: Path, tmp_path: Path
+) -> None:
+    folder = tiny.plan_at(tmp_path / "r", parts=parts, **{"trees.rounds": 5})
+    said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder)
+    assert said.code == 0, said.err
+    report = (folder / "report.html").read_text()
+    assert ("What each part earned" in report) == (len(parts) > 1)
+    table = medeor.load(folder / "r.medeor").predict(tiny_hospital / "images")
+    kept = pl.read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
+    both = kept.join(table, on="case_id", suffix="_again")
+    assert both.height == kept.height
+    assert both["value_again"].to_numpy() == pytest.approx(both["value"].to_numpy(), abs=1e-6)
+    why = tiny.medeor("explain", folder, next((tiny_hospital / "images").glob("*.png")))
+    assert why.code == 0, why.err

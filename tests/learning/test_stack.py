@@ -12,7 +12,7 @@ import pytest
 from medeor import tasks
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
 from medeor.learning.stack import Stack, best_weights, earned_table, loss
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees import Boosting, TreeMethod
 
 NUMBER = Target("y", "continuous")
 SICK = Target("sick", "binary")
@@ -105,7 +105,7 @@ def made(target: Target, n: int = 300) -> tuple[Cases, Split, Stack]:
     table = pl.DataFrame({"case_id": ids, "group": ids, "a": a, "b": b, target.name: answer})
     fold = pl.Series(np.arange(n) % 3, dtype=pl.Int32)
     split = Split(pl.DataFrame({"case_id": ids, "part": ["train"] * n, "fold": fold}))
-    parts = {name: OutOfFold(TreeMethod(Columns((name,)), rounds=40)) for name in ("a", "b")}
+    parts = {name: OutOfFold(TreeMethod(Columns((name,)), Boosting(rounds=40))) for name in ("a", "b")}
     return Cases(table, (target,)), split, Stack(parts)
 
 

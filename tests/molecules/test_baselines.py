@@ -10,7 +10,7 @@ from medeor import tasks
 from medeor.contracts import Cases, Run, Sources, Study
 from medeor.learning.folds import Folds
 from medeor.learning.split import split_cases
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees import Boosting, TreeMethod
 from medeor.molecules.cases import read_cases
 from medeor.molecules.features import MoleculeFeatures
 from medeor.molecules.neighbours import NeighbourMethod
@@ -29,7 +29,7 @@ def cases() -> Cases:
     return read_cases(Sources((table,), {}), Study(target=("length", "acid", "colour")))
 
 
-@pytest.mark.parametrize("method", [TreeMethod(MoleculeFeatures(size=256), rounds=60), NeighbourMethod(k=3)])
+@pytest.mark.parametrize("method", [TreeMethod(MoleculeFeatures(size=256), Boosting(rounds=60)), NeighbourMethod(k=3)])
 def test_a_method_fits_saves_and_is_read_back(cases: Cases, tmp_path: Path, method) -> None:
     split = split_cases(cases, Study())
     run = Run(tmp_path)

@@ -62,7 +62,9 @@ def picture_of(case: Cases, explanation: Explanation | None, caption: str, tone:
     map is strongest, else the middle one."""
     keys: Sequence[str] = case.table["images"][0].to_list()
     pixels = case.store(ImageStore).read(keys).pixels
-    weights = explanation.attribution if explanation is not None and explanation.shown else None
+    # Reasons with names are about numbers of the image, such as its brightness, and lie nowhere in it.
+    drawn = explanation is not None and explanation.shown and not explanation.elements
+    weights = explanation.attribution if explanation is not None and drawn else None
     size = weights.shape if weights is not None else _limited(pixels.shape[1:])
     channels = 3 if pixels.shape[0] == 3 else 1
     image = prepare_one(pixels[:channels], Preparation(tuple(size), channels, "range"))

@@ -9,7 +9,10 @@ from pydantic import Field
 
 from medeor.imaging.augment import Augmentation
 from medeor.imaging.prepare import Preparation
-from medeor.learning.schedule import Schedule
+from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.trees import Boosting
+
+BOOSTING = Boosting(rounds=400, learning_rate=0.03)
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,6 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
-
-    minutes: float | None = None
-    memory_gib: float | None = None
-
-
-@dataclass(frozen=True)
 class ImagePlan:
     """Everything about an image study that can be chosen. `--set key=value` fixes any of it."""
 
@@ -67,9 +62,13 @@ class ImagePlan:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
     schedule: Schedule = field(default_factory=Schedule)
+    parts: Annotated[tuple[Literal["network", "trees"], ...], Field(min_length=1)] = ("network", "trees")
+    """What answers; several are stacked on out-of-fold predictions, and the first gives the reasons."""
+    trees: Boosting = BOOSTING
+    """On brightness, colour, edges and texture."""
     members: Literal["folds", "single"] = "folds"
-    """folds: an ensemble of one network a fold, calibrated out of fold; single: one network, calibrated on the
-    validation part."""
+    """folds: each part is an ensemble of one model a fold, calibrated and weighted out of fold; single: each is one
+    model, calibrated and weighted on the validation part, or on one fold."""
     mirrored: bool = False
     """Whether each image is also read mirrored, left to right, and the two answers averaged."""
     estimate: Estimate = field(default_factory=Estimate)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import polars as pl
 
 from medeor.contracts import (
@@ -25,7 +23,6 @@ from medeor.contracts import (
     Split,
     Step,
     Study,
-    threads,
 )
 from medeor.figures import Figure
 from medeor.imaging import planning
@@ -34,12 +31,13 @@ from medeor.imaging.cases import read_cases
 from medeor.imaging.features import ImageFeatures
 from medeor.imaging.gain import WithGain
 from medeor.imaging.gallery import galleries
-from medeor.imaging.plan import Estimate, ImagePlan
+from medeor.imaging.plan import ImagePlan
 from medeor.imaging.recipe import ImageRecipe
-from medeor.learning.fit import device
-from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import trial
+from medeor.learning.probe import affordable, minutes_an_epoch, trial
+from medeor.learning.schedule import Estimate
+from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.trust.measures import measure
 
@@ -69,17 +67,17 @@ class ImageTask:
         with TemporaryDirectory() as room:
             run = Run(Path(room), threads=budget.threads)
             tried = trial(ImageRecipe.of(plan), train, plan.schedule, run)
-        members = split.folds if plan.members == "folds" else 1
-        share = 1 - 1 / max(2, split.folds)
-        minutes_an_epoch = members * share * tried.seconds * tried.steps / 60
-        epochs = plan.schedule.epochs
-        if budget.minutes is not None:
-            epochs = int(np.clip(budget.minutes / minutes_an_epoch, 1, epochs))
-        estimate = Estimate(round(minutes_an_epoch * epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, schedule=replace(plan.schedule, epochs=epochs), estimate=estimate)
+        an_epoch = minutes_an_epoch(tried, split, plan.members)
+        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
+        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, schedule=schedule, estimate=estimate)
 
     def method(self, plan: ImagePlan) -> Method:
-        method = _members(NetworkMethod(ImageRecipe.of(plan), plan.schedule), plan)
+        methods: dict[str, Method] = {
+            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule),
+            "trees": _trees(plan),
+        }
+        method = stacked(methods, plan.parts, plan.members)
         steps = [step for step in (plan.preparation.denoise, plan.preparation.enhance) if step != "none"]
         if not steps:
             return method
@@ -87,18 +85,17 @@ class ImageTask:
         return WithGain(method, self.method(plain), " and ".join(steps))
 
     def baseline(self, plan: ImagePlan) -> Method:
-        return _members(TreeMethod(ImageFeatures(plan.preparation)), plan)
+        """Trees alone: what can be said without a network."""
+        return members(_trees(plan), plan.members)
 
     def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
         return measure(cases, predictions, subgroups=cases.subgroups)
 
     def show(self, result: Result) -> Iterable[Figure]:
-        return galleries(result)
+        yield from galleries(result)
+        if isinstance(result.model, StackModel):
+            yield earned_table(result.model)
 
 
-def _members(method: Method, plan: ImagePlan) -> Method:
-    if plan.members == "single":
-        return HeldOut(method)
-    # A device is not shared, and the processes of torchrun work on one fold together.
-    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
-    return Folds(method, workers=threads() if apart else 1)
+def _trees(plan: ImagePlan) -> Method:
+    return TreeMethod(ImageFeatures(plan.preparation), plan.trees)

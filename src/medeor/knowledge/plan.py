@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medeor.learning.schedule import Schedule
+from medeor.learning.schedule import Estimate, Schedule
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,6 @@ class Search:
     """How many are tried, the plan's own first; 0 searches nothing."""
     epochs: Annotated[int, Field(ge=0)] = 0
     """Of each try; minutes of budget become this number when planning."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
-
-    minutes: float | None = None
-    memory_gib: float | None = None
 
 
 @dataclass(frozen=True)

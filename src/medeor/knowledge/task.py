@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import polars as pl
 
 from medeor.contracts import (
@@ -31,11 +30,12 @@ from medeor.knowledge.baselines import BaselineMethod
 from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evaluation import evaluate
 from medeor.knowledge.graph import Graph
-from medeor.knowledge.plan import Estimate, GraphPlan, Search
+from medeor.knowledge.plan import GraphPlan, Search
 from medeor.knowledge.recipe import GraphRecipe
 from medeor.knowledge.search import Searched
-from medeor.learning.folds import Folds, HeldOut
-from medeor.learning.probe import trial
+from medeor.learning.folds import members
+from medeor.learning.probe import affordable, trial
+from medeor.learning.schedule import Estimate
 
 
 class GraphTask:
@@ -69,19 +69,16 @@ class GraphTask:
         with TemporaryDirectory() as room:
             tried = trial(GraphRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
         an_epoch = tried.seconds * tried.steps / 60 * (split.folds if plan.members == "folds" else 1)
-        epochs = plan.schedule.epochs
-        if budget.minutes is not None:
-            epochs = int(np.clip(budget.minutes / an_epoch, 1, epochs))
-        estimate = Estimate(round(an_epoch * epochs, 2), round(planning.memory(facts, plan), 2))
-        schedule = replace(plan.schedule, epochs=epochs)
-        return replace(plan, schedule=schedule, search=Search(epochs=max(1, epochs // 5)), estimate=estimate)
+        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
+        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(planning.memory(facts, plan), 2))
+        search = Search(epochs=max(1, schedule.epochs // 5))
+        return replace(plan, schedule=schedule, search=search, estimate=estimate)
 
     def method(self, plan: GraphPlan) -> Method:
-        return Folds(Searched(plan)) if plan.members == "folds" else HeldOut(Searched(plan))
+        return members(Searched(plan), plan.members)
 
     def baseline(self, plan: GraphPlan) -> Method:
-        baseline = BaselineMethod(GraphRecipe.of(plan).memory)
-        return Folds(baseline) if plan.members == "folds" else HeldOut(baseline)
+        return members(BaselineMethod(GraphRecipe.of(plan).memory), plan.members)
 
     def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
         return evaluate(cases, predictions)

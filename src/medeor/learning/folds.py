@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from medeor import tasks
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split
+from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, threads
 from medeor.files import read_json, write_json, write_parquet
-from medeor.learning.network import joined
+from medeor.learning.fit import device
+from medeor.learning.network import NetworkMethod, joined
 from medeor.learning.workers import fit_apart
 
 HELD_OUT = "held_out.parquet"
@@ -77,6 +80,15 @@ class HeldOut:
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         return self.method.fit(cases, split if len(split.part(cases, "validation")) else split.fold(0), run)
+
+
+def members(method: Method, how: Literal["folds", "single"]) -> Method:
+    """A method on every fold, or once. Networks are fitted side by side on a processor; a device is not shared, and the
+    processes of `torchrun` work on one fold together."""
+    if how == "single":
+        return HeldOut(method)
+    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
+    return Folds(method, workers=threads() if apart else 1)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
-from medeor.contracts import Cases, Recipe, Run
+from medeor.contracts import Cases, Recipe, Run, Split
 from medeor.learning.fit import fabric_for, fit_network
 from medeor.learning.schedule import Schedule
 
@@ -43,6 +43,19 @@ def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) 
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return Trial(clock.seconds(), len(batches), peak)
+
+
+def minutes_an_epoch(tried: Trial, split: Split, how: Literal["folds", "single"]) -> float:
+    """Of the whole fit, which teaches one network four fifths of these cases, or one a fold."""
+    networks = split.folds if how == "folds" else 1
+    return networks * (1 - 1 / max(2, split.folds)) * tried.seconds * tried.steps / 60
+
+
+def affordable(schedule: Schedule, minutes: float | None, an_epoch: float) -> Schedule:
+    """The schedule with as many of its epochs as fit into the minutes; at least one."""
+    if minutes is None:
+        return schedule
+    return replace(schedule, epochs=max(1, min(schedule.epochs, int(minutes / an_epoch))))
 
 
 class _Enough(Exception):

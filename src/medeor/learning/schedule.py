@@ -36,3 +36,11 @@ class Schedule:
         if step < warm:
             return self.learning_rate * (step + 1) / warm
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
+
+    minutes: float | None = None
+    memory_gib: float | None = None

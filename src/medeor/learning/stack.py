@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target
 from medeor.figures import Figure, Table
 from medeor.files import read_json, write_json
-from medeor.learning.folds import remembered
+from medeor.learning.folds import members, remembered
 from medeor.learning.network import joined
 
 PRIOR = 50
@@ -59,6 +59,12 @@ class Stack:
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
         return Fitted(StackModel(models, cases.targets, plain, tuple(earned)), joined(held_out))
+
+
+def stacked(methods: Mapping[str, Method], chosen: Sequence[str], how: Literal["folds", "single"]) -> Method:
+    """Those of the methods that were chosen, each on every fold or once, as a stack; one alone needs none."""
+    parts = {name: members(method, how) for name, method in methods.items() if name in chosen}
+    return Stack(parts) if len(parts) > 1 else next(iter(parts.values()))
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,8 @@ def earned_table(model: StackModel) -> Figure:
         rows.append((target.name, *(f"{own[name].loss:.4f}" for name in names), weights))
     caption = (
         "Log-loss (classes) or mean squared error (numbers) on cases that the part had not seen; less is better. "
-        "Together: by weights that were chosen without the fold that is scored."
+        "Together: by weights that were chosen without the fold that is scored. "
+        f"What is explained is the answer of the {next(iter(model.parts))}."
     )
     return Table("What each part earned", ("", *names, f"weights ({' : '.join(model.parts)})"), tuple(rows), caption)
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import lightgbm
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
@@ -36,14 +37,21 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
+class Boosting:
+    """Boosted trees on a table of features."""
+
+    rounds: Annotated[int, Field(ge=1)] = 200
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    leaves: Annotated[int, Field(ge=2)] = 15
+    smallest_leaf: Annotated[int, Field(ge=1)] = 10
+
+
+@dataclass(frozen=True)
 class TreeMethod:
     """One booster a target."""
 
     features: Features
-    rounds: int = 200
-    learning_rate: float = 0.05
-    leaves: int = 15
-    smallest_leaf: int = 10
+    boosting: Boosting = Boosting()
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
@@ -59,9 +67,9 @@ class TreeMethod:
         several = target.kind in ("multiclass", "ordinal")
         settings: dict[str, Any] = {
             "objective": "multiclass" if several else "regression" if target.kind == "continuous" else "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.leaves,
-            "min_data_in_leaf": min(self.smallest_leaf, max(1, len(truth) // 4)),
+            "learning_rate": self.boosting.learning_rate,
+            "num_leaves": self.boosting.leaves,
+            "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(truth) // 4)),
             "feature_fraction": 0.5,
             # Of a handful of rows LightGBM would bag none.
             "bagging_fraction": 0.8 if len(truth) >= 10 else 1.0,
@@ -73,7 +81,7 @@ class TreeMethod:
             "verbosity": -1,
         } | ({"num_class": len(target.classes)} if several else {})
         data = lightgbm.Dataset(rows[known], truth, params={"verbosity": -1}, free_raw_data=True)
-        return lightgbm.train(settings, data, num_boost_round=self.rounds)
+        return lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medeor.learning.schedule import Schedule
+from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.trees import Boosting
+
+BOOSTING = Boosting(rounds=300, leaves=31, smallest_leaf=5)
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,6 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Trees:
-    """Boosted trees on substructures and descriptors."""
-
-    rounds: Annotated[int, Field(ge=1)] = 300
-    learning_rate: Annotated[float, Field(gt=0)] = 0.05
-    leaves: Annotated[int, Field(ge=2)] = 31
-    smallest_leaf: Annotated[int, Field(ge=1)] = 5
-
-
-@dataclass(frozen=True)
 class Training:
     """How batches are made."""
 
@@ -42,21 +35,14 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
-
-    minutes: float | None = None
-    memory_gib: float | None = None
-
-
-@dataclass(frozen=True)
 class MoleculePlan:
     """Everything about a study of compounds that can be chosen. `--set key=value` fixes any of it."""
 
-    parts: tuple[Literal["network", "trees", "neighbours"], ...] = ("network", "trees")
+    parts: Annotated[tuple[Literal["network", "trees", "neighbours"], ...], Field(min_length=1)] = ("network", "trees")
     """What answers; several are stacked on out-of-fold predictions."""
     network: Network = field(default_factory=Network)
-    trees: Trees = field(default_factory=Trees)
+    trees: Boosting = BOOSTING
+    """On substructures and descriptors."""
     training: Training = field(default_factory=Training)
     schedule: Schedule = field(default_factory=Schedule)
     members: Literal["folds", "single"] = "folds"

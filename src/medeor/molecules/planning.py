@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from medeor.contracts import Cases
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Schedule
-from medeor.molecules.plan import MoleculePlan, Training, Trees
+from medeor.molecules.plan import BOOSTING, MoleculePlan, Training
 
 FEW = 10_000
 """Up to so many training compounds an ensemble of folds is affordable."""
@@ -23,7 +25,7 @@ def rules(train: Cases) -> MoleculePlan:
     small = count < SMALL
     classes = all(target.kind != "continuous" for target in train.targets)
     return MoleculePlan(
-        trees=Trees(rounds=SURE) if classes else Trees(),
+        trees=replace(BOOSTING, rounds=SURE) if classes else BOOSTING,
         training=Training(batch=32 if small else 64),
         schedule=Schedule(
             epochs=60 if small else 40 if count <= FEW else 20,

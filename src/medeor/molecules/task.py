@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import polars as pl
 
 from medeor.contracts import (
@@ -26,14 +24,13 @@ from medeor.contracts import (
     Step,
     Study,
     Target,
-    threads,
 )
 from medeor.figures import Figure, Table
-from medeor.learning.fit import device
-from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import trial
-from medeor.learning.stack import Stack, StackModel, earned_table
+from medeor.learning.probe import affordable, minutes_an_epoch, trial
+from medeor.learning.schedule import Estimate
+from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.molecules import panel, planning
 from medeor.molecules.audit import audit_molecules, clean
@@ -41,7 +38,7 @@ from medeor.molecules.cases import endpoint_of, read_cases
 from medeor.molecules.domain import DomainModel, WithDomain
 from medeor.molecules.features import MoleculeFeatures
 from medeor.molecules.neighbours import NeighbourMethod
-from medeor.molecules.plan import Estimate, MoleculePlan
+from medeor.molecules.plan import MoleculePlan
 from medeor.molecules.recipe import MoleculeRecipe
 from medeor.trust.curves import label
 from medeor.trust.measures import headlines, measure
@@ -71,26 +68,22 @@ class MoleculeTask:
             plan = replace(plan, members="folds")
         with TemporaryDirectory() as room:
             tried = trial(MoleculeRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
-        members = split.folds if plan.members == "folds" else 1
-        an_epoch = members * (1 - 1 / max(2, split.folds)) * tried.seconds * tried.steps / 60
-        epochs = plan.schedule.epochs
-        if budget.minutes is not None:
-            epochs = int(np.clip(budget.minutes / an_epoch, 1, epochs))
-        estimate = Estimate(round(an_epoch * epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, schedule=replace(plan.schedule, epochs=epochs), estimate=estimate)
+        an_epoch = minutes_an_epoch(tried, split, plan.members)
+        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
+        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, schedule=schedule, estimate=estimate)
 
     def method(self, plan: MoleculePlan) -> Method:
         methods: dict[str, Method] = {
             "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
-            "trees": _trees(plan),
+            "trees": TreeMethod(MoleculeFeatures(), plan.trees),
             "neighbours": NeighbourMethod(),
         }
-        parts: dict[str, Method] = {name: _members(methods[name], plan) for name in plan.parts}
-        return WithDomain(Stack(parts) if len(parts) > 1 else next(iter(parts.values())), plan.analogues)
+        return WithDomain(stacked(methods, plan.parts, plan.members), plan.analogues)
 
     def baseline(self, plan: MoleculePlan) -> Method:
         """The nearest measured compounds: what a chemist does without a model."""
-        return _members(NeighbourMethod(), plan)
+        return members(NeighbourMethod(), plan.members)
 
     def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
         return measure(cases, predictions, subgroups=cases.subgroups)
@@ -101,19 +94,6 @@ class MoleculeTask:
         model = result.model.model if isinstance(result.model, DomainModel) else result.model
         if isinstance(model, StackModel):
             yield earned_table(model)
-
-
-def _trees(plan: MoleculePlan) -> TreeMethod:
-    facts = plan.trees
-    return TreeMethod(MoleculeFeatures(), facts.rounds, facts.learning_rate, facts.leaves, facts.smallest_leaf)
-
-
-def _members(method: Method, plan: MoleculePlan) -> Method:
-    if plan.members == "single":
-        return HeldOut(method)
-    # A device is not shared, and the processes of torchrun work on one fold together.
-    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
-    return Folds(method, workers=threads() if apart else 1)
 
 
 def _endpoints(result: Result) -> Figure:
