@@ -195,6 +195,8 @@ def _tasks() -> Iterator[str]:
         yield f"- steps: {' → '.join(find(facts.lives).steps)}"
         yield ""
         yield from _table(("`--where`", "meaning"), [(f"`{key}=…`", meaning) for key, meaning in facts.where.items()])
+        inputs = [(f"`inputs.{role}=…`", meaning) for role, meaning in facts.inputs.items()]
+        yield from _table(("`--set`", "meaning"), inputs)
         asks = [(f"`{key}=…`", meaning) for key, meaning in facts.asks.items()]
         yield from _table(("`medeor predict RUN --where`", "meaning"), asks)
 

@@ -19,6 +19,7 @@ import tomli_w
 from medeor import __version__, cache, catalogue
 from medeor.console import Console
 from medeor.contracts import (
+    Answering,
     Answers,
     Cases,
     Model,
@@ -115,11 +116,12 @@ class Trained:
         return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
 
     def ask(self, where: Mapping[str, str]) -> Answers:
-        """Answers to a question in words, for models that need no cases to be asked (`medeor tasks` says which).
+        """Answers to a question in words (`medeor tasks` says which there are).
 
         Raises: UserError where the model answers no such question."""
-        answer: Callable[..., Answers] = known_question(self.study.task, where)
-        return answer(where, self.model, self.predict_cases, self.run)
+        answer: Callable[[Mapping[str, str], Answering], Answers] = known_question(self.study.task, where)
+        with cache.within(self.folder):
+            return answer(where, self)
 
     def embeddings(self) -> Embeddings:
         """What the model has learnt of each thing it knows, as numbers that other studies can take as an input.

@@ -274,6 +274,8 @@ def tasks(as_json: Json = False) -> None:
         print(f'{facts.name}: {facts.does}\n  reads {facts.reads}\n  needs pip install "medeor[{facts.extra}]"')
         for key, meaning in facts.where.items():
             print(f"  --where {key}=…  {meaning}")
+        for role, meaning in facts.inputs.items():
+            print(f"  --set inputs.{role}=…  {meaning}")
         for key, meaning in facts.asks.items():
             print(f"  predict --where {key}=…  {meaning}")
 

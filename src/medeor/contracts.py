@@ -366,6 +366,34 @@ class Model(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+@runtime_checkable
+class Answering(Store, Protocol):
+    """A trained model with its calibration: what questions in words are put to (`TaskFacts.answers`), and a store where
+    it is an input of another study."""
+
+    @property
+    def study(self) -> Study: ...
+
+    @property
+    def targets(self) -> tuple[Target, ...]: ...
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def run(self) -> Run:
+        """Where the model works when it is asked."""
+        ...
+
+    def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
+        """Cases to predict."""
+        ...
+
+    def predict_cases(self, cases: Cases) -> Predictions:
+        """Calibrated."""
+        ...
+
+
 class Fitted(NamedTuple):
     """A model, and honest predictions: of cases that did not fit it (the validation part, or out of fold). They
     calibrate, fix thresholds, feed a stack and find label errors. Without held-out cases the table is empty."""

@@ -57,7 +57,7 @@ from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import split_cases
 from medeor.report import story
-from medeor.tasks import open_task
+from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
@@ -97,7 +97,7 @@ def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
     task = open_task(study.task, study.where)
-    inputs = {role: opened(path) for role, path in study.inputs.items()}
+    inputs = {role: opened(path) for role, path in known_inputs(study).items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     cases = every.usable

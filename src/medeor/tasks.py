@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medeor.contracts import Model, Task, UserError
+from medeor.contracts import Model, Study, Task, UserError
 from medeor.files import read_json
 
 
@@ -30,10 +30,12 @@ class TaskFacts:
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
     """Names of columns, any of which says that a table is for this task."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     asks: Mapping[str, str] = field(default_factory=dict)
     """What `medeor predict --where` may ask of its models in the place of sources, and what each key means."""
     answers: str = ""
-    """`module:function` that answers such a question: (where, model, predict, run) → `contracts.Answers`."""
+    """`module:function` that answers such a question: (where, `contracts.Answering`) → `contracts.Answers`."""
     tells: str = ""
     """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, with reasons) →
     `figures.Figure`s."""
@@ -113,6 +115,16 @@ TASKS: dict[str, TaskFacts] = {
             },
             endings=(".sdf", ".mol", ".smi", ".smiles"),
             columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi"),
+            inputs={"base": "a run or bundle with the same endpoints, which is adapted to these compounds"},
+            asks={
+                "suggest": "how many compounds to make or measure next",
+                "candidates": "the file of compounds to choose from",
+                "aim": "best (the default): those that may beat what was measured; learn: those that teach most",
+                "endpoint": "by which endpoint; needed where there are several",
+                "better": "higher or lower, where the endpoint does not say",
+                "than": "the value to beat; by default the best that was measured",
+            },
+            answers="medeor.molecules.suggest:answer",
             writes={".sdf": "medeor.molecules.written:write"},
             tells="medeor.molecules.panel:tell",
         ),
@@ -132,6 +144,7 @@ LOADERS: dict[str, str] = {
     "molecule-features": "medeor.molecules.features:MoleculeFeatures",
     "molecule-neighbours": "medeor.molecules.neighbours:load",
     "molecule-domain": "medeor.molecules.domain:load",
+    "molecule-adapted": "medeor.molecules.adapt:load",
 }
 """What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
 
@@ -158,6 +171,16 @@ def open_task(name: str, where: Mapping[str, str] | None = None) -> Task:
             raise
         raise UserError(f'{name} needs the package {error.name}: pip install "medeor[{facts.extra}]"') from None
     return task
+
+
+def known_inputs(study: Study) -> Mapping[str, str]:
+    """The inputs of a study by role. Raises: UserError for a role that its task does not have."""
+    facts = TASKS.get(study.task)
+    for role in study.inputs if facts else ():
+        if role not in facts.inputs:  # type: ignore[union-attr]
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.inputs.items()) or "none"  # type: ignore[union-attr]
+            raise UserError(f"{study.task} takes no input '{role}'; its inputs: {known}")
+    return study.inputs
 
 
 def known_question(name: str, where: Mapping[str, str]) -> Any:

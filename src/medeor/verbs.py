@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = "", **fields: Any) -> Study:
     """A study from sources and fields of `contracts.Study`, on top of a `study.toml` where one is given. A text
-    stands for a list of one, and a setting named like a field of the study sets that field.
+    stands for a list of one; a setting named like a field of the study sets that field, and `inputs.ROLE` one input.
 
     Example: `asked("scans/", labels="labels.csv", target="malignant", group="patient_id")`."""
     values: dict[str, Any] = read_toml(Path(study)) if study else {}
@@ -49,8 +49,11 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
         sources = (*sources, fields.pop("labels"))
     own = {field.name: str(field.type) for field in dataclasses.fields(Study)}
     settings = {key: str(value) for key, value in dict(fields.pop("settings", {})).items()}
-    for key in [key for key in settings if key in own and key not in ("sources", "settings", "where")]:
+    for key in [key for key in settings if key in own and key not in ("sources", "settings", "where", "inputs")]:
         fields[key] = _typed(key, settings.pop(key), own[key])
+    roles = [key for key in settings if key.startswith("inputs.")]
+    if inputs := {key.removeprefix("inputs."): settings.pop(key) for key in roles}:
+        fields["inputs"] = {**values.get("inputs", {}), **fields.get("inputs", {}), **inputs}
     values = {**values, **fields}
     if settings:
         values["settings"] = {**values.get("settings", {}), **settings}

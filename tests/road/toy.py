@@ -49,7 +49,9 @@ class TensorBatch:
 
 def enrol(monkeypatch, name: str, lives: str, **loaders: str) -> None:
     """Puts a toy into the registry for the length of a test."""
-    facts = tasks.TaskFacts(name, "a toy", lives, "", "arrays", {"steps": "how long to search"})
+    facts = tasks.TaskFacts(
+        name, "a toy", lives, "", "arrays", {"steps": "how long to search"}, inputs={"goal": "a bundle"}
+    )
     monkeypatch.setitem(tasks.TASKS, name, facts)
     for kind, place in loaders.items():
         monkeypatch.setitem(tasks.LOADERS, kind, place)

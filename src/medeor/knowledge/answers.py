@@ -3,7 +3,7 @@ on; and what was learnt of each entity, as a table for other studies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import Answers, Cases, Model, Predictions, Run, UserError
+from medeor.contracts import Answering, Answers, Cases, Model, Run, UserError
 from medeor.figures import Table
 from medeor.knowledge import names
 from medeor.knowledge.cases import HOLDS
@@ -73,7 +73,7 @@ class Removed:
     """Mean over as many random edges, one at each end (of one, at either) and further ones anywhere."""
 
 
-def answer(where: Mapping[str, str], model: Model, predict: Callable[[Cases], Predictions], run: Run) -> Answers:
+def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
     sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
     triple in words), `answer` (id), `name`, `kind`, `known` (`taught`, `held out`; null for a new one), `rank`,
@@ -81,8 +81,8 @@ def answer(where: Mapping[str, str], model: Model, predict: Callable[[Cases], Pr
     the graph is not at hand).
 
     Raises: UserError for a name or relation that is not known, or a question that is none."""
-    networks, processors = _networks(model)
-    graph = _kept(run, processors) or _bare(processors)
+    networks, processors = _networks(asked.model)
+    graph = _kept(asked.run, processors) or _bare(processors)
     question, top = _question(graph, where)
     score = np.mean([_scores(network, question.triples) for network in networks], axis=0)
     best = np.argsort(-score, kind="stable")[:top]
@@ -93,13 +93,13 @@ def answer(where: Mapping[str, str], model: Model, predict: Callable[[Cases], Pr
     )
     by_degree = realistic_places(count[question.answers])[best]
     cases = _cases(graph, shown)
-    table = predict(cases).table.filter(pl.col("item") == HOLDS.name)
+    table = asked.predict_cases(cases).table.filter(pl.col("item") == HOLDS.name)
     known = _known(shown, processors)
     found = graph.entities[question.answers[best]].select(answer="id", name="name", kind="kind")
     evidence = [[None, None]] * len(best)
     if not _is_bare(graph):
         rivals = _rivals(graph, question.relation, where.get("excludes", ""))
-        evidence = _evidence(graph, taught, networks, shown, rivals, run)
+        evidence = _evidence(graph, taught, networks, shown, rivals, asked.run)
     told = found.with_columns(
         pl.Series("known", known, dtype=pl.String),
         pl.Series("rank", np.arange(1, len(best) + 1)),

@@ -39,7 +39,9 @@ def to_onnx(model: Model, path: Path) -> None:
     members = model.members if isinstance(model, Ensemble) else (model,)
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
-        raise UserError("only networks go to ONNX; trees are kept as LightGBM's text files in the run's model folder")
+        raise UserError(
+            "only networks go to ONNX, and trees answer here too: train the network alone, --set 'parts=[\"network\"]'"
+        )
     answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.

@@ -81,7 +81,7 @@ class Domain:
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case and item: `spread` (the expected error, null for classes), `similarity` to the nearest
         training compound, `verdict` and, where it is not `inside`, its `reason`."""
-        first, mean = alike(_sketch(cases), self.sketches, self.known)
+        first, mean = alike(sketch(cases), self.sketches, self.known)
         graphs = cases.store(MoleculeStore).graphs
         rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
         atoms = np.diff(graphs.atom_start)[rows]
@@ -173,7 +173,7 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Domain, Pr
     rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
     domain = Domain(
         cases.targets,
-        _sketch(taught),
+        sketch(taught),
         known,
         tuple(np.unique(graphs.batch(rows).atoms[:, 0]).tolist()),
         int(np.diff(graphs.atom_start)[rows].max()),
@@ -248,7 +248,8 @@ def _errors(held: Answers) -> tuple[np.ndarray, np.ndarray]:
     return ((truth - held.probability) ** 2).sum(axis=1), ((truth - prior) ** 2).sum(axis=1)
 
 
-def _sketch(cases: Cases) -> np.ndarray:
+def sketch(cases: Cases) -> np.ndarray:
+    """Which hashed substructures each compound has, shape (cases, BITS), uint8."""
     return (fingerprints(cases.table["smiles"].to_list(), BITS) > 0).astype(np.uint8)
 
 
@@ -364,7 +365,7 @@ def measured_of(model: DomainModel, run: Run) -> pl.DataFrame | None:
 def analogues(model: DomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
     """The k training compounds most like each case, the best first: `case_id, rank, similarity` and the columns of
     `measured`."""
-    found = nearest(_sketch(cases), model.domain.sketches, k)
+    found = nearest(sketch(cases), model.domain.sketches, k)
     width = found.places.shape[1]
     table = measured[found.places.ravel()]
     return table.select(

@@ -10,6 +10,7 @@ from pydantic import Field
 from medeor.learning.schedule import Estimate, Schedule
 from medeor.learning.trees import Boosting
 
+Part = Literal["network", "trees", "neighbours", "base"]
 BOOSTING = Boosting(rounds=300, leaves=31, smallest_leaf=5)
 
 
@@ -38,8 +39,9 @@ class Training:
 class MoleculePlan:
     """Everything about a study of compounds that can be chosen. `--set key=value` fixes any of it."""
 
-    parts: Annotated[tuple[Literal["network", "trees", "neighbours"], ...], Field(min_length=1)] = ("network", "trees")
-    """What answers; several are stacked on out-of-fold predictions."""
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)] = ("network", "trees")
+    """What answers; several are stacked on out-of-fold predictions. `base`: the model among the study's inputs, adapted
+    to these compounds, alone."""
     network: Network = field(default_factory=Network)
     trees: Boosting = BOOSTING
     """On substructures and descriptors."""

@@ -11,6 +11,7 @@ import polars as pl
 
 from medeor.contracts import (
     ROAD,
+    Answering,
     Budget,
     Cases,
     Finding,
@@ -33,6 +34,7 @@ from medeor.learning.schedule import Estimate
 from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.molecules import panel, planning
+from medeor.molecules.adapt import Adapt, Unadapted, base_of
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.cases import endpoint_of, read_cases
 from medeor.molecules.domain import DomainModel, WithDomain
@@ -51,7 +53,9 @@ class MoleculeTask:
     plan_type = MoleculePlan
 
     def read(self, sources: Sources, study: Study) -> Cases:
-        return read_cases(sources, study)
+        cases = read_cases(sources, study)
+        base = sources.inputs.get("base")
+        return replace(cases, stores=(*cases.stores, base)) if base else cases
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
         return audit_molecules(cases, split)
@@ -62,6 +66,9 @@ class MoleculeTask:
     def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
         """From the training compounds: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
+        if any(isinstance(store, Answering) for store in cases.stores):
+            base_of(cases)
+            return MoleculePlan(parts=("base",))
         train = split.part(cases, "train", "validation")
         plan = planning.rules(train)
         if len(train) == len(cases):  # without a test part every case is tested out of fold
@@ -74,6 +81,8 @@ class MoleculeTask:
         return replace(plan, schedule=schedule, estimate=estimate)
 
     def method(self, plan: MoleculePlan) -> Method:
+        if "base" in plan.parts:
+            return WithDomain(Adapt(), plan.analogues)
         methods: dict[str, Method] = {
             "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
             "trees": TreeMethod(MoleculeFeatures(), plan.trees),
@@ -82,7 +91,10 @@ class MoleculeTask:
         return WithDomain(stacked(methods, plan.parts, plan.members), plan.analogues)
 
     def baseline(self, plan: MoleculePlan) -> Method:
-        """The nearest measured compounds: what a chemist does without a model."""
+        """The nearest measured compounds: what a chemist does without a model. Beside an adapted model, the same as it
+        was."""
+        if "base" in plan.parts:
+            return Unadapted()
         return members(NeighbourMethod(), plan.members)
 
     def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:

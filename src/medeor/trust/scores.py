@@ -136,7 +136,7 @@ def calibration_error(probability: Array, outcome: Array, groups: Array) -> Scor
     _, shared = np.unique(np.stack([place, groups]), axis=1, return_inverse=True)
     alike = np.sum(np.bincount(shared.ravel(), surplus) ** 2)
     design = max(1.0, float(alike / max(np.sum(surplus**2), 1e-300)))
-    by_chance = np.sqrt(design * (one_hot.T @ (probability * (1 - probability)))) / max(len(place), 1)
+    by_chance = np.sqrt(design * (one_hot.T @ np.maximum(probability * (1 - probability), 0))) / max(len(place), 1)
     sampled = np.abs(np.random.default_rng(0).normal(size=(4000, len(size)))) @ by_chance
     explained = np.quantile(sampled, 0.975)
 
