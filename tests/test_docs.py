@@ -110,9 +110,11 @@ def check_sources(sources: Sequence[str] | None, rest: Sequence[str]) -> None:
 
 
 def check_setting(setting: str) -> None:
-    """`--set` fixes a value of the plan, within its bounds, or a field of the study."""
+    """`--set` fixes a value of the plan, within its bounds, a field of the study, or one of its inputs."""
     key, _, text = setting.partition("=")
-    if key not in {field.name for field in dataclasses.fields(Study)}:
+    if key.startswith("inputs."):
+        assert any(key.removeprefix("inputs.") in facts.inputs for facts in TASKS.values()), setting
+    elif key not in {field.name for field in dataclasses.fields(Study)}:
         with_settings(ImagePlan(Preparation((28, 28), 1)), {key: text}, "--set")
 
 
