@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import expit
 
 from medeor import tasks
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
-from medeor.learning.stack import Stack, best_weights, earned_table, loss
+from medeor.learning.stack import Stack, best_weights, blend, earned_table, loss
 from medeor.learning.trees import Boosting, TreeMethod
 
 NUMBER = Target("y", "continuous")
@@ -26,26 +27,48 @@ def shares(rng: np.random.Generator, truth: np.ndarray, right: float) -> np.ndar
     return raw
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("target", [NUMBER, SICK, STAGE], ids=lambda target: target.kind)
-def test_weights_are_those_of_a_grid_search(target: Target, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    n = 20_000
-    if target is NUMBER:
-        truth = rng.normal(size=n)
-        values = np.stack([truth + rng.normal(size=n) * noise for noise in (1.0, 0.6)])[..., None]
-    elif target is SICK:
-        truth = rng.integers(0, 2, n)
-        values = np.stack([np.clip(truth * a + rng.random(n) * (1 - a), 0.01, 0.99) for a in (0.2, 0.35)])[..., None]
-    else:
-        truth = rng.integers(0, 3, n)
-        values = np.stack([shares(rng, truth, right) for right in (0.1, 0.3)])
+def test_weights_of_numbers_are_those_of_a_grid_search() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    values = np.stack([truth + rng.normal(size=len(truth)) * noise for noise in (1.0, 0.6)])[..., None]
     grid = np.linspace(0, 1, 1001)
-    best = grid[np.argmin([loss(values, np.array([w, 1 - w]), truth, target) for w in grid])]
-    weights = best_weights(values, truth, target)
+    best = grid[np.argmin([loss(values, np.array([w, 1 - w]), truth, NUMBER) for w in grid])]
+    weights = best_weights(values, truth, NUMBER)
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
     assert weights[0] == pytest.approx(best, abs=0.02)
+
+
+@pytest.mark.parametrize("target", [SICK, STAGE], ids=lambda target: target.kind)
+def test_weights_of_classes_are_those_of_a_grid_search(target: Target) -> None:
+    rng = np.random.default_rng(1)
+    n = 20_000
+    truth = rng.integers(0, 2 if target is SICK else 3, n)
+    if target is SICK:
+        values = np.stack([expit(rng.normal(truth * 2 - 1, noise)) for noise in (2.0, 3.0)])[..., None]
+    else:
+        values = np.stack([shares(rng, truth, right) for right in (0.02, 0.05)])
+    grid = np.linspace(0, 2, 41)
+    each = [(loss(values, np.array([one, other]), truth, target), one, other) for one in grid for other in grid]
+    _, *best = min(each)
+    assert best_weights(values, truth, target) == pytest.approx(best, abs=0.06)
+
+
+def test_two_witnesses_who_err_apart_are_believed_by_the_sum_of_their_log_odds() -> None:
+    """Bayes: of two signals N(±1, s²), each with its own calibrated probability and even odds before, the log-odds
+    add up."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 100_000)
+    values = np.stack([expit(2 * rng.normal(truth * 2 - 1, s) / s**2) for s in (1.5, 2.5)])[..., None]
+    assert best_weights(values, truth, SICK) == pytest.approx([1, 1], abs=0.05)
+    odds = np.prod(values[:, :5, 0] / (1 - values[:, :5, 0]), axis=0)
+    assert blend(values[:, :5], np.ones(2), SICK)[:, 0] == pytest.approx(odds / (1 + odds))
+
+
+def test_classes_are_blended_by_their_log_probabilities() -> None:
+    values = np.array([[[0.5, 0.3, 0.2]], [[0.2, 0.6, 0.2]]])
+    product = values[0, 0] ** 0.5 * values[1, 0] ** 1.5
+    assert blend(values, np.array([0.5, 1.5]), STAGE)[0] == pytest.approx(product / product.sum())
 
 
 def test_weights_of_uncorrelated_errors_go_by_their_precision() -> None:

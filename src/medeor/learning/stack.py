@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 from scipy.optimize import minimize
+from scipy.special import expit, logit, softmax
 
 from medeor import tasks
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target
+from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
 from medeor.files import read_json, write_json
 from medeor.learning.folds import members, remembered
@@ -21,6 +22,12 @@ from medeor.learning.network import joined
 
 PRIOR = 50
 """Cases that it takes to move the weights half of the way from equal ones."""
+
+SURE = 1e-4
+"""A probability nearer to 0 or 1 than this counts as this far from it: no part has the last word by itself."""
+
+POOL = "log-odds"
+"""How classes are pooled; kept with a model, as the weights mean nothing without it."""
 
 
 class Earned(NamedTuple):
@@ -69,7 +76,7 @@ def stacked(methods: Mapping[str, Method], chosen: Sequence[str], how: Literal["
 
 @dataclass(frozen=True)
 class StackModel:
-    """Fitted parts and, for each target, their weights, which add up to one."""
+    """Fitted parts and, for each target, their weights (see `blend`)."""
 
     parts: Mapping[str, Model]
     targets: tuple[Target, ...]
@@ -78,19 +85,13 @@ class StackModel:
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         tables = [part.predict(cases, run.child(name)).table for name, part in self.parts.items()]
-        target_of = {item: target for target in self.targets for item in target.items}
-        values = [
-            table.select("case_id", "item", pl.col("value").alias(f"part {place}"))
-            for place, table in enumerate(tables)
-        ]
-        table = values[0]
-        for other in values[1:]:
-            table = table.join(other, on=("case_id", "item"), how="left", maintain_order="left")
-        each = table.select(pl.selectors.starts_with("part ")).to_numpy().T
-        share = np.array([self.weights[target_of[item].name] for item in table["item"].to_list()]).T
-        skewed = np.array([target_of[item].scale == "log" for item in table["item"].to_list()])
-        mean = np.where(skewed, 10 ** (share * np.log10(np.where(skewed, each, 1.0))).sum(0), (share * each).sum(0))
-        return Predictions(table.select("case_id", "item", pl.Series("value", mean)))
+        blended = []
+        for target in self.targets:
+            values = np.stack([_by_case(table, cases.table["case_id"], target) for table in tables])
+            blended.append(
+                _long(cases.table["case_id"], target, blend(values, np.array(self.weights[target.name]), target))
+            )
+        return Predictions(pl.concat(blended))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The reasons of the first part: those of the others are about other elements."""
@@ -106,7 +107,7 @@ class StackModel:
                 part.save(folder / name)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"parts": list(self.parts), "weights": dict(self.weights), "earned": [e._asdict() for e in self.earned]}
-        write_json(folder / "model.json", {"kind": "stack", "targets": targets, **facts})
+        write_json(folder / "model.json", {"kind": "stack", "pool": POOL, "targets": targets, **facts})
 
     @property
     def _first(self) -> Model:
@@ -116,6 +117,8 @@ class StackModel:
 def load(folder: Path) -> StackModel:
     """Reads what `StackModel.save` wrote."""
     facts = read_json(folder / "model.json")
+    if facts.get("pool") != POOL:
+        raise UserError(f"{folder / 'model.json'} was stacked by another version of medeor; train it again")
     targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
     parts = {name: tasks.load_model(folder / name) for name in facts["parts"]}
     weights = {name: tuple(own) for name, own in facts["weights"].items()}
@@ -141,9 +144,27 @@ def earned_table(model: StackModel) -> Figure:
 # --- weights ---------------------------------------------------------------------------------------------
 
 
+def blend(values: np.ndarray, weights: np.ndarray, target: Target) -> np.ndarray:
+    """What the parts say together, shape (cases, items), from what each says, shape (parts, cases, items).
+
+    Numbers: their weighted mean (of logarithms, where these are learnt). Classes: the weighted sum of log-odds, of
+    several classes of log-probabilities, as a probability (a logarithmic opinion pool; Genest and Zidek 1986): parts
+    that err apart and agree make it surer than each is."""
+    if target.kind == "continuous":
+        return (
+            10 ** np.tensordot(weights, np.log10(values), 1)
+            if target.scale == "log"
+            else np.tensordot(weights, values, 1)
+        )
+    values = values.clip(SURE, 1 - SURE)
+    if target.kind == "binary":
+        return expit(np.tensordot(weights, logit(values), 1))
+    return softmax(np.tensordot(weights, np.log(values), 1), axis=1)
+
+
 def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.ndarray:
-    """Weights of the parts, shape (parts,), none negative, that add up to one and make the loss least; the fewer cases,
-    the nearer to equal.
+    """Weights of the parts, shape (parts,), none negative, that make the loss of `blend` least; the fewer cases, the
+    nearer to equal. Those of numbers add up to one.
 
     Args:
         values: what each part says of each item, shape (parts, cases, items).
@@ -159,25 +180,19 @@ def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.nd
         pull = PRIOR / cases * np.square(weights - equal).sum()
         return loss(values, weights, truth, target) / scale + pull
 
-    found = minimize(
-        cost,
-        equal,
-        method="SLSQP",
-        bounds=[(0.0, 1.0)] * parts,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
-    )
-    weights = np.clip(found.x, 0, 1) if found.success else equal
-    return weights / weights.sum()
+    whole = {"type": "eq", "fun": lambda weights: weights.sum() - 1}
+    number = target.kind == "continuous"
+    found = minimize(cost, equal, method="SLSQP", bounds=[(0.0, 2.0)] * parts, constraints=[whole] if number else [])
+    return np.clip(found.x, 0, None) if found.success else equal
 
 
 def loss(values: np.ndarray, weights: np.ndarray, truth: np.ndarray, target: Target) -> float:
-    """The mean loss of the weighted mean; see `best_weights` for the arguments."""
+    """The mean loss of `blend`, with its arguments."""
+    said = blend(values, weights, target)
     if target.kind == "continuous":
-        if target.scale == "log":
-            values, truth = np.log10(values), np.log10(truth)
-        return float(np.square(np.tensordot(weights, values[..., 0], 1) - truth).mean())
-    mean = np.tensordot(weights, values, 1)
-    right = np.take_along_axis(mean, truth.astype(int)[:, None], 1)[:, 0] if target.kind != "binary" else mean[:, 0]
+        said, truth = (np.log10(said), np.log10(truth)) if target.scale == "log" else (said, truth)
+        return float(np.square(said[:, 0] - truth).mean())
+    right = np.take_along_axis(said, truth.astype(int)[:, None], 1)[:, 0] if target.kind != "binary" else said[:, 0]
     if target.kind == "binary":
         right = np.where(truth > 0.5, right, 1 - right)
     return float(-np.log(np.clip(right, 1e-6, 1)).mean())
@@ -212,11 +227,9 @@ def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, p
     rows = rows.filter(pl.col("case_id").is_in(first["case_id"].unique().implode()))
     values = []
     for name, table in tables.items():
-        wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
-        both = rows.select("case_id").join(wide, on="case_id", how="left", maintain_order="left")
-        if wide.height != rows.height or both.select(target.items).null_count().sum_horizontal()[0]:
+        if table["case_id"].n_unique() != rows.height:
             raise ValueError(f"the part '{name}' of a stack held out other cases than the first")
-        values.append(both.select(target.items).to_numpy())
+        values.append(_by_case(table, rows["case_id"], target))
     answers = rows[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     exact = rows[target.limit].fill_null(0).to_numpy() == 0 if target.limit in rows.columns else np.True_
     fold = rows["fold"].fill_null(-1).to_numpy()
@@ -224,7 +237,7 @@ def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, p
 
 
 def _blended(known: _Known, target: Target) -> Predictions:
-    """The weighted means of all held-out cases, those of each fold by weights that were chosen on the other folds."""
+    """The blend of all held-out cases, that of each fold by weights that were chosen on the other folds."""
     blended = np.empty(known.everyone.shape[1:])
     for fold in np.unique(known.fold):
         here = known.fold == fold
@@ -232,10 +245,20 @@ def _blended(known: _Known, target: Target) -> Predictions:
         if not others.any():
             others = known.labelled
         weights = best_weights(known.everyone[:, others], known.answers[others], target)
-        if target.scale == "log":
-            blended[here] = 10 ** np.tensordot(weights, np.log10(known.everyone[:, here]), 1)
-        else:
-            blended[here] = np.tensordot(weights, known.everyone[:, here], 1)
-    ids = np.repeat(known.case_ids.to_numpy(), len(target.items))
-    items = list(target.items) * len(known.case_ids)
-    return Predictions(pl.DataFrame({"case_id": ids, "item": items, "value": blended.ravel()}))
+        blended[here] = blend(known.everyone[:, here], weights, target)
+    return Predictions(_long(known.case_ids, target, blended))
+
+
+def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
+    """Values of a target, shape (cases, items). Raises: ValueError where one is missing."""
+    wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
+    rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left").select(target.items)
+    if rows.null_count().sum_horizontal()[0]:
+        raise ValueError(f"a part of a stack does not answer '{target.name}' for every case")
+    return rows.to_numpy()
+
+
+def _long(case_ids: pl.Series, target: Target, values: np.ndarray) -> pl.DataFrame:
+    """The other way round: one row a case and item."""
+    ids = np.repeat(case_ids.to_numpy(), len(target.items))
+    return pl.DataFrame({"case_id": ids, "item": list(target.items) * len(case_ids), "value": values.ravel()})
