@@ -42,6 +42,8 @@ class TaskFacts:
     writes: Mapping[str, str] = field(default_factory=dict)
     """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
     predictions, path)."""
+    onnx: bool = False
+    """Whether its networks can be written as ONNX."""
     embeds: str = ""
     """`module:function` that gives what its models learnt as a table: (model, run) → `formats.embeddings` columns."""
 
@@ -61,6 +63,7 @@ TASKS: dict[str, TaskFacts] = {
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
             },
+            onnx=True,
             endings=(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".nii", ".nii.gz", ""),
             columns=("image", "images", "image_path", "filename", "file", "path", "filepath"),
         ),

@@ -234,7 +234,9 @@ def results(folder: Path) -> tuple[Cases, Predictions]:
     return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
 
 
-def export(run: str | Path, *, onnx: str | Path = "", embeddings: str | Path = "") -> list[Path]:
+def export(
+    run: str | Path, *, onnx: str | Path = "", embeddings: str | Path = "", console: Console | None = None
+) -> list[Path]:
     """`onnx`: the networks as one ONNX model: prepared inputs in, averaged values out, checked against medeor's own.
     `embeddings`: a table (.parquet) of what was learnt of each thing that the model knows: id, name, kind, vector;
     another study takes it as an input."""
@@ -250,9 +252,15 @@ def export(run: str | Path, *, onnx: str | Path = "", embeddings: str | Path = "
     trained = load(run)
     if embeddings:
         write_any(trained.embeddings().table, Path(embeddings))
+    if onnx and not TASKS[trained.study.task].onnx:
+        raise UserError(
+            f"a model of {trained.study.task} is not written as ONNX: its input is no array; pass its bundle on"
+        )
     if onnx:
         with replacing(Path(onnx)) as new:
-            to_onnx(trained.model, new)
+            note = to_onnx(trained.model, new)
+        if note:
+            (console or Console()).say(f"{onnx}: {note}")
     return written
 
 

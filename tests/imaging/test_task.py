@@ -125,5 +125,10 @@ def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
     both = kept.join(table, on="case_id", suffix="_again")
     assert both.height == kept.height
     assert both["value_again"].to_numpy() == pytest.approx(both["value"].to_numpy(), abs=1e-6)
-    why = tiny.medeor("explain", folder, next((tiny_hospital / "images").glob("*.png")))
+    out = tmp_path / "why.html"
+    why = tiny.medeor("explain", folder, next((tiny_hospital / "images").glob("*.png")), "--out", out)
     assert why.code == 0, why.err
+    exported = tiny.medeor("export", folder, "--onnx", tmp_path / "model.onnx")
+    assert exported.code == (0 if "network" in parts else 2), exported.err
+    assert ("network alone" in exported.err) == (len(parts) > 1)
+    assert (tmp_path / "model.onnx").exists() == ("network" in parts)

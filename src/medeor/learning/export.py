@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from medeor.contracts import Model, UserError
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
+from medeor.learning.stack import StackModel
 
 TOLERANCE = 1e-4
 """Largest difference between ONNX's values and ours that is let pass."""
@@ -28,20 +29,24 @@ class Mean(nn.Module):
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
 
-def to_onnx(model: Model, path: Path) -> None:
+def to_onnx(model: Model, path: Path) -> str:
     """Writes `inputs` (prepared, as the plan says) → `values` (of the items, before calibration), the first axis free.
+    Of a stack it is the network alone, and what is returned says so; else nothing.
 
     Raises: UserError when an extra is missing, the model is no network, or ONNX answers differently."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
+    note = ""
+    if isinstance(model, StackModel):
+        others = " and ".join(list(model.parts)[1:])
+        note = f"it holds the network alone, which here answers together with {others}: its values are not the run's"
+        model = next(iter(model.parts.values()))
     members = model.members if isinstance(model, Ensemble) else (model,)
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
-        raise UserError(
-            "only networks go to ONNX, and trees answer here too: train the network alone, --set 'parts=[\"network\"]'"
-        )
+        raise UserError("only networks go to ONNX; trees are kept as LightGBM's text files in the run's model folder")
     answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
@@ -66,3 +71,4 @@ def to_onnx(model: Model, path: Path) -> None:
     worst = float((torch.from_numpy(theirs) - ours).abs().max())
     if not worst <= TOLERANCE:
         raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
+    return note
