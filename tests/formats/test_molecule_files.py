@@ -14,7 +14,7 @@ from medeor.formats.molecules import read_molecules, write_sdf
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "OC(=O)c1ccccc1O"]
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", " "])
 def test_any_separator_is_found_and_said(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("\n".join([f"id{mark}SMILES{mark}y", *(f"{i}{mark}{s}{mark}{i}.5" for i, s in enumerate(SMILES))]))
@@ -22,7 +22,7 @@ def test_any_separator_is_found_and_said(tmp_path: Path, mark: str) -> None:
     assert rows.structures.to_list() == SMILES
     assert rows.facts["y"].to_list() == [0.5, 1.5, 2.5, 3.5]
     assert rows.places[0] == "row 2 of x.csv"
-    word = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[mark]
+    word = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}[mark]
     assert rows.notes == ("SMILES in column 'SMILES'", f"values set apart by {word}")
 
 

@@ -82,3 +82,28 @@ def test_parts_are_read_in_any_of_their_usual_words() -> None:
     assert read_parts(words).to_list() == ["train", "train", "validation", "validation", "test", None]
     with pytest.raises(UserError, match="column 'split' does not name parts: found 'a'"):
         read_parts(pl.Series("split", ["a", "train"]))
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "expected"),
+    [
+        ([1, 2, 3], Target("t", "continuous", (), "h", "log"), [1.0, 2.0, 3.0]),
+        (["m", "m", None], Target("t", "binary", ("b", "m")), [1, 1, None]),
+        ([2, 2], Target("t", "multiclass", ("mild", "none", "severe")), [2, 2]),
+        ([1.0, 1.0], Target("t", "binary"), [1, 1]),
+        (["yes", "yes"], Target("t", "binary", values=("no", "yes")), [1, 1]),
+        ([None, None], Target("t", "ordinal", ("1", "2", "3")), [None, None]),
+    ],
+)
+def test_a_known_question_is_not_guessed_anew(values: list, target: Target, expected: list) -> None:
+    assert asked(values, expected=target) == (target, expected)
+    with pytest.raises(UserError, match="'x'"):
+        asked(["x"], expected=target)
+
+
+def test_a_label_that_is_constant_elsewhere_is_read_by_its_own_words() -> None:
+    targets, _ = read_targets(pl.DataFrame({"oedema": ["no", "yes"], "effusion": [0, 1]}), ["oedema", "effusion"])
+    other = pl.DataFrame({"oedema": ["yes", "yes"], "effusion": [0, 0]})
+    again, columns = read_targets(other, ["oedema", "effusion"], expected=targets)
+    assert again == targets
+    assert columns.rows() == [(1, 0), (1, 0)]

@@ -71,7 +71,7 @@ def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> Molec
         raise UserError(f"{source} is neither a file of molecules (CSV, TSV, Parquet, Excel, SDF, SMI) nor a SMILES")
     rows = _of_table(read_table(path), path.name, column)
     if kind in (".csv", ".tsv", ".txt"):
-        mark = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter(_head(path))]
+        mark = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}[delimiter(_head(path))]
         rows = rows._replace(notes=(*rows.notes, f"values set apart by {mark}"))
     return rows
 

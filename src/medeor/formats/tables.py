@@ -49,10 +49,10 @@ def columns_of(path: Path) -> list[str]:
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
             return _excel(path).columns
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            first = decoded(file.readline(1 << 16))
+            head = [decoded(file.readline(1 << 16)) for _ in range(3)]
     except (UserError, OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
         return []
-    return [name.strip().strip('"') for name in first.rstrip("\r\n").split(delimiter(first))]
+    return [name.strip().strip('"') for name in head[0].rstrip("\r\n").split(delimiter("".join(head)))]
 
 
 def _parquet(path: Path) -> pl.DataFrame:
@@ -121,9 +121,15 @@ def decoded(content: bytes) -> str:
 
 
 def delimiter(text: str) -> str:
-    """The separator that stands most often in the first row, outside of quotes; a comma where none does."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    """The separator that stands most often in the first row, outside of quotes; where none does, a single blank, if it
+    divides every one of the first rows into as many parts; else a comma."""
+    rows = [line for line in text.splitlines()[:20] if line.strip()]
+    first = rows[0] if rows else ""
     plain = "".join(part for i, part in enumerate(first.split('"')) if i % 2 == 0)
+    if not any(mark in plain for mark in ",;\t|") and len(rows) > 1:
+        parts = {len(row.split(" ")) for row in rows}
+        if len(parts) == 1 and parts != {1} and not any("  " in row for row in rows):
+            return " "
     return max(",;\t|", key=lambda mark: (plain.count(mark), mark == ","))
 
 

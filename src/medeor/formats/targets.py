@@ -18,20 +18,28 @@ PARTS = {
     "dev": "validation", "test": "test", "testing": "test", "holdout": "test",
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
+_NO_YES = ("0", "1")
 
 
 def read_target(
-    column: pl.Series, kind: str = "", classes: Sequence[str] = (), positive: str = ""
+    column: pl.Series,
+    kind: str = "",
+    classes: Sequence[str] = (),
+    positive: str = "",
+    expected: Target | None = None,
 ) -> tuple[Target, pl.Series]:
     """The question that a column asks, and the column as the case table holds it: an index into the classes (Int64) or
     a number (Float64), null where unknown.
 
     Two values are a binary question; text, truth values and at most 20 different whole numbers are classes; other
     numbers are continuous. `kind` (classes, ordinal, continuous) overrides that. `classes` are names in order, either
-    of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second.
+    of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second. Where the
+    question is known, `expected` is it, whatever the values suggest.
 
     Raises: UserError for an unknown kind or class, text where numbers are asked, or one class alone."""
     name = column.name
+    if expected is not None:
+        return expected, _as_expected(column, expected)
     if kind and kind not in KINDS:
         raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
     column = column.fill_nan(None) if column.dtype.is_float() else column
@@ -61,19 +69,30 @@ def read_target(
 
 
 def read_targets(
-    table: pl.DataFrame, names: Sequence[str], kind: str = "", classes: Sequence[str] = (), positive: str = ""
+    table: pl.DataFrame,
+    names: Sequence[str],
+    kind: str = "",
+    classes: Sequence[str] = (),
+    positive: str = "",
+    expected: Sequence[Target] = (),
 ) -> tuple[tuple[Target, ...], pl.DataFrame]:
     """Several targets, and their columns as `read_target` has them. Of several, a binary one goes by its own name
     rather than its class's, so that predictions of `oedema` and `effusion` are not both called `yes`."""
+    known = {target.name: target for target in expected}
     if len(names) == 1:
-        target, column = read_target(table[names[0]], kind, classes, positive)
+        target, column = read_target(table[names[0]], kind, classes, positive, known.get(names[0]))
         return (target,), column.to_frame()
     targets, columns = [], []
     for name in names:
-        target, column = read_target(table[name], kind, (), positive)
-        targets.append(Target(name, "binary") if target.kind == "binary" else target)
+        target, column = read_target(table[name], kind, (), positive, known.get(name))
+        targets.append(by_own_name(target) if name not in known else target)
         columns.append(column)
     return tuple(targets), pl.DataFrame(columns)
+
+
+def by_own_name(target: Target) -> Target:
+    """One of several targets: a binary one stands under its own name instead of its class's."""
+    return Target(target.name, "binary", values=target.classes) if target.kind == "binary" else target
 
 
 def read_parts(column: pl.Series) -> pl.Series:
@@ -86,6 +105,15 @@ def read_parts(column: pl.Series) -> pl.Series:
             "use train, validation and test"
         )
     return texts.replace_strict(PARTS, default=None, return_dtype=pl.String).alias("part")
+
+
+def _as_expected(column: pl.Series, target: Target) -> pl.Series:
+    column = column.fill_nan(None) if column.dtype.is_float() else column
+    if target.kind == "continuous":
+        return _numbers(column)
+    values = _as_text(column)
+    _, place = _named(column.name, values.drop_nulls().unique().to_list(), target.classes or target.values or _NO_YES)
+    return values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
 
 
 def _is_measured(known: pl.Series) -> bool:
