@@ -81,6 +81,8 @@ class Sources(NamedTuple):
     inputs: Mapping[str, Store]
     labelled: bool = True
     """False for cases that are only to be predicted: whatever labels they carry are left alone."""
+    targets: tuple[Target, ...] = ()
+    """What a model answers that these cases are to judge: then no question is guessed from their labels."""
 
 
 class Budget(NamedTuple):
@@ -109,6 +111,8 @@ class Target:
     unit: str = ""
     scale: Literal["linear", "log"] = "linear"
     """log: a positive, skewed number, learned by its logarithm and scored as fold error."""
+    values: tuple[str, ...] = field(default=(), compare=False)
+    """What the user's column says for no and for yes, of a binary target that goes by its own name."""
 
     @property
     def limit(self) -> str:

@@ -313,13 +313,15 @@ def _writer(path: Path) -> Callable[[pl.DataFrame, io.BytesIO], object]:
 
 def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any]) -> Cases:
     other = asked(*sources, **fields)
-    classes = [" | ".join(target.classes) for target in trained.targets if target.classes]
-    named = {"classes": classes[0]} if len(classes) == 1 else {}
-    other = dataclasses.replace(other, where={**named, **trained.study.where, **other.where})
-    kept = {name: getattr(trained.study, name) for name in ("task", "target", "subgroups")}
-    other = dataclasses.replace(other, **{key: value for key, value in kept.items() if not getattr(other, key)})
+    other = dataclasses.replace(
+        other,
+        task=other.task or trained.study.task,
+        target=other.target or tuple(target.name for target in trained.targets),
+        subgroups=other.subgroups or trained.study.subgroups,
+        where={**trained.study.where, **other.where},
+    )
     located = tuple(catalogue.opened(source, Console()) for source in other.sources)
-    cases = trained.task.read(Sources(located, {}), other)
+    cases = trained.task.read(Sources(located, {}, targets=trained.targets), other)
     if not cases.targets:
         raise UserError("these cases hold no labels to score against; give a table of them with --labels")
     if cases.targets != trained.targets:

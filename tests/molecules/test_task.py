@@ -68,6 +68,21 @@ def test_a_skewed_endpoint_is_scored_as_fold_error_without_its_limits(run: Path)
     assert found["fold_error/half_life"]["n"] == both.height < tested.height
 
 
+def test_other_compounds_are_judged_by_the_questions_that_were_learnt(run: Path) -> None:
+    """All with a ring, and half-lives of whole hours: neither one class alone nor classes."""
+    rings = [text for text, mol in zip(SMILES, MOLS) if mol.GetRingInfo().NumRings()]
+    hours = [1 + i % 3 for i in range(len(rings))]
+    table = pl.DataFrame({"smiles": rings, "ring": "yes", "half_life": hours, "batch": "a"})
+    found = medeor.evaluate(run, table)
+    said = medeor.predict(run, *rings)
+    value = said.filter(item="half_life")["value"].to_list()
+    apart = [abs(math.log10(v / hour)) for v, hour in zip(value, hours)]
+    assert found["fold_error/half_life"].value == pytest.approx(10 ** (sum(apart) / len(apart)))
+    # What is chosen of a compound unlike those that taught the model is withheld from users, and counts here.
+    chosen = medeor.load(run).predict_cases(medeor.load(run).read(*rings)).table.filter(item="ring")["chosen"]
+    assert found["accuracy/ring"].value == pytest.approx(chosen.mean())
+
+
 def test_compounds_on_the_command_line_become_a_table(run: Path, tmp_path: Path) -> None:
     said = command("predict", run, "CCO", "c1ccccc1O", "--out", tmp_path / "p.csv")
     assert said.code == 0, said.err

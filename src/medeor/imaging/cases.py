@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, UserError, threads
+from medeor.contracts import Cases, Sources, Study, Target, UserError, threads
 from medeor.files import digest
 from medeor.formats import image_lists, image_tables
 from medeor.formats.arrays import ImageArray
@@ -61,7 +61,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in listing.facts.columns:
             raise UserError(_no_column(f"there is no column '{name}'", listing))
     # What is wrong with the table is told before the images are read, which may take long.
-    targets, answers = _answers(listing, names, study)
+    targets, answers = _answers(listing, names, study, sources.targets)
     parts = _parts(listing, study)
     store = ImageStore(listing.files, listing.arrays)
     read = _read_all(store, listing.rows)
@@ -222,11 +222,14 @@ def _classes(study: Study) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split("|" if "|" in text else ",") if name.strip())
 
 
-def _answers(listing: Listing, names: Sequence[str], study: Study) -> tuple[tuple, pl.DataFrame]:
+def _answers(
+    listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]
+) -> tuple[tuple, pl.DataFrame]:
     if not names:
         return (), pl.DataFrame(height=listing.rows.height)
     where = study.where
-    return read_targets(listing.facts, names, where.get("kind", ""), _classes(study), where.get("positive", ""))
+    classes, positive = _classes(study), where.get("positive", "")
+    return read_targets(listing.facts, names, where.get("kind", ""), classes, positive, expected)
 
 
 def _roles(study: Study) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import polars as pl
 from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.formats.measurements import is_measured, read_measurements
 from medeor.formats.molecules import MoleculeRows, read_molecules
-from medeor.formats.targets import read_parts, read_target
+from medeor.formats.targets import by_own_name, read_parts, read_target
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.splits import WAYS, parts, units
 from medeor.molecules.standardise import Rules, Standard, standardised
@@ -51,7 +51,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in facts.columns:
             raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
     names = target_columns(rows, study) if sources.labelled else ()
-    answers = _answers(facts, names, study, rows.name)
+    answers = _answers(facts, names, study, rows.name, sources.targets)
     read = standardised(rows.structures.to_list(), rules(study))
     broken = [problem or one.problem for problem, one in zip(rows.problems, read)]
     if all(broken):
@@ -120,9 +120,12 @@ class _Answers(NamedTuple):
     """Names of targets without two different values."""
 
 
-def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str) -> _Answers:
+def _answers(
+    facts: pl.DataFrame, names: Sequence[str], study: Study, where: str, expected: Sequence[Target]
+) -> _Answers:
     """The targets, with limits where values are censored. Of several, one without two different values is left out of
-    the targets and stays a column, for the audit to name."""
+    the targets and stays a column, for the audit to name; unless it is `expected`."""
+    wanted = {target.name: target for target in expected}
     targets: list[Target] = []
     columns: list[pl.Series] = []
     unread: dict[str, pl.Series] = {}
@@ -132,28 +135,31 @@ def _answers(facts: pl.DataFrame, names: Sequence[str], study: Study, where: str
     for name in names:
         column = facts[name]
         endpoint = find_endpoint(name, where)
-        if several and column.drop_nulls().n_unique() < 2:
+        if several and name not in wanted and column.drop_nulls().n_unique() < 2:
             left_out.append(name)
             columns.append(column)
             continue
         kind = study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
+        if name in wanted:
+            kind = "continuous" if wanted[name].kind == "continuous" else "classes"
         if (kind == "continuous" and column.dtype == pl.String) or (not kind and is_measured(column)):
             measured = read_measurements(column)
             unread[name] = measured.unreadable
             column, kind = measured.values, "continuous"
             if (measured.sides != 0).any():
                 columns.append(measured.sides.alias(Target(name, "continuous").limit))
-        target, values = read_target(column, kind, () if several else classes, study.where.get("positive", ""))
-        if several and target.kind == "binary":
-            target = Target(name, "binary")
-        if target.kind == "continuous" and endpoint is not None:
+        positive = study.where.get("positive", "")
+        target, values = read_target(column, kind, () if several else classes, positive, wanted.get(name))
+        if several and name not in wanted:
+            target = by_own_name(target)
+        if target.kind == "continuous" and endpoint is not None and name not in wanted:
             scale: Literal["linear", "log"] = "log" if endpoint.scale == "log" else "linear"
-            if scale == "log" and (bad := int((values <= 0).sum())):
-                raise UserError(
-                    f"{where}: {bad} values of '{name}' are 0 or below, and it is learned by its logarithm; "
-                    "take them out, or give a limit (<0.01)"
-                )
             target = Target(name, "continuous", (), endpoint.measured_in, scale)
+        if target.scale == "log" and (bad := int((values <= 0).sum())):
+            raise UserError(
+                f"{where}: {bad} values of '{name}' are 0 or below, and it is learned by its logarithm; "
+                "take them out, or give a limit (<0.01)"
+            )
         targets.append(target)
         columns.append(values)
     if names and not targets:
