@@ -335,6 +335,18 @@ def test_other_data_are_scored_on_the_same_question_alone(tiny_run: Path, tiny_h
         _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "otherwise")
 
 
+def test_other_data_need_not_have_the_subgroups_of_the_study(
+    tiny_run: Path, tiny_hospital: Path, tmp_path: Path
+) -> None:
+    table = pl.read_csv(tiny_hospital / "labels.csv").drop("sex")
+    table.write_csv(tmp_path / "labels.csv")
+    flags = tiny_hospital / "images", "--labels", tmp_path / "labels.csv", "--name", "plain", "--json"
+    said = tiny.medeor("evaluate", tiny_run, *flags)
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["plain"]["accuracy"]["n"] == len(table)
+    assert "[sex=" not in said.out
+
+
 @pytest.mark.parametrize("place", ["a file", "below a file", "a full folder", "no rights"])
 def test_a_place_that_cannot_take_the_run_is_told_before_anything_is_read(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

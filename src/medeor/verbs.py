@@ -119,7 +119,11 @@ def evaluate(
     if name in ("test", "cv", "validation"):
         raise UserError(f"'{name}' is a part of the study itself; name these data otherwise")
     with cache.within(trained.folder):
-        cases = _labelled(trained, sources, fields).usable
+        every = _labelled(trained, sources, fields)
+        cases = every.usable
+        if len(cases) < len(every):
+            why = every.table["broken"].drop_nulls()[0]
+            Console().say(f"{len(every) - len(cases)} of {len(every)} cases are not scored, e.g. because {why}")
         measures = trained.task.evaluate(cases, trained.predict_cases(cases))
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
@@ -317,11 +321,11 @@ def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any
         other,
         task=other.task or trained.study.task,
         target=other.target or tuple(target.name for target in trained.targets),
-        subgroups=other.subgroups or trained.study.subgroups,
         where={**trained.study.where, **other.where},
     )
     located = tuple(catalogue.opened(source, Console()) for source in other.sources)
-    cases = trained.task.read(Sources(located, {}, targets=trained.targets), other)
+    inherited = () if other.subgroups else trained.study.subgroups
+    cases = trained.task.read(Sources(located, {}, targets=trained.targets, subgroups=inherited, model=trained), other)
     if not cases.targets:
         raise UserError("these cases hold no labels to score against; give a table of them with --labels")
     if cases.targets != trained.targets:

@@ -103,6 +103,14 @@ def test_roles_and_the_columns_of_the_user_are_kept() -> None:
     assert cases.table["part (table)"].to_list() == [1] * 6
 
 
+def test_subgroups_of_another_study_are_taken_where_they_are() -> None:
+    table = pl.DataFrame({"smiles": SMILES, "y": [1, 0, 1, 0, 1, 0], "lab": list("xyxyxy")})
+    other = Sources((table,), {}, subgroups=("sex", "lab"))
+    assert read_cases(other, Study(target=("y",))).subgroups == ("lab",)
+    with pytest.raises(UserError, match="'sex'"):
+        read(table, target=("y",), subgroups=("sex",))
+
+
 def test_parts_that_are_given_are_read() -> None:
     table = pl.DataFrame({"smiles": SMILES, "y": [1, 0, 1, 0, 1, 0], "Set": ["Train", "TEST", "valid"] * 2})
     assert read(table, target=("y",), split="Set").table["part"].to_list() == ["train", "test", "validation"] * 2

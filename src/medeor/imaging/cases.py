@@ -56,6 +56,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     Raises: UserError where nothing can be read, flat images and volumes are mixed, a column is missing, or the target
     has one class alone."""
     listing = _gathered(sources, study)
+    present = [name for name in sources.subgroups if name in listing.facts.columns]
+    study = replace(study, subgroups=(*study.subgroups, *present))
     names = _targets(listing, study) if sources.labelled else ()
     for name in (study.group, study.site, study.time, *study.subgroups):
         if name and name not in listing.facts.columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -47,6 +48,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         raise UserError("no source is given: name a table, an SDF, a list of SMILES, or a SMILES")
     rows = _together([read_molecules(_source(item), study.where.get("smiles", "")) for item in sources.given])
     facts = rows.facts
+    study = replace(study, subgroups=(*study.subgroups, *(name for name in sources.subgroups if name in facts.columns)))
     for name in (study.group, study.site, study.time, *study.subgroups):
         if name and name not in facts.columns:
             raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
