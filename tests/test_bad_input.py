@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -333,6 +334,29 @@ def test_other_data_are_scored_on_the_same_question_alone(tiny_run: Path, tiny_h
     for name in ("test", "cv", "validation"):
         flags = tiny.labelled(tiny_hospital)[:5]
         _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "otherwise")
+
+
+def test_evaluate_says_what_it_sets_aside_and_what_it_was_taught(
+    tiny_run: Path, tiny_hospital: Path, tmp_path: Path
+) -> None:
+    """Three images without a label and one that is none; of the others all but the test part taught the model."""
+    table = pl.read_csv(tiny_hospital / "labels.csv").with_row_index("row")
+    blank = pl.when(pl.col("row") >= 3).then("lesion").alias("lesion")
+    table = table.with_columns(blank, image=pl.col("image").str.replace(r"^images/", "")).drop("row")
+    shutil.copytree(tiny_hospital / "images", tmp_path / "images")
+    bad = tmp_path / "images" / table["image"][5]
+    bad.write_bytes(b"no picture")
+    table.write_csv(tmp_path / "labels.csv")
+    said = tiny.medeor("evaluate", tiny_run, tmp_path / "images", "--labels", tmp_path / "labels.csv", "--json")
+    assert said.code == 0, said.err
+    aside, taught = said.err.splitlines()
+    assert aside.startswith(f"4 of {len(table)} cases are set aside: it has no label (3); ")
+    rest = pl.concat([table[3:5], table[6:]])
+    learnt = rest.filter(pl.col("part") != "test").height
+    assert taught.startswith(f"{learnt} of the {len(rest)} cases that are scored taught this model")
+    bundle = next(tiny_run.glob("*.medeor"))
+    unknown = tiny.medeor("evaluate", bundle, tmp_path / "images", "--labels", tmp_path / "labels.csv")
+    assert unknown.err.splitlines() == [aside]
 
 
 def test_other_data_need_not_have_the_subgroups_of_the_study(

@@ -83,7 +83,7 @@ class Trained:
 
         located = tuple(catalogue.opened(source, Console()) for source in sources)
         asked = Study(located, task=self.study.task, where=self.study.where)
-        cases = self.task.read(Sources(located, {}, labelled=False), asked)
+        cases = self.task.read(Sources(located, {}, labelled=False, model=self), asked)
         unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
@@ -131,6 +131,18 @@ class Trained:
         if not facts.embeds:
             raise UserError(f"a model of {facts.name} keeps no table of embeddings; there is --onnx")
         return Embeddings(find(facts.embeds)(self.model, self.run))
+
+    def taught_by(self, cases: Cases) -> int:
+        """How many of these cases have the content of one that the model was fitted to or calibrated on; 0 where that
+        is not known, as of a bundle, which holds no cases."""
+        import polars as pl
+
+        kept, parts = self.folder / "cases.parquet", self.folder / "split.parquet"
+        if not kept.exists() or not {"content"} <= set(cases.table.columns) & set(pl.read_parquet_schema(kept)):
+            return 0
+        taught = pl.read_parquet(parts, columns=["case_id", "part"]).filter(pl.col("part") != "test")
+        own = pl.read_parquet(kept, columns=["case_id", "content"]).join(taught, on="case_id", how="semi")
+        return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
     def predict_cases(self, cases: Cases) -> Predictions:
         predictions = self.model.predict(cases.usable, self.run)

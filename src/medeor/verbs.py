@@ -112,9 +112,15 @@ def audit(
 
 
 def evaluate(
-    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, name: str = "other", **fields: Any
+    run: str | Path | Trained,
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    name: str = "other",
+    console: Console | None = None,
+    **fields: Any,
 ) -> Measures:
-    """Measures of a trained model on other labelled data; into a run folder they go as the part `name`."""
+    """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
+    set aside, and those that taught the model, are told."""
+    console = console or Console()
     trained = run if isinstance(run, Trained) else load(run)
     if name in ("test", "cv", "validation"):
         raise UserError(f"'{name}' is a part of the study itself; name these data otherwise")
@@ -122,8 +128,17 @@ def evaluate(
         every = _labelled(trained, sources, fields)
         cases = every.usable
         if len(cases) < len(every):
-            why = every.table["broken"].drop_nulls()[0]
-            Console().say(f"{len(every) - len(cases)} of {len(every)} cases are not scored, e.g. because {why}")
+            reasons = every.table["broken"].drop_nulls().value_counts(sort=True)
+            why = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(5).iter_rows())
+            why += "; …" if len(reasons) > 5 else ""
+            console.say(f"{len(every) - len(cases)} of {len(every)} cases are set aside: {why}")
+        if not len(cases):
+            raise UserError("none of these cases can be scored; put right what is said of them, or give others")
+        if known := trained.taught_by(cases):
+            console.say(
+                f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "
+                "expect less of new cases"
+            )
         measures = trained.task.evaluate(cases, trained.predict_cases(cases))
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
