@@ -13,6 +13,7 @@ from medeor.knowledge import answers
 from medeor.knowledge.batches import GraphBatch, both_ways
 from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evidence import Refit, excluding, realistic_places
+from medeor.knowledge.fitted import networks_of
 from medeor.knowledge.loss import graph_loss
 from medeor.knowledge.network import Completer
 from medeor.knowledge.paths import Adjacency, between
@@ -105,7 +106,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     source = str(real_data / "graphs" / "umls")
     walk(Study((source,), "graph-completion", settings={"embedding.dimension": "100"}), tmp_path / "run")
     trained = load(tmp_path / "run")
-    networks, processors = answers._networks(trained.model)
+    networks, processors = networks_of(trained.model)
     cases = read_cases(Sources((source,), {}), Study((source,), "graph-completion"))
     from medeor.files import build, read_toml
     from medeor.knowledge.graph import Graph

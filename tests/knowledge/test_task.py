@@ -13,9 +13,10 @@ import pytest
 import medeor
 from knowledge import wheel
 from medeor.bundle import load
-from medeor.contracts import Study, UserError
+from medeor.contracts import Sources, Study, UserError
 from medeor.files import read_json
 from medeor.formats.edge_layouts import WHERE
+from medeor.knowledge.cases import triples_of
 from medeor.study import walk
 from medeor.tasks import TASKS
 from tiny import medeor as command
@@ -115,21 +116,67 @@ def test_without_a_test_part_every_triple_is_ranked_out_of_fold(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("lines", "said"),
     [
-        ("n00\tone\tmars", "never taught the entity 'mars'; it knows 16 entities"),
-        ("n00\torbits\tn01", "never taught the relation 'orbits'; it knows 4 relations"),
-        ("n00\tone", "two columns where there should be 3; correct that line"),
+        (["n00\tone\tmars"], "never taught the entity 'mars'; it knows 16 entities"),
+        (["n00\torbits\tn01"], "never taught the relation 'orbits'; it knows 4 relations"),
+        (["n00\topposite\tn08"] * 3 + ["n00\tone"], "two columns where there should be 3; correct that line"),
     ],
 )
-def test_a_question_that_cannot_be_understood_is_refused(run, tmp_path, line, said):
+def test_a_question_that_cannot_be_understood_is_refused(run, tmp_path, lines, said):
     file = tmp_path / "asked.tsv"
-    file.write_text("n00\topposite\tn08\n" * 3 + line + "\n")
+    file.write_text("\n".join(lines) + "\n")
     answer = command("predict", run, file, "--out", tmp_path / "out.csv")
     assert answer.code == 2
     assert len(answer.complaints) == 1
     assert said in answer.complaints[0]
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_triple_of_unknown_names_is_set_aside_and_the_rest_is_predicted(run, tmp_path):
+    good, bad = ["n00\topposite\tn08", "n01\tone\tn02"], ["n00\tone\tmars", "venus\torbits\tn01"]
+    (tmp_path / "good.tsv").write_text("\n".join(good) + "\n")
+    (tmp_path / "all.tsv").write_text("\n".join([good[0], *bad, good[1]]) + "\n")
+    for trained in (run, run / "run.medeor"):
+        said = load(trained).predict(tmp_path / "all.tsv")
+        alone = load(trained).predict(tmp_path / "good.tsv")
+        usable = said.filter(pl.col("broken").is_null())
+        assert usable["value"].to_list() == pytest.approx(alone["value"].to_list())
+        broken = said.filter(pl.col("broken").is_not_null())
+        assert broken.select("source", "broken", "value").rows() == [
+            ("n00 | one | mars", "the model was never taught the entity 'mars'", None),
+            ("venus | orbits | n01", "the model was never taught the entity 'venus' and the relation 'orbits'", None),
+        ]
+
+
+def test_other_data_are_scored_by_what_the_run_knows_and_not_divided(run):
+    """The very test part, given as a file: the ranks are those of the run, and what is false stays false."""
+    said = command("evaluate", run, run.parent / "wheel" / "test.txt", "--json")
+    assert said.code == 0, said.err
+    other, own = json.loads(said.out)["other"], read_json(run / "metrics.json")["test"]
+    for name in ("mrr", "hits@3", "mean_rank", "mrr/tail", "typed mrr"):
+        assert other[name]["value"] == pytest.approx(own[name]["value"])
+    assert other["mrr"]["n"] == 8
+    assert other["auroc"]["value"] > 0.8
+    trained = load(run)
+    cases = trained.task.read(Sources((run.parent / "wheel" / "test.txt",), {}, model=trained), Study())
+    false = set(map(tuple, triples_of(cases.where(pl.col("holds") == 0)).tolist()))
+    assert len(false) == 8
+    assert not false & set(map(tuple, wheel.triples().tolist()))
+
+
+def test_what_taught_the_model_does_not_score_it(run, tmp_path):
+    """One held-out triple beside all that were taught: it alone is scored, however few that is."""
+    held = (run.parent / "wheel" / "test.txt").read_text().splitlines()[0]
+    taught = (run.parent / "wheel" / "train.txt").read_text()
+    (tmp_path / "other.tsv").write_text(f"{held}\n{taught}n00\tone\tmars\n")
+    said = command("evaluate", run, tmp_path / "other.tsv", "--json")
+    assert json.loads(said.out)["other"]["mrr"]["n"] == 1
+    assert "49 of 51 cases are not scored" in said.err
+    (tmp_path / "taught.tsv").write_text(taught)
+    said = command("evaluate", run, tmp_path / "taught.tsv")
+    assert said.code == 2
+    assert "none of 48 triples can score this model" in said.complaints[0]
 
 
 def test_a_test_entity_that_was_never_taught_is_found_by_the_audit(tmp_path):

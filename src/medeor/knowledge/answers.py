@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from medeor.knowledge import names
 from medeor.knowledge.cases import HOLDS
 from medeor.knowledge.draw import edges
 from medeor.knowledge.evidence import Refit, excluding, realistic_places
+from medeor.knowledge.fitted import graph_of, networks_of
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.network import Completer
 from medeor.knowledge.paths import Adjacency, between, strolls, walked
 from medeor.knowledge.processors import GraphProcessors
-from medeor.learning.folds import Ensemble
-from medeor.learning.network import NetworkModel
 
 TOP = 20
 PATHS = 3
@@ -81,8 +79,8 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     the graph is not at hand).
 
     Raises: UserError for a name or relation that is not known, or a question that is none."""
-    networks, processors = _networks(asked.model)
-    graph = _kept(asked.run, processors) or _bare(processors)
+    networks, processors = networks_of(asked.model)
+    graph = graph_of(asked.run, processors)
     question, top = _question(graph, where)
     score = np.mean([_scores(network, question.triples) for network in networks], axis=0)
     best = np.argsort(-score, kind="stable")[:top]
@@ -97,7 +95,7 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     known = _known(shown, processors)
     found = graph.entities[question.answers[best]].select(answer="id", name="name", kind="kind")
     evidence = [[None, None]] * len(best)
-    if not _is_bare(graph):
+    if len(graph):
         rivals = _rivals(graph, question.relation, where.get("excludes", ""))
         evidence = _evidence(graph, taught, networks, shown, rivals, asked.run)
     told = found.with_columns(
@@ -114,8 +112,8 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
 def embeddings(model: Model, run: Run) -> pl.DataFrame:
     """What was learnt of each entity: id, name, kind, vector. A model of several folds gives its vectors side by side.
     Numbers of ComplEx and RotatE are pairs of a real and an imaginary part. From a bundle names are ids."""
-    networks, processors = _networks(model)
-    graph = _kept(run, processors) or _bare(processors)
+    networks, processors = networks_of(model)
+    graph = graph_of(run, processors)
     with torch.inference_mode():
         vectors = torch.cat([network.entities() for network in networks], 1).float().cpu().numpy()
     column = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
@@ -154,45 +152,6 @@ def _rivals(graph: Graph, relation: int, asked: str) -> dict[int, str]:
     named = {names.relation(graph, text.strip()): "as the question says" for text in asked.split(",") if text.strip()}
     found = excluding(graph.triples, len(graph.entities), relation)
     return {other: f"never together, where chance would have {times:.0f}" for other, times in found.items()} | named
-
-
-def _networks(model: Model) -> tuple[list[Completer], GraphProcessors]:
-    members = model.members if isinstance(model, Ensemble) else (model,)
-    networks, processors = [], []
-    for member in members:
-        assert isinstance(member, NetworkModel)
-        assert isinstance(member.network, Completer)
-        networks.append(member.network)
-        # Restored processors leave their triples to the network's weights.
-        triples = member.network.triples.cpu()
-        given = member.processors
-        assert isinstance(given, GraphProcessors)
-        processors.append(GraphProcessors(given.entities, given.relations, triples, given.training))
-    return networks, processors[0]
-
-
-def _kept(run: Run, processors: GraphProcessors) -> Graph | None:
-    """The graph that the run keeps; None in a bundle."""
-    folder = Path(run.folder).parent / "stores" / "graph"
-    if not folder.exists():
-        return None
-    graph = Graph.open(folder)
-    if tuple(graph.entities["id"]) != processors.entities or tuple(graph.relations["name"]) != processors.relations:
-        raise UserError(f"{folder} is not the graph that this model was fitted on; let `medeor train` walk again")
-    return graph
-
-
-def _bare(processors: GraphProcessors) -> Graph:
-    """Names alone, of a model without its graph."""
-    entities = pl.DataFrame({"id": processors.entities, "name": processors.entities})
-    entities = entities.with_columns(pl.lit(None, pl.String).alias("kind"))
-    synonyms = pl.DataFrame(schema={"entity": pl.Int32, "name": pl.String, "language": pl.String})
-    relations = pl.DataFrame({"name": processors.relations})
-    return Graph(entities, relations, np.zeros((0, 3), np.int32), pl.DataFrame(), synonyms)
-
-
-def _is_bare(graph: Graph) -> bool:
-    return not len(graph)
 
 
 def _scores(network: Completer, triples: np.ndarray) -> np.ndarray:
@@ -357,7 +316,7 @@ def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Tabl
         for row in table.iter_rows(named=True)
     )  # fmt: skip
     columns = ("", "answer", "probability", "known", "by degree", "contradicted by")
-    if _is_bare(graph):
+    if not len(graph):
         return [Table(title, columns, rows, f"{_CAPTION} {_WITHOUT_GRAPH}")]
     reasons = tuple(
         (row["rank"], path["words"], _cited(path["edges"]), path["drop"], path["drop_random_path"],

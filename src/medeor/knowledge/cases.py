@@ -54,12 +54,15 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
     graph = read_graph(sources.given, study.where)
     if not sources.labelled:
-        return _asked(graph)
+        return asked_cases(graph)
     divided = _divided(graph, study)
     taught = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
     if not taught.any():
         raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
-    wrong, of = _false(graph, taught, _chosen(divided.part, len(graph), study.seed), divided.column, study.seed)
+    chosen = _chosen(divided.part, len(graph), study.seed)
+    cold = divided.column.startswith(COLD)
+    wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[taught], graph.triples, cold, study.seed)
+    of = chosen[of]
     triples = np.concatenate((graph.triples, wrong))
     rows = np.concatenate((np.arange(len(graph)), of))
     ids = pl.concat(
@@ -73,7 +76,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         pl.Series("group", divided.group[rows]).cast(pl.String),
         pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
         pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
-        _degree(graph.triples[taught], triples),
+        degree(graph.triples[taught], triples),
     ]
     if divided.part is not None:
         part = pl.Series(divided.column, divided.part[rows])
@@ -82,7 +85,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     return Cases(pl.DataFrame(columns), (HOLDS,), (graph,), subgroups)
 
 
-def _asked(graph: Graph) -> Cases:
+def asked_cases(graph: Graph) -> Cases:
     """Triples of which nothing is known; `source` says them in words."""
     names = graph.entities["name"]
     head, relation, tail = graph.triples.T
@@ -180,40 +183,43 @@ def _chosen(part: np.ndarray | None, triples: int, seed: int) -> np.ndarray:
     return np.concatenate([np.sort(generator.permutation(rows)[:most]) for rows in parts])
 
 
-def _false(graph: Graph, taught: np.ndarray, rows: np.ndarray, column: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """False triples, shape (m, 3), and the row of the true triple that each was made from; a triple for which none was
-    found in several draws has none."""
+def false_triples(
+    graph: Graph, true: np.ndarray, taught: np.ndarray, known: np.ndarray, cold: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """False triples, shape (m, 3), and the row of the true one, shape (n, 3), that each was made from; a triple for
+    which none was found in several draws has none. What replaces an end is drawn from what `taught` has in its place;
+    none is among the `known`. Where entities are `cold`, one that was never taught stays."""
     entities, relations = len(graph.entities), len(graph.relations)
     generator = np.random.default_rng((seed, 2))
-    relation, pool = (found.numpy() for found in seen(torch.from_numpy(graph.triples[taught]), entities, relations))
+    relation, pool = (found.numpy() for found in seen(torch.from_numpy(taught), entities, relations))
     first = np.searchsorted(relation, np.arange(2 * relations + 1))
-    true = graph.triples[rows].astype(np.int64)
-    tail = generator.random(len(rows)) < 0.5
-    if column.startswith(COLD):
-        # An entity that was held out stays: what is asked is which known one belongs to it.
+    true = true.astype(np.int64)
+    tail = generator.random(len(true)) < 0.5
+    if cold:
+        # What is asked is which known entity belongs to it.
         met = np.zeros(entities, bool)
-        met[graph.triples[taught][:, [0, 2]]] = True
+        met[taught[:, [0, 2]]] = True
         tail = np.where(met[true[:, 0]] == met[true[:, 2]], tail, met[true[:, 2]])
     asked = np.where(tail, true[:, 1], true[:, 1] + relations)
     size = first[asked + 1] - first[asked]
-    place = first[asked, None] + (generator.random((len(rows), _TRIES)) * size[:, None]).astype(np.int64)
+    place = first[asked, None] + (generator.random((len(true), _TRIES)) * size[:, None]).astype(np.int64)
     drawn = pool[np.minimum(place, len(pool) - 1)]
     tried = np.repeat(true[:, None], _TRIES, 1)
     tried[..., 2] = np.where(tail[:, None], drawn, tried[..., 2])
     tried[..., 0] = np.where(tail[:, None], tried[..., 0], drawn)
-    good = ~np.isin(_keys(tried, entities, relations), _keys(graph.triples, entities, relations)) & (size[:, None] > 0)
+    good = ~np.isin(keys(tried, entities, relations), keys(known, entities, relations)) & (size[:, None] > 0)
     pick = good.argmax(1)
     found = good.any(1)
-    return tried[np.arange(len(rows)), pick][found].astype(np.int32), rows[found]
+    return tried[np.arange(len(true)), pick][found].astype(np.int32), np.flatnonzero(found)
 
 
-def _keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
+def keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
     """A number for each triple, shape (..., 3) to (...)."""
     wide = triples.astype(np.int64)
     return (wide[..., 0] * relations + wide[..., 1]) * entities + wide[..., 2]
 
 
-def _degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:
+def degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:
     """How many training triples the rarer entity of each triple has, in classes."""
     size = int(max(taught[:, [0, 2]].max(initial=0), triples[:, [0, 2]].max(initial=0))) + 1
     count = np.bincount(taught[:, [0, 2]].ravel(), minlength=size)

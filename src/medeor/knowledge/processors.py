@@ -73,11 +73,21 @@ class GraphProcessors:
         return Known.of(self.triples, self.taught, len(self.entities), len(self.relations))
 
     def understood(self, cases: Cases) -> Tensor:
-        """The triples of some cases in these entities and relations, shape (cases, 3), int64. An entity goes by its id,
-        or by its name where that is one entity's alone.
+        """The triples of some cases in these entities and relations, shape (cases, 3), int64.
 
         Raises: UserError for entities and relations that the model does not know."""
         graph, triples = cases.store(Graph), triples_of(cases)
+        found = self.places(graph, triples)
+        names = graph.entities["id"], graph.relations["name"]
+        for what, columns, given in (("entity", [0, 2], names[0]), ("relation", [1], names[1])):
+            if (found[:, columns] < 0).any():
+                strange = np.unique(triples[:, columns][found[:, columns] < 0])
+                raise UserError(_unknown(what, given[strange], self))
+        return torch.from_numpy(found)
+
+    def places(self, graph: Graph, triples: np.ndarray) -> np.ndarray:
+        """Triples of any graph in these entities and relations, shape (n, 3), int64; -1 for what is not among them. An
+        entity goes by its id, or by its name where that is one entity's alone."""
         ends, used = np.unique(triples[:, [0, 2]]), np.unique(triples[:, 1])
         entity = np.full(len(graph.entities), -1)
         relation = np.full(len(graph.relations), -1)
@@ -85,12 +95,7 @@ class GraphProcessors:
         entity[ends] = _places(told["id"], told["name"], self.entities)
         names = graph.relations["name"][used]
         relation[used] = _places(names, names, self.relations)
-        for what, place, given in (("entity", entity[ends], told["id"]), ("relation", relation[used], names)):
-            if (place < 0).any():
-                raise UserError(_unknown(what, given.filter(pl.Series(place < 0)), self))
-        return torch.from_numpy(
-            np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)
-        )
+        return np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)
 
 
 def _places(ids: pl.Series, names: pl.Series, known: tuple[str, ...]) -> np.ndarray:

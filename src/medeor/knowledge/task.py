@@ -30,6 +30,7 @@ from medeor.knowledge.baselines import BaselineMethod
 from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evaluation import evaluate
 from medeor.knowledge.graph import Graph
+from medeor.knowledge.others import read_others
 from medeor.knowledge.plan import GraphPlan, Search
 from medeor.knowledge.recipe import GraphRecipe
 from medeor.knowledge.search import Searched
@@ -47,7 +48,7 @@ class GraphTask:
     plan_type = GraphPlan
 
     def read(self, sources: Sources, study: Study) -> Cases:
-        return read_cases(sources, study)
+        return read_others(sources, study, sources.model) if sources.model else read_cases(sources, study)
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
         graph = cases.store(Graph)
