@@ -355,6 +355,19 @@ def test_two_processes_leave_one_run(uninterrupted: Path, tiny_hospital: Path, t
 # --- what stops a study ----------------------------------------------------------------------------------
 
 
+def test_a_repaired_table_can_be_repaired_again(tiny_hospital: Path, tmp_path: Path) -> None:
+    """Its columns `part` and `source` stand beside those of the user that had these names."""
+    table = pl.read_csv(tiny_hospital / "labels.csv").with_columns(source=pl.lit("ward") + pl.col("site"))
+    tables = [tmp_path / f"{number}.csv" for number in range(3)]
+    table.write_csv(tables[0])
+    for before, after in zip(tables, tables[1:]):
+        flags = ("--labels", before, "--target", "lesion", "--clean", after)
+        said = tiny.medeor("audit", tiny_hospital / "images", *flags)
+        assert said.code == 0, said.err
+        assert pl.read_csv(after).height == table.height
+    assert pl.read_csv(tables[2])["part"].to_list() == table["part"].to_list()
+
+
 def test_a_leak_stops_the_study_until_it_is_accepted_or_repaired(tmp_path: Path) -> None:
     source = tiny.hospital(tmp_path / "h", plant=medeor_planted(duplicates_across_parts=3, leaked_patients=2))
     images, *flags = tiny.labelled(source)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from medeor.contracts import UserError
-from medeor.formats.tables import decoded, read_table
+from medeor.formats.tables import decoded, read_table, set_apart
 
 TABLE = pl.DataFrame(
     {
@@ -99,3 +99,10 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     fails("a.xlsx", b"no workbook", "not a readable Excel")
     fails("a.parquet", b"no parquet", "not readable Parquet")
     fails("binary.csv", b"a,b\0\x01\n", "not a table of text")
+
+
+@given(st.lists(st.sampled_from(["part", "sex", "part (table)", "part (table) (table)"]), unique=True))
+def test_columns_beside_taken_names_stay_apart(names: list[str]) -> None:
+    new = set_apart(names, lambda name: name == "part")
+    assert len({*new.values(), "part"}) == len(names) + 1
+    assert all(new[name] == name for name in names if name != "part")

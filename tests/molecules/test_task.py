@@ -161,3 +161,11 @@ def test_a_column_in_another_unit_is_told(tmp_path: Path) -> None:
     found = {one.check: one for one in medeor.audit(tmp_path / "table.csv", target="half_life")}
     assert found["units"].status == "fail"
     assert "half_life" in found["units"].message
+
+
+def test_a_repaired_table_can_be_repaired_again(tmp_path: Path) -> None:
+    tables = [tmp_path / f"{number}.csv" for number in range(3)]
+    rows(y=[math.sin(i) for i in range(len(SMILES))], source=["a", "b"] * 30).write_csv(tables[0])
+    for before, after in zip(tables, tables[1:]):
+        medeor.audit(before, task="molecule-property", target="y", clean=after)
+        assert pl.read_csv(after)["smiles"].n_unique() == len(SMILES)

@@ -7,6 +7,7 @@ import gzip
 import io
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +54,19 @@ def columns_of(path: Path) -> list[str]:
     except (UserError, OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
         return []
     return [name.strip().strip('"') for name in head[0].rstrip("\r\n").split(delimiter("".join(head)))]
+
+
+def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, str]:
+    """What the columns of a table are called beside names that are taken: those among them get ` (table)` behind, as
+    often as it takes for no two to be the same."""
+    new = {name: name for name in names if not taken(name)}
+    for name in names:
+        if name not in new:
+            other = f"{name} (table)"
+            while other in new.values():
+                other += " (table)"
+            new[name] = other
+    return new
 
 
 def _parquet(path: Path) -> pl.DataFrame:

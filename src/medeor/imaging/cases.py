@@ -22,7 +22,7 @@ from medeor.formats.image_lists import Listing
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
-from medeor.formats.tables import TABLES, read_table
+from medeor.formats.tables import TABLES, read_table, set_apart
 from medeor.formats.targets import PARTS, read_parts, read_targets
 
 __all__ = ["ImageStore", "read_cases"]
@@ -88,7 +88,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     ]
     channels = {one.size[0] for one in read if one.size}
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
-    subgroups = tuple(dict.fromkeys(_name_here(name, study) for name in study.subgroups))
+    here = _names_here(listing.facts.columns, study)
+    subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
     return Cases(pl.DataFrame(columns), targets, (complete,), subgroups)
 
 
@@ -264,7 +265,8 @@ def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[p
     """The rest of the user's columns, kept for subgroups and shortcuts."""
     rest = [name for name in facts.columns if name not in targets and name != study.group]
     same = {name for name, column in (*_roles(study), ("part", study.split)) if name == column}
-    return [facts[name].alias(_renamed(name, study)) for name in rest if name not in same]
+    names = set_apart(facts.columns, partial(_is_own, study=study))
+    return [facts[name].alias(names[name]) for name in rest if name not in same]
 
 
 _OWN = {
@@ -273,16 +275,17 @@ _OWN = {
 }  # fmt: skip
 
 
-def _renamed(name: str, study: Study) -> str:
-    """A user's column under a name that medeor does not use itself; a split by `site` or `time` means theirs."""
-    free = name not in _OWN or (name == study.split and name in ("site", "time"))
-    return name if free and not name.startswith("header.") else f"{name} (table)"
+def _is_own(name: str, study: Study) -> bool:
+    """Whether medeor uses this name itself; a split by `site` or `time` means the user's."""
+    users = name not in _OWN or (name == study.split and name in ("site", "time"))
+    return not users or name.startswith("header.")
 
 
-def _name_here(name: str, study: Study) -> str:
-    """What a user's column is called in the case table."""
+def _names_here(columns: Sequence[str], study: Study) -> dict[str, str]:
+    """What the user's columns are called in the case table."""
     roles = {study.group: "group", study.split: "part", study.site: "site", study.time: "time"}
-    return roles.get(name, name if name in study.target else _renamed(name, study))
+    targets = {name: name for name in study.target}
+    return set_apart(columns, partial(_is_own, study=study)) | targets | roles
 
 
 # One look at every image -------------------------------------------------------------------------------------------

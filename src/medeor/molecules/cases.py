@@ -13,6 +13,7 @@ import polars as pl
 from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.formats.measurements import is_measured, read_measurements
 from medeor.formats.molecules import MoleculeRows, read_molecules
+from medeor.formats.tables import set_apart
 from medeor.formats.targets import by_own_name, read_parts, read_target
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.splits import WAYS, parts, units
@@ -80,7 +81,9 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     table = _grouped(table, facts, study, sources.labelled)
     compounds = table["smiles"].drop_nulls().unique(maintain_order=True)
     store = MoleculeStore(compounds, rows.notes, answers.left_out)
-    subgroups = tuple(name if name in table.columns else f"{name} (table)" for name in study.subgroups)
+    roles = {study.group: "group", study.site: "site", study.time: "time"} | {name: name for name in names}
+    here = set_apart(facts.columns, _OWN.__contains__) | roles
+    subgroups = tuple(here[name] for name in study.subgroups)
     return Cases(table, answers.targets, (store,), subgroups)
 
 
@@ -234,9 +237,8 @@ def _given_part(facts: pl.DataFrame, study: Study) -> list[pl.Series]:
 def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:
     """The rest of the user's columns, under names that medeor does not use itself."""
     used = {*targets, study.group, study.site, study.time} - {""}
-    return [
-        facts[name].alias(f"{name} (table)" if name in _OWN else name) for name in facts.columns if name not in used
-    ]
+    names = set_apart(facts.columns, _OWN.__contains__)
+    return [facts[name].alias(names[name]) for name in facts.columns if name not in used]
 
 
 def _ids(structures: Sequence[str | None]) -> list[str]:
