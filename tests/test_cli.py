@@ -129,6 +129,25 @@ def test_quiet_says_the_result_alone(tiny_hospital: Path, tmp_path: Path) -> Non
     assert re.search(r"^auroc +\d\.\d{3} +\d\.\d{3} to \d\.\d{3} +\d\.\d{3}", said.out, re.MULTILINE)
 
 
+def test_an_audit_says_how_to_name_the_site_and_the_time(tiny_hospital: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(tiny_hospital / "labels.csv")
+    table.with_columns(day=pl.int_range(len(table))).write_csv(tmp_path / "labels.csv")
+    command = ("audit", tiny_hospital / "images", "--labels", tmp_path / "labels.csv", "--target", "lesion", "--json")
+    by_time = tiny.medeor(*command, "--split", "time")
+    named = _settings(by_time.err, "day")
+    found = {one["check"]: one for one in json.loads(tiny.medeor(*command, "--split", "time", *named).out)}
+    assert found["times-across-parts"]["status"] == "pass"
+    assert found["site-alone-predicts-the-label"]["status"] == "unknown"
+    named = _settings(found["site-alone-predicts-the-label"]["message"], "site")
+    found = {one["check"]: one for one in json.loads(tiny.medeor(*command, *named).out)}
+    assert found["site-alone-predicts-the-label"]["status"] != "unknown"
+
+
+def _settings(message: str, column: str) -> list[str]:
+    """The flags that a message asks for, of this column."""
+    return [word for flag, setting in re.findall(r"(--\S+) (\S+=)COLUMN", message) for word in (flag, setting + column)]
+
+
 def test_a_study_file_says_what_flags_say_and_flags_go_before_it(tiny_hospital: Path, tmp_path: Path) -> None:
     images, _, labels, *_ = tiny.labelled(tiny_hospital)
     study = tmp_path / "study.toml"

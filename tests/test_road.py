@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -360,7 +361,7 @@ def test_a_repaired_table_can_be_repaired_again(tiny_hospital: Path, tmp_path: P
     table = pl.read_csv(tiny_hospital / "labels.csv").with_columns(source=pl.lit("ward") + pl.col("site"))
     tables = [tmp_path / f"{number}.csv" for number in range(3)]
     table.write_csv(tables[0])
-    for before, after in zip(tables, tables[1:]):
+    for before, after in pairwise(tables):
         flags = ("--labels", before, "--target", "lesion", "--clean", after)
         said = tiny.medeor("audit", tiny_hospital / "images", *flags)
         assert said.code == 0, said.err

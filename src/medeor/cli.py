@@ -118,6 +118,7 @@ def audit(
     group: Group = "",
     split: Split = "",
     where: Where = None,
+    settings: Set = None,
     accept: Accept = None,
     clean: Annotated[str, typer.Option(help="Write the repaired table of cases to this file.")] = "",
     as_json: Json = False,
@@ -127,7 +128,7 @@ def audit(
 
     from medeor import verbs
 
-    fields = _fields(study, task, labels, target, group, split, where, None, accept)
+    fields = _fields(study, task, labels, target, group, split, where, settings, accept)
     findings = verbs.audit(*sources or (), clean=clean, console=Console(), **fields)
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -166,6 +167,6 @@ def test_a_column_in_another_unit_is_told(tmp_path: Path) -> None:
 def test_a_repaired_table_can_be_repaired_again(tmp_path: Path) -> None:
     tables = [tmp_path / f"{number}.csv" for number in range(3)]
     rows(y=[math.sin(i) for i in range(len(SMILES))], source=["a", "b"] * 30).write_csv(tables[0])
-    for before, after in zip(tables, tables[1:]):
+    for before, after in pairwise(tables):
         medeor.audit(before, task="molecule-property", target="y", clean=after)
         assert pl.read_csv(after)["smiles"].n_unique() == len(SMILES)

@@ -108,7 +108,7 @@ def _groups_across_parts(table: pl.DataFrame) -> Finding:
 def _times_across_parts(table: pl.DataFrame) -> Finding:
     check = "times-across-parts"
     if "time" not in table.columns or table["time"].null_count():
-        return Finding(check, "leakage", "unknown", "not every case has a time; name its column with --time")
+        return Finding(check, "leakage", "unknown", "not every case has a time; name its column with --set time=COLUMN")
     # A group stands where its last case stands, as in the split by time.
     unit = "group" if "group" in table.columns else "case_id"
     last = table.with_columns(pl.col("time").max().over(unit).alias("last"))
@@ -295,7 +295,7 @@ def _outliers(labels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float
 def _site(cases: Cases) -> Finding:
     check = "site-alone-predicts-the-label"
     if "site" not in cases.table.columns or cases.table["site"].null_count() == len(cases):
-        return Finding(check, "shortcut", "unknown", "no site is given; name its column with --site")
+        return Finding(check, "shortcut", "unknown", "no site is given; name its column with --set site=COLUMN")
     if cases.table["site"].n_unique() < 2:
         return Finding(check, "shortcut", "unknown", "all cases come from one site")
     return shortcut(check, "the site", cases.table.select("site"), cases)
