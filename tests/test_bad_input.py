@@ -336,6 +336,20 @@ def test_other_data_are_scored_on_the_same_question_alone(tiny_run: Path, tiny_h
         _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "otherwise")
 
 
+def test_runs_over_other_cases_are_compared_on_those_they_share(tiny_run: Path, tmp_path: Path) -> None:
+    fewer = shutil.copytree(tiny_run, tmp_path / "fewer")
+    predicted = pl.read_parquet(tiny_run / "predictions.parquet")
+    kept = predicted["case_id"].unique(maintain_order=True)[:8]
+    predicted.filter(pl.col("case_id").is_in(kept.implode())).write_parquet(fewer / "predictions.parquet")
+    _refused(tiny.medeor("compare", tiny_run, fewer), "--shared")
+    said = tiny.medeor("compare", tiny_run, fewer, "--shared", "--json")
+    assert said.code == 0, said.err
+    rows = json.loads(said.out)
+    groups = pl.read_parquet(tiny_run / "cases.parquet").filter(pl.col("case_id").is_in(kept.implode()))["group"]
+    assert {row["n"] for row in rows if row["metric"] == "accuracy"} == {groups.n_unique()}
+    assert {row["difference"] for row in rows} <= {0, None}
+
+
 def test_evaluate_says_what_it_sets_aside_and_what_it_was_taught(
     tiny_run: Path, tiny_hospital: Path, tmp_path: Path
 ) -> None:

@@ -226,12 +226,13 @@ def report(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
 def compare(
     ours: Annotated[str, typer.Argument(help="A finished run.")],
     theirs: Annotated[str, typer.Argument(help="Another finished run over the same cases.")],
+    shared: Annotated[bool, typer.Option("--shared", help="Leave out cases that only one of them predicted.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare two runs, paired over the same cases."""
     from medeor import verbs
 
-    rows = [row._asdict() for row in verbs.compare(ours, theirs)]
+    rows = [row._asdict() for row in verbs.compare(ours, theirs, shared=shared)]
     if as_json:
         _print_json(rows)
         return

@@ -232,13 +232,13 @@ def explain(
     return explanations
 
 
-def compare(ours: str | Path, theirs: str | Path) -> list[Difference]:
-    """The paired comparison of two runs over the same cases."""
+def compare(ours: str | Path, theirs: str | Path, *, shared: bool = False) -> list[Difference]:
+    """The paired comparison of two runs over the same cases; with `shared` over those that both predicted."""
     from medeor.trust.compare import compare as paired
 
     cases, first = results(Path(ours))
     _, second = results(Path(theirs))
-    return paired(cases, first, second)
+    return paired(cases, first, second, shared_only=shared)
 
 
 def results(folder: Path) -> tuple[Cases, Predictions]:

@@ -125,6 +125,6 @@ def _shared(cases: Cases, ours: Predictions, theirs: Predictions, shared_only: b
     if not shared_only:
         raise UserError(
             f"the two did not predict the same cases: ours {by_us.sum()}, theirs {by_them.sum()}, shared {both.sum()} "
-            f"of {len(ids)}; predict the others, or ask to compare on the shared ones only"
+            f"of {len(ids)}; predict the others, or compare on the shared ones alone (--shared)"
         )
     return cases.where(both)
