@@ -144,6 +144,16 @@ class Trained:
         own = pl.read_parquet(kept, columns=["case_id", "content"]).join(taught, on="case_id", how="semi")
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
+    def write_graph(self, path: Path, around: str = "") -> None:
+        """Writes the graph that the model answers from, by the ending of the file; a picture shows what lies `around`
+        an entity.
+
+        Raises: UserError where its task has no graph, or not in such a file."""
+        facts = TASKS[self.study.task]
+        if not facts.graphs:
+            raise UserError(f"a model of {facts.name} has no graph to write")
+        find(facts.graphs)(self.model, self.run, path, around)
+
     def predict_cases(self, cases: Cases) -> Predictions:
         predictions = self.model.predict(cases.usable, self.run)
         return self.calibration.apply(predictions) if self.calibration else predictions

@@ -245,11 +245,14 @@ def export(
     run: Runs,
     onnx: Annotated[str, typer.Option(help="The .onnx file to write.")] = "",
     embeddings: Annotated[str, typer.Option(help="The .parquet file to write: id, name, kind, vector.")] = "",
+    graph: Annotated[str, typer.Option(help="The file of a run's graph to write: .tsv, .graphml or .svg.")] = "",
+    around: Annotated[str, typer.Option(help="The entity around which the .svg is drawn.")] = "",
 ) -> None:
-    """Write the networks as ONNX, checked against medeor's own answers, or what they learnt as embeddings."""
+    """Write the networks as ONNX, checked against medeor's own answers, what they learnt as embeddings, or the graph
+    that they answer from."""
     from medeor import verbs
 
-    for path in verbs.export(run, onnx=onnx, embeddings=embeddings):
+    for path in verbs.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around):
         print(path)
 
 

@@ -46,6 +46,9 @@ class TaskFacts:
     """Whether its networks can be written as ONNX."""
     embeds: str = ""
     """`module:function` that gives what its models learnt as a table: (model, run) → `formats.embeddings` columns."""
+    graphs: str = ""
+    """`module:function` that writes the graph which its models answer from: (model, run, path, the entity around which
+    it is drawn)."""
 
 
 TASKS: dict[str, TaskFacts] = {
@@ -101,6 +104,7 @@ TASKS: dict[str, TaskFacts] = {
             },
             answers="medeor.knowledge.answers:answer",
             embeds="medeor.knowledge.answers:embeddings",
+            graphs="medeor.knowledge.draw:write",
         ),
         TaskFacts(
             name="molecule-property",

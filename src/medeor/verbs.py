@@ -200,13 +200,21 @@ def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataF
 
 def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "") -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
-    (.csv leaves out what is nested, .parquet and .json keep all).
+    (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
 
     Example: `medeor.ask("runs/graph", {"head": "metformin", "relation": "treats"})`."""
-    if out:
+    page = Path(out).suffix == ".html"
+    if page:
+        writable(Path(out))
+    elif out:
         _writer(Path(out))
-    answers = (run if isinstance(run, Trained) else load(run)).ask(where)
-    if out:
+    trained = run if isinstance(run, Trained) else load(run)
+    answers = trained.ask(where)
+    if page:
+        from medeor.report import story
+
+        story.tell_answers(Path(out), trained.study.task, answers)
+    elif out:
         write_any(answers.table, Path(out))
     return answers
 
@@ -254,16 +262,23 @@ def results(folder: Path) -> tuple[Cases, Predictions]:
 
 
 def export(
-    run: str | Path, *, onnx: str | Path = "", embeddings: str | Path = "", console: Console | None = None
+    run: str | Path,
+    *,
+    onnx: str | Path = "",
+    embeddings: str | Path = "",
+    graph: str | Path = "",
+    around: str = "",
+    console: Console | None = None,
 ) -> list[Path]:
     """`onnx`: the networks as one ONNX model: prepared inputs in, averaged values out, checked against medeor's own.
     `embeddings`: a table (.parquet) of what was learnt of each thing that the model knows: id, name, kind, vector;
-    another study takes it as an input."""
+    another study takes it as an input. `graph`: the graph that the models of a run answer from, as triples (.tsv),
+    GraphML (.graphml) or a picture (.svg) of what lies `around` an entity."""
     from medeor.learning.export import to_onnx
 
-    written = [Path(path) for path in (onnx, embeddings) if path]
+    written = [Path(path) for path in (onnx, embeddings, graph) if path]
     if not written:
-        raise UserError("say what to write: --onnx model.onnx, or --embeddings table.parquet")
+        raise UserError("say what to write: --onnx model.onnx, --embeddings table.parquet, or --graph triples.tsv")
     for path in written:
         writable(path)
     if embeddings and Path(embeddings).suffix != ".parquet":
@@ -271,6 +286,8 @@ def export(
     trained = load(run)
     if embeddings:
         write_any(trained.embeddings().table, Path(embeddings))
+    if graph:
+        trained.write_graph(Path(graph), around)
     if onnx and not TASKS[trained.study.task].onnx:
         raise UserError(
             f"a model of {trained.study.task} is not written as ONNX: its input is no array; pass its bundle on"

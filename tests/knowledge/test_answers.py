@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import polars as pl
@@ -154,6 +155,54 @@ def test_the_command_prints_answers_and_writes_their_table(run, drug, tmp_path):
     assert kept.height == 5
     assert kept["paths"][0][0]["edges"][0]["head_name"].startswith("Simulated")
     assert len(json.loads((tmp_path / "answers.json").read_text())) == 5
+
+
+def test_a_page_of_answers_shows_where_they_lie(run, graph, drug, answered, tmp_path):
+    said = command("predict", run, "--where", f"head={drug}", "--where", "relation=treats", "--where", "top=2",
+                   "--out", tmp_path / "why.html")  # fmt: skip
+    assert said.code == 0, said.err
+    page = (tmp_path / "why.html").read_text()
+    nodes = pl.read_csv(graph / "nodes.tsv", separator="\t")
+    drawn = page[page.index("Where they lie in the graph") :]
+    for id_ in (drug, *answered["answer"][:2]):
+        assert nodes.filter(id=id_)["name"][0] in drawn
+
+
+def test_the_graph_of_a_run_is_exported_as_it_was_read(run, graph, tmp_path):
+    for name in ("g.tsv", "g.graphml"):
+        said = command("export", run, "--graph", tmp_path / name)
+        assert said.code == 0, said.err
+    columns = ["head", "relation", "tail", *FACTS, "part"]
+    source = pl.read_csv(graph / "edges.tsv", separator="\t").select(columns)
+    assert pl.read_csv(tmp_path / "g.tsv", separator="\t").select(columns).sort(columns).equals(source.sort(columns))
+    assert (tmp_path / "g.graphml").read_text().count("<edge ") == source.height
+
+
+def test_the_graph_of_a_run_is_drawn_around_an_entity(run, graph, drug, tmp_path):
+    name = pl.read_csv(graph / "nodes.tsv", separator="\t").filter(id=drug)["name"][0]
+    said = command("export", run, "--graph", tmp_path / "g.svg", "--around", drug)
+    assert said.code == 0, said.err
+    root = ET.parse(tmp_path / "g.svg").getroot()
+    assert name in {one.text for one in root}
+    edges = pl.read_csv(graph / "edges.tsv", separator="\t")
+    most = pl.concat([edges["head"], edges["tail"]]).value_counts().sort("count", "head", descending=[True, False])
+    most = most["head"][0]
+    assert command("export", run, "--graph", tmp_path / "hub.svg").code == 0
+    hub = pl.read_csv(graph / "nodes.tsv", separator="\t").filter(id=most)["name"][0]
+    assert hub in {one.text for one in ET.parse(tmp_path / "hub.svg").getroot()}
+
+
+def test_a_graph_that_cannot_be_exported_is_told(run, tiny_run, tmp_path):
+    for trained, words, complaint in (
+        (run, ("g.json",), "written to .tsv or .graphml"),
+        (run, ("g.svg", "--around", "Marsian"), "no entity is called 'Marsian'"),
+        (run / "run.medeor", ("g.tsv",), "a bundle carries no graph"),
+        (tiny_run, ("g.tsv",), "has no graph"),
+    ):
+        said = command("export", trained, "--graph", tmp_path / words[0], *words[1:])
+        assert said.code == 2
+        assert complaint in said.complaints[0]
+        assert not (tmp_path / words[0]).exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ on; and what was learnt of each entity, as a table for other studies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ import polars as pl
 import torch
 
 from medeor.contracts import Answering, Answers, Cases, Model, Run, UserError
-from medeor.figures import Table
+from medeor.figures import Drawing, Figure, Table
 from medeor.knowledge import names
 from medeor.knowledge.cases import HOLDS
-from medeor.knowledge.draw import edges
+from medeor.knowledge.draw import MOST_NAMED, edges, picture
 from medeor.knowledge.evidence import Refit, excluding, realistic_places
 from medeor.knowledge.fitted import graph_of, networks_of
 from medeor.knowledge.graph import Graph
@@ -307,7 +307,7 @@ def _pairs(entities: list[int]) -> tuple[list[int], list[int]]:
 # --- for a reader ----------------------------------------------------------------------------------------
 
 
-def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Table]:
+def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Figure]:
     given, relation = graph.entities["name"][question.given], graph.relations["name"][question.relation]
     title = f"{given} | {relation} | ?" if question.tails else f"? | {relation} | {given}"
     rows = tuple(
@@ -325,7 +325,24 @@ def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Tabl
         for path in row["paths"]
     )  # fmt: skip
     heads = ("", "path", "sources (licence, release)", "drop", "random path", "same ends")
-    return [Table(title, columns, rows, _CAPTION), Table("What speaks for them", heads, reasons, _PATHS_CAPTION)]
+    told = Table(title, columns, rows, _CAPTION), Table("What speaks for them", heads, reasons, _PATHS_CAPTION)
+    return [*told, *_drawn(graph, question, table)]
+
+
+def _drawn(graph: Graph, question: Question, table: pl.DataFrame) -> Iterator[Drawing]:
+    """The paths of the first answers, as many as can be read in one picture."""
+    rows: set[int] = set()
+    place = dict(zip(graph.entities["id"], range(len(graph.entities))))
+    marked = [question.given]
+    for answer, paths in table.select("answer", "paths").iter_rows():
+        more = rows | {edge["row"] for path in paths for edge in path["edges"]}
+        if len(np.unique(graph.triples[sorted(more)][:, [0, 2]])) > MOST_NAMED:
+            break
+        rows = more
+        marked.append(place[answer])
+    if rows:
+        caption = f"The edges of the paths above; ringed: what was asked and the first {len(marked) - 1} answers."
+        yield picture(graph, np.array(sorted(rows)), "Where they lie in the graph", marked, caption)
 
 
 def _cited(edges: Sequence[Mapping[str, str | None]]) -> str:

@@ -11,9 +11,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Model, Run, UserError
 from medeor.figures import Drawing
-from medeor.files import replacing, writable
+from medeor.files import replacing, writable, write_text
+from medeor.knowledge import names
+from medeor.knowledge.fitted import kept_graph, networks_of
 from medeor.knowledge.graph import Graph
 
 ROWS = 500_000
@@ -24,6 +26,28 @@ MOST_NAMED = 60
 """Entities beyond which a picture is a thicket."""
 
 
+def write(model: Model, run: Run, path: Path, about: str = "") -> None:
+    """The graph of a run as `export` writes it, or a picture of it (`.svg`): of what lies around the entity that
+    `about` names; without one the whole of a small graph, or what lies around the entity with most edges.
+
+    Raises: UserError for a bundle, which carries no graph, an unknown entity, or any other ending."""
+    graph = kept_graph(run, networks_of(model)[1])
+    if graph is None:
+        raise UserError("a bundle carries no graph: export that of the run folder")
+    if path.suffix != ".svg":
+        if about:
+            raise UserError(f"{path}: what lies around an entity is drawn; write it to a file ending in .svg")
+        export(graph, path)
+        return
+    degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
+    if not about and np.count_nonzero(degree) <= MOST_NAMED:
+        drawn = picture(graph, np.arange(len(graph)), "")
+    else:
+        entity = names.entity(graph, about) if about else int(degree.argmax())
+        drawn = picture(graph, around(graph, entity), "", [entity])
+    write_text(path, drawn.svg)
+
+
 def export(graph: Graph, path: Path) -> None:
     """Writes a graph as a table of triples (`.tsv`, `.tsv.gz`), which `read_graph` reads back with names, kinds and
     facts, or as GraphML (`.graphml`, `.graphml.gz`).
@@ -32,7 +56,7 @@ def export(graph: Graph, path: Path) -> None:
     path = Path(path)
     kind = Path(path.name.removesuffix(".gz")).suffix
     if kind not in (".tsv", ".graphml"):
-        raise UserError(f"{path}: a graph is written to .tsv or .graphml, either also as .gz")
+        raise UserError(f"{path}: a graph is written to .tsv or .graphml, either also as .gz; a picture of it to .svg")
     writable(path)
     opened = gzip.open if path.suffix == ".gz" else open
     with replacing(path) as new, opened(new, "wb") as file:
@@ -49,8 +73,8 @@ def edges(graph: Graph, rows: np.ndarray | slice = slice(None)) -> pl.DataFrame:
         )
         for side, place in (("head", head), ("tail", tail))
     ]
-    names = graph.relations[relation].rename({"name": "relation"})
-    return pl.concat([ends[0], names, ends[1], graph.facts[rows]], how="horizontal")
+    said = graph.relations[relation].rename({"name": "relation"})
+    return pl.concat([ends[0], said, ends[1], graph.facts[rows]], how="horizontal")
 
 
 def _tsv(graph: Graph) -> Iterator[bytes]:
@@ -127,9 +151,9 @@ def picture(graph: Graph, rows: np.ndarray, title: str, marked: Sequence[int] = 
     order = sorted(set(kinds))
     colour = {kind: COLOURS[min(i, len(COLOURS) - 1)] for i, kind in enumerate(order)}
     parts = [_arrow(at[start], at[end]) for start, end in ends if start != end]
-    names = graph.relations["name"][triples[:, 1]].to_list()
+    relations = graph.relations["name"][triples[:, 1]].to_list()
     for pair in sorted({(start, end) for start, end in ends.tolist()}):
-        said = sorted({name for name, (start, end) in zip(names, ends.tolist()) if (start, end) == pair})
+        said = sorted({name for name, (start, end) in zip(relations, ends.tolist()) if (start, end) == pair})
         parts.append(_text(at[list(pair)].mean(0) - np.array([0, 3]), ", ".join(said), 9, ' fill-opacity="0.75"'))
     for node, place, kind in zip(nodes.tolist(), at, kinds):
         ring = ' stroke="currentColor" stroke-width="3"' if node in marked else ""
