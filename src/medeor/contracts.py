@@ -90,12 +90,14 @@ class Sources(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """The limits within which a plan must stay."""
+    """The limits within which a plan must stay, and what of it the user has fixed."""
 
     minutes: float | None
     memory: int
     """Bytes that may be used at once."""
     threads: int
+    settings: Mapping[str, str] = {}
+    """As in `Study.settings`: a plan is tried out and estimated with them."""
 
 
 # --- the data --------------------------------------------------------------------------------------------
@@ -450,7 +452,7 @@ class Task(Protocol):
         ...
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> Plan:
-        """From the training part only."""
+        """From the training part only; with the settings of the budget, which go before any limit."""
         ...
 
     def method(self, plan: Plan) -> Method: ...

@@ -123,7 +123,7 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
     if path and path.exists():
         made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
     else:
-        budget = Budget(asked.study.minutes, _free_memory(), threads())
+        budget = Budget(asked.study.minutes, _free_memory(), threads(), asked.study.settings)
         made = asked.task.plan(asked.cases, asked.split, budget)
     return with_settings(made, asked.study.settings, "--set")
 

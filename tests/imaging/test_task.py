@@ -67,6 +67,16 @@ def test_minutes_become_epochs_by_the_trial(
     assert plan.estimate.memory_gib == 3.0
 
 
+def test_what_the_user_fixed_is_tried_and_estimated(cases: Cases, measured: list[Cases]) -> None:
+    """An epoch of five folds is a minute, of a single network a fifth of that; epochs that are fixed go before minutes."""
+    task, split = ImageTask(), split_cases(cases, Study())
+    long = task.plan(cases, split, Budget(10.0, 1 << 30, 1, {"schedule.epochs": "5000"}))
+    assert (long.schedule.epochs, long.estimate.minutes) == (5000, pytest.approx(5000))
+    alone = task.plan(cases, split, Budget(4.1, 1 << 30, 1, {"members": "single", "training.batch": "7"}))
+    assert (alone.members, alone.training.batch, alone.schedule.epochs) == ("single", 7, 20)
+    assert alone.estimate.minutes == pytest.approx(4)
+
+
 def test_without_a_test_part_every_case_is_tested_out_of_fold(
     cases: Cases, measured: list[Cases], monkeypatch: pytest.MonkeyPatch
 ) -> None:

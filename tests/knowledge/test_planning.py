@@ -8,12 +8,15 @@ import polars as pl
 import pytest
 
 from knowledge import wheel
-from medeor.contracts import Run, Sources, Study, UserError
+from medeor.contracts import Budget, Run, Sources, Study, UserError
 from medeor.files import read_json
+from medeor.knowledge import task as room
 from medeor.knowledge.cases import read_cases
 from medeor.knowledge.plan import Embedding, GraphPlan, Search, Training
 from medeor.knowledge.planning import Fingerprint, affordable, memory, rules, tries
 from medeor.knowledge.search import Searched
+from medeor.knowledge.task import GraphTask
+from medeor.learning.probe import Trial
 from medeor.learning.schedule import Schedule
 from medeor.learning.split import split_cases
 
@@ -41,6 +44,17 @@ def test_a_plan_is_made_smaller_to_fit_and_a_graph_too_large_is_refused():
     assert memory(facts, small) <= small.memory_gib
     with pytest.raises(UserError, match=r"takes .* GiB even with 32 numbers an entity"):
         affordable(Fingerprint(100_000_000, 30, 10_000_000), rules(facts, 8 * GIB))
+
+
+def test_what_the_user_fixed_is_estimated(tmp_path, monkeypatch):
+    """A step of 1.5 s; memory grows by the tables of each further number of an entity, and what a batch holds of it."""
+    monkeypatch.setattr(room, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
+    fixed = {"schedule.epochs": "5000", "embedding.dimension": "100000", "memory_gib": "64", "search.epochs": "3"}
+    plan = GraphTask().plan(cases, split_cases(cases, Study()), Budget(1.0, 8 * GIB, 1, fixed))
+    assert (plan.schedule.epochs, plan.search.epochs) == (5000, 3)
+    assert plan.estimate.minutes == pytest.approx(5000 * 10 * 1.5 / 60)
+    assert plan.estimate.memory_gib > 4 * 10 * plan.training.batch * 100_000 / GIB
 
 
 def test_a_search_keeps_the_setting_that_ranks_best_and_gives_the_same_twice(tmp_path):

@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Budget, Cases, Split, Target
+from medeor.learning.probe import Trial
+from medeor.molecules import task as room
 from medeor.molecules.planning import FEW, SMALL, SURE, rules
 from medeor.molecules.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
@@ -30,11 +32,23 @@ def test_trees_on_classes_are_boosted_less() -> None:
     assert rules(compounds(40, "binary")).trees.rounds == SURE < rules(compounds(40)).trees.rounds
 
 
-def test_minutes_become_epochs() -> None:
-    cases = compounds(80)
+def divided(cases: Cases) -> Split:
     part = pl.Series(["train"] * 60 + ["test"] * 20)
     fold = pl.Series([n % 5 for n in range(60)] + [None] * 20, dtype=pl.Int32)
-    split = Split(pl.DataFrame({"case_id": cases.ids, "part": part, "fold": fold}))
+    return Split(pl.DataFrame({"case_id": cases.ids, "part": part, "fold": fold}))
+
+
+def test_what_the_user_fixed_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five folds of four fifths of ten steps of 1.5 s are a minute an epoch."""
+    monkeypatch.setattr(room, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    cases = compounds(80)
+    plan = MoleculeTask().plan(cases, divided(cases), Budget(None, 1 << 33, 1, {"schedule.epochs": "5000"}))
+    assert (plan.schedule.epochs, plan.estimate.minutes) == (5000, pytest.approx(5000))
+
+
+def test_minutes_become_epochs() -> None:
+    cases = compounds(80)
+    split = divided(cases)
     free, short = (MoleculeTask().plan(cases, split, Budget(minutes, 1 << 33, 1)) for minutes in (None, 1e-9))
     assert free.schedule.epochs == rules(split.part(cases, "train")).schedule.epochs
     assert short.schedule.epochs == 1

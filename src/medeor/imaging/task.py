@@ -25,6 +25,7 @@ from medeor.contracts import (
     Study,
 )
 from medeor.figures import Figure
+from medeor.files import with_settings
 from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
 from medeor.imaging.cases import read_cases
@@ -64,13 +65,15 @@ class ImageTask:
         plan = planning.rules(train)
         if len(train) == len(cases):  # without a test part every case is tested out of fold
             plan = replace(plan, members="folds")
+        plan = with_settings(plan, budget.settings, "--set")
         with TemporaryDirectory() as room:
             run = Run(Path(room), threads=budget.threads)
             tried = trial(ImageRecipe.of(plan), train, plan.schedule, run)
         an_epoch = minutes_an_epoch(tried, split, plan.members)
-        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
-        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, schedule=schedule, estimate=estimate)
+        plan = replace(plan, schedule=affordable(plan.schedule, budget.minutes, an_epoch))
+        plan = with_settings(plan, budget.settings, "--set")
+        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, estimate=estimate)
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {

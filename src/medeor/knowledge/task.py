@@ -24,6 +24,7 @@ from medeor.contracts import (
     Study,
 )
 from medeor.figures import Figure, Intervals, Table
+from medeor.files import with_settings
 from medeor.knowledge import planning
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.baselines import BaselineMethod
@@ -31,7 +32,7 @@ from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evaluation import evaluate
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.others import read_others
-from medeor.knowledge.plan import GraphPlan, Search
+from medeor.knowledge.plan import GraphPlan
 from medeor.knowledge.recipe import GraphRecipe
 from medeor.knowledge.search import Searched
 from medeor.learning.folds import members
@@ -64,16 +65,19 @@ class GraphTask:
         timed trial, and the fit then obeys the number, not the clock."""
         train = split.part(cases, "train")
         facts = planning.fingerprint(train)
-        plan = planning.affordable(facts, planning.rules(facts, budget.memory))
+        plan = with_settings(planning.rules(facts, budget.memory), budget.settings, "--set")
+        plan = planning.affordable(facts, plan)
         if not len(split.part(cases, "test")):
             plan = replace(plan, members="folds")
+        plan = with_settings(plan, budget.settings, "--set")
         with TemporaryDirectory() as room:
             tried = trial(GraphRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
         an_epoch = tried.seconds * tried.steps / 60 * (split.folds if plan.members == "folds" else 1)
         schedule = affordable(plan.schedule, budget.minutes, an_epoch)
-        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(planning.memory(facts, plan), 2))
-        search = Search(epochs=max(1, schedule.epochs // 5))
-        return replace(plan, schedule=schedule, search=search, estimate=estimate)
+        search = replace(plan.search, epochs=max(1, schedule.epochs // 5))
+        plan = with_settings(replace(plan, schedule=schedule, search=search), budget.settings, "--set")
+        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(planning.memory(facts, plan), 2))
+        return replace(plan, estimate=estimate)
 
     def method(self, plan: GraphPlan) -> Method:
         return members(Searched(plan), plan.members)

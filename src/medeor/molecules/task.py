@@ -27,6 +27,7 @@ from medeor.contracts import (
     Target,
 )
 from medeor.figures import Figure, Table
+from medeor.files import with_settings
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import affordable, minutes_an_epoch, trial
@@ -73,12 +74,14 @@ class MoleculeTask:
         plan = planning.rules(train)
         if len(train) == len(cases):  # without a test part every case is tested out of fold
             plan = replace(plan, members="folds")
+        plan = with_settings(plan, budget.settings, "--set")
         with TemporaryDirectory() as room:
             tried = trial(MoleculeRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
         an_epoch = minutes_an_epoch(tried, split, plan.members)
-        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
-        estimate = Estimate(round(an_epoch * schedule.epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, schedule=schedule, estimate=estimate)
+        plan = replace(plan, schedule=affordable(plan.schedule, budget.minutes, an_epoch))
+        plan = with_settings(plan, budget.settings, "--set")
+        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(tried.memory / 2**30, 2))
+        return replace(plan, estimate=estimate)
 
     def method(self, plan: MoleculePlan) -> Method:
         if "base" in plan.parts:
