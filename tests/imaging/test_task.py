@@ -68,7 +68,7 @@ def test_minutes_become_epochs_by_the_trial(
 
 
 def test_what_the_user_fixed_is_tried_and_estimated(cases: Cases, measured: list[Cases]) -> None:
-    """An epoch of five folds is a minute, of a single network a fifth of that; epochs that are fixed go before minutes."""
+    """An epoch of five folds is a minute, of one network a fifth of that; fixed epochs go before minutes."""
     task, split = ImageTask(), split_cases(cases, Study())
     long = task.plan(cases, split, Budget(10.0, 1 << 30, 1, {"schedule.epochs": "5000"}))
     assert (long.schedule.epochs, long.estimate.minutes) == (5000, pytest.approx(5000))
