@@ -231,6 +231,8 @@ def test_bad_input_is_told_and_leaves_nothing(
         ("minutes=0", "minutes"),
         ("threshold=best", "youden"),
         ("subgroups=shoe_size", "shoe_size"),
+        ("prevalence=rare", "prevalence is a number"),
+        ("prevalence=2", "between 0 and 1"),
         ("schedule.learning_rate=1e30", "diverged"),
     ],
 )

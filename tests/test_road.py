@@ -356,6 +356,22 @@ def test_two_processes_leave_one_run(uninterrupted: Path, tiny_hospital: Path, t
 # --- what stops a study ----------------------------------------------------------------------------------
 
 
+def test_predictive_values_are_stated_at_the_prevalence_that_is_asked(tiny_hospital: Path, tmp_path: Path) -> None:
+    """By Bayes' rule, of the sensitivity and specificity that were measured."""
+    flags = tiny.labelled(tiny_hospital)
+    folder = tiny.plan_at(tmp_path / "r")
+    said = tiny.medeor("train", *flags, "--set", "prevalence=0.02, 0.3", "--out", folder)
+    assert said.code == 0, said.err
+    again = json.loads(tiny.medeor("evaluate", folder, *flags[:5], "--json").out)["other"]
+    for measures in (read_json(folder / "metrics.json")["test"], again):
+        stated = {name.split("=")[1] for name in measures if name.startswith("ppv@prevalence=")}
+        assert stated == {"0.02", "0.3"}
+        sensitivity, specificity = (measures[name]["value"] for name in ("sensitivity", "specificity"))
+        ill, well = 0.02 * sensitivity, 0.98 * (1 - specificity)
+        value = measures["ppv@prevalence=0.02"]["value"]
+        assert value == pytest.approx(ill / (ill + well)) if ill + well else value is None
+
+
 def test_a_repaired_table_can_be_repaired_again(tiny_hospital: Path, tmp_path: Path) -> None:
     """Its columns `part` and `source` stand beside those of the user that had these names."""
     table = pl.read_csv(tiny_hospital / "labels.csv").with_columns(source=pl.lit("ward") + pl.col("site"))

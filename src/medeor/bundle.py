@@ -268,8 +268,9 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
         kind = str(known[key].type)
         if kind.startswith("tuple"):
             listed: Sequence[object] = value if isinstance(value, list) else [value]
-            if not all(isinstance(inner, str) for inner in listed):
-                raise UserError(f"{where}: {key} must be a list of text")
+            inside, said = (str, "text") if "str" in kind else ((int, float), "numbers")
+            if not all(isinstance(inner, inside) and not isinstance(inner, bool) for inner in listed):
+                raise UserError(f"{where}: {key} must be a list of {said}")
             checked[key] = tuple(listed)
         elif kind.startswith("Mapping"):
             if not isinstance(value, dict):
@@ -288,6 +289,8 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
         raise UserError(f"{where}: minutes = {study.minutes:g}: the fit needs more than none and fewer than all")
     if study.threshold:
         rule(study.threshold)
+    if not all(0 < rate < 1 for rate in study.prevalence):
+        raise UserError(f"{where}: prevalence = {list(study.prevalence)}: a prevalence lies between 0 and 1, e.g. 0.02")
     return study
 
 

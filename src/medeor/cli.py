@@ -38,7 +38,8 @@ Group = Annotated[str, typer.Option(help="Column of the independent unit, e.g. t
 Split = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
 Where = Annotated[list[str] | None, typer.Option(help="key=value: what only this task asks.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups.")
+    list[str] | None,
+    typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
 ]
 Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
 Out = Annotated[str, typer.Option(help="Where to write.")]

@@ -57,6 +57,8 @@ class Study:
     Empty: the official split where there is one, else by group."""
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported."""
+    prevalence: tuple[float, ...] = ()
+    """Shares of the ill, between 0 and 1, at which predictive values are stated; empty: 0.01, 0.05 and 0.1."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Files of other studies that this one uses, by role: a bundle as the goal of a search, a table of embeddings."""
     where: Mapping[str, str] = field(default_factory=dict)
@@ -164,6 +166,8 @@ class Cases:
     stores: tuple[Store, ...] = ()
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported."""
+    prevalences: tuple[float, ...] = ()
+    """At which predictive values are stated; empty: the usual ones."""
 
     def __len__(self) -> int:
         return self.table.height

@@ -100,6 +100,7 @@ def read(study: Study, console: Console) -> Read:
     inputs = {role: opened(path) for role, path in known_inputs(study).items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
+    every = replace(every, prevalences=study.prevalence)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings: list[Finding] = []

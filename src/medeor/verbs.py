@@ -365,12 +365,13 @@ def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any
             f"these cases ask for {[t.name for t in cases.targets]} with classes {[t.classes for t in cases.targets]}; "
             f"the model answers {[t.name for t in trained.targets]} with {[t.classes for t in trained.targets]}"
         )
-    return cases
+    return dataclasses.replace(cases, prevalences=other.prevalence or trained.study.prevalence)
 
 
 def _typed(key: str, text: str, kind: str) -> Any:
     if kind.startswith("tuple"):
-        return [part.strip() for part in text.split(",")]
+        parts = [part.strip() for part in text.split(",")]
+        return parts if "str" in kind else [_typed(key, part, "float") for part in parts]
     if kind == "str":
         return text
     try:

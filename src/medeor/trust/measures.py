@@ -40,7 +40,7 @@ def measure(
     minimum: int = 20,
     seed: int = 0,
     resamples: int = 1000,
-    prevalences: Sequence[float] = PREVALENCES,
+    prevalences: Sequence[float] | None = None,
 ) -> dict[str, Measure]:
     """Every figure that the targets of these cases allow, by name. A case without a truth is left out of that target.
 
@@ -49,7 +49,8 @@ def measure(
     0 to 1; else summed over the classes, 0 to 2), `log_loss`, `ece` (15 bins of equal mass, debiased; of the positive
     class, or of the most probable of several), `brier/uncalibrated`, `ece/uncalibrated`, `log_loss/uncalibrated`,
     `coverage` and `set_size` of the conformal sets. Binary: `sensitivity, specificity, ppv, npv` of the decisions, as
-    they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that prevalence;
+    they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that prevalence (default: those
+    the cases name, else `PREVALENCES`);
     `sensitivity@specificity=0.95` and `specificity@sensitivity=0.95`, read off this part's own ROC curve. Ordinal:
     `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse, r2, pearson,
     spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their logarithm
@@ -60,7 +61,8 @@ def measure(
 
     Raises: UserError when a case was not predicted, or a subgroup is no column."""
     every = answers(cases, predictions)
-    parts = [part for one in every for part in statistics(one, prevalences=prevalences, named=len(every) > 1)]
+    rates = (cases.prevalences or PREVALENCES) if prevalences is None else prevalences
+    parts = [part for one in every for part in statistics(one, prevalences=rates, named=len(every) > 1)]
     found = settle(resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed))
     found |= label_means(cases.targets, found)
     measures = {name: interval(figure) for name, figure in found.items()}
