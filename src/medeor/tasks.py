@@ -91,6 +91,7 @@ TASKS: dict[str, TaskFacts] = {
                 "id": "column of the identifiers in a table of nodes",
                 "name": "column of the names in a table of nodes",
                 "kind": "column of the kinds in a table of nodes",
+                "mapping": "table of two columns, identifiers of the same thing, that joins several sources",
             },
             endings=(".obo", ".rrf", ".sif", "train.txt", "valid.txt", "test.txt", "triples.txt"),
             columns=("head", "relation", "metaedge", "x_index"),

@@ -116,6 +116,16 @@ def test_probabilities_are_those_of_predicting_the_triples_and_fall_from_the_fir
     assert said.to_list() == pytest.approx(values[:3])
 
 
+def test_a_file_may_spell_identifiers_otherwise_and_use_synonyms(run, drug, answered, tmp_path):
+    nodes = pl.read_csv(run.parent / "graph" / "nodes.tsv", separator="\t").filter(id=drug).row(0, named=True)
+    disease = answered["answer"][0]
+    file = tmp_path / "asked.tsv"
+    spellings = (drug, f"DRUGBANK:{drug}", nodes["synonyms"].split("|")[0])
+    file.write_text("".join(f"{said}\ttreats\t{disease}\n" for said in spellings))
+    values = load(run).predict(file).filter(item="holds")["value"].to_list()
+    assert values == pytest.approx([answered["value"][0]] * 3)
+
+
 def test_names_and_synonyms_in_two_languages_ask_the_same(run, drug, answered):
     nodes = pl.read_csv(run.parent / "graph" / "nodes.tsv", separator="\t").filter(id=drug).row(0, named=True)
     assert "模拟药物" in nodes["synonyms"]

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import medeor
 from medeor.contracts import UserError
 from medeor.knowledge.graph import assemble, read_graph
-from medeor.knowledge.identifiers import merge, normalise, references
+from medeor.knowledge.identifiers import merge, normalise, read_joined, references
 from medeor.simulate.knowledge import knowledge
 
 FORMS = [
@@ -115,6 +116,79 @@ def test_a_graph_renamed_by_a_permutation_comes_back_whole() -> None:
     assert merged.graph.entities["id"].equals(first.entities["id"])
     assert (merged.graph.triples == np.concatenate([first.triples] * 2)).all()
     assert merged.graph.facts["licence"].null_count() == len(first)
+
+
+DRUGS = (
+    "head,relation,tail,head_kind\nDB00001,treats,DOID:1,Drug\nDB00002,treats,DOID:2,Drug\nDB00003,treats,DOID:3,Drug\n"
+)
+GENES = "head,relation,tail\nDRUGBANK:DB00001,binds,NCBIGene:1\nC0000002,binds,NCBIGene:2\nC0000009,binds,NCBIGene:3\n"
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Two tables that name drugs in two systems, and a mapping that knows one of them."""
+    for name, text in (("drugs", DRUGS), ("genes", GENES), ("map", "UMLS:C0000002,DRUGBANK:DB00002\n" * 2)):
+        (tmp_path / f"{name}.csv").write_text(text)
+    return tmp_path / "drugs.csv", tmp_path / "genes.csv", tmp_path / "map.csv"
+
+
+def test_sources_that_are_read_together_meet_by_identifier_and_mapping(sources: tuple[Path, Path, Path]) -> None:
+    drugs, genes, mapping = sources
+    alone, mapped = read_joined([drugs, genes], {}), read_joined([drugs, genes], {"mapping": str(mapping)})
+    assert set(mapped.entities["id"]) == {
+        *(f"DB0000{i}" for i in (1, 2, 3)), *(f"DOID:{i}" for i in (1, 2, 3)), *(f"NCBIGene:{i}" for i in (1, 2, 3)),
+        "C0000009",
+    }  # fmt: skip
+    assert set(alone.entities["id"]) == {*mapped.entities["id"], "C0000002"}
+    findings = [finding for finding in mapped.findings if finding.check == "identifiers-joined"]
+    assert [finding.status for finding in findings] == ["pass"]
+    assert findings[0].message.startswith("graph 2: of 6 entities 1 by the same identifier, 1 through references")
+    assert read_joined([drugs], {}).findings == read_graph([drugs]).findings
+
+
+def test_the_audit_says_how_much_a_mapping_covers(sources: tuple[Path, Path, Path]) -> None:
+    drugs, genes, mapping = sources
+    found = medeor.audit(drugs, genes, task="graph-completion", where={"mapping": str(mapping)}, split="cv")
+    (finding,) = (one for one in found if one.check == "identifiers-joined")
+    assert "1 by the same identifier, 1 through references, 0 ambiguous (kept apart), 4 not in the others" in (
+        finding.message
+    )
+
+
+def test_graphs_without_anything_in_common_are_told(sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("head,relation,tail\nmars,orbits,sun\n")
+    joined = read_joined([sources[0], tmp_path / "other.csv"], {})
+    assert [(one.check, one.status) for one in joined.findings] == [("identifiers-joined", "fail")]
+
+
+def test_an_ontology_joins_others_by_its_own_cross_references(tmp_path: Path) -> None:
+    (tmp_path / "a.obo").write_text("[Term]\nid: DOID:1\nxref: MESH:D000001\nis_a: DOID:2\n\n[Term]\nid: DOID:2\n")
+    (tmp_path / "b.csv").write_text("head,relation,tail\nDB00001,treats,D000001\n")
+    assert set(read_joined([tmp_path / "a.obo", tmp_path / "b.csv"], {}).entities["id"]) == {
+        "DOID:1", "DOID:2", "DB00001"
+    }  # fmt: skip
+
+
+def test_a_table_of_nodes_is_no_graph_of_its_own(sources: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("id,name,kind\nDB00001,lepirudin,Drug\nDB00099,filgrastim,Drug\n")
+    graph = read_joined([tmp_path / "nodes.csv", sources[0]], {})
+    assert not graph.findings
+    assert graph.entities.filter(id="DB00001")["name"].to_list() == ["lepirudin"]
+    three = read_joined([sources[1], tmp_path / "nodes.csv", sources[0]], {})
+    assert three.entities.filter(id="DB00099").height == 1
+    with pytest.raises(UserError, match="joins the graphs of several sources, and edges come from one"):
+        read_joined([tmp_path / "nodes.csv", sources[0]], {"mapping": str(sources[2])})
+
+
+def test_two_spellings_in_one_graph_stay_apart_and_whole() -> None:
+    ours = graph(("DB00001", "treats", "DOID:1"), ("DRUGBANK:DB00001", "treats", "DOID:2"))
+    theirs = graph(("DRUGBANK:DB00001", "binds", "NCBIGene:1"), ("db00001", "binds", "NCBIGene:2"))
+    merged = merge([ours, theirs]).graph
+    ids, names = merged.entities["id"], merged.relations["name"]
+    assert {(ids[h], names[r], ids[t]) for h, r, t in merged.triples.tolist()} == {
+        ("DB00001", "treats", "DOID:1"), ("DRUGBANK:DB00001", "treats", "DOID:2"),
+        ("DRUGBANK:DB00001", "binds", "NCBIGene:1"), ("DB00001", "binds", "NCBIGene:2"),
+    }  # fmt: skip
 
 
 def test_references_of_files(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ WHERE = {
     "id": "column of the identifiers in a table of nodes",
     "name": "column of the names in a table of nodes",
     "kind": "column of the kinds in a table of nodes",
+    "mapping": "table of two columns, identifiers of the same thing, that joins the graphs of several sources",
 }
 """What `--where` may say of the tables of a graph."""
 

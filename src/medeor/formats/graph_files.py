@@ -42,42 +42,46 @@ def read_tables(
     Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
     if wrong := [key for key in where if key not in WHERE]:
         raise UserError(f"a graph does not ask for '{wrong[0]}'; --where takes {', '.join(WHERE)}")
-    paths = [source for source in given if isinstance(source, Path)]
-    files = [file for path in paths for file in _files(path)]
+    of = {file: i for i, source in enumerate(given) if isinstance(source, Path) for file in _files(source)}
+    files = list(of)
     _fits(files, free_memory() if memory is None else memory)
     found: list[GraphTables] = []
     read: list[Nodes | Edges] = []
     seen: dict[str, list[str]] = {}
     used = {"part"} if any(file.part for file in files) else set()
-    if rrf := [file.path for file in files if is_rrf(file.path)]:
-        found.append(read_rrf(rrf, where))
+    if rrf := [file for file in files if is_rrf(file.path)]:
+        found.append(read_rrf([file.path for file in rrf], where)._replace(given=of[rrf[0]]))
         used |= {role for role in ("source", "licence", "release") if role in where}
     for file in files:
         if file.ending == ".obo":
-            found.append(read_obo(file.path, where))
+            found.append(read_obo(file.path, where)._replace(given=of[file]))
             used |= set(constants_of({}, where))
         elif file.ending in TEXT:
             table, header = read_text(file.path, where, file.part)
-            read.append(table)
+            read.append(_from(of[file], table))
             used |= _used(where, header, table)
             seen[str(file.path)] = header or ["no header"]
         elif file.ending in TABLES:
             frame = read_table(file.path)
-            read.append(_given(frame, where, str(file.path), file.part))
+            read.append(_from(of[file], _given(frame, where, str(file.path), file.part)))
             used |= _used(where, frame.columns, read[-1])
             seen[str(file.path)] = frame.columns
-    for source in given:
+    for number, source in enumerate(given):
         if isinstance(source, np.ndarray):
             if source.ndim != 2 or source.shape[1] != 3:
                 raise UserError(f"triples as an array have the shape (n, 3): head, relation, tail; got {source.shape}")
             source = pl.DataFrame(source, schema=["head", "relation", "tail"])
         if isinstance(source, pl.DataFrame):
-            read.append(_given(source, where, "the table"))
+            read.append(_from(number, _given(source, where, "the table")))
             used |= _used(where, source.columns, read[-1])
             seen["the table"] = source.columns
     unused(where, used, seen)
     found += _translated(read, where)
     return found
+
+
+def _from(number: int, table: Nodes | Edges) -> Nodes | Edges:
+    return table._replace(tables=table.tables._replace(given=number))
 
 
 def _used(where: Mapping[str, str], header: Sequence[str], table: Nodes | Edges) -> set[str]:

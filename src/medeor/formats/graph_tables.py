@@ -29,3 +29,5 @@ class GraphTables(NamedTuple):
     """The same thing under another identifier: from, to."""
     findings: tuple[Finding, ...] = ()
     """What was set aside or had to be guessed."""
+    given: int = 0
+    """Which of the sources it was read from, in their order."""

@@ -11,7 +11,8 @@ import torch
 
 from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.knowledge.batches import seen
-from medeor.knowledge.graph import Graph, read_graph
+from medeor.knowledge.graph import Graph
+from medeor.knowledge.identifiers import read_joined
 from medeor.learning.split import PARTS
 
 HOLDS = Target("holds", "binary")
@@ -52,7 +53,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     of that relation; no part of the graph holds it. It shares the true one's part and group.
 
     Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
-    graph = read_graph(sources.given, study.where)
+    graph = read_joined(sources.given, study.where)
     if not sources.labelled:
         return asked_cases(graph)
     divided = _divided(graph, study)

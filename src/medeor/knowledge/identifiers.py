@@ -3,18 +3,20 @@ joined through cross references, with how much of them was joined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding, UserError
+from medeor.formats.graph_files import read_tables
 from medeor.formats.graph_tables import REFERENCES, GraphTables
 from medeor.formats.ontology import read_obo
 from medeor.formats.tables import read_table
 from medeor.formats.umls_rrf import is_rrf, read_rrf
-from medeor.knowledge.graph import Graph, assemble
+from medeor.knowledge.graph import Graph, assemble, read_graph
 
 
 class System(NamedTuple):
@@ -142,6 +144,50 @@ def references(source: str | Path | pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def read_joined(
+    sources: Sequence[str | Path | np.ndarray | pl.DataFrame], where: Mapping[str, str], memory: int | None = None
+) -> Graph:
+    """The graph of one source as `read_graph` gives it; of several their graphs, joined as `merge` does it by the file
+    that `where` names as `mapping` and by the cross references that the sources have themselves.
+
+    Raises: UserError where `read_graph` does, or there is a mapping and nothing to join by it."""
+    mapping = where.get("mapping", "")
+    where = {key: value for key, value in where.items() if key != "mapping"}
+    if len(sources) < 2 and not mapping:
+        return read_graph(sources, where, memory)
+    links = [references(mapping)] if mapping else []
+    tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory)
+    several = _by_source(tables)
+    if len(several) < 2 and mapping:
+        raise UserError(f"--where mapping={mapping} joins the graphs of several sources, and edges come from one")
+    if len(several) < 2:
+        return assemble(tables) if several else read_graph(sources, where, memory)
+    links += [table.references for table in tables if table.references.height]
+    return merge([assemble(one) for one in several], pl.concat(links) if links else None).graph
+
+
+def _by_source(tables: Sequence[GraphTables]) -> list[list[GraphTables]]:
+    """The tables of each source that has edges. Nodes without edges go with the source that names most of them."""
+    with_edges = sorted({table.given for table in tables if table.edges.height})
+    of: dict[int, list[GraphTables]] = {number: [] for number in with_edges}
+    ends = {
+        number: pl.concat(
+            [table.edges[side].unique().cast(pl.String) for table in tables if table.given == number for side in _ENDS]
+        ).implode()
+        for number in with_edges
+    }
+    for table in tables:
+        if table.given in of:
+            of[table.given].append(table)
+        elif of:
+            ids = table.nodes["id"]
+            of[max(ends, key=lambda number: ids.is_in(ends[number]).sum())].append(table)
+    return list(of.values())
+
+
+_ENDS = ("head", "tail")
+
+
 def merge(graphs: Sequence[Graph], mapping: pl.DataFrame | None = None) -> Merged:
     """One graph of several. An entity of a later graph joins one of an earlier where their identifiers are the same
     canonically, else where the references of `mapping` (from, to; read both ways) lead to exactly one of the earlier.
@@ -155,7 +201,7 @@ def merge(graphs: Sequence[Graph], mapping: pl.DataFrame | None = None) -> Merge
         reports.append(joined.with_columns(graph=pl.lit(number)))
         tables.append(_tables(graph, joined["to"]))
         new = joined.filter(pl.col("way").is_in(["ambiguous", "unmapped"])).select("canonical", id="to")
-        kept = pl.concat([kept, new.select("id", "canonical")]).unique("canonical", keep="first", maintain_order=True)
+        kept = pl.concat([kept, new.select("id", "canonical")])
     coverage = _coverage(reports)
     graph = assemble(tables)
     findings = [finding for one in graphs for finding in one.findings]
@@ -185,7 +231,9 @@ def _links(mapping: pl.DataFrame | None) -> pl.DataFrame:
 def _joined(graph: Graph, kept: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """For each entity of a graph: canonical, kind, `to` (the identifier it goes by from now on), way."""
     own = graph.entities.select("id", "kind", normalise(graph.entities["id"])["id"].alias("canonical"))
-    earlier = kept.rename({"id": "earlier"})
+    # Spellings that one graph keeps apart meet by themselves, any other by the first of them.
+    earlier = kept.unique("canonical", keep="first", maintain_order=True).rename({"id": "earlier"})
+    alike = pl.when(pl.col("id").is_in(kept["id"].implode())).then("id")
     ways = (
         links.rename({"from": "canonical"})
         .join(earlier.rename({"canonical": "to"}), on="to")
@@ -194,6 +242,7 @@ def _joined(graph: Graph, kept: pl.DataFrame, links: pl.DataFrame) -> pl.DataFra
         .select("canonical", linked=pl.col("earlier").list.first(), count=pl.col("earlier").list.len())
     )
     table = own.join(earlier, on="canonical", how="left", maintain_order="left")
+    table = table.with_columns(pl.coalesce(alike, "earlier").alias("earlier"))
     table = table.join(ways, on="canonical", how="left", maintain_order="left")
     way = (
         pl.when(pl.col("earlier").is_not_null()).then(pl.lit("same"))
@@ -233,4 +282,5 @@ def _finding(row: dict[str, int]) -> Finding:
     message = (
         f"graph {row['graph']}: of {row['entities']} entities {said} (kept apart), {row['unmapped']} not in the others"
     )
-    return Finding("identifiers-joined", "quality", "fail" if row["ambiguous"] else "pass", message)
+    met = row["same"] + row["mapped"]
+    return Finding("identifiers-joined", "quality", "pass" if met and not row["ambiguous"] else "fail", message)

@@ -10,6 +10,7 @@ from medeor.contracts import Answering, Cases, Sources, Study, UserError
 from medeor.knowledge.cases import COLD, HOLDS, asked_cases, degree, false_triples, keys
 from medeor.knowledge.fitted import graph_of, known_to
 from medeor.knowledge.graph import Graph, read_graph
+from medeor.knowledge.identifiers import normalise
 
 _TAUGHT = "it taught the model, and so proves nothing of it"
 
@@ -23,9 +24,9 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     Raises: UserError where nothing can be read, or no triple can be used."""
     processors, taught = known_to(asked.model)
     own = graph_of(asked.run, processors)
-    given = read_graph(sources.given, study.where)
+    given = read_graph(sources.given, {key: value for key, value in study.where.items() if key != "mapping"})
     cases = asked_cases(given)
-    triples = processors.places(given, given.triples)
+    triples = _respelt(own, given, processors.places(given, given.triples))
     strange = (triples < 0).any(1)
     if strange.all():
         processors.understood(cases)
@@ -59,6 +60,27 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     )
     table = table.with_columns(degree(taught, table["triple"].to_numpy().reshape(-1, 3)))
     return Cases(table, (HOLDS,), (own,), ("degree", *study.subgroups))
+
+
+def _respelt(own: Graph, given: Graph, places: np.ndarray) -> np.ndarray:
+    """Places of triples, shape (n, 3), with those of entities that the model has under another spelling or synonym,
+    where that is one entity's alone."""
+    if (places[:, [0, 2]] >= 0).all():
+        return places
+    rows = pl.int_range(len(own.entities), eager=True, dtype=pl.Int32)
+    spelt = pl.DataFrame({"said": normalise(own.entities["id"])["id"], "row": rows})
+    known = pl.concat(
+        [spelt, own.synonyms.select(pl.col("name").alias("said"), pl.col("entity").alias("row"))]
+    ).unique()
+    known = known.filter(~pl.col("said").is_duplicated())
+    row = dict(zip(known["said"], known["row"]))
+    ends = np.where(places[:, [0, 2]] < 0, given.triples[:, [0, 2]], -1)
+    strange = np.unique(ends[ends >= 0])
+    ids = given.entities["id"][strange]
+    found = np.full(len(given.entities), -1)
+    found[strange] = [row.get(spelling, row.get(id_, -1)) for spelling, id_ in zip(normalise(ids)["id"], ids)]
+    places[:, [0, 2]] = np.where(ends < 0, places[:, [0, 2]], found[ends])
+    return places
 
 
 def _unknown(given: Graph, triple: np.ndarray, place: np.ndarray) -> str:
