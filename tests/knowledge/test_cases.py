@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+import medeor
 from knowledge import wheel
 from medeor.contracts import Cases, Sources, Study, UserError
 from medeor.knowledge.cases import read_cases, triples_of, true_triples
@@ -122,9 +123,41 @@ def test_degrees_count_training_triples_of_the_rarer_entity():
     assert of[place["x0"], 0, place["y59"]] == "1 to 3"
 
 
-def test_a_graph_without_a_spare_triple_cannot_be_divided():
+def test_a_graph_without_a_spare_triple_is_audited_and_not_fitted(tmp_path):
+    edges = _edges([(i, 0, 100 + i) for i in range(30)])
+    cases = _cases(edges)
+    assert set(cases.table["part"]) == {"train"}
+    assert "nothing-held-out" in {finding.check for finding in cases.store(Graph).findings}
+    assert "nothing-held-out" in {finding.check for finding in medeor.audit(edges, task="graph-completion")}
     with pytest.raises(UserError, match="none can be held out"):
-        _cases(_edges([(i, 0, 100 + i) for i in range(30)]))
+        medeor.train(edges, task="graph-completion", out=tmp_path / "run")
+
+
+def _ontology(parents: dict[int, int]) -> str:
+    terms = [f"[Term]\nid: X:{child:04}\nis_a: X:{parent:04}\n" for child, parent in parents.items()]
+    return "\n".join(["format-version: 1.2\n", *terms])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tree_of_terms_is_divided_and_every_term_learnt(tmp_path, seed):
+    """A term at a leaf stands once in the file: its edge is one to learn from, and edges between others are not."""
+    generator = np.random.default_rng(seed)
+    parents = {child: int(generator.integers(child)) for child in range(1, 300)}
+    (tmp_path / "tree.obo").write_text(_ontology(parents) + "\n[Term]\nid: X:0000\n")
+    cases = _cases(tmp_path / "tree.obo", seed=seed)
+    true = cases.table.filter(pl.col("holds") == 1)
+    count = dict(true["part"].value_counts().iter_rows())
+    assert count["test"] == count["validation"] == 30
+    taught = true_triples(cases.where(pl.col("part") == "train"))
+    assert set(taught[:, [0, 2]].ravel()) == set(range(300))
+
+
+@pytest.mark.parametrize("size", [2, 3, 6])
+def test_a_small_ontology_that_runs_in_a_circle_is_named_by_the_audit(tmp_path, size):
+    (tmp_path / "circle.obo").write_text(_ontology({term: (term + 1) % size for term in range(size)}))
+    findings = {finding.check: finding for finding in medeor.audit(tmp_path / "circle.obo", task="graph-completion")}
+    assert findings["cyclic-hierarchy"].status == "fail"
+    assert "runs in a circle: X:0000 is a X:0001" in findings["cyclic-hierarchy"].message
 
 
 def test_cases_to_predict_know_no_part_and_say_what_was_asked(tmp_path):

@@ -3,13 +3,14 @@ others) a false triple of the same kind, so that a probability can be calibrated
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
 from medeor.knowledge.batches import seen
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.identifiers import read_joined
@@ -27,6 +28,13 @@ _MOST_HELD_OUT = 10_000
 """Triples that either part has at most: enough for an interval of a hundredth."""
 _MOST_FALSE = 20_000
 """False triples in each part at most."""
+UNDIVIDED = Finding(
+    "nothing-held-out",
+    "quality",
+    "fail",
+    "every triple, but perhaps one, is the only one of an entity or relation: none can be held out; give more, or say "
+    "--split cv, where such entities are unknown when they are tested",
+)
 _TRIES = 16
 _TRAIN, _VALIDATION, _TEST = range(3)
 _DEGREES = (3, 10, 30, 100)
@@ -41,11 +49,14 @@ class Parts(NamedTuple):
     """Shape (n,): number of the independent unit."""
     column: str
     """Name of the column of parts."""
+    undivided: bool = False
+    """Whether nothing can be held out."""
 
 
 def read_cases(sources: Sources, study: Study) -> Cases:
     """The triples of some sources and their `Graph`, one row a triple: `case_id`, `group`, `part` (official, or drawn
-    so that no entity is without a training triple; or the column `cold:KIND` where the study splits so), `triple`
+    so that no entity is without a training triple, and where none can be held out so, all `train` with a finding that
+    says it; or the column `cold:KIND` where the study splits so), `triple`
     (head, relation and tail, rows of the graph's tables), `holds` (0 for a false triple), `degree` (triples to learn
     from of the rarer of its two entities).
 
@@ -57,6 +68,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if not sources.labelled:
         return asked_cases(graph)
     divided = _divided(graph, study)
+    if divided.undivided:
+        graph = replace(graph, findings=(*graph.findings, UNDIVIDED))
     taught = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
     if not taught.any():
         raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
@@ -133,22 +146,26 @@ def _divided(graph: Graph, study: Study) -> Parts:
     _, pair = np.unique(pair, return_inverse=True)
     if study.split:
         return Parts(None, pair, "part")
-    return Parts(_random(graph.triples, pair, study.seed), pair, "part")
+    drawn = _random(graph.triples, pair, study.seed)
+    if (drawn == _TRAIN).all():
+        return Parts(drawn, np.arange(len(drawn)), "part", undivided=True)
+    return Parts(drawn, pair, "part")
 
 
 def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
-    """A tenth of the pairs to test and a tenth to validate, after one triple of every entity and relation is set aside
-    to learn from."""
+    """A tenth of the pairs to test and a tenth to validate, after one triple of every entity (on either side) and
+    relation is set aside to learn from; all of them to learn from where fewer than two are left."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(triples))
     kept = np.zeros(pair.max() + 1, bool)
-    for column in triples[order].T:
-        kept[pair[order[np.unique(column, return_index=True)[1]]]] = True
+    ends, relation = triples[order][:, [0, 2]].ravel(), triples[order, 1]
+    for first in (np.unique(ends, return_index=True)[1] // 2, np.unique(relation, return_index=True)[1]):
+        kept[pair[order[first]]] = True
     free = generator.permutation(np.flatnonzero(~kept))
-    wanted = max(1, min(round(_HELD_OUT * len(kept)), _MOST_HELD_OUT, len(free) // 2))
-    if len(free) < 2:
-        raise UserError("every triple is the only one of an entity or relation: none can be held out; give more")
     part = np.full(len(kept), _TRAIN, np.int8)
+    if len(free) < 2:
+        return part[pair]
+    wanted = max(1, min(round(_HELD_OUT * len(kept)), _MOST_HELD_OUT, len(free) // 2))
     part[free[:wanted]], part[free[wanted : 2 * wanted]] = _TEST, _VALIDATION
     return part[pair]
 

@@ -22,13 +22,14 @@ from medeor.contracts import (
     Split,
     Step,
     Study,
+    UserError,
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
 from medeor.knowledge import planning
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.baselines import BaselineMethod
-from medeor.knowledge.cases import read_cases
+from medeor.knowledge.cases import UNDIVIDED, read_cases
 from medeor.knowledge.evaluation import evaluate
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.others import read_others
@@ -62,7 +63,11 @@ class GraphTask:
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
         """From the training triples: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
-        timed trial, and the fit then obeys the number, not the clock."""
+        timed trial, and the fit then obeys the number, not the clock.
+
+        Raises: UserError where no triple can be held out."""
+        if UNDIVIDED in cases.store(Graph).findings:
+            raise UserError(UNDIVIDED.message)
         train = split.part(cases, "train")
         facts = planning.fingerprint(train)
         plan = with_settings(planning.rules(facts, budget.memory), budget.settings, "--set")
