@@ -222,13 +222,20 @@ def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path 
 def explain(
     run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = ""
 ) -> Explanations:
-    """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too."""
+    """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too.
+
+    Raises: UserError where the task explains no cases; it says what to ask instead."""
     from medeor.report import story
     from medeor.trust import faithfulness
 
     if out:
         writable(Path(out))
     trained = run if isinstance(run, Trained) else load(run)
+    if "explain" not in trained.task.steps:
+        name = trained.study.task
+        asks = " ".join(f"--where {key}=…" for key in list(TASKS[name].asks)[:2])
+        instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
+        raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
     with cache.within(trained.folder):
         cases = trained.read(*sources)
         predictions = trained.predict_cases(cases)

@@ -240,6 +240,15 @@ def test_cases_and_a_question_at_once_or_neither_are_refused(run):
         medeor.predict(run)
 
 
+def test_explaining_a_file_points_to_the_question_that_is_answered_with_reasons(run, drug, answered, tmp_path):
+    file = tmp_path / "asked.tsv"
+    file.write_text(f"{drug}\ttreats\t{answered['answer'][0]}\n")
+    said = command("explain", run, file, "--out", tmp_path / "why.html")
+    assert said.code == 2
+    assert "medeor predict RUN --where head=… --where relation=…" in said.complaints[0]
+    assert not (tmp_path / "why.html").exists()
+
+
 def test_models_of_cases_answer_no_question(tiny_run):
     said = command("predict", tiny_run, "--where", "head=x")
     assert said.code == 2
