@@ -165,6 +165,16 @@ def test_other_data_are_scored_by_what_the_run_knows_and_not_divided(run):
     assert not false & set(map(tuple, wheel.triples().tolist()))
 
 
+def test_two_runs_are_compared_by_their_ranks(run):
+    said = command("compare", run, run, "--json")
+    assert said.code == 0, said.err
+    rows = {row["metric"]: row for row in json.loads(said.out)}
+    own = read_json(run / "metrics.json")["test"]
+    for name in ("mrr", "hits@1", "hits@3", "hits@10"):
+        assert rows[name]["ours"] == pytest.approx(own[name]["value"])
+        assert (rows[name]["difference"], rows[name]["n"]) == (0, 8)
+
+
 def test_what_taught_the_model_does_not_score_it(run, tmp_path):
     """One held-out triple beside all that were taught: it alone is scored, however few that is."""
     held = (run.parent / "wheel" / "test.txt").read_text().splitlines()[0]

@@ -14,6 +14,7 @@ from medeor.trust.answers import Answers, group_codes
 from medeor.trust.families import LABEL_MEANS, label_means, settle, statistics
 from medeor.trust.intervals import difference, holm, interval, p_value, resample
 from medeor.trust.measures import LOWER_IS_BETTER, answers
+from medeor.trust.ranks import RANKED, ranked
 
 COMPARED = (
     "auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity", "brier", "log_loss",
@@ -60,17 +61,19 @@ def compare(
     shared_only: bool = False,
 ) -> list[Difference]:
     """Both sets of predictions on the same cases and the same bootstrap samples of groups; one row a figure, named as
-    `measure` names them. A p-value is the level at which the interval of the difference just reaches zero; with 2,000
-    resamples the smallest that can be told is about 0.001.
+    `measure` and `ranks.ranked` name them. A p-value is the level at which the interval of the difference just reaches
+    zero; with 2,000 resamples the smallest that can be told is about 0.001.
 
     Raises: UserError when the two did not predict all of `cases`, unless `shared_only` asks for those that both did;
     when a metric is unknown."""
     cases = _shared(cases, ours, theirs, shared_only)
     named = len(cases.targets) > 1
     sides = {"ours": answers(cases, ours), "theirs": answers(cases, theirs)}
+    ranks = {"ours": ranked(cases, ours), "theirs": ranked(cases, theirs)}
     if metrics is not None:
         theirs_too = _names(sides["theirs"], named)
         possible = [name for name in _names(sides["ours"], named) if name in theirs_too]
+        possible += RANKED if all(ranks.values()) else ()
         for name in metrics:
             if name not in possible:
                 raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
@@ -78,8 +81,7 @@ def compare(
     parts = [
         replace(part, names=tuple(f"{side} {name}" for name in part.names))
         for side, every in sides.items()
-        for one in every
-        for part in statistics(one, wanted=plain, named=named)
+        for part in [*ranks[side], *(part for one in every for part in statistics(one, wanted=plain, named=named))]
     ]
     found = resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed)
     figures = {}
@@ -91,7 +93,8 @@ def compare(
     # the correction.
     chosen = [name for name in known if name in COMPARED]
     chosen = chosen or [name for name in known if name.split("/")[0] in COMPARED]
-    wanted = chosen if metrics is None else list(metrics)
+    places = [name for name in known if name in RANKED]
+    wanted = [*places, *chosen] if metrics is None else list(metrics)
     gaps = [difference(figures["ours"][name], figures["theirs"][name]) for name in wanted]
     p_values = [p_value(gap) for gap in gaps]
     rows = []
