@@ -190,7 +190,11 @@ def write_bundle(folder: Path, path: Path) -> None:
     """Packs a finished run into one file: an uncompressed zip with `manifest.json` first."""
     study = read_toml(folder / "study.toml")
     # Where its cases lay is of no use elsewhere, and paths may name a person.
-    question = tomli_w.dumps({key: value for key, value in study.items() if key not in ("sources", "labels")})
+    asked = {key: value for key, value in study.items() if key not in ("sources", "labels")}
+    if "where" in asked:
+        own = TASKS[study["task"]].files
+        asked["where"] = {key: value for key, value in asked["where"].items() if key not in own}
+    question = tomli_w.dumps(asked)
     with tempfile.TemporaryDirectory(prefix="medeor-") as room:
         # What the model saves of itself, and nothing else that its fit left in the folder.
         load_model(folder / "model").save(Path(room, "model"))

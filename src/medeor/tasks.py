@@ -26,6 +26,8 @@ class TaskFacts:
     reads: str
     where: Mapping[str, str]
     """What `--where` may ask of it, and what each key means."""
+    files: tuple[str, ...] = ()
+    """Which keys of `where` name a file: it lies with the data, and no bundle says where."""
     endings: tuple[str, ...] = ()
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ TASKS: dict[str, TaskFacts] = {
                 "kind": "column of the kinds in a table of nodes",
                 "mapping": "table of two columns, identifiers of the same thing, that joins several sources",
             },
+            files=("mapping",),
             endings=(".obo", ".rrf", ".sif", "train.txt", "valid.txt", "test.txt", "triples.txt"),
             columns=("head", "relation", "metaedge", "x_index"),
             asks={

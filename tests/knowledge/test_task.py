@@ -201,6 +201,27 @@ def test_a_test_entity_that_was_never_taught_is_found_by_the_audit(tmp_path):
     assert before["untrained-entities"].status == "pass"
 
 
+def test_sources_that_a_mapping_joins_are_one_graph_from_the_first_step_to_the_last(tmp_path):
+    """Half of the wheel calls its numbers otherwise: the run knows both names, and its bundle tells no path."""
+    lines = np.random.default_rng(0).permutation(wheel.named(wheel.triples())).tolist()
+    (tmp_path / "a.tsv").write_text("\n".join(lines[:32]) + "\n")
+    (tmp_path / "b.tsv").write_text("\n".join(lines[32:]).replace("n", "m").replace("ome", "one") + "\n")
+    (tmp_path / "map.csv").write_text("from,to\n" + "".join(f"m{i:02},n{i:02}\n" for i in range(16)))
+    where = {"mapping": str(tmp_path / "map.csv")}
+    sources = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
+    trained = walk(
+        Study(sources, "graph-completion", where=where, settings={**SETTINGS, "schedule.epochs": "3"}), tmp_path / "run"
+    )
+    cases = pl.read_parquet(tmp_path / "run" / "cases.parquet").filter(pl.col("holds") == 1)
+    assert set(map(tuple, cases["triple"].to_list())) == set(map(tuple, wheel.triples().tolist()))
+    for name in "mn":
+        (tmp_path / f"{name}.tsv").write_text(f"{name}00\topposite\t{name}08\n{name}01\tone\t{name}02\n")
+    values = [trained.predict(tmp_path / f"{name}.tsv")["value"].to_list() for name in "mn"]
+    assert values[0] == values[1]
+    with zipfile.ZipFile(tmp_path / "run" / "run.medeor") as archive:
+        assert "map.csv" not in archive.read("study.toml").decode()
+
+
 def test_a_setting_that_does_not_fit_the_scorer_is_refused(tmp_path):
     folder = wheel.write(tmp_path / "wheel")
     study = Study((str(folder),), "graph-completion", settings={"embedding.dimension": "7"})
