@@ -374,11 +374,12 @@ def test_predictive_values_are_stated_at_the_prevalence_that_is_asked(tiny_hospi
 
 def test_a_repaired_table_can_be_repaired_again(tiny_hospital: Path, tmp_path: Path) -> None:
     """Its columns `part` and `source` stand beside those of the user that had these names."""
-    table = pl.read_csv(tiny_hospital / "labels.csv").with_columns(source=pl.lit("ward") + pl.col("site"))
+    table = pl.read_csv(tiny_hospital / "labels.csv").rename({"patient_id": "group"})
+    table = table.with_columns(source=pl.lit("ward") + pl.col("site"))
     tables = [tmp_path / f"{number}.csv" for number in range(3)]
     table.write_csv(tables[0])
     for before, after in pairwise(tables):
-        flags = ("--labels", before, "--target", "lesion", "--clean", after)
+        flags = ("--labels", before, "--target", "lesion", "--group", "group", "--clean", after)
         said = tiny.medeor("audit", tiny_hospital / "images", *flags)
         assert said.code == 0, said.err
         assert pl.read_csv(after).height == table.height

@@ -139,6 +139,40 @@ def test_changed_copies_across_parts_are_found_as_pairs(change: str) -> None:
     assert pairs == [(f"c{original}", f"c{copy}") for original, copy in planted]
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_copies_within_a_part_are_found_as_pairs(change: str) -> None:
+    pixels = scans(300)
+    # Training cases 0, 10, 20, …, with the same label, and 5 of the test part; the later one yields.
+    planted = [(60 + 20 * i, 20 * i) for i in range(0, 12, 4)] + [(104 + 10 * i, 4 + 10 * i) for i in range(5)]
+    for copy, original in planted:
+        pixels[copy] = CHANGES[change](pixels[original])
+    findings = audit_images(*study(pixels), pixels)
+    finding = verdict(findings, "near-duplicates-within-parts")
+    pairs = set(zip(finding.cases[::2], finding.cases[1::2], strict=True))
+    assert finding.status == "fail"
+    assert not finding.stops
+    assert pairs == {(f"c{copy}", f"c{original}") for copy, original in planted}
+    assert "3 in train" in finding.message
+    assert "5 in test" in finding.message
+    assert verdict(findings, "near-duplicates-across-parts").status == "pass"
+    assert verdict(findings, "conflicting-labels").status == "pass"
+    # Two pictures of one patient may look alike.
+    groups = [f"c{dict(planted).get(i, i)}" for i in range(300)]
+    assert found("near-duplicates-within-parts", pixels, group=groups).status == "pass"
+
+
+def test_near_copies_with_different_labels_are_found() -> None:
+    pixels = scans(300)
+    for copy, original in ((15, 0), (34, 25), (54, 44)):  # labels 1 and 0 (train), 0 and 1 (test, train), 0 and 0
+        pixels[copy] = 1.2 * pixels[original]
+    finding = found("conflicting-labels", pixels)
+    assert (finding.status, set(finding.cases)) == ("fail", {"c0", "c15", "c25", "c34"})
+    numbers = np.where(np.arange(300) == 15, np.nan, np.arange(300) // 5 % 2)
+    cases, split = study(pixels, sick=numbers)
+    measured = Cases(cases.table, (Target("sick", "continuous"),))
+    assert verdict(audit_images(measured, split, pixels), "conflicting-labels").status == "pass"
+
+
 def test_pictures_that_vary_little_are_not_called_copies() -> None:
     # A spot whose place is all that varies: with 400 of them many are near each other, as chance would have it.
     generator = np.random.default_rng(0)
@@ -147,6 +181,7 @@ def test_pictures_that_vary_little_are_not_called_copies() -> None:
     away = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
     pixels = (200 * np.exp(-away / 40)).astype(np.float32)
     assert found("near-duplicates-across-parts", pixels).status == "pass"
+    assert found("near-duplicates-within-parts", pixels).status == "pass"
 
 
 def test_near_copies_of_five_thousand_images_are_found_in_seconds() -> None:
@@ -199,6 +234,8 @@ def test_cleaning_says_why_each_case_goes() -> None:
     pixels[14] = pixels[10]  # test and train, one label
     pixels[20] = pixels[13]  # train and validation, one label
     pixels[24] = 1.2 * pixels[30]  # nearly: test and train
+    pixels[45] = 1.2 * pixels[35]  # nearly: train and train, one label
+    pixels[55] = 1.2 * pixels[50]  # nearly: train and train, in conflict
     broken = ["no picture" if i == 2 else None for i in range(300)]
     content = [None if i == 2 else digest(picture.tobytes()) for i, picture in enumerate(pixels)]
     cases, split = study(pixels, broken=broken, content=content)
@@ -213,6 +250,9 @@ def test_cleaning_says_why_each_case_goes() -> None:
         "c10": "copy of another image",
         "c20": "copy of another image",
         "c30": "nearly a copy of another image",
+        "c45": "nearly a copy of another image",
+        "c50": "copies with different labels",
+        "c55": "copies with different labels",
     }
     kept = table["removed"].is_null()
     again = audit_images(cases.where(kept), split, pixels[kept.to_numpy()])
@@ -249,7 +289,8 @@ def simulated(kind: str, seed: int, plant: Planted = CLEAN) -> tuple[pl.DataFram
     """The truth of a simulated hospital, and what the audit says of it."""
     made = hospital(200, seed=seed, kind=kind, plant=plant)  # type: ignore[arg-type]
     small = np.stack([thumbnail(picture[None]) for picture in made.images])
-    cases, split = study(small, case_id=made.table["case_id"], sick=made.table["lesion"])
+    groups = made.table["patient_id"]
+    cases, split = study(small, case_id=made.table["case_id"], sick=made.table["lesion"], group=groups)
     split = Split(split.table.with_columns(part=made.table["part"]))
     return made.truth, audit_images(cases, split, small)
 
@@ -311,6 +352,8 @@ def test_the_known_copies_in_pneumoniamnist_are_found() -> None:
     assert across.message == "images in two parts: 8 of validation also in train"
     assert verdict(findings, "conflicting-labels").status == "pass"
     assert verdict(findings, "near-duplicates-across-parts").status == "pass"
+    # By eye: the same child, moved by a pixel or two.
+    assert verdict(findings, "near-duplicates-within-parts").cases == ("c2631", "c1175", "c5462", "c5311")
 
 
 @pytest.mark.data
@@ -318,7 +361,8 @@ def test_breastmnist_holds_one_exact_copy_with_two_labels_and_many_near_ones() -
     small, cases, split = published("breastmnist")
     findings = audit_images(cases, split, small)
     assert verdict(findings, "duplicates-across-parts").message == "images in two parts: 1 of test also in train"
-    assert len(verdict(findings, "conflicting-labels").cases) == 2
+    conflicting = verdict(findings, "conflicting-labels")
+    assert "1 images have copies with different labels (2 cases)" in conflicting.message
     # Counted apart from the audit: 39 test images correlate above .99 with a training image, as they are.
     flat = small.reshape(len(small), -1)
     part = split.table["part"].to_numpy()
@@ -327,3 +371,10 @@ def test_breastmnist_holds_one_exact_copy_with_two_labels_and_many_near_ones() -
     exact = set(verdict(findings, "duplicates-across-parts").cases)
     assert len(certain) >= 39
     assert certain - exact <= set(verdict(findings, "near-duplicates-across-parts").cases)
+    content, sick = (cases.table[name].to_numpy() for name in ("content", "sick"))
+    pairs = np.argwhere(np.triu(np.corrcoef(flat) > 0.99, 1) & (content[:, None] != content))
+    one_part = pairs[part[pairs[:, 0]] == part[pairs[:, 1]]]
+    assert len({*one_part.ravel()}) == 142  # as the catalogue says
+    assert {cases.ids[row] for row in one_part.ravel()} <= set(verdict(findings, "near-duplicates-within-parts").cases)
+    apart = pairs[sick[pairs[:, 0]] != sick[pairs[:, 1]]]
+    assert {cases.ids[row] for row in apart[:, 1]} <= set(conflicting.cases)

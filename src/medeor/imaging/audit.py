@@ -49,14 +49,16 @@ def audit_images(
     looks = _looks(small)
     open_cases = table["in_part"].ne_missing("test").to_numpy() & good
     seen = cases.where(pl.Series(open_cases))
+    alike = _look_alike(table, small, good)
     return [
         _unreadable(table),
         _listed("non-finite-pixels", cases, ~numbers, "have pixels that are no number (NaN or infinite)"),
         _listed("constant-images", cases, constant, "show one grey value throughout"),
         _within_parts(table),
         _across_parts(table),
-        _conflicting(cases),
-        _near(table, small, good),
+        _near_within(table, alike),
+        _near_across(table, alike),
+        _conflicting(cases, alike),
         _size(cases.where(table["in_part"].ne_missing("test"))),
         shortcut("shortcut/border", "the border of the image", looks.border.filter(pl.Series(open_cases)), seen),
         shortcut("shortcut/brightness", "its brightness", looks.brightness.filter(pl.Series(open_cases)), seen),
@@ -67,9 +69,9 @@ def audit_images(
 def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None) -> pl.DataFrame:
     """The case table with a column `removed` that says why a case should go, null for those that stay.
 
-    Images that are unreadable, constant or hold no numbers go; so do all copies of one image with different labels;
-    of other copies one stays: that of the test part before validation's, and validation's before training's. Parts
-    are those of `split`, else of the column `part`; where there are neither, the first copy stays."""
+    Images that are unreadable, constant or hold no numbers go; so do all copies of one image, and near copies, with
+    different labels; of other copies one stays: that of the test part before validation's, and validation's before
+    training's. Parts are those of `split`, else of the column `part`; where there are neither, the first copy stays."""
     named = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
     reasons: dict[str, str] = {}
 
@@ -86,7 +88,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
     copies = _copies(table).sort(rank, descending=True, maintain_order=True)
     remove(copies.filter(~pl.col("content").is_first_distinct())["case_id"].to_list(), "copy of another image")
     # Pairs, the one that yields first; of a pair that has lost one already, the other may stay.
-    pairs = named.get("near-duplicates-across-parts", [])
+    pairs = [*named.get("near-duplicates-across-parts", []), *named.get("near-duplicates-within-parts", [])]
     for yielding, other in zip(pairs[::2], pairs[1::2], strict=True):
         if other not in reasons:
             remove([yielding], "nearly a copy of another image")
@@ -200,42 +202,102 @@ def _across_parts(table: pl.DataFrame) -> Finding:
     return Finding(check, "leakage", "fail", f"images in two parts: {', '.join(counts)}", tuple(ordered))
 
 
-def _conflicting(cases: Cases) -> Finding:
+def _conflicting(cases: Cases, alike: _Alike) -> Finding:
+    """Numbers of near copies may differ: another frame, another measurement."""
     check, names = "conflicting-labels", [target.name for target in cases.targets]
     if "content" not in cases.table.columns or not names:
         return Finding(check, "labels", "unknown", "there are no digests of the images, or no targets")
     split_labels = [pl.col(name).drop_nulls().n_unique().over("content") > 1 for name in names]
     conflicting = _copies(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
-    if conflicting.is_empty():
+    classes = [target.name for target in cases.targets if target.kind != "continuous"]
+    labels = np.array([cases.table[name].cast(pl.Float64).to_numpy() for name in classes]).reshape(-1, len(cases))
+    one, other = labels[:, alike.pairs[:, 0]], labels[:, alike.pairs[:, 1]]
+    near = alike.pairs[((one != other) & ~np.isnan(one) & ~np.isnan(other)).any(axis=0)]
+    # A label that is disputed already says nothing against another.
+    disputed = cases.table["case_id"].is_in(conflicting["case_id"].implode()).to_numpy()
+    near = near[~disputed[near].any(axis=1)]
+    if conflicting.is_empty() and not len(near):
         return Finding(check, "labels", "pass", "copies of an image agree in their labels")
     distinct = conflicting["content"].n_unique()
-    said = f"{distinct} images have copies with different labels ({conflicting.height} cases)"
-    return Finding(check, "labels", "fail", said, tuple(conflicting["case_id"]))
+    said = [f"{distinct} images have copies with different labels ({conflicting.height} cases)"] if distinct else []
+    said += [f"{len(near)} pairs of images that look alike have different labels"] if len(near) else []
+    concerned = dict.fromkeys([*conflicting["case_id"], *(cases.ids[row] for row in near.ravel())])
+    return Finding(check, "labels", "fail", "; ".join(said), tuple(concerned))
 
 
-def _near(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> Finding:
-    """Its cases stand in pairs, one after another: the one in the lesser part, then the one in the greater."""
-    check = "near-duplicates-across-parts"
-    part = table["in_part"].to_numpy()
+class _Alike(NamedTuple):
+    """Images that look like changed copies of others: pairs of rows, the one that yields first; shape (n, 2)."""
+
+    within: np.ndarray
+    """Both in one part and of two groups; of each pair the later one yields."""
+    across: np.ndarray
+    """The one in the lesser part yields."""
+    places: Sequence[str]
+    """The parts that there are."""
+
+    @property
+    def pairs(self) -> np.ndarray:
+        return np.concatenate([self.within, self.across])
+
+
+def _look_alike(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> _Alike:
+    part = table["in_part"].fill_null("").to_numpy()
     content = _given(table, "content").rank("dense").fill_null(0).to_numpy().astype(int)
-    pairs: list[tuple[int, int]] = []
-    describe = None
+    # Without a digest an image is no exact copy of any.
+    content = np.where(content > 0, content, len(content) + 1 + np.arange(len(content)))
+    groups = table["group"].to_list()
+    places = np.unique(part[good]).tolist()
+    if not places:
+        return _Alike(np.zeros((0, 2), int), np.zeros((0, 2), int), places)
+    describe = describer(small[good])
+    within: set[tuple[int, int]] = set()
+    across: list[tuple[int, int]] = []
+    for held in places:
+        rows = np.flatnonzero(good & (part == held))
+        own = np.arange(len(rows))
+        pairs = near_duplicates(small[rows], small[rows], content[rows], content[rows], describe, own)
+        within |= {(int(rows[max(pair)]), int(rows[min(pair)])) for pair in pairs}
+    # Of one patient more than one picture is expected, and counted as one.
+    within = {pair for pair in within if groups[pair[0]] != groups[pair[1]]}
     for held, learnt in (("validation", ("train",)), ("test", ("train", "validation"))):
         queries = np.flatnonzero(good & (part == held))
         references = np.flatnonzero(good & np.isin(part, learnt))
         if len(queries) and len(references):
-            describe = describe or describer(small[good])
-            found = near_duplicates(small[queries], small[references], content[queries], content[references], describe)
-            pairs += [(int(references[reference]), int(queries[query])) for query, reference in found]
-    if describe is None:
+            pairs = near_duplicates(small[queries], small[references], content[queries], content[references], describe)
+            across += [(int(references[reference]), int(queries[query])) for query, reference in pairs]
+    return _Alike(np.array(sorted(within), int).reshape(-1, 2), np.array(across, int).reshape(-1, 2), places)
+
+
+def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
+    """Its cases stand in pairs, one after another: the later one, then the one before it."""
+    check = "near-duplicates-within-parts"
+    if not alike.places:
+        return Finding(check, "quality", "unknown", "there are no images to compare")
+    if not len(alike.within):
+        return Finding(
+            check, "quality", "pass", "no image looks like a changed copy of one of another group in its part"
+        )
+    parts = table["in_part"].to_numpy()[alike.within[:, 0]].tolist()
+    counts = ", ".join(f"{parts.count(part)} in {part or 'no part'}" for part in dict.fromkeys(parts))
+    said = f"pairs of images in a part, of two groups, of which one looks like a changed copy of the other: {counts}"
+    return Finding(check, "quality", "fail", said, _ids(table, alike.within))
+
+
+def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
+    """Its cases stand in pairs, one after another: the one in the lesser part, then the one in the greater."""
+    check = "near-duplicates-across-parts"
+    if len(alike.places) < 2:
         return Finding(check, "leakage", "unknown", "there are no two parts to compare")
-    if not pairs:
+    if not len(alike.across):
         return Finding(check, "leakage", "pass", "no image looks like a changed copy of one in another part")
-    counts = {held: sum(part[query] == held for _, query in pairs) for held in ("validation", "test")}
+    parts = table["in_part"].to_numpy()[alike.across[:, 1]].tolist()
     said = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
-    said += ", ".join(f"{count} of {held}" for held, count in counts.items() if count)
-    ids = table["case_id"].to_list()
-    return Finding(check, "leakage", "fail", said, tuple(ids[row] for pair in pairs for row in pair))
+    said += ", ".join(f"{parts.count(held)} of {held}" for held in ("validation", "test") if held in parts)
+    return Finding(check, "leakage", "fail", said, _ids(table, alike.across))
+
+
+def _ids(table: pl.DataFrame, pairs: np.ndarray) -> tuple[str, ...]:
+    return tuple(table["case_id"][pairs.ravel().tolist()])
 
 
 # --- the rest --------------------------------------------------------------------------------------------

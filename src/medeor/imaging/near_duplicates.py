@@ -29,6 +29,7 @@ def near_duplicates(
     query_content: np.ndarray,
     reference_content: np.ndarray,
     describe: Describe,
+    own: np.ndarray | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Queries that are a changed copy of a reference, with that reference: pairs of rows.
 
@@ -39,12 +40,13 @@ def near_duplicates(
     r**d (d, the intrinsic dimension, from the distances of further neighbours: Levina and Bickel 2004), so the nearest
     of k at r1 has a p-value of 1 - (1 - (r1 / rk)**d)**(k - 1), which is held against `CHANCE` over all queries.
 
-    Equal contents (any integers above 0) are exact copies and left out here; `describe` is a `describer`."""
+    Equal contents (any integers above 0) are exact copies and left out here; `describe` is a `describer`. Where the
+    queries stand among the references, `own` is the row of each: no picture is a copy of itself."""
     if len(references) < 10:
         return
     known = describe(references)
     count = int(np.clip(len(references) // 20, 4, _NEIGHBOURS))
-    nearest, alike = _nearest(describe, queries, known, count)
+    nearest, alike = _nearest(describe, queries, known, count, own)
     same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
     apart = _distance(alike)
     growth = float(np.median(np.log(apart[:, -1] / apart[:, count // 2 - 1])))
@@ -95,13 +97,17 @@ def _mirrored(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
     return pictures, pictures[:, :, ::-1], pictures[:, ::-1]
 
 
-def _nearest(describe: Describe, queries: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(
+    describe: Describe, queries: np.ndarray, known: np.ndarray, count: int, own: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The references that are most alike, mirrored or not, most alike first, and by how much: two arrays of shape
     (queries, count)."""
     rows, values = [], []
     for start in range(0, len(queries), _BLOCK):
         block = queries[start : start + _BLOCK]
         alike = np.max([describe(picture) @ known.T for picture in _mirrored(block)], axis=0)
+        if own is not None:
+            alike[np.arange(len(block)), own[start : start + _BLOCK]] = -1
         top = np.argpartition(alike, len(known) - count, axis=1)[:, -count:]
         top = np.take_along_axis(top, np.argsort(-np.take_along_axis(alike, top, axis=1), axis=1), axis=1)
         rows.append(top)
