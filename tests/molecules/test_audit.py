@@ -7,6 +7,7 @@ import pytest
 
 from medeor.contracts import Cases, Finding, Sources, Split, Study
 from medeor.learning.split import split_cases
+from medeor.molecules import audit as room
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.cases import read_cases
 from medeor.trust.audit import audit
@@ -83,6 +84,20 @@ def test_near_copies_across_parts_and_activity_cliffs() -> None:
     near = found["near-duplicates-across-parts"]
     assert (near.status, set(near.cases)) == ("fail", ids(cases, 25))
     assert found["activity-cliffs"].status == "pass"
+
+
+def test_rows_that_are_not_compared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The near copies stand in the last two rows."""
+    chains = [("O=C(O)c1ccc(cc1)" + "C" * length + "N", 9.0 * (length - 24)) for length in (24, 25)]
+    table, parts = with_rows(*chains), ["train"] * 20 + ["test"] * 4 + ["train"] * 2
+    checks = ("near-duplicates-across-parts", "activity-cliffs")
+    every = audited(table, parts)[0]
+    assert all("rows alone" not in every[check].message for check in checks)
+    assert every["activity-cliffs"].message.startswith("1 of ")
+    monkeypatch.setattr(room, "COMPARED", len(GOOD))
+    some = audited(table, parts)[0]
+    assert all(some[check].message.endswith("the first 24 rows alone were compared, 2 were not") for check in checks)
+    assert some["activity-cliffs"].message.startswith("0 of ")
 
 
 def test_mixtures_metals_and_large_molecules_are_named() -> None:

@@ -4,6 +4,7 @@ twice, contradictory values, near copies across parts, columns in another unit."
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ CLIFF = 2.0
 LARGE = 100
 """Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
 COMPARED = 20_000
-"""Compounds that are compared with each other; of more, the first so many."""
+"""Rows whose compounds are compared with each other; of more, the first so many, and the findings say so."""
 _YIELDS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -43,7 +44,7 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     findings += [_changed("mixtures", MIXTURE, "are mixtures, of which the largest part counts", table)]
     findings += [_metals(good), _large(good)]
     findings += [_within_parts(good), _across_parts(good), _conflicting(good, cases)]
-    findings += _near(good, open_cases, cases)
+    findings += _near(good, cases)
     findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
     findings += [_left_out(store)]
     return findings
@@ -176,14 +177,19 @@ def _tolerance(table: pl.DataFrame, target: Target, cases: Cases, deviations: fl
     return deviations * float(table[target.name].std() or 0.0)  # type: ignore[arg-type]
 
 
-def _near(good: pl.DataFrame, open_cases: pl.DataFrame, cases: Cases) -> list[Finding]:
+def _near(good: pl.DataFrame, cases: Cases) -> list[Finding]:
     """Near copies across parts, and, among the cases to learn from, activity cliffs."""
     some = good.head(COMPARED)
+    open_cases = some.filter(pl.col("in_part") != "test")
     distinct = some["smiles"].unique(maintain_order=True)
     prints = fingerprints(distinct.to_list())
     place = dict(zip(distinct, range(len(distinct))))
     pairs = _pairs(prints)
-    return [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
+    found = [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
+    if len(good) == len(some):
+        return found
+    left = f"; the first {len(some):,} rows alone were compared, {len(good) - len(some):,} were not"
+    return [replace(finding, message=finding.message + left) for finding in found]
 
 
 def _pairs(prints: np.ndarray) -> np.ndarray:
