@@ -66,8 +66,7 @@ def scores(row: Row) -> dict[str, Measure]:
     folder = trained(row.data, row.seed, row.threads)
     metrics = read_json(folder / "metrics.json")["test"]
     wanted = ("auroc", "accuracy", "ece", "baseline/auroc", "baseline/accuracy")
-    figures = {name: Measure(**metrics[name]) for name in wanted if name in metrics}
-    return {**figures, "seconds": Measure(read_json(folder / "seconds.json")["seconds"])}
+    return {name: Measure(**metrics[name]) for name in wanted if name in metrics}
 
 
 def known_path(name: str) -> Path:
