@@ -29,13 +29,15 @@ def fit_apart(method: Method, cases: Cases, split: Split, run: Run, workers: int
     from medeor.learning.folds import finished, member
 
     waiting = [number for number in range(split.folds) if not finished(member(run, number).folder)]
-    workers = min(workers, len(waiting))
-    if workers < 2:
+    workers = min(workers, split.folds)
+    if workers < 2 or not waiting:
         return
+    # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
+    share = max(1, run.threads // workers)
     news: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
-    job = pickle.dumps((method, cases, split, run.folder, run.seed, max(1, run.threads // workers)))
-    children = [_start(job, max(1, run.threads // workers), index, news) for index in range(workers)]
-    busy = workers
+    job = pickle.dumps((method, cases, split, run.folder, run.seed, share))
+    children = [_start(job, share, index, news) for index in range(min(workers, len(waiting)))]
+    busy = len(children)
     try:
         while busy:
             try:
