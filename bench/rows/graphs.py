@@ -145,7 +145,7 @@ def _arrays(row: Row) -> Path:
     """The triples of a row as integers: `train` and `test`."""
     path = row.place / "triples.npz"
     if row.data == "simulated":
-        triples = simulated(10_000, 60_000)
+        triples = simulated(10_000, 20_000)
         train, test = triples[:-500], triples[-500:]
     else:
         graph, part = _official(row.data)

@@ -4,6 +4,7 @@ filtered ranks, in batches of so many triples; 0: of the size that it finds itse
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import time
@@ -40,8 +41,11 @@ def main() -> None:
             negative_sampler_kwargs={"num_negs_per_pos": NEGATIVES},
         )
 
+        epochs = itertools.count(1)
+
         def timed() -> None:
-            loop.train(factory, num_epochs=1, batch_size=BATCH, use_tqdm=False)
+            # It counts all its epochs: asked for one again, it would train nothing.
+            loop.train(factory, num_epochs=next(epochs), batch_size=BATCH, use_tqdm=False)
 
     else:
         evaluator = RankBasedEvaluator(filtered=True)
