@@ -83,12 +83,15 @@ class Sources(NamedTuple):
     inputs: Mapping[str, Store]
     labelled: bool = True
     """False for cases that are only to be predicted: whatever labels they carry are left alone."""
-    targets: tuple[Target, ...] = ()
-    """What a model answers that these cases are to judge: then no question is guessed from their labels."""
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported, beside the study's, where these cases have them."""
     model: Answering | None = None
     """The model that these cases are put to; None where one is to be fitted to them."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the model answers that these cases are to judge: then no question is guessed from their labels."""
+        return self.model.targets if self.model and self.labelled else ()
 
 
 class Budget(NamedTuple):

@@ -364,7 +364,7 @@ def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any
     )
     located = tuple(catalogue.opened(source, Console()) for source in other.sources)
     inherited = () if other.subgroups else trained.study.subgroups
-    cases = trained.task.read(Sources(located, {}, targets=trained.targets, subgroups=inherited, model=trained), other)
+    cases = trained.task.read(Sources(located, {}, subgroups=inherited, model=trained), other)
     if not cases.targets:
         raise UserError("these cases hold no labels to score against; give a table of them with --labels")
     if cases.targets != trained.targets:
