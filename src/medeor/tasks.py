@@ -186,10 +186,10 @@ def open_task(name: str, where: Mapping[str, str] | None = None) -> Task:
 
 def known_inputs(study: Study) -> Mapping[str, str]:
     """The inputs of a study by role. Raises: UserError for a role that its task does not have."""
-    facts = TASKS.get(study.task)
-    for role in study.inputs if facts else ():
-        if role not in facts.inputs:  # type: ignore[union-attr]
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.inputs.items()) or "none"  # type: ignore[union-attr]
+    facts = TASKS[study.task]
+    for role in study.inputs:
+        if role not in facts.inputs:
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.inputs.items()) or "none"
             raise UserError(f"{study.task} takes no input '{role}'; its inputs: {known}")
     return study.inputs
 

@@ -32,6 +32,7 @@ from medeor.files import build, read_json, replacing, write_json
 from medeor.learning.network import joined
 from medeor.molecules.domain import BITS, sketch
 from medeor.molecules.fingerprints import blocks
+from medeor.molecules.neighbours import answers_of
 
 MOST = 3000
 """Compounds beyond which a model of their own is due: the work grows with their cube."""
@@ -107,7 +108,7 @@ class Correction(NamedTuple):
 def _learn(taught: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
     made = []
     for target in taught.targets:
-        errors = _answers(taught, target) - _values(taught, before, target)
+        errors = _exactly(taught, target) - _values(taught, before, target)
         known = ~np.isnan(errors).any(axis=1)
         made.append(_fitted(target, prints[known], errors[known]))
     return tuple(made)
@@ -142,21 +143,16 @@ def _tanimoto(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
     return np.concatenate([found for _, found in blocks(queries, references)]).astype(np.float64)
 
 
-def _answers(cases: Cases, target: Target) -> np.ndarray:
-    """What is known, as it is learnt: a number (its logarithm, on that scale) or ones and zeros; NaN where it is not
-    known, or only by a limit. Shape (cases, items)."""
-    truth = cases.table[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+def _exactly(cases: Cases, target: Target) -> np.ndarray:
+    """What is known of a target, as `answers_of` gives it; NaN where only a limit is known. Shape (cases, items)."""
+    truth = answers_of(cases, target).astype(np.float64)
     if target.limit in cases.table.columns:
-        truth = np.where(cases.table[target.limit].fill_null(0).to_numpy() != 0, np.nan, truth)
-    if target.kind == "continuous":
-        return (np.log10(truth) if target.scale == "log" else truth)[:, None]
-    if target.kind == "binary":
-        return truth[:, None]
-    return np.where(np.isnan(truth)[:, None], np.nan, truth[:, None] == np.arange(len(target.classes)))
+        truth[cases.table[target.limit].fill_null(0).to_numpy() != 0] = np.nan
+    return truth
 
 
 def _values(cases: Cases, predictions: Predictions, target: Target) -> np.ndarray:
-    """What a model says, on the scale of `_answers`."""
+    """What a model says, on the scale of `answers_of`."""
     wide = predictions.table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
     rows = cases.table.select("case_id").join(wide, on="case_id", how="left", maintain_order="left")
     values = rows.select(target.items).to_numpy().astype(np.float64)

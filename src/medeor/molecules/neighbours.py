@@ -23,12 +23,12 @@ class NeighbourMethod:
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
-        answers = tuple(_answers(train, target) for target in cases.targets)
+        answers = tuple(answers_of(train, target) for target in cases.targets)
         model = NeighbourModel(cases.targets, fingerprints(train.table["smiles"].to_list()), answers, self.k)
         return Fitted(model, model.predict(held_out, run))
 
 
-def _answers(cases: Cases, target: Target) -> np.ndarray:
+def answers_of(cases: Cases, target: Target) -> np.ndarray:
     """Shape (cases, items), float32; NaN where unknown: the value (its logarithm, where that is learned), or 1 for the
     class that it is."""
     values = cases.table[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32)
