@@ -82,7 +82,9 @@ def test_without_a_test_part_every_case_is_tested_out_of_fold(
 ) -> None:
     monkeypatch.setattr(room.planning, "FEW", 3)
     task = ImageTask()
-    assert task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1)).members == "single"
+    many = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
+    assert many.members == "single"
+    assert many.parts == ("network",)
     assert task.plan(cases, split_cases(cases, Study(split="cv")), Budget(None, 1, 1)).members == "folds"
 
 

@@ -114,5 +114,8 @@ def test_a_base_that_answers_another_question_is_refused(base: Path, tmp_path: P
     said = tiny.medeor("train", tmp_path / "ours.csv", *options[:-1], "inputs.bass=x", "--out", tmp_path / "run")
     assert said.code == 2
     assert "takes no input 'bass'" in said.err
+    said = tiny.medeor("train", tmp_path / "ours.csv", *options[:-1], 'parts=["base"]', "--out", tmp_path / "run")
+    assert said.code == 2
+    assert "inputs.base=RUN" in said.err
     with pytest.raises(UserError, match="no such run"):
         medeor.train(str(tmp_path / "ours.csv"), inputs={"base": str(tmp_path / "none")}, out=tmp_path / "r")

@@ -79,6 +79,8 @@ def rules(cases: Cases) -> ImagePlan:
             clip=0.0,
             precision="bf16" if fast_bfloat16() else "f32",
         ),
+        # What trees add was measured on small sets only; over many images they take long.
+        parts=("network", "trees") if facts.cases <= FEW else ("network",),
         members="folds" if facts.cases <= FEW else "single",
         mirrored=True,
     )

@@ -75,7 +75,9 @@ def base_of(cases: Cases) -> Answering:
     """The model among the inputs of a study.
 
     Raises: UserError where it does not answer what the study asks."""
-    base: Answering = cases.store(Answering)  # type: ignore[type-abstract]
+    base = next((store for store in cases.stores if isinstance(store, Answering)), None)
+    if base is None:
+        raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
     known = {(target.name, target.kind, target.scale, target.items) for target in base.targets}
     for target in cases.targets:
         if (target.name, target.kind, target.scale, target.items) not in known:
