@@ -21,9 +21,10 @@ from medeor.contracts import Cases, Run, Target
 from medeor.learning.fit import _optimiser, fast_bfloat16, fit_network
 from medeor.learning.schedule import Schedule
 from medeor.molecules.graphs import graphs
-from medeor.molecules.network import Molecules, lots
+from medeor.molecules.network import lots
 from medeor.molecules.plan import Network, Training
 from medeor.molecules.recipe import ATOMS_AT_ONCE, MoleculeRecipe
+from medeor.molecules.recipe import given as given_to
 from medeor.molecules.store import MoleculeStore
 
 BATCH = 64
@@ -86,7 +87,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
         return predict
     order = np.argsort(np.diff(kept.atom_start), kind="stable")
     sizes = np.diff(kept.atom_start)[order].tolist()
-    made_already = [Molecules.of(kept.batch(order[lot]), len(order[lot])) for lot in lots(sizes, ATOMS_AT_ONCE)]
+    made_already = [given_to(Network(), kept, order[lot]) for lot in lots(sizes, ATOMS_AT_ONCE)]
 
     def ask() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from medeor.molecules.explain import METHODS, Values, atom_names, atom_weights, groups
+from medeor.molecules.explain import METHODS, Copies, Values, atom_names, atom_weights, groups
 from medeor.molecules.graphs import graphs
 from medeor.molecules.network import DirectedMessages, Molecules
 
 DRUGS = ("CC(=O)Nc1ccc(O)cc1", "CC(C)NCC(O)COc1ccc(CCOC)cc1", "FC(F)(F)c1ccccc1S(N)(=O)=O", "C", "[Na+].[Cl-]")
 
 
-def one(smiles: str) -> Molecules:
-    return Molecules.of(graphs([smiles]).batch(np.array([0])), 1)
+def copies_of(smiles: str) -> Copies:
+    known = graphs([smiles])
+    return lambda times: Molecules.of(known.batch(np.zeros(times, int)), times, depth=3, apart=True)
 
 
 def additive(weights: torch.Tensor) -> Values:
@@ -32,9 +33,9 @@ def additive(weights: torch.Tensor) -> Values:
 @pytest.mark.parametrize("smiles", DRUGS)
 @pytest.mark.parametrize("method", METHODS)
 def test_of_a_sum_over_atoms_each_atom_adds_its_term(smiles: str, method: str) -> None:
-    molecule = one(smiles)
+    molecule = copies_of(smiles)(1)
     weights = torch.randn(molecule.atoms.shape[1], generator=torch.Generator().manual_seed(0))
-    found = atom_weights(additive(weights), molecule, method)
+    found = atom_weights(additive(weights), copies_of(smiles), method)
     assert found == pytest.approx((molecule.atoms @ weights).numpy(), abs=1e-5)
 
 
@@ -44,7 +45,7 @@ def test_integrated_gradients_of_a_product_share_it_and_occlusion_gives_it_to_ea
         count = torch.zeros(len(molecules.sizes), 2).index_add(0, molecules.molecule, molecules.atoms[:, [6, 8]])
         return count.prod(1)
 
-    molecule = one("CO")
+    molecule = copies_of("CO")
     assert atom_weights(carbon_times_oxygen, molecule, "integrated-gradients") == pytest.approx([0.5, 0.5], abs=1e-6)
     assert atom_weights(carbon_times_oxygen, molecule, "occlusion") == pytest.approx([1, 1], abs=1e-6)
 
@@ -52,8 +53,9 @@ def test_integrated_gradients_of_a_product_share_it_and_occlusion_gives_it_to_ea
 def test_integrated_gradients_add_up_in_a_network() -> None:
     torch.manual_seed(0)
     network = DirectedMessages(1, width=16).eval()
-    molecule = one(DRUGS[1])
-    found = atom_weights(lambda seen: network(seen)[:, 0], molecule, "integrated-gradients")
+    copies = copies_of(DRUGS[1])
+    molecule = copies(1)
+    found = atom_weights(lambda seen: network(seen)[:, 0], copies, "integrated-gradients")
     with torch.inference_mode():
         whole, none = (network(molecule.seen(torch.full((len(molecule.atoms),), share))) for share in (1.0, 0.0))
     assert found.sum() == pytest.approx(float(whole - none), abs=2e-3)

@@ -24,14 +24,15 @@ from medeor.molecules.store import MoleculeStore
 SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "C", "[Na+].[Cl-]", "CC#N", "C[C@H](N)C(=O)O")
 
 
-def molecules(*smiles: str) -> Molecules:
-    return Molecules.of(graphs(smiles).batch(np.arange(len(smiles))), len(smiles))
+def molecules(*smiles: str, depth: int = 3, apart: bool = False) -> Molecules:
+    return Molecules.of(graphs(smiles).batch(np.arange(len(smiles))), len(smiles), depth, apart)
 
 
 def by_hand(network: DirectedMessages, given: Molecules) -> torch.Tensor:
     """Equations 3 to 8 of Yang et al. 2019, message by message; the sum over atoms in units of 20."""
     source, target = given.source.tolist(), given.target.tolist()
-    first = [network.atom_in(given.atoms[v]) + network.bond_in(given.bonds[b]) for b, v in enumerate(source)]
+    atom_codes, bond_codes = given.atoms[given.atom], given.bonds[given.bond]
+    first = [network.atom_in(atom_codes[v]) + network.bond_in(bond_codes[b]) for b, v in enumerate(source)]
     hidden = [one.relu() for one in first]
     for _ in range(network.depth - 1):
         hidden = [
@@ -47,20 +48,27 @@ def by_hand(network: DirectedMessages, given: Molecules) -> torch.Tensor:
             for b in range(len(source))
         ]
     atoms = []
-    for v in range(len(given.atoms)):
+    for v in range(len(given.atom)):
         heard = sum((hidden[k] for k in range(len(source)) if target[k] == v), torch.zeros(network.renew.in_features))
-        atoms.append((network.atom_out(given.atoms[v]) + network.gathered_out(heard)).relu())
+        atoms.append((network.atom_out(atom_codes[v]) + network.gathered_out(heard)).relu())
     sums = [torch.stack([a for a, m in zip(atoms, given.molecule.tolist()) if m == i]).sum(0)
             for i in range(len(given.sizes))]  # fmt: skip
     return network.readout.dense(torch.stack(sums) / 20)
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_directed_messages_are_those_of_the_paper(depth: int) -> None:
+def test_directed_messages_are_those_of_the_paper(depth: int, apart: bool) -> None:
     torch.manual_seed(0)
     network = DirectedMessages(3, width=8, depth=depth).eval()
-    given = molecules(*SMILES)
+    given = molecules(*SMILES, depth=depth, apart=apart)
     torch.testing.assert_close(network(given), by_hand(network, given))
+    weights = tuple(network.parameters())
+    slopes = [
+        torch.autograd.grad(said.pow(2).sum(), weights, materialize_grads=True)
+        for said in (network(given), by_hand(network, given))
+    ]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

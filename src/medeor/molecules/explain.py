@@ -25,6 +25,8 @@ ATOMS_AT_ONCE = 1 << 12
 
 Values = Callable[[Molecules], Tensor]
 """Asks a network for one number of each molecule, shape (molecules,)."""
+Copies = Callable[[int], Molecules]
+"""So many copies of one molecule, every atom and bond a kind of its own."""
 
 _MARKED = [
     Chem.MolFromSmarts(pattern)
@@ -39,57 +41,39 @@ _MARKED = [
 triple bonds outside of aromatic rings, carbon of acetals. What else a pattern matches is no carbon."""
 
 
-def atom_weights(values: Values, one: Molecules, method: str) -> np.ndarray:
+def atom_weights(values: Values, copies: Copies, method: str) -> np.ndarray:
     """What each atom of one molecule adds to its value, shape (atoms,), by a method of `METHODS`.
 
     Integrated gradients (Sundararajan, Taly and Yan 2017, https://arxiv.org/abs/1703.01365) follow the share of what is
     known of every atom, and of the bonds between them, from none to all, and add up to the difference between the
     two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
+    one = copies(1)
     atoms = len(one.atoms)
     whole = torch.ones(1, atoms, device=one.atoms.device)
     if method == "occlusion":
-        told = _told(values, one, torch.cat([whole, 1 - torch.eye(atoms, device=whole.device)]))
+        told = _told(values, copies, torch.cat([whole, 1 - torch.eye(atoms, device=whole.device)]))
         return told[0] - told[1:]
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     total = np.zeros(atoms)
-    step = _copies(atoms)
+    step = _at_once(atoms)
     with torch.inference_mode(False), torch.enable_grad():
         for first in range(0, NODES, step):
             at = torch.tensor((nodes[first : first + step] + 1) / 2, dtype=torch.float32, device=whole.device)
             share = (at[:, None] * whole.clone()).requires_grad_()
-            (slope,) = torch.autograd.grad(values(_seen(one, share)).sum(), share)
+            (slope,) = torch.autograd.grad(values(copies(len(share)).seen(share.flatten())).sum(), share)
             total += weights[first : first + step] / 2 @ slope.double().cpu().numpy()
     return total
 
 
-def _told(values: Values, one: Molecules, share: Tensor) -> np.ndarray:
+def _told(values: Values, copies: Copies, share: Tensor) -> np.ndarray:
     """The value of one molecule for each row of shares, shape (m, atoms), of what is known of its atoms."""
     with torch.inference_mode():
-        lots = share.split(_copies(share.shape[1]))
-        return torch.cat([values(_seen(one, lot)) for lot in lots]).double().cpu().numpy()
+        lots = share.split(_at_once(share.shape[1]))
+        return torch.cat([values(copies(len(lot)).seen(lot.flatten())) for lot in lots]).double().cpu().numpy()
 
 
-def _copies(atoms: int) -> int:
+def _at_once(atoms: int) -> int:
     return max(1, ATOMS_AT_ONCE // max(1, atoms))
-
-
-def _seen(one: Molecules, share: Tensor) -> Molecules:
-    """A copy of the molecule for each row of shares, shape (m, atoms)."""
-    times, atoms = share.shape
-    turn = torch.arange(times, device=share.device)
-
-    def ends(place: Tensor) -> Tensor:
-        return place.clone().repeat(times) + turn.repeat_interleave(len(place)) * atoms
-
-    copies = Molecules.linked(
-        one.atoms.clone().repeat(times, 1),
-        one.bonds.clone().repeat(times, 1),
-        ends(one.source),
-        ends(one.target),
-        turn.repeat_interleave(atoms),
-        torch.full((times,), atoms, device=share.device),
-    )
-    return copies.seen(share.flatten())
 
 
 # --- atoms and groups -------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medeor.molecules import environments
 from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, Batch
 
 ATOM_WIDTH = sum(ATOM_CODES.values())
@@ -21,19 +23,33 @@ UNIT = 20
 
 
 class Links(NamedTuple):
-    """Which rows are added up, place by place: those of place i are `rows[start[i]:start[i + 1]]`."""
+    """See `environments.Links`."""
 
     rows: Tensor
     start: Tensor
+    places: Tensor
+    first: Tensor
+
+
+class Round(NamedTuple):
+    """See `environments.Round`."""
+
+    along: Tensor
+    heard: Links
 
 
 class Molecules(NamedTuple):
-    """Several molecules as one graph; directed bonds 2k and 2k + 1 are the two directions of one bond."""
+    """Several molecules as one graph; directed bonds 2k and 2k + 1 are the two directions of one bond. What lies in
+    equal environments stands once in what a network of directed messages computes."""
 
     atoms: Tensor
-    """Shape (atoms, ATOM_WIDTH): each code as ones and zeros."""
+    """Shape (kinds of atoms, ATOM_WIDTH): each code as ones and zeros."""
     bonds: Tensor
-    """Shape (directed bonds, BOND_WIDTH)."""
+    """Shape (kinds of bonds, BOND_WIDTH)."""
+    atom: Tensor
+    """Shape (atoms,): the kind of each."""
+    bond: Tensor
+    """Shape (directed bonds,): the kind of each."""
     source: Tensor
     """Shape (directed bonds,): the atom that a bond leaves."""
     target: Tensor
@@ -42,67 +58,61 @@ class Molecules(NamedTuple):
     """Shape (atoms,): the molecule of each atom."""
     sizes: Tensor
     """Shape (molecules,): atoms of each."""
-    entering: Links
-    """The directed bonds that enter each atom."""
-    before: Links
-    """The directed bonds that enter the atom which each leaves, but for its own way back."""
-    after: Links
-    """The directed bonds that leave the atom which each enters, but for its own way back."""
+    leaving: Tensor
+    """Shape (first messages,): the kind of the atom that each leaves."""
+    along: Tensor
+    """Shape (first messages,): the kind of the bond that each follows."""
+    rounds: tuple[Round, ...]
+    """Further messages, round by round."""
+    ends: Round
+    """The different atoms when all has been heard; `along` is the kind of each."""
+    whole: Links
+    """The different atoms of each molecule."""
 
     @classmethod
-    def of(cls, batch: Batch, count: int) -> Molecules:
-        molecule = torch.from_numpy(batch.molecule)
-        return cls.linked(
-            one_hot(torch.from_numpy(batch.atoms), tuple(ATOM_CODES.values())),
-            one_hot(torch.from_numpy(batch.bonds), tuple(BOND_CODES.values())),
+    def of(cls, batch: Batch, count: int, depth: int, apart: bool = False) -> Molecules:
+        """For a network of this depth. `apart`: every atom and every bond is a kind of its own."""
+        found = environments.environments(batch, count, depth, apart)
+        atoms, bonds = batch.atoms[found.atoms.one], batch.bonds[found.bonds.one]
+        return cls(
+            one_hot(torch.from_numpy(atoms), tuple(ATOM_CODES.values())),
+            one_hot(torch.from_numpy(bonds), tuple(BOND_CODES.values())),
+            torch.from_numpy(found.atoms.of),
+            torch.from_numpy(found.bonds.of),
             torch.from_numpy(batch.source),
             torch.from_numpy(batch.target),
-            molecule,
-            torch.bincount(molecule, minlength=count),
+            torch.from_numpy(batch.molecule),
+            torch.from_numpy(np.diff(found.molecules.start)),
+            torch.from_numpy(found.leaving),
+            torch.from_numpy(found.along),
+            tuple(map(_round, found.rounds)),
+            _round(found.ends),
+            _links(found.molecules),
         )
 
-    @classmethod
-    def linked(
-        cls, atoms: Tensor, bonds: Tensor, source: Tensor, target: Tensor, molecule: Tensor, sizes: Tensor
-    ) -> Molecules:
-        """With the links that follow from the ends of the bonds."""
-        entering, leaving = (_by_place(end, len(atoms)) for end in (target, source))
-        before, after = _joined(source, entering), _joined(target, leaving)
-        return cls(atoms, bonds, source, target, molecule, sizes, entering, before, after)
-
     def to(self, device: torch.device) -> Molecules:
-        if self.atoms.device == device:
-            return self
-
-        def moved(one: Tensor) -> Tensor:
-            return one.to(device, non_blocking=True)
-
-        return Molecules._make(moved(one) if isinstance(one, Tensor) else Links(*map(moved, one)) for one in self)
+        return self if self.atoms.device == device else _moved(self, device)
 
     def seen(self, share: Tensor) -> Molecules:
-        """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it."""
+        """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it, where each
+        is a kind of its own."""
         both = share[self.source] * share[self.target]
         return self._replace(atoms=self.atoms * share[:, None], bonds=self.bonds * both[:, None])
 
-    @property
-    def entered(self) -> Links:
-        """The atom that each directed bond enters."""
-        return Links(self.target, torch.arange(len(self.target) + 1, device=self.target.device))
+
+def _links(links: environments.Links) -> Links:
+    return Links(*map(torch.from_numpy, links))
 
 
-def _by_place(place: Tensor, places: int) -> Links:
-    counts = torch.bincount(place, minlength=places)
-    return Links(place.argsort(stable=True), functional.pad(counts.cumsum(0), (1, 0)))
+def _round(one: environments.Round) -> Round:
+    return Round(torch.from_numpy(one.along), _links(one.heard))
 
 
-def _joined(end: Tensor, meeting: Links) -> Links:
-    """The bonds that meet each directed bond at this end of it; its own reverse, which always does, is left out."""
-    counts = meeting.start.diff()[end]
-    stop = counts.cumsum(0)
-    bond = torch.repeat_interleave(counts)
-    place = torch.arange(len(bond), device=end.device) - (stop - counts - meeting.start[end])[bond]
-    rows = meeting.rows[place]
-    return Links(rows[rows != bond ^ 1], functional.pad((counts - 1).cumsum(0), (1, 0)))
+def _moved(one: Any, device: torch.device) -> Any:
+    if isinstance(one, Tensor):
+        return one.to(device, non_blocking=True)
+    parts = [_moved(part, device) for part in one]
+    return type(one)(*parts) if hasattr(one, "_fields") else tuple(parts)
 
 
 def one_hot(codes: Tensor, sizes: tuple[int, ...]) -> Tensor:
@@ -117,21 +127,22 @@ def _sums(values: Tensor, place: Tensor, places: int) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of the linked rows at each place, shape (places, width). Its gradient is the same over the links in the
-    other direction: one pass in cache, where `index_add_` and `index_select` would take five through memory."""
+    """The sum of the linked rows at each place, shape (places, width). Its gradient is the same from the other side:
+    one pass in cache, where `index_add_` and `index_select` would take five through memory."""
 
     @staticmethod
-    def forward(context: Any, values: Tensor, links: Links, back: Links) -> Tensor:
-        context.back = back
-        return _linked(values, links)
+    def forward(context: Any, values: Tensor, links: Links) -> Tensor:
+        context.links = links
+        return _summed(values, links.rows, links.start)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _linked(gradients[0].contiguous(), context.back), None, None
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        links = context.links
+        return _summed(gradients[0].contiguous(), links.places, links.first), None
 
 
-def _linked(values: Tensor, links: Links) -> Tensor:
-    return functional.embedding_bag(links.rows, values, links.start, mode="sum", include_last_offset=True)
+def _summed(values: Tensor, rows: Tensor, start: Tensor) -> Tensor:
+    return functional.embedding_bag(rows, values, start, mode="sum", include_last_offset=True)
 
 
 def _at(values: Tensor, place: Tensor) -> Tensor:
@@ -147,7 +158,7 @@ def _largest(values: Tensor, place: Tensor, places: int) -> Tensor:
 
 
 class _Readout(nn.Module):
-    """From atoms to outputs: the sum over a molecule's atoms, then a small dense network."""
+    """From the sum over a molecule's atoms to outputs: a small dense network."""
 
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -155,8 +166,8 @@ class _Readout(nn.Module):
             nn.Dropout(dropout), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, outputs)
         )
 
-    def forward(self, atoms: Tensor, molecules: Molecules) -> Tensor:
-        return self.dense(_sums(atoms.float(), molecules.molecule, len(molecules.sizes)) / UNIT)
+    def forward(self, sums: Tensor) -> Tensor:
+        return self.dense(sums / UNIT)
 
 
 class DirectedMessages(nn.Module):
@@ -176,13 +187,17 @@ class DirectedMessages(nn.Module):
 
     def forward(self, molecules: Molecules) -> Tensor:
         """Shape (molecules, outputs)."""
-        first = _at(self.atom_in(molecules.atoms), molecules.source) + self.bond_in(molecules.bonds)
+        first = _at(self.atom_in(molecules.atoms), molecules.leaving)
+        first = first + _at(self.bond_in(molecules.bonds), molecules.along)
         messages = first.relu()
-        for _ in range(self.depth - 1):
-            news = _Sum.apply(messages, molecules.before, molecules.after)
-            messages = self.dropout((first + self.renew(news)).relu())
-        gathered = self.gathered_out(_Sum.apply(messages, molecules.entering, molecules.entered))
-        return self.readout(self.dropout((self.atom_out(molecules.atoms) + gathered).relu()), molecules)
+        for one in molecules.rounds:
+            # The sum of what is renewed, for the renewal of the sum: there are fewer messages than sums of them.
+            heard = _Sum.apply(self.renew(messages), one.heard)
+            messages = self.dropout((_at(first, one.along) + heard).relu())
+        kinds, heard = molecules.ends
+        gathered = self.gathered_out(_Sum.apply(messages, heard))
+        atoms = self.dropout((_at(self.atom_out(molecules.atoms), kinds) + gathered).relu())
+        return self.readout(_Sum.apply(atoms.float(), molecules.whole))
 
 
 class Attention(nn.Module):
@@ -209,12 +224,14 @@ class Attention(nn.Module):
     def forward(self, molecules: Molecules) -> Tensor:
         """Shape (molecules, outputs)."""
         source, target = molecules.source, molecules.target
-        atoms = self.atom_in(molecules.atoms).relu()
+        atoms = _at(self.atom_in(molecules.atoms).relu(), molecules.atom)
         for norm, says, hears, bonds, weigh, mix in zip(
             self.norms, self.says, self.hears, self.bonds, self.weigh, self.mix, strict=True
         ):
             calm = norm(atoms)
-            said = (_at(says(calm), source) + bonds(molecules.bonds)).unflatten(1, (self.heads, -1))
+            said = (_at(says(calm), source) + _at(bonds(molecules.bonds), molecules.bond)).unflatten(
+                1, (self.heads, -1)
+            )
             heard = nn.functional.leaky_relu(said + _at(hears(calm), target).unflatten(1, (self.heads, -1)), 0.2)
             logits = (heard * weigh).sum(-1)
             share = (logits - _largest(logits.detach(), target, len(atoms))[target]).exp()
@@ -222,7 +239,7 @@ class Attention(nn.Module):
             news = said * (share / _at(whole, target))[..., None]
             atoms = atoms + self.dropout(_sums(news.flatten(1), target, len(atoms)))
             atoms = atoms + self.dropout(mix(atoms))
-        return self.readout(atoms, molecules)
+        return self.readout(_sums(atoms.float(), molecules.molecule, len(molecules.sizes)))
 
 
 NETWORKS: dict[str, type[DirectedMessages] | type[Attention]] = {"d-mpnn": DirectedMessages, "attention": Attention}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from medeor.molecules.network import NETWORKS, Molecules, lots
 from medeor.molecules.plan import MoleculePlan, Network, Training
 from medeor.molecules.store import MoleculeStore
 
-ATOMS_AT_ONCE = 1024
-"""Atoms of the molecules that are asked together: few enough for a cache."""
+ATOMS_AT_ONCE = 16_384
+"""Atoms of the molecules that are asked together: the more, the more of them lie in equal environments."""
+COPIED_AT_ONCE = 1024
+"""Atoms of copies that are asked together, which share nothing: few enough for a cache."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class MoleculeProcessors:
 
     def to_json(self) -> Mapping[str, object]:
         return asdict(self)
+
+
+def given(facts: Network, graphs: MoleculeGraphs, numbers: np.ndarray, apart: bool = False) -> Molecules:
+    """The molecules of these numbers as this network is given them."""
+    return Molecules.of(graphs.batch(numbers), len(numbers), facts.depth, apart)
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,12 @@ class MoleculeBatch:
     """Shape (n, targets), NaN where not known."""
     limits: Tensor | None
     heads: Heads
+    facts: Network
 
     @property
     def inputs(self) -> Molecules:
-        return Molecules.of(self.graphs.batch(self.numbers), len(self.numbers)).to(self.truth.device)
+        # Where messages are dropped, each is so by its own chance.
+        return given(self.facts, self.graphs, self.numbers, self.facts.dropout > 0).to(self.truth.device)
 
     def shard(self, rank: int, world: int) -> MoleculeBatch:
         if world == 1:
@@ -73,6 +82,7 @@ class MoleculeBatches:
     truth: Tensor
     limits: Tensor | None
     heads: Heads
+    facts: Network
     size: int
     seed: int
 
@@ -83,7 +93,7 @@ class MoleculeBatches:
     def batch(self, epoch: int, index: int) -> MoleculeBatch:
         rows = _order(len(self.numbers), self.seed, epoch)[index * self.size : (index + 1) * self.size]
         limits = None if self.limits is None else self.limits[rows]
-        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], limits, self.heads)
+        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], limits, self.heads, self.facts)
 
 
 @lru_cache(maxsize=2)
@@ -120,7 +130,9 @@ class MoleculeRecipe:
         store, heads = cases.store(MoleculeStore), processors.heads
         numbers = store.rows(cases.table["smiles"])
         truth, limits = heads.truth(cases), heads.limits(cases)
-        return MoleculeBatches(store.graphs, numbers, truth, limits, heads, self.training.batch, seed)
+        return MoleculeBatches(
+            store.graphs, numbers, truth, limits, heads, self.network_facts, self.training.batch, seed
+        )
 
     def network(self, processors: MoleculeProcessors) -> nn.Module:
         facts = self.network_facts
@@ -157,11 +169,11 @@ class MoleculeRecipe:
         reasons = []
         smiles = cases.table["smiles"]
         for case_id, item, text, number in zip(cases.ids, items, smiles, store.rows(smiles), strict=True):
-            one = self._graph(store.graphs, np.array([number]), network)
+            copies = partial(self._copies, store.graphs, number, network)
             place = heads.items.index(item)
             toward = [_toward(net, place, widths[place]) for net in (network, untrained)]
             for method in explain.METHODS:
-                found, random = (explain.atom_weights(values, one, method) for values in toward)
+                found, random = (explain.atom_weights(values, copies, method) for values in toward)
                 reasons.append(Attribution(case_id, item, method, found, explain.atom_names(text), random))
         return reasons
 
@@ -174,8 +186,9 @@ class MoleculeRecipe:
         values = self._ask(network, store.graphs, numbers, processors, kept)
         return values[:, processors.heads.items.index(item)]
 
-    def _graph(self, graphs: MoleculeGraphs, numbers: np.ndarray, network: nn.Module) -> Molecules:
-        return Molecules.of(graphs.batch(numbers), len(numbers)).to(next(network.parameters()).device)
+    def _copies(self, graphs: MoleculeGraphs, number: int, network: nn.Module, times: int) -> Molecules:
+        one = given(self.network_facts, graphs, np.full(times, number), apart=True)
+        return one.to(next(network.parameters()).device)
 
     def _ask(
         self,
@@ -194,8 +207,8 @@ class MoleculeRecipe:
         values = np.empty((len(numbers), len(processors.heads.items)), np.float32)
         device = next(network.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
-            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE):
-                molecules = self._graph(graphs, numbers[order[lot]], network)
+            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE if kept is None else COPIED_AT_ONCE):
+                molecules = given(self.network_facts, graphs, numbers[order[lot]], kept is not None).to(device)
                 if kept is not None:
                     molecules = molecules.seen(torch.from_numpy(kept[order[lot]].ravel()).to(device).float())
                 values[order[lot]] = processors.heads.values(network(molecules)).cpu().numpy()
