@@ -13,7 +13,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors, rdmolops
 
-from medeor.molecules.standardise import molecule
+from medeor.molecules.standardise import reread
 from medeor.molecules.workers import in_chunks
 
 VERSION = 1
@@ -131,7 +131,7 @@ def joined(parts: Sequence[MoleculeGraphs]) -> MoleculeGraphs:
 
 def _chunk(smiles: Sequence[str]) -> MoleculeGraphs:
     with rdBase.BlockLogs():
-        return of_molecules([molecule(text) for text in smiles], smiles)
+        return of_molecules([reread(text) for text in smiles], smiles)
 
 
 def of_molecules(mols: Sequence[Chem.Mol], smiles: Sequence[str]) -> MoleculeGraphs:

@@ -127,15 +127,41 @@ def molecule(smiles: str) -> Chem.Mol:
     return mol
 
 
-def _reading(remove_hydrogens: bool) -> Chem.SmilesParserParams:
+def reread(smiles: str) -> Chem.Mol:
+    """As `molecule`, of a SMILES that this module has written: aromaticity is taken from it and not found again, and
+    stereochemistry is looked for where there are marks of it, which saves a third of the time. It has no Kekulé form.
+
+    Raises: ValueError for a text that is no molecule."""
+    if "[H" in smiles:
+        return molecule(smiles)
+    mol = Chem.MolFromSmiles(smiles, _UNSETTLED)
+    if mol is None:
+        raise ValueError(f"{smiles!r} is no molecule; standardise it first")
+    Chem.SanitizeMol(mol, _TO_SETTLE)
+    if any(mark in smiles for mark in "@/\\"):
+        Chem.SanitizeMol(mol, Chem.SanitizeFlags.SANITIZE_CLEANUPCHIRALITY)
+        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    return mol
+
+
+def _reading(remove_hydrogens: bool, sanitize: bool = True) -> Chem.SmilesParserParams:
     reading = Chem.SmilesParserParams()
-    settings = {"removeHs": remove_hydrogens, "allowCXSMILES": False, "parseName": False}
+    settings = {"removeHs": remove_hydrogens, "sanitize": sanitize, "allowCXSMILES": False, "parseName": False}
     for name, value in settings.items():
         setattr(reading, name, value)
     return reading
 
 
-_AS_USUAL, _AS_IT_STANDS = _reading(True), _reading(False)
+_AS_USUAL, _AS_IT_STANDS, _UNSETTLED = _reading(True), _reading(False), _reading(False, sanitize=False)
+_TO_SETTLE = (
+    Chem.SanitizeFlags.SANITIZE_PROPERTIES
+    | Chem.SanitizeFlags.SANITIZE_SYMMRINGS
+    | Chem.SanitizeFlags.SANITIZE_FINDRADICALS
+    | Chem.SanitizeFlags.SANITIZE_SETCONJUGATION
+    | Chem.SanitizeFlags.SANITIZE_SETHYBRIDIZATION
+    | Chem.SanitizeFlags.SANITIZE_ADJUSTHS
+)
+"""What follows from atoms, bonds and aromaticity."""
 _CHARGED = re.compile(r"\[[^\]]*[+-]")
 _MARKED = re.compile(r"[@/\\]|\[\d")
 _SALT_METALS = re.compile(r"\[\d*(?:Li|Na|K|Rb|Cs|Be|Mg|Ca|Sr|Ba)(?![a-z])")
