@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdMolDescriptors, rdmolops
+from rdkit.Chem import rdMolDescriptors, rdmolops, rdqueries
 
 from medeor.molecules.standardise import reread
 from medeor.molecules.workers import in_chunks
@@ -43,6 +43,7 @@ BOND_CODES: Mapping[str, int] = MappingProxyType(
 
 _ORDERS = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
 _SP, _SP2 = (Chem.MolFromSmarts(pattern) for pattern in ("[^1]", "[^2]"))
+_HANDED = rdqueries.HasPropQueryAtom("_CIPCode")
 _HANDS = {"R": 1, "S": 2}
 _SIDES = {"STEREOZ": 1, "STEREOCIS": 1, "STEREOE": 2, "STEREOTRANS": 2}
 
@@ -238,9 +239,8 @@ def _mark_stereo(
     total = first[-1]
     for mol, text, start in zip(mols, smiles, first):
         if "@" in text:
-            for atom in mol.GetAtoms():
-                if atom.HasProp("_CIPCode"):
-                    atoms[start + atom.GetIdx(), 7] = _HANDS.get(atom.GetProp("_CIPCode"), 0)
+            for atom in mol.GetAtomsMatchingQuery(_HANDED):
+                atoms[start + atom.GetIdx(), 7] = _HANDS.get(atom.GetProp("_CIPCode"), 0)
         if "/" in text or "\\" in text:
             for bond in mol.GetBonds():
                 if code := _SIDES.get(bond.GetStereo().name):
