@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medeor.molecules.environments import Same, _same, environments
 from medeor.molecules.graphs import Batch, graphs
 
-SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "C", "[Na+].[Cl-]", "CCCCCC", "OC(=O)c1ccccc1")
+SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CCCCCC", "OC(=O)c1ccccc1")
 
 
 def batch_of(*smiles: str) -> Batch:

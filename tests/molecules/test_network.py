@@ -21,7 +21,7 @@ from medeor.molecules.plan import Network, Training
 from medeor.molecules.recipe import MoleculeRecipe
 from medeor.molecules.store import MoleculeStore
 
-SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "C", "[Na+].[Cl-]", "CC#N", "C[C@H](N)C(=O)O")
+SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CC#N", "C[C@H](N)C(=O)O")
 
 
 def molecules(*smiles: str, depth: int = 3, apart: bool = False) -> Molecules:
