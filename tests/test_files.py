@@ -107,12 +107,11 @@ def test_a_place_that_cannot_be_written_is_told_before_and_after(place: str, tmp
     assert not tiny.strays(tmp_path / "folder")
 
 
-def test_a_folder_without_rights_is_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The superuser may write everywhere, so that the system's answer is put in its mouth."""
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even the superuser cannot write to")
+def test_a_folder_where_nothing_can_be_made_is_told_before(tmp_path: Path) -> None:
     files.writable(tmp_path / "new" / "deep" / "x.txt")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(UserError, match="may not be written to"):
-        files.writable(tmp_path / "new" / "deep" / "x.txt")
+        files.writable(Path("/proc/new/deep/x.txt"))
 
 
 LIMITED = """
@@ -249,6 +248,18 @@ def test_a_plan_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 def test_settings_are_typed_by_what_they_replace() -> None:
     typed = {"inner.size": "[3, 4]", "inner.share": "1", "name": "12 monkeys", "flag": "true"}
     assert files.with_settings(Outer(), typed, "--set") == Outer(Inner((3, 4), 1.0), "12 monkeys", True)
-    for key in ("inner.sizes", "iner.size", "name.first", "", "inner."):
+    for key in ("inner.sizes", "iner.size", "", "inner."):
         with pytest.raises(UserError, match="no setting is called"):
             files.with_settings(Outer(), {key: "1"}, "--set")
+        with pytest.raises(UserError, match="no setting is called"):
+            files.check_settings(Outer, {key: "1"}, "--set")
+
+
+@pytest.mark.parametrize("settings", [{"inner.size": "3"}, {"name.first": "x"}, {"inner": "1"}, {"flag": "perhaps"}])
+def test_a_value_of_another_type_is_refused_before_there_is_one_to_replace(settings: dict[str, str]) -> None:
+    (key,) = settings
+    with pytest.raises(UserError, match=f"--set: {key.partition('.')[0]}.*: input should be"):
+        files.check_settings(Outer, settings, "--set")
+    with pytest.raises(UserError, match="--set: "):
+        files.with_settings(Outer(), settings, "--set")
+    files.check_settings(Outer, {"inner.size": "[3, 4]", "inner.share": "1", "name": "12 monkeys"}, "--set")

@@ -21,6 +21,7 @@ from medeor.contracts import UserError
 
 if TYPE_CHECKING:
     import polars as pl
+    import pydantic
 
 T = TypeVar("T")
 
@@ -65,8 +66,10 @@ def writable(path: Path) -> None:
         raise UserError(f"cannot write {path}: {_REFUSED[errno.ENOTDIR]}")
     if path.is_dir():
         raise UserError(f"cannot write {path}: {_REFUSED[errno.EISDIR]}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {path}: {_REFUSED[errno.EACCES]}")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".", suffix=_UNFINISHED, dir=nearest))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {_REFUSED.get(error.errno or 0, _REFUSED[errno.EACCES])}") from error
 
 
 _REFUSED = {
@@ -167,10 +170,14 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
     try:
         return pydantic.TypeAdapter(kind).validate_python(dict(values))
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
-        raise UserError(f"{where}: {key}: {first['msg'].lower()}{found}") from None
+        raise _refused(error, where) from None
+
+
+def _refused(error: pydantic.ValidationError, where: str, above: str = "") -> UserError:
+    first = error.errors()[0]
+    key = ".".join([above] * bool(above) + [str(part) for part in first["loc"]])
+    found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+    return UserError(f"{where}: {key}: {first['msg'].lower()}{found}")
 
 
 def _known(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
@@ -186,8 +193,37 @@ def _known(kind: type, values: Mapping[str, object], where: str, above: str = ""
 
 def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:
     """A copy of a dataclass with some values replaced by what a user typed: `epochs=20`, `network.widths=[16, 32]`.
-    A value is read as TOML where it can be and as plain text otherwise."""
-    values = dataclasses.asdict(value)  # type: ignore[call-overload]
+    A value is read as TOML where it can be and as plain text otherwise.
+
+    Raises: UserError as `build`."""
+    return build(type(value), _merged(dataclasses.asdict(value), _nested(settings)), where)  # type: ignore[call-overload]
+
+
+def check_settings(kind: type, settings: Mapping[str, str], where: str) -> None:
+    """Finds out, before there is a value to set them in, whether these are settings and each may be so set.
+
+    Raises: UserError as `build`."""
+    values = _nested(settings)
+    _known(kind, values, where)
+    _fitting(kind, values, where)
+
+
+def _fitting(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
+    import pydantic
+
+    hints = get_type_hints(kind, include_extras=True)
+    for key, inner in values.items():
+        if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
+            _fitting(hints[key], inner, where, f"{above}{key}.")
+            continue
+        try:
+            pydantic.TypeAdapter(hints[key]).validate_python(inner)
+        except pydantic.ValidationError as error:
+            raise _refused(error, where, f"{above}{key}") from None
+
+
+def _nested(settings: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for key, text in settings.items():
         try:
             typed = tomllib.loads(f"value = {text}")["value"]
@@ -196,12 +232,19 @@ def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:
         *path, last = key.split(".")
         inner = values
         for part in path:
-            inner = inner[part] if isinstance(inner.get(part), dict) else {}
-        if last not in inner:
-            known = ", ".join(sorted(inner or values))
-            raise UserError(f"{where}: no setting is called '{key}'; there are {known}")
+            if not isinstance(inner.get(part), dict):
+                inner[part] = {}
+            inner = inner[part]
         inner[last] = typed
-    return build(type(value), values, where)
+    return values
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    def both(key: str, change: Any) -> Any:
+        within = isinstance(change, dict) and isinstance(values.get(key), dict)
+        return _merged(values[key], change) if within else change
+
+    return {**values, **{key: both(key, change) for key, change in changes.items()}}
 
 
 def digest(*parts: bytes | memoryview | str | Path) -> str:

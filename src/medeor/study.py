@@ -43,6 +43,7 @@ from medeor.contracts import (
 )
 from medeor.files import (
     build,
+    check_settings,
     digest,
     exists,
     read_json,
@@ -97,6 +98,7 @@ def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
     task = open_task(study.task, study.where)
+    check_settings(task.plan_type, study.settings, "--set")
     inputs = {role: opened(path) for role, path in known_inputs(study).items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
