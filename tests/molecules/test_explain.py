@@ -18,14 +18,28 @@ DRUGS = ("CC(=O)Nc1ccc(O)cc1", "CC(C)NCC(O)COc1ccc(CCOC)cc1", "FC(F)(F)c1ccccc1S
 
 def copies_of(smiles: str) -> Copies:
     known = graphs([smiles])
-    return lambda times: Molecules.of(known.batch(np.zeros(times, int)), times, depth=3, apart=True)
+
+    def copies(kept: np.ndarray, apart: bool = False) -> Molecules:
+        return Molecules.of(known.batch(np.zeros(len(kept), int)), len(kept), 3, apart, kept.ravel())
+
+    return copies
+
+
+def atoms_of(smiles: str) -> int:
+    return Chem.MolFromSmiles(smiles).GetNumAtoms()
+
+
+def whole(smiles: str) -> Molecules:
+    return copies_of(smiles)(np.ones((1, atoms_of(smiles)), bool), apart=True)
 
 
 def additive(weights: torch.Tensor) -> Values:
     """The sum over a molecule's atoms of what its codes are worth."""
 
     def value(molecules: Molecules) -> torch.Tensor:
-        return torch.zeros(len(molecules.sizes)).index_add(0, molecules.molecule, molecules.atoms @ weights)
+        return torch.zeros(len(molecules.sizes)).index_add(
+            0, molecules.molecule, (molecules.atoms @ weights)[molecules.atom]
+        )
 
     return value
 
@@ -33,32 +47,32 @@ def additive(weights: torch.Tensor) -> Values:
 @pytest.mark.parametrize("smiles", DRUGS)
 @pytest.mark.parametrize("method", METHODS)
 def test_of_a_sum_over_atoms_each_atom_adds_its_term(smiles: str, method: str) -> None:
-    molecule = copies_of(smiles)(1)
+    molecule = whole(smiles)
     weights = torch.randn(molecule.atoms.shape[1], generator=torch.Generator().manual_seed(0))
-    found = atom_weights(additive(weights), copies_of(smiles), method)
+    found = atom_weights(additive(weights), copies_of(smiles), atoms_of(smiles), method)
     assert found == pytest.approx((molecule.atoms @ weights).numpy(), abs=1e-5)
 
 
 def test_integrated_gradients_of_a_product_share_it_and_occlusion_gives_it_to_each() -> None:
     def carbon_times_oxygen(molecules: Molecules) -> torch.Tensor:
         # Columns of the one-hot codes of elements: 6 is carbon, 8 oxygen.
-        count = torch.zeros(len(molecules.sizes), 2).index_add(0, molecules.molecule, molecules.atoms[:, [6, 8]])
+        known = molecules.atoms[molecules.atom]
+        count = torch.zeros(len(molecules.sizes), 2).index_add(0, molecules.molecule, known[:, [6, 8]])
         return count.prod(1)
 
     molecule = copies_of("CO")
-    assert atom_weights(carbon_times_oxygen, molecule, "integrated-gradients") == pytest.approx([0.5, 0.5], abs=1e-6)
-    assert atom_weights(carbon_times_oxygen, molecule, "occlusion") == pytest.approx([1, 1], abs=1e-6)
+    assert atom_weights(carbon_times_oxygen, molecule, 2, "integrated-gradients") == pytest.approx([0.5, 0.5], abs=1e-6)
+    assert atom_weights(carbon_times_oxygen, molecule, 2, "occlusion") == pytest.approx([1, 1], abs=1e-6)
 
 
 def test_integrated_gradients_add_up_in_a_network() -> None:
     torch.manual_seed(0)
     network = DirectedMessages(1, width=16).eval()
     copies = copies_of(DRUGS[1])
-    molecule = copies(1)
-    found = atom_weights(lambda seen: network(seen)[:, 0], copies, "integrated-gradients")
+    found = atom_weights(lambda seen: network(seen)[:, 0], copies, atoms_of(DRUGS[1]), "integrated-gradients")
     with torch.inference_mode():
-        whole, none = (network(molecule.seen(torch.full((len(molecule.atoms),), share))) for share in (1.0, 0.0))
-    assert found.sum() == pytest.approx(float(whole - none), abs=2e-3)
+        all_known, none_known = (network(copies(np.full((1, len(found)), known))) for known in (True, False))
+    assert found.sum() == pytest.approx(float(all_known - none_known), abs=2e-3)
 
 
 # --- groups ----------------------------------------------------------------------------------------------

@@ -72,6 +72,16 @@ def test_directed_messages_are_those_of_the_paper(depth: int, apart: bool) -> No
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
+def test_what_is_not_known_says_nothing_shared_or_apart(name: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[name](2, width=16).eval()
+    batch = graphs(SMILES).batch(np.arange(len(SMILES)))
+    seen = np.random.default_rng(0).random(len(batch.atoms)) < 0.6
+    apart = Molecules.of(batch, len(SMILES), 3, apart=True).shared(torch.from_numpy(seen).float())
+    torch.testing.assert_close(network(Molecules.of(batch, len(SMILES), 3, seen=seen)), network(apart))
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_a_molecule_is_answered_alike_alone_and_among_others(name: str) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name](2, width=16).eval()

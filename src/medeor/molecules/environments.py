@@ -60,21 +60,25 @@ class Environments(NamedTuple):
     """The different atoms that each molecule is made of."""
 
 
-def environments(batch: Batch, count: int, depth: int, apart: bool = False) -> Environments:
+def environments(
+    batch: Batch, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
+) -> Environments:
     """The environments of `count` molecules for `depth` rounds of messages, the sum over neighbours after them among
-    these. `apart`: every atom and every bond is taken for different from all others.
+    these. `apart`: every atom and every bond is taken for different from all others. `seen`, shape (atoms,), bool: of
+    which atoms anything is known; an atom of which nothing is, and a bond at it, is as any other such.
 
     Environments are told apart by hashes of 64 bits: of 10,000 two different ones are taken for the same with a chance
     of 1 in 10^11."""
     same = _apart if apart else _same
     # The eight codes of an atom, of one byte each, are one number of 64 bits.
     atom_key = _mixed(np.ascontiguousarray(batch.atoms).view(np.uint64).ravel())
-    bond_key = np.ravel_multi_index(tuple(batch.bonds.T), tuple(BOND_CODES.values())).astype(np.uint64)
-    atoms, bonds = same(atom_key), same(_mixed(bond_key))
-    order, start = (
-        np.argsort(batch.target, kind="stable"),
-        _starts(np.bincount(batch.target, minlength=len(batch.atoms))),
-    )
+    bond_key = 1 + np.ravel_multi_index(tuple(batch.bonds.T), tuple(BOND_CODES.values())).astype(np.uint64)
+    if seen is not None:
+        atom_key = np.where(seen, atom_key, np.uint64(0))
+        bond_key = np.where(seen[batch.source] & seen[batch.target], bond_key, np.uint64(0))
+    atoms, bonds = same(_mixed(atom_key)), same(_mixed(bond_key))
+    order = np.argsort(batch.target, kind="stable")
+    start = _starts(np.bincount(batch.target, minlength=len(batch.atoms)))
 
     def entered(keys: np.ndarray) -> np.ndarray:
         """The sum at each atom; sums beyond 64 bits begin anew, and so do their differences."""
@@ -125,7 +129,7 @@ def _same(keys: np.ndarray) -> Same:
     """Things of one key. A few may be left alone though there are others like them, where two keys fall to one place:
     that costs a little time, and sorting would cost more."""
     everything = np.arange(len(keys))
-    bits = max(1, (8 * len(keys)).bit_length())
+    bits = max(12, (8 * len(keys)).bit_length())
     place = (keys >> np.uint64(64 - bits)).astype(np.int64)
     holder = np.empty(1 << bits, np.int64)
     holder[place] = everything

@@ -4,7 +4,7 @@ Whether to believe it is for `trust.faithfulness` to say."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,19 @@ METHODS = ("integrated-gradients", "occlusion")
 
 NODES = 16
 """Points of the path from no atoms to all of them at which integrated gradients are taken."""
-ATOMS_AT_ONCE = 1 << 12
+ATOMS_AT_ONCE = 1 << 13
 """Atoms of copies that pass the network together: gradients keep every layer in memory."""
 
 Values = Callable[[Molecules], Tensor]
 """Asks a network for one number of each molecule, shape (molecules,)."""
-Copies = Callable[[int], Molecules]
-"""So many copies of one molecule, every atom and bond a kind of its own."""
+
+
+class Copies(Protocol):
+    """Makes copies of one molecule: one for each row of `kept`, shape (m, atoms), bool, in which nothing is known of
+    the other atoms; `apart`, every atom and bond a kind of its own."""
+
+    def __call__(self, kept: np.ndarray, apart: bool = False) -> Molecules: ...
+
 
 _MARKED = [
     Chem.MolFromSmarts(pattern)
@@ -41,39 +47,32 @@ _MARKED = [
 triple bonds outside of aromatic rings, carbon of acetals. What else a pattern matches is no carbon."""
 
 
-def atom_weights(values: Values, copies: Copies, method: str) -> np.ndarray:
-    """What each atom of one molecule adds to its value, shape (atoms,), by a method of `METHODS`.
+def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.ndarray:
+    """What each of so many atoms of one molecule adds to its value, shape (atoms,), by a method of `METHODS`.
 
     Integrated gradients (Sundararajan, Taly and Yan 2017, https://arxiv.org/abs/1703.01365) follow the share of what is
     known of every atom, and of the bonds between them, from none to all, and add up to the difference between the
     two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
-    one = copies(1)
-    atoms = len(one.atoms)
-    whole = torch.ones(1, atoms, device=one.atoms.device)
     if method == "occlusion":
-        told = _told(values, copies, torch.cat([whole, 1 - torch.eye(atoms, device=whole.device)]))
+        told = _told(values, copies, np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)]))
         return told[0] - told[1:]
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     total = np.zeros(atoms)
-    step = _at_once(atoms)
     with torch.inference_mode(False), torch.enable_grad():
-        for first in range(0, NODES, step):
-            at = torch.tensor((nodes[first : first + step] + 1) / 2, dtype=torch.float32, device=whole.device)
-            share = (at[:, None] * whole.clone()).requires_grad_()
-            (slope,) = torch.autograd.grad(values(copies(len(share)).seen(share.flatten())).sum(), share)
-            total += weights[first : first + step] / 2 @ slope.double().cpu().numpy()
+        for some in np.array_split(np.arange(NODES), -(-NODES * atoms // ATOMS_AT_ONCE)):
+            many = copies(np.ones((len(some), atoms), bool), apart=True)
+            at = torch.tensor((nodes[some] + 1) / 2, dtype=torch.float32, device=many.atoms.device)
+            share = at.repeat_interleave(atoms).requires_grad_()
+            (slope,) = torch.autograd.grad(values(many.shared(share)).sum(), share)
+            total += weights[some] / 2 @ slope.double().cpu().numpy().reshape(-1, atoms)
     return total
 
 
-def _told(values: Values, copies: Copies, share: Tensor) -> np.ndarray:
-    """The value of one molecule for each row of shares, shape (m, atoms), of what is known of its atoms."""
+def _told(values: Values, copies: Copies, kept: np.ndarray) -> np.ndarray:
+    """The value of one molecule for each row of kept atoms, shape (m, atoms)."""
     with torch.inference_mode():
-        lots = share.split(_at_once(share.shape[1]))
-        return torch.cat([values(copies(len(lot)).seen(lot.flatten())) for lot in lots]).double().cpu().numpy()
-
-
-def _at_once(atoms: int) -> int:
-    return max(1, ATOMS_AT_ONCE // max(1, atoms))
+        lots = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))
+        return torch.cat([values(copies(lot)) for lot in lots]).double().cpu().numpy()
 
 
 # --- atoms and groups -------------------------------------------------------------------------------------

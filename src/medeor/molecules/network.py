@@ -70,13 +70,19 @@ class Molecules(NamedTuple):
     """The different atoms of each molecule."""
 
     @classmethod
-    def of(cls, batch: Batch, count: int, depth: int, apart: bool = False) -> Molecules:
-        """For a network of this depth. `apart`: every atom and every bond is a kind of its own."""
-        found = environments.environments(batch, count, depth, apart)
-        atoms, bonds = batch.atoms[found.atoms.one], batch.bonds[found.bonds.one]
+    def of(cls, batch: Batch, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None) -> Molecules:
+        """For a network of this depth. `apart`: every atom and every bond is a kind of its own. `seen`, shape (atoms,),
+        bool: of the other atoms, and of the bonds at them, nothing is known but how they are joined."""
+        found = environments.environments(batch, count, depth, apart, seen)
+        atom, bond = found.atoms.one, found.bonds.one
+        atoms = one_hot(torch.from_numpy(batch.atoms[atom]), tuple(ATOM_CODES.values()))
+        bonds = one_hot(torch.from_numpy(batch.bonds[bond]), tuple(BOND_CODES.values()))
+        if seen is not None:
+            atoms *= torch.from_numpy(seen[atom])[:, None]
+            bonds *= torch.from_numpy(seen[batch.source[bond]] & seen[batch.target[bond]])[:, None]
         return cls(
-            one_hot(torch.from_numpy(atoms), tuple(ATOM_CODES.values())),
-            one_hot(torch.from_numpy(bonds), tuple(BOND_CODES.values())),
+            atoms,
+            bonds,
             torch.from_numpy(found.atoms.of),
             torch.from_numpy(found.bonds.of),
             torch.from_numpy(batch.source),
@@ -93,7 +99,7 @@ class Molecules(NamedTuple):
     def to(self, device: torch.device) -> Molecules:
         return self if self.atoms.device == device else _moved(self, device)
 
-    def seen(self, share: Tensor) -> Molecules:
+    def shared(self, share: Tensor) -> Molecules:
         """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it, where each
         is a kind of its own."""
         both = share[self.source] * share[self.target]

@@ -22,8 +22,6 @@ from medeor.molecules.store import MoleculeStore
 
 ATOMS_AT_ONCE = 16_384
 """Atoms of the molecules that are asked together: the more, the more of them lie in equal environments."""
-COPIED_AT_ONCE = 1024
-"""Atoms of copies that are asked together, which share nothing: few enough for a cache."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,15 @@ class MoleculeProcessors:
         return asdict(self)
 
 
-def given(facts: Network, graphs: MoleculeGraphs, numbers: np.ndarray, apart: bool = False) -> Molecules:
+def given(
+    facts: Network,
+    graphs: MoleculeGraphs,
+    numbers: np.ndarray,
+    apart: bool = False,
+    seen: np.ndarray | None = None,
+) -> Molecules:
     """The molecules of these numbers as this network is given them."""
-    return Molecules.of(graphs.batch(numbers), len(numbers), facts.depth, apart)
+    return Molecules.of(graphs.batch(numbers), len(numbers), facts.depth, apart, seen)
 
 
 @dataclass(frozen=True)
@@ -170,10 +174,11 @@ class MoleculeRecipe:
         smiles = cases.table["smiles"]
         for case_id, item, text, number in zip(cases.ids, items, smiles, store.rows(smiles), strict=True):
             copies = partial(self._copies, store.graphs, number, network)
+            atoms = int(np.diff(store.graphs.atom_start)[number])
             place = heads.items.index(item)
             toward = [_toward(net, place, widths[place]) for net in (network, untrained)]
             for method in explain.METHODS:
-                found, random = (explain.atom_weights(values, copies, method) for values in toward)
+                found, random = (explain.atom_weights(values, copies, atoms, method) for values in toward)
                 reasons.append(Attribution(case_id, item, method, found, explain.atom_names(text), random))
         return reasons
 
@@ -186,8 +191,11 @@ class MoleculeRecipe:
         values = self._ask(network, store.graphs, numbers, processors, kept)
         return values[:, processors.heads.items.index(item)]
 
-    def _copies(self, graphs: MoleculeGraphs, number: int, network: nn.Module, times: int) -> Molecules:
-        one = given(self.network_facts, graphs, np.full(times, number), apart=True)
+    def _copies(
+        self, graphs: MoleculeGraphs, number: int, network: nn.Module, kept: np.ndarray, apart: bool = False
+    ) -> Molecules:
+        """See `explain.Copies`."""
+        one = given(self.network_facts, graphs, np.full(len(kept), number), apart, kept.ravel())
         return one.to(next(network.parameters()).device)
 
     def _ask(
@@ -207,10 +215,9 @@ class MoleculeRecipe:
         values = np.empty((len(numbers), len(processors.heads.items)), np.float32)
         device = next(network.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
-            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE if kept is None else COPIED_AT_ONCE):
-                molecules = given(self.network_facts, graphs, numbers[order[lot]], kept is not None).to(device)
-                if kept is not None:
-                    molecules = molecules.seen(torch.from_numpy(kept[order[lot]].ravel()).to(device).float())
+            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE):
+                seen = None if kept is None else kept[order[lot]].ravel()
+                molecules = given(self.network_facts, graphs, numbers[order[lot]], seen=seen).to(device)
                 values[order[lot]] = processors.heads.values(network(molecules)).cpu().numpy()
         return values
 
