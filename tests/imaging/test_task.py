@@ -11,9 +11,10 @@ import pytest
 import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
-from medeor.imaging import task as room
+from medeor.imaging import planning
 from medeor.imaging.gain import WithGain
 from medeor.imaging.task import ImageTask
+from medeor.learning import probe
 from medeor.learning.folds import Folds, HeldOut
 from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import Trial
@@ -37,7 +38,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
         seen.append(cases)
         return Trial(1.5, 10, 3 << 30)
 
-    monkeypatch.setattr(room, "trial", trial)
+    monkeypatch.setattr(probe, "trial", trial)
     return seen
 
 
@@ -80,7 +81,7 @@ def test_what_the_user_fixed_is_tried_and_estimated(cases: Cases, measured: list
 def test_without_a_test_part_every_case_is_tested_out_of_fold(
     cases: Cases, measured: list[Cases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room.planning, "FEW", 3)
+    monkeypatch.setattr(planning, "FEW", 3)
     task = ImageTask()
     many = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
     assert many.members == "single"

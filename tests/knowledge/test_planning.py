@@ -10,12 +10,12 @@ import pytest
 from knowledge import wheel
 from medeor.contracts import Budget, Run, Sources, Study, UserError
 from medeor.files import read_json
-from medeor.knowledge import task as room
 from medeor.knowledge.cases import read_cases
 from medeor.knowledge.plan import Embedding, GraphPlan, Search, Training
 from medeor.knowledge.planning import Fingerprint, affordable, memory, rules, tries
 from medeor.knowledge.search import Searched
 from medeor.knowledge.task import GraphTask
+from medeor.learning import probe
 from medeor.learning.probe import Trial
 from medeor.learning.schedule import Schedule
 from medeor.learning.split import split_cases
@@ -48,7 +48,7 @@ def test_a_plan_is_made_smaller_to_fit_and_a_graph_too_large_is_refused():
 
 def test_what_the_user_fixed_is_estimated(tmp_path, monkeypatch):
     """A step of 1.5 s; memory grows by the tables of each further number of an entity, and what a batch holds of it."""
-    monkeypatch.setattr(room, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    monkeypatch.setattr(probe, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
     cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
     fixed = {"schedule.epochs": "5000", "embedding.dimension": "100000", "memory_gib": "64", "search.epochs": "3"}
     plan = GraphTask().plan(cases, split_cases(cases, Study()), Budget(1.0, 8 * GIB, 1, fixed))

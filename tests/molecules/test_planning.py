@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Budget, Cases, Split, Target
+from medeor.learning import probe
 from medeor.learning.probe import Trial
-from medeor.molecules import task as room
 from medeor.molecules.planning import FEW, SMALL, SURE, rules
 from medeor.molecules.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
@@ -40,10 +40,17 @@ def divided(cases: Cases) -> Split:
 
 def test_what_the_user_fixed_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five folds of four fifths of ten steps of 1.5 s are a minute an epoch."""
-    monkeypatch.setattr(room, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    monkeypatch.setattr(probe, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
     cases = compounds(80)
     plan = MoleculeTask().plan(cases, divided(cases), Budget(None, 1 << 33, 1, {"schedule.epochs": "5000"}))
     assert (plan.schedule.epochs, plan.estimate.minutes) == (5000, pytest.approx(5000))
+
+
+def test_without_a_network_nothing_is_tried() -> None:
+    cases = compounds(80)
+    plan = MoleculeTask().plan(cases, divided(cases), Budget(1, 1 << 33, 1, {"parts": '["trees"]'}))
+    assert plan.parts == ("trees",)
+    assert plan.estimate.minutes is None
 
 
 def test_minutes_become_epochs() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -18,14 +16,12 @@ from medeor.contracts import (
     Method,
     Predictions,
     Result,
-    Run,
     Sources,
     Split,
     Step,
     Study,
 )
 from medeor.figures import Figure
-from medeor.files import with_settings
 from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
 from medeor.imaging.cases import read_cases
@@ -36,8 +32,7 @@ from medeor.imaging.plan import ImagePlan
 from medeor.imaging.recipe import ImageRecipe
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import affordable, minutes_an_epoch, trial
-from medeor.learning.schedule import Estimate
+from medeor.learning.probe import settled
 from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.trust.measures import measure
@@ -61,19 +56,8 @@ class ImageTask:
     def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
         """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
-        train = split.part(cases, "train", "validation")
-        plan = planning.rules(train)
-        if len(train) == len(cases):  # without a test part every case is tested out of fold
-            plan = replace(plan, members="folds")
-        plan = with_settings(plan, budget.settings, "--set")
-        with TemporaryDirectory() as room:
-            run = Run(Path(room), threads=budget.threads)
-            tried = trial(ImageRecipe.of(plan), train, plan.schedule, run)
-        an_epoch = minutes_an_epoch(tried, split, plan.members)
-        plan = replace(plan, schedule=affordable(plan.schedule, budget.minutes, an_epoch))
-        plan = with_settings(plan, budget.settings, "--set")
-        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, estimate=estimate)
+        plan = planning.rules(split.part(cases, "train", "validation"))
+        return settled(plan, ImageRecipe.of, cases, split, budget)
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {

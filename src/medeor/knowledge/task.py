@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -17,7 +15,6 @@ from medeor.contracts import (
     Method,
     Predictions,
     Result,
-    Run,
     Sources,
     Split,
     Step,
@@ -37,8 +34,7 @@ from medeor.knowledge.plan import GraphPlan
 from medeor.knowledge.recipe import GraphRecipe
 from medeor.knowledge.search import Searched
 from medeor.learning.folds import members
-from medeor.learning.probe import affordable, trial
-from medeor.learning.schedule import Estimate
+from medeor.learning.probe import timed
 
 
 class GraphTask:
@@ -75,13 +71,11 @@ class GraphTask:
         if not len(split.part(cases, "test")):
             plan = replace(plan, members="folds")
         plan = with_settings(plan, budget.settings, "--set")
-        with TemporaryDirectory() as room:
-            tried = trial(GraphRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
-        an_epoch = tried.seconds * tried.steps / 60 * (split.folds if plan.members == "folds" else 1)
-        schedule = affordable(plan.schedule, budget.minutes, an_epoch)
-        search = replace(plan.search, epochs=max(1, schedule.epochs // 5))
-        plan = with_settings(replace(plan, schedule=schedule, search=search), budget.settings, "--set")
-        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(planning.memory(facts, plan), 2))
+        networks = split.folds if plan.members == "folds" else 1
+        plan = timed(plan, GraphRecipe.of(plan), train, networks, budget)
+        plan = replace(plan, search=replace(plan.search, epochs=max(1, plan.schedule.epochs // 5)))
+        plan = with_settings(plan, budget.settings, "--set")
+        estimate = replace(plan.estimate, memory_gib=round(planning.memory(facts, plan), 2))
         return replace(plan, estimate=estimate)
 
     def method(self, plan: GraphPlan) -> Method:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import torch
 
-from medeor.contracts import Cases, Recipe, Run, Split
+from medeor.contracts import Budget, Cases, Recipe, Run, Split
+from medeor.files import with_settings
 from medeor.learning.fit import fabric_for, fit_network
-from medeor.learning.schedule import Schedule
+from medeor.learning.schedule import Estimate, Schedule
 
 STEPS = 4
 
@@ -45,17 +49,58 @@ def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) 
     return Trial(clock.seconds(), len(batches), peak)
 
 
-def minutes_an_epoch(tried: Trial, split: Split, how: Literal["folds", "single"]) -> float:
-    """Of the whole fit, which teaches one network four fifths of these cases, or one a fold."""
-    networks = split.folds if how == "folds" else 1
-    return networks * (1 - 1 / max(2, split.folds)) * tried.seconds * tried.steps / 60
+class Trained(Protocol):
+    """A plan by which a network is trained."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    @property
+    def estimate(self) -> Estimate: ...
 
 
-def affordable(schedule: Schedule, minutes: float | None, an_epoch: float) -> Schedule:
-    """The schedule with as many of its epochs as fit into the minutes; at least one."""
-    if minutes is None:
-        return schedule
-    return replace(schedule, epochs=max(1, min(schedule.epochs, int(minutes / an_epoch))))
+class Parts(Trained, Protocol):
+    """One that may have other parts beside the network, or in its place."""
+
+    @property
+    def parts(self) -> Sequence[str]: ...
+
+    @property
+    def members(self) -> Literal["folds", "single"]: ...
+
+
+P = TypeVar("P", bound=Trained)
+Q = TypeVar("Q", bound=Parts)
+
+
+def timed(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budget: Budget) -> P:
+    """The plan with as many of its epochs as fit into the minutes, at least one, and with what it will take, by a short
+    trial of its recipe; `networks` as large as the one of the trial are fitted one after another. The fit then obeys
+    the number of epochs, not the clock. What the user fixed stays."""
+    with TemporaryDirectory() as room:
+        tried = trial(recipe, train, plan.schedule, Run(Path(room), threads=budget.threads))
+    an_epoch = networks * tried.seconds * tried.steps / 60
+    if budget.minutes is not None:
+        epochs = max(1, min(plan.schedule.epochs, int(budget.minutes / an_epoch)))
+        plan = replace(plan, schedule=replace(plan.schedule, epochs=epochs))
+    plan = with_settings(plan, budget.settings, "--set")
+    estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(tried.memory / 2**30, 2))
+    return replace(plan, estimate=estimate)
+
+
+def settled(plan: Q, recipe: Callable[[Q], Recipe[Any, Any]], cases: Cases, split: Split, budget: Budget) -> Q:
+    """What a task planned by its rules, with what the user fixed; where a network is among its parts, `timed`."""
+    train = split.part(cases, "train", "validation")
+    if len(train) == len(cases):  # without a test part every case is tested out of fold
+        plan = replace(plan, members="folds")
+    plan = with_settings(plan, budget.settings, "--set")
+    if "network" not in plan.parts:
+        return plan
+    # Each teaches one network four fifths of these cases, or one a fold.
+    networks = (split.folds if plan.members == "folds" else 1) * (1 - 1 / max(2, split.folds))
+    return timed(plan, recipe(plan), train, networks, budget)
 
 
 class _Enough(Exception):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -19,7 +17,6 @@ from medeor.contracts import (
     Method,
     Predictions,
     Result,
-    Run,
     Sources,
     Split,
     Step,
@@ -27,11 +24,9 @@ from medeor.contracts import (
     Target,
 )
 from medeor.figures import Figure, Table
-from medeor.files import with_settings
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import affordable, minutes_an_epoch, trial
-from medeor.learning.schedule import Estimate
+from medeor.learning.probe import settled
 from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.molecules import panel, planning
@@ -70,18 +65,8 @@ class MoleculeTask:
         if any(isinstance(store, Answering) for store in cases.stores):
             base_of(cases)
             return MoleculePlan(parts=("base",))
-        train = split.part(cases, "train", "validation")
-        plan = planning.rules(train)
-        if len(train) == len(cases):  # without a test part every case is tested out of fold
-            plan = replace(plan, members="folds")
-        plan = with_settings(plan, budget.settings, "--set")
-        with TemporaryDirectory() as room:
-            tried = trial(MoleculeRecipe.of(plan), train, plan.schedule, Run(Path(room), threads=budget.threads))
-        an_epoch = minutes_an_epoch(tried, split, plan.members)
-        plan = replace(plan, schedule=affordable(plan.schedule, budget.minutes, an_epoch))
-        plan = with_settings(plan, budget.settings, "--set")
-        estimate = Estimate(round(an_epoch * plan.schedule.epochs, 2), round(tried.memory / 2**30, 2))
-        return replace(plan, estimate=estimate)
+        plan = planning.rules(split.part(cases, "train", "validation"))
+        return settled(plan, MoleculeRecipe.of, cases, split, budget)
 
     def method(self, plan: MoleculePlan) -> Method:
         if "base" in plan.parts:
