@@ -47,6 +47,13 @@ def test_it_says_nothing_of_the_cases_it_was_fitted_on(packed: Path, tiny_run: P
         assert told.encode() not in content
 
 
+def test_predictions_begin_with_what_is_known_of_the_case(tiny_run: Path, tiny_hospital: Path) -> None:
+    """Images carry the name of the case alone; none of their targets has a unit."""
+    table = load(tiny_run).predict(tiny_hospital / "images")
+    assert table.columns[:5] == ["case_id", "source", "broken", "item", "value"]
+    assert "unit" not in table.columns
+
+
 def test_the_same_model_is_the_same_file(packed: Path, tiny_run: Path, tmp_path: Path) -> None:
     write_bundle(tiny_run, tmp_path / "again.medeor")
     assert (tmp_path / "again.medeor").read_bytes() == packed.read_bytes()

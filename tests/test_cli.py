@@ -71,7 +71,7 @@ def test_without_a_verb_help_is_given() -> None:
         ("train x --out y --where =3", "key=value"),
         ("predict", "run"),
         ("predict nosuch x", "nosuch"),
-        ("predict nosuch x --out table.doc", ".csv, .parquet, .json"),
+        ("predict nosuch --where head=x --out table.doc", ".csv, .parquet, .json, .html"),
         ("report nosuch", "nosuch"),
         ("compare nosuch other", "nosuch"),
         ("export nosuch --onnx x.onnx", "nosuch"),

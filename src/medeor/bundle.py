@@ -88,9 +88,10 @@ class Trained:
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
-        """Calibrated predictions, one row a case and item (see `contracts.Predictions`), with the name that the user
-        gave the case (`source`) and, for a case that could not be read, a row that says why (`broken`). Of a case
-        unlike all that taught the model nothing is chosen."""
+        """Calibrated predictions, one row a case and item (see `contracts.Predictions`). Before `item` stands what is
+        known of the case: the name that the user gave it (`source`), what its task carries along (`TaskFacts.carries`)
+        and, for a case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it
+        stands beside the value. Of a case unlike all that taught the model nothing is chosen."""
         with cache.within(self.folder):
             return self._predicted(self.read(*sources))
 
@@ -112,8 +113,14 @@ class Trained:
         if {"chosen", "verdict"} <= set(table.columns):
             withheld = pl.col("verdict") == "unknown"
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
-        told = [name for name in ("source", "broken") if name in cases.table.columns]
-        return cases.table.select("case_id", *told).join(table, on="case_id", how="left", maintain_order="left_right")
+        units = {item: target.unit for target in self.targets for item in target.items if target.unit}
+        if units:
+            unit = pl.col("item").cast(pl.String).replace_strict(units, default=None, return_dtype=pl.String)
+            table = table.select("case_id", "item", "value", unit.alias("unit"), pl.exclude("case_id", "item", "value"))
+        columns, carries = cases.table.columns, TASKS[self.study.task].carries
+        told = ["source", *(find(carries)(columns) if carries else ()), "broken"]
+        facts = cases.table.select("case_id", *(name for name in told if name in columns))
+        return facts.join(table, on="case_id", how="left", maintain_order="left_right")
 
     def ask(self, where: Mapping[str, str]) -> Answers:
         """Answers to a question in words (`medeor tasks` says which there are).

@@ -195,11 +195,17 @@ def predict(
 
 
 @app.command()
-def explain(run: Runs, sources: Others, out: Out = "explanation.html", as_json: Json = False) -> None:
+def explain(
+    run: Runs,
+    sources: Others,
+    target: Annotated[str, typer.Option(help="Which of several targets to explain.")] = "",
+    out: Out = "explanation.html",
+    as_json: Json = False,
+) -> None:
     """Say why, for each case, and how far the reason can be believed."""
     from medeor import verbs
 
-    explanations = verbs.explain(run, *sources, out=out)
+    explanations = verbs.explain(run, *sources, out=out, target=target)
     rows = [
         {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
         | dict(e.scores)

@@ -132,6 +132,11 @@ class Target:
         return f"{self.name}.limit"
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What its classes are called, also those of a binary target that goes by its own name; of a number, none."""
+        return self.classes or self.values or (("no", "yes") if self.kind == "binary" else ())
+
+    @property
     def items(self) -> tuple[str, ...]:
         """The `item`s under which predictions of this target stand. A binary target has one, its positive class
         (the second) or, without class names, its own name; so has a continuous one. Other kinds have their classes,
@@ -241,7 +246,8 @@ class Predictions:
     Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
     that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set (of a binary target,
     which has one item, null where both classes do); `raw` the value
-    before calibration; `spread` how far a number is likely to be off, by which its interval is wide or narrow;
+    before calibration; `spread` how far a number is likely to be off (one learnt by its logarithm: by what factor), by
+    which its interval is wide or narrow;
     `verdict` whether the case is like those that taught the model (`inside`, `edge`, `unknown`: then nothing is chosen
     for the user), and `reason` why not. An item is a class, a target, a drug, a candidate tail, a span or the name of
     an array."""

@@ -44,6 +44,9 @@ class TaskFacts:
     writes: Mapping[str, str] = field(default_factory=dict)
     """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
     predictions, path)."""
+    carries: str = ""
+    """`module:function` that names the columns of the case table that a table of predictions keeps beside `source` and
+    `broken`: (columns) → names."""
     onnx: bool = False
     """Whether its networks can be written as ONNX."""
     embeds: str = ""
@@ -137,6 +140,7 @@ TASKS: dict[str, TaskFacts] = {
             },
             answers="medeor.molecules.suggest:answer",
             writes={".sdf": "medeor.molecules.written:write"},
+            carries="medeor.molecules.written:carried",
             tells="medeor.molecules.panel:tell",
         ),
     )

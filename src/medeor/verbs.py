@@ -154,21 +154,22 @@ def predict(
 ) -> pl.DataFrame:
     """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
     sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
-    or as the task alone can: `TaskFacts.writes`)."""
+    or as the task alone can: `TaskFacts.writes`; .html as by `tell`)."""
     if where:
         if sources:
             raise UserError("give cases to predict or a question (--where), not both")
         return ask(run, where, out=out).table
     if not sources:
         raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
-    if out and not any(Path(out).suffix in facts.writes for facts in TASKS.values()):
-        _writer(Path(out))
+    if Path(out).suffix == ".html":
+        return tell(run, *sources, out=out).table
     trained = run if isinstance(run, Trained) else load(run)
-    own = TASKS[trained.study.task].writes.get(Path(out).suffix, "")
+    facts = TASKS[trained.study.task]
+    own = facts.writes.get(Path(out).suffix, "")
     if own:
         writable(Path(out))
     elif out:
-        _writer(Path(out))
+        _writer(Path(out), (*facts.writes, *((".html",) if facts.tells else ())))
     table = trained.predict(*sources)
     if own:
         find(own)(table, Path(out))
@@ -207,7 +208,7 @@ def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path 
     if page:
         writable(Path(out))
     elif out:
-        _writer(Path(out))
+        _writer(Path(out), (".html",))
     trained = run if isinstance(run, Trained) else load(run)
     answers = trained.ask(where)
     if page:
@@ -220,9 +221,13 @@ def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path 
 
 
 def explain(
-    run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = ""
+    run: str | Path | Trained,
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path = "",
+    target: str = "",
 ) -> Explanations:
-    """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too.
+    """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too. Of
+    several targets the one that is named, else the one with the highest value, of numbers the first.
 
     Raises: UserError where the task explains no cases; it says what to ask instead."""
     from medeor.report import story
@@ -240,7 +245,7 @@ def explain(
         cases = trained.read(*sources)
         predictions = trained.predict_cases(cases)
         cases = cases.usable
-        items = faithfulness.leading(cases, predictions)
+        items = faithfulness.leading(cases, predictions, target)
         explanations = faithfulness.examine(trained.model, cases, items, trained.run)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
@@ -339,8 +344,9 @@ def write_any(table: pl.DataFrame, path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _writer(path: Path) -> Callable[[pl.DataFrame, io.BytesIO], object]:
-    """What writes a table to this file; asked before long work. Raises: UserError where nothing can."""
+def _writer(path: Path, others: Sequence[str] = ()) -> Callable[[pl.DataFrame, io.BytesIO], object]:
+    """What writes a table to this file; asked before long work. Raises: UserError where nothing can; it names what can,
+    and `others`, the endings that the caller writes itself."""
     import polars as pl
 
     writers: dict[str, Callable[[pl.DataFrame, io.BytesIO], object]] = {
@@ -349,7 +355,7 @@ def _writer(path: Path) -> Callable[[pl.DataFrame, io.BytesIO], object]:
         ".json": lambda table, file: table.write_json(file),
     }
     if path.suffix not in writers:
-        raise UserError(f"{path}: write to a file ending in {', '.join(writers)}")
+        raise UserError(f"{path}: write to a file ending in {', '.join([*writers, *others])}")
     writable(path)
     return writers[path.suffix]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.formats.measurements import is_measured, read_measurements
+from medeor.formats.measurements import holds_relations, is_measured, read_measurements
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,11 @@ from medeor.formats.measurements import is_measured, read_measurements
         ("1.5e-3", 0.0015, 0),
         (".5", 0.5, 0),
         (">10 µM", 10.0, 1),
+        ("0,244", 0.244, 0),
+        ("1.234,5", 1234.5, 0),
+        ("1,234.5", 1234.5, 0),
+        ("3.0 ± 0.5", 3.0, 0),
+        ("3.0 (n=2)", 3.0, 0),
         ("12 %", 12.0, 0),
     ],
 )
@@ -47,10 +52,32 @@ def test_what_is_no_measurement_is_listed_and_unknown() -> None:
     assert read.unreadable.to_list() == [True, False, False, True, True]
 
 
+@pytest.mark.parametrize("text", ["5-10", "5 – 10", "5 to 10 nM", "5 nM - 10 nM", "5nM-10nM", "<5-10", "5 x 10^-6"])
+def test_a_range_or_a_product_is_no_single_number(text: str) -> None:
+    read = read_measurements(pl.Series("x", [text]))
+    assert (read.values.to_list(), read.unreadable.to_list()) == ([None], [True])
+
+
 def test_approximate_values_and_units_are_counted() -> None:
-    read = read_measurements(pl.Series("x", ["~5 nM", "≈ 6 nM", "7 µM"]))
+    read = read_measurements(pl.Series("x", ["~5 nM", "≈ 6 nM*", "7 ± 1 µM (n=3)", "8", "9 mL.min-1.kg-1", "lost"]))
     assert read.approximate == 2
-    assert read.units == ("nM", "µM")
+    assert read.units.to_list() == ["nM", "nM", "µM", None, "mL.min-1.kg-1", None]
+
+
+def test_one_comma_that_is_a_decimal_sign_makes_all_of_its_column_so() -> None:
+    assert read_measurements(pl.Series("x", ["2,110", "1,200"])).values.to_list() == [2110.0, 1200.0]
+    for tell_tale, value in (("<0,001", 0.001), ("1,5", 1.5), ("1,2345", 1.2345)):
+        read = read_measurements(pl.Series("x", ["2,110", ">10,000 nM", "1,234,567", tell_tale]))
+        assert read.values.to_list() == [2.11, 10.0, 1234567.0, value]
+
+
+def test_relations_and_units_may_stand_in_columns_of_their_own() -> None:
+    relations = pl.Series("r", ["'>'", "'='", None, "<="])
+    read = read_measurements(pl.Series("x", [1.0, 2.0, 3.0, None]), relations, pl.Series("u", ["nM", None, "uM", "nM"]))
+    assert read.sides.to_list() == [1, 0, 0, None]
+    assert read.units.to_list() == ["nM", None, "uM", None]
+    assert holds_relations(relations)
+    assert not holds_relations(pl.Series("r", ["=", "about"]))
 
 
 def test_numbers_that_are_none_are_unknown() -> None:

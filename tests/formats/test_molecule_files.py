@@ -9,7 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from medeor.contracts import UserError
-from medeor.formats.molecules import read_molecules, write_sdf
+from medeor.formats.molecules import identifiers, read_molecules, write_sdf
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "OC(=O)c1ccccc1O"]
 
@@ -144,3 +144,11 @@ def test_an_sdf_that_is_written_is_read_by_rdkit(tmp_path: Path) -> None:
     assert first.GetProp("value") == "0.123457"
     assert second.GetNumAtoms() == 0
     assert second.GetPropsAsDict() == {"verdict": "unknown"}
+
+
+def test_the_title_of_a_record_is_the_first_identifier_that_is_known(tmp_path: Path) -> None:
+    facts = pl.DataFrame({"value": [1.0, 2.0, 3.0], "Compound ID": [7, 8, None], "Name": ["a\nb", None, None]})
+    assert identifiers(facts.columns) == ["Name", "Compound ID"]
+    write_sdf(tmp_path / "out.sdf", SMILES[:3], facts)
+    titles = [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))]
+    assert titles == ["a b", "8", ""]

@@ -63,6 +63,15 @@ def test_numbers_with_leading_zeros_are_names(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.csv").rows() == [("007", "7"), ("008", "08")]
 
 
+def test_semicolons_speak_for_decimal_commas_among_limits_and_units(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x;y;name\n2,110;1,5 nM;1,2-dibromoethane\n>10,000;2 nM;4,4-dimethyl\n3,000;n/d;DDT\n4,500;3;no\n")
+    table = read_table(path)
+    assert table["x"].to_list() == ["2.110", ">10.000", "3.000", "4.500"]
+    assert table["y"].to_list() == ["1.5 nM", "2 nM", "n/d", "3"]
+    assert table["name"].to_list() == ["1,2-dibromoethane", "4,4-dimethyl", "DDT", "no"]
+
+
 def test_decimal_commas_are_read_where_semicolons_separate(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a;b\n1,5;x\n2;y\n")
     assert read_table(tmp_path / "a.csv").rows() == [(1.5, "x"), (2.0, "y")]

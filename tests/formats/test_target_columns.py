@@ -57,16 +57,37 @@ def test_the_positive_class_comes_second() -> None:
     [
         (["a", "a"], {}, r"'t' has one class alone \('a'\)"),
         ([None, None], {}, "'t' has no value"),
-        (["a", "b"], {"positive": "c"}, "classes a, b"),
+        (["a", "b"], {"positive": "c"}, "classes a and b"),
         (["a", "b"], {"kind": "continuous"}, "holds 'a'"),
         (["a", "b"], {"kind": "numbers"}, "classes, ordinal, continuous"),
         (["a", "b"], {"classes": ("a", "c")}, "'b', which is none of the classes a, c"),
         ([f"text {n}" for n in range(60)], {}, "60 different texts in 60 rows"),
+        ([f"CPD-{n}" for n in range(8)], {}, "8 different texts in 8 rows"),
     ],
 )
 def test_what_cannot_be_asked_is_told(values: list, how: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         asked(values, **how)
+
+
+@pytest.mark.parametrize(
+    ("absent", "looked_for"),
+    [("inactive", "active"), ("Non-blocker", "Blocker"), ("normal", "abnormal"), ("control", "case"), ("a", "b"),
+     ("no", "maybe"), ("0", "1"), ("unstable", "stable"), ("benign", "atypical")],
+)  # fmt: skip
+def test_of_two_classes_the_one_that_is_looked_for_comes_second(absent: str, looked_for: str) -> None:
+    for values in ([absent, looked_for], [looked_for, absent]):
+        target, column = asked(values)
+        assert target.classes == (absent, looked_for)
+        assert column == [target.classes.index(value) for value in values]
+
+
+def test_each_of_several_targets_has_its_own_positive_class() -> None:
+    table = pl.DataFrame({"herg": ["active", "inactive"], "ames": ["clean", "mutagenic"], "age": [50.5, 60.1]})
+    targets, _ = read_targets(table, list(table.columns), positive="inactive|clean")
+    assert [target.words for target in targets] == [("active", "inactive"), ("mutagenic", "clean"), ()]
+    with pytest.raises(UserError, match="clean and mutagenic of 'ames'"):
+        read_targets(table, list(table.columns), positive="active")
 
 
 def test_several_binary_targets_go_by_their_own_names() -> None:

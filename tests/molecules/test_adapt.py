@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from rdkit.Chem import Crippen
 
 import medeor
 import tiny
-from medeor.contracts import Cases, Run, Sources, Study, UserError
+from medeor.contracts import Cases, Run, Sources, Study, Target, UserError
 from medeor.learning.split import split_cases
 from medeor.molecules import adapt
 from medeor.molecules.adapt import Adapt, Correction
@@ -119,3 +119,20 @@ def test_a_base_that_answers_another_question_is_refused(base: Path, tmp_path: P
     assert "inputs.base=RUN" in said.err
     with pytest.raises(UserError, match="no such run"):
         medeor.train(str(tmp_path / "ours.csv"), inputs={"base": str(tmp_path / "none")}, out=tmp_path / "r")
+
+
+def test_a_base_whose_classes_mean_the_opposite_is_refused(tmp_path: Path) -> None:
+    given = table(ENDS).with_columns(greasy=pl.when(pl.col("logP") > 1.5).then(pl.lit("yes")).otherwise(pl.lit("no")))
+    asked = Study((given,), target=("logP", "greasy"), split="cv")
+    cases = read_cases(Sources((given,), {}), asked)
+    opposite = replace(cases.targets[1], values=("yes", "no"))
+
+    @dataclass(frozen=True)
+    class Base:
+        targets: tuple[Target, ...]
+        digest = study = model = run = ""
+        read = predict_cases = print
+
+    assert adapt.base_of(replace(cases, stores=(Base(cases.targets),))).targets == cases.targets
+    with pytest.raises(UserError, match=r"'greasy' \(no / yes\): it answers .* greasy \(yes / no\)"):
+        adapt.base_of(replace(cases, stores=(Base((cases.targets[0], opposite)),)))

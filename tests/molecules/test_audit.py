@@ -57,6 +57,32 @@ def test_repeats_that_agree_and_repeats_that_contradict_each_other() -> None:
     assert "1 agree with themselves, 1 do not" in found["conflicting-labels"].message
 
 
+def measured(*rows: tuple[str, str]) -> pl.DataFrame:
+    """Sound compounds of half-maximal inhibition in nM, which is learnt by its logarithm, then these."""
+    values = [str(10.0 * 1.4**number) for number in range(len(GOOD))]
+    return pl.DataFrame({"smiles": [*GOOD, *(row[0] for row in rows)], "IC50_nM": [*values, *(row[1] for row in rows)]})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contradict"),
+    [
+        ("1.0", "900", True),
+        ("1.0", "2.9", False),
+        ("1000", "3100", True),
+        ("20000", ">30", False),
+        ("12", ">30000", True),
+        ("12", ">30", False),  # Within three-fold.
+        ("12", "<30", False),
+        (">300", "<50", True),
+        (">50", "<300", False),
+    ],
+)
+def test_measurements_contradict_where_no_number_satisfies_both(one: str, other: str, contradict: bool) -> None:
+    found, cases = audited(measured(("CCO", one), ("OCC", other)), target=("IC50_nM",))
+    assert cases.targets[0].scale == "log"
+    assert set(found["conflicting-labels"].cases) == (ids(cases, 24, 25) if contradict else set())
+
+
 def test_contradictory_classes() -> None:
     table = pl.DataFrame({"smiles": ["CCO", "OCC", "CCN", "NCC", "CCC"], "y": [0, 1, 1, 1, 0]})
     found, cases = audited(table)
@@ -84,6 +110,14 @@ def test_near_copies_across_parts_and_activity_cliffs() -> None:
     near = found["near-duplicates-across-parts"]
     assert (near.status, set(near.cases)) == ("fail", ids(cases, 25))
     assert found["activity-cliffs"].status == "pass"
+
+
+@pytest.mark.parametrize(("other", "cliffs"), [("60", 1), ("9", 0), (">60", 1), (">9", 0), ("<60", 0)])
+def test_a_cliff_of_a_log_scale_is_ten_fold_and_beyond_doubt(other: str, cliffs: int) -> None:
+    near = [("O=C(O)c1ccc(cc1)" + "C" * length + "N", value) for length, value in ((24, "1"), (25, other))]
+    limit = ("CCO", ">99999")
+    found, _ = audited(measured(*near, limit), target=("IC50_nM",))
+    assert found["activity-cliffs"].message.startswith(f"{cliffs} of ")
 
 
 def test_rows_that_are_not_compared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +154,19 @@ def test_a_column_in_another_unit_is_explained() -> None:
     assert set(found["implausible-values"].cases) == ids(cases, 23)
 
 
+def test_units_that_do_not_belong_together_are_named_and_counted() -> None:
+    values = [f"{number + 1} {'mg/L' if number % 3 == 2 else 'nM'}" for number in range(24)]
+    finding = audited(pl.DataFrame({"smiles": GOOD, "potency": values}), target=("potency",))[0]["units"]
+    assert finding.status == "fail"
+    assert "'potency' is read in nM, and of that no known multiple is mg/L (8 rows)" in finding.message
+    values = [text.replace("mg/L", "uM") for text in values]
+    found, _ = audited(pl.DataFrame({"smiles": GOOD, "potency": values}), target=("potency",))
+    assert found["units"].status == "pass"
+    assert "'potency' in nM, converted where written in uM (8 rows)" in found["as-read"].message
+    finding = audited(pl.DataFrame({"smiles": GOOD, "potency": [*values[:23], "7"]}), target=("potency",))[0]["units"]
+    assert (finding.status, "1 values of 'potency' stand without a unit" in finding.message) == ("fail", True)
+
+
 def test_limits_unread_values_and_constant_targets_are_told() -> None:
     values = [str(number) for number in range(21)] + [">50", "<0.1", "lost"]
     table = pl.DataFrame({"smiles": GOOD, "y": values, "same": [1] * 24})
@@ -138,10 +185,34 @@ def test_cleaning_keeps_one_of_each_compound_and_none_that_is_disputed() -> None
     )
     removed = clean(cases, audit_molecules(cases, split), split)
     reasons = removed["removed"].to_list()
-    assert removed.drop("removed").equals(cases.table)
+    assert removed.drop("removed", "y").equals(cases.table.drop("y"))
     assert [row for row, why in enumerate(reasons) if why] == [3, 24, 26, 27]  # the repeat that is tested stays
     assert reasons[3] == "the same compound as another row"
     assert reasons[26] == reasons[27] == "contradictory measurements of one compound"
+
+
+def test_what_the_rows_of_a_compound_say_stays_together() -> None:
+    rows = [
+        ("CCO", "2", None, "yes"), ("OCC", "4", "9.0", None), ("C(O)C", ">1", None, "yes"),  # numbers before limits
+        ("CCN", ">10", None, None), ("NCC", ">30", "0.1", None), ("C(N)C", "<99", "0.1", None),  # the tightest limit
+        ("CCC", "<7", None, "no"), ("C(C)C", None, "5.5", None),
+        ("CCF", "3", "1.0", "no"),
+    ]  # fmt: skip
+    table = pl.DataFrame(rows, schema=["smiles", "IC50_nM", "y", "toxic"], orient="row")
+    table = table.with_columns(pl.col("y").cast(pl.Float64))
+    study = Study(target=("IC50_nM", "y", "toxic"))
+    cases = read_cases(Sources((table,), {}), study)
+    split = Split(cases.table.select("case_id", part=pl.lit("train"), fold=pl.lit(0)))
+    findings = audit_molecules(cases, split)
+    assert not next(finding.cases for finding in findings if finding.check == "conflicting-labels")
+    left = clean(cases, findings, split).filter(pl.col("removed").is_null())
+    told = left.select("given", "IC50_nM", "IC50_nM.limit", "y", "toxic").rows()
+    assert told == [
+        ("CCO", pytest.approx(8**0.5), 0, 9.0, 1),  # the geometric mean of 2 and 4
+        ("CCN", 30.0, 1, 0.1, None),
+        ("CCC", 7.0, -1, 5.5, 0),
+        ("CCF", 3.0, 0, 1.0, 0),
+    ]
 
 
 @pytest.mark.data
@@ -156,6 +227,24 @@ def test_what_is_known_of_bbbp_is_found(real_data: Path) -> None:
     assert (disputed["p_np"] == 2).all()
     agreeing = cases.usable.table.filter(~pl.col("case_id").is_in(list(rows)))
     assert (agreeing.group_by("smiles").agg(pl.col("p_np").n_unique())["p_np"] == 1).all()
+
+
+def test_columns_of_relations_and_units_are_no_shortcuts_and_their_limits_are_told() -> None:
+    smiles = [f"{'C' * n}{core}" for n in range(1, 21) for core in ("c1ccncc1", "C(=O)Nc1ccco1", "C1CCOCC1", "N")]
+    table = pl.DataFrame(
+        {
+            "smiles": smiles,
+            "standard_value": [1.5 + number * (1000 if number % 2 else 1) for number in range(80)],
+            "standard_relation": ["'>'", "'='", "'='", "'='"] * 20,
+            "standard_units": ["nM", "uM"] * 40,
+        }
+    )
+    study = Study(target=("standard_value",))
+    cases = read_cases(Sources((table,), {}), study)
+    split = split_cases(cases, study)
+    assert [one.check for one in audit(cases, split) if one.check.startswith("shortcut/")] == []
+    told = {finding.check: finding for finding in audit_molecules(cases, split)}
+    assert "'standard_value': 20 at least, 0 at most, of 80" in told["censored-values"].message
 
 
 def test_neither_limits_nor_the_split_itself_count_as_shortcuts() -> None:

@@ -1,11 +1,12 @@
 """What the user gave becomes cases: endpoints with missing and censored values, units, groups, and reasons why not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from medeor.contracts import Cases, Sources, Study, UserError
+from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.molecules.cases import endpoint_of, read_cases
 from medeor.molecules.store import MoleculeStore
 
@@ -56,6 +57,58 @@ def test_censored_values_have_their_side_in_a_column_beside() -> None:
     known = endpoint_of(target, cases)
     assert known is not None
     assert known.scale == "log"
+
+
+def test_values_written_in_several_units_come_into_the_one_of_the_endpoint_or_the_commonest() -> None:
+    times = ["30 min", "1.5 h", "2", "1 d", "5-10", "3.0 ± 0.5"]
+    cases = read(pl.DataFrame({"smiles": SMILES, "half_life": times}))
+    assert cases.table["half_life"].to_list() == [0.5, 1.5, 2.0, 24.0, None, 3.0]
+    assert cases.table["unread"].to_list() == [[], [], [], [], ["half_life"], []]
+    assert "'half_life' in h, converted where written in d (1 rows), min (1 rows)" in cases.store(MoleculeStore).notes
+    table = pl.DataFrame({"smiles": SMILES, "IC50": ["2.44 µM", "3 uM", "21100 nM", "5 uM", "700 nM", "1 uM"]})
+    (target,) = (cases := read(table)).targets
+    assert (target.unit, cases.table["IC50"].to_list()) == ("uM", [2.44, 3.0, 21.1, 5.0, 0.7, 1.0])
+    answering = SimpleNamespace(targets=(Target("IC50", "continuous", (), "nM"),))
+    again = read_cases(Sources((table,), {}, model=answering), Study(target=("IC50",)))  # type: ignore[arg-type]
+    assert again.table["IC50"].to_list() == [2440.0, 3000.0, 21100.0, 5000.0, 700.0, 1000.0]
+
+
+def test_columns_of_relations_and_units_speak_of_the_one_target() -> None:
+    beside = {"relation": ["'>'", "'='", None, "'='", "'<'", "'='"], "Units": ["nM", "uM", "nM", "nM", "nM", "uM"]}
+    table = pl.DataFrame({"smiles": SMILES, "value": [1.5, 2.0, 3.0, 4.0, 5.0, 6.0], **beside})
+    cases = read(table)
+    (target,) = cases.targets
+    assert (target.name, target.unit) == ("value", "nM")
+    assert cases.table["value"].to_list() == [1.5, 2000.0, 3.0, 4.0, 5.0, 6000.0]
+    assert cases.table["value.limit"].to_list() == [1, 0, 0, 0, -1, 0]
+    assert cases.table["value.given relation"].to_list() == beside["relation"]
+    again = read(cases.table.select("smiles", "value", "^value.given.*$"), target=("value",))
+    assert again.table["value"].equals(cases.table["value"])
+    assert "relations of 'value' in column 'relation'" in cases.store(MoleculeStore).notes
+
+
+@pytest.mark.parametrize(
+    ("names", "limited"),
+    [
+        (("standard_value", "standard_relation"), ["standard_value"]),
+        (("IC50 (nM)", "IC50_qualifier"), ["IC50 (nM)"]),
+        (("pchembl_value", "relation"), []),  # of a concentration, whose limits are the other way round
+        (("pchembl_value", "pchembl relation"), ["pchembl_value"]),
+    ],
+)
+def test_whose_relations_a_column_holds_its_name_tells(names: tuple[str, str], limited: list[str]) -> None:
+    table = pl.DataFrame({"smiles": SMILES, names[0]: [5.1, 6.2, 7.3, 8.4, 5.5, 6.6], names[1]: [">", "="] * 3})
+    cases = read(table, target=names[:1])
+    assert [target.name for target in cases.targets if target.limit in cases.table.columns] == limited
+
+
+def test_relations_of_a_general_name_are_no_ones_among_several_measured() -> None:
+    numbers = {"a": [1.5, 2.0, 3.0, 4.0, 5.0, 6.0], "b": [2.5, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    table = pl.DataFrame({"smiles": SMILES, **numbers, "relation": [">", "="] * 3, "b_relation": ["<"] * 6})
+    cases = read(table, target=("a", "b"))
+    assert "a.limit" not in cases.table.columns
+    assert cases.table["b.limit"].to_list() == [-1] * 6
+    assert cases.table["relation"].to_list() == [">", "="] * 3
 
 
 def test_several_endpoints_may_each_be_unknown() -> None:

@@ -118,6 +118,16 @@ def test_the_expected_error_is_the_line_that_was_planted(chains: tuple[Cases, Sp
     assert calibrate(cases, held_out).targets[0].method == "spread"
 
 
+def test_the_expected_error_of_what_is_learnt_by_its_logarithm_is_a_factor(chains: tuple[Cases, Split]) -> None:
+    cases, split = chains
+    target = replace(cases.targets[0], scale="log")
+    powers = replace(cases, table=cases.table.with_columns(y=10 ** pl.col("y")), targets=(target,))
+    told = off_by(cases, np.full(len(cases), 0.3)).table.with_columns(value=10 ** pl.col("value"))
+    found, held_out = learn(powers, split, Predictions(told))
+    assert held_out.table["spread"].to_numpy() == pytest.approx(10**0.3, abs=1e-4)
+    assert found.judge(asked(["CCCCN"], (target,)))["spread"].to_list() == pytest.approx([10**0.3], abs=1e-4)
+
+
 def test_what_is_strange_large_or_far_is_told_with_its_reason(chains: tuple[Cases, Split]) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
@@ -133,6 +143,15 @@ def test_what_is_strange_large_or_far_is_told_with_its_reason(chains: tuple[Case
     assert told["FC1(F)C(F)(F)C(Cl)(Cl)C1(F)F"][0] == "unknown"
 
 
+def test_a_labelled_hydrogen_is_no_strange_element(chains: tuple[Cases, Split]) -> None:
+    cases, split = chains
+    found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
+    table = found.judge(asked(["[2H]C(C)CCCO", "[2H]C(Br)CCCO"], cases.targets))
+    reasons = table["reason"].to_list()
+    assert "holds" not in (reasons[0] or "")
+    assert reasons[1] == "no training compound holds Br"
+
+
 def test_no_better_than_a_guess_is_unknown(chains: tuple[Cases, Split]) -> None:
     cases, split = chains
     plain, held = learn(cases, split, off_by(cases, np.zeros(len(cases))))
@@ -143,11 +162,12 @@ def test_no_better_than_a_guess_is_unknown(chains: tuple[Cases, Split]) -> None:
     assert found.reaches[0].unknown > plain.reaches[0].unknown
 
 
-def test_with_hardly_a_held_out_compound_nothing_is_said_of_errors() -> None:
+def test_with_hardly_a_held_out_compound_nothing_is_said_of_errors_and_nothing_is_inside() -> None:
     cases, split = study(ALCOHOLS[:8], [1.0 * n for n in range(8)])
     found, held_out = learn(cases, split, off_by(cases, np.ones(8)))
     assert held_out.table["spread"].null_count() == 8
-    assert found.judge(asked(["c1ccccc1"], cases.targets))["verdict"].to_list() == ["inside"]
+    told = found.judge(asked(["CCCO"], cases.targets))
+    assert told.select("verdict", "reason").rows() == [("unknown", "the model was tested on 8 compounds alone")]
 
 
 # --- on the road -----------------------------------------------------------------------------------------
@@ -207,6 +227,16 @@ def test_a_saved_model_says_the_same_and_carries_compounds_only_when_asked(
     assert read_json(tmp_path / "model" / "model.json")["processors"] == {"training cases inside": shared}
     assert [path.name for path in (tmp_path / "model").glob("*.parquet")] == ["analogues.parquet"] * shared
     assert shared == (again.measured is not None and again.measured.equals(measured_in(cases, split)))
+
+
+def test_measured_compounds_keep_the_limits_of_their_values() -> None:
+    table = pl.DataFrame({"smiles": ALCOHOLS, "y": [f">{n}" if n % 5 == 0 else f"{n}.5" for n in range(20)]})
+    study = Study((table,), target=("y",), where={"kind": "continuous"}, split="cv")
+    cases = read_cases(Sources((table,), {}), study).usable
+    measured = measured_in(cases, split_cases(cases, study))
+    limits = {Chem.CanonSmiles(text): int(said.startswith(">")) for text, said in table.rows()}
+    assert dict(measured.select("smiles", "y.limit").rows()) == {one: limits[one] for one in measured["smiles"]}
+    assert set(measured["y.limit"]) == {0, 1}
 
 
 def test_analogues_are_the_most_alike_with_their_values(chains: tuple[Cases, Split]) -> None:

@@ -8,8 +8,8 @@ import pytest
 from rdkit import Chem
 
 from medeor import __version__
-from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, MoleculeGraphs, graphs, joined
-from medeor.molecules.standardise import standardised
+from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, MoleculeGraphs, graphs, joined, of_molecules
+from medeor.molecules.standardise import molecule, standardised
 from medeor.molecules.store import MoleculeStore
 
 SMILES = [
@@ -72,6 +72,17 @@ def test_codes_are_those_of_rdkit() -> None:
     check(SMILES, made)
     assert (made.atoms < np.array(list(ATOM_CODES.values()))).all()
     assert (made.bonds < np.array(list(BOND_CODES.values()))).all()
+
+
+def test_hydrogens_of_their_own_are_read_the_same_way_twice() -> None:
+    given = [r"[H]/N=C(\N)c1ccccc1", "[2H]C([2H])([2H])NC", r"[2H]/C(C)=C/C", r"[H]/N=C(/[2H])C", "[H][H]", "[2H]Cl"]
+    texts = [one.smiles for one in standardised(given) if one.smiles]
+    assert len(texts) == len(given)
+    made, usual = graphs(texts), of_molecules([molecule(text) for text in texts], texts)
+    check(texts, made)
+    for name, array in usual.arrays().items():
+        assert np.array_equal(array, made.arrays()[name])
+    assert np.array_equal(graphs([given[0]]).atoms, graphs([r"N=C(\N)c1ccccc1"]).atoms)
 
 
 @pytest.mark.data

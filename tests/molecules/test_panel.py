@@ -12,8 +12,9 @@ from rdkit import Chem
 from rdkit.Chem import Crippen
 
 import medeor
-from medeor.contracts import UserError
+from medeor.contracts import Target, UserError
 from medeor.molecules.domain import NEIGHBOURS
+from medeor.molecules.panel import _measured, _said
 from tiny import medeor as command
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
@@ -77,6 +78,25 @@ def test_nothing_is_chosen_of_what_is_unlike_all_training_compounds(run: Path) -
     assert verdicts[1][1] is not None
     assert "no training compound holds Pt" in table["reason"][0]
     assert "No training compound holds Pt." in command("predict", run, "N[Pt](N)(Cl)Cl").out
+
+
+def test_what_is_known_by_a_limit_alone_is_shown_as_such() -> None:
+    hours = Target("hours", "continuous")
+    shown = [_measured(24.0, hours, limit) for limit in (1, 0, -1, None)]
+    assert shown == [">24", "24", "<24", "24"]
+    assert _measured(30000.0, hours, 1) == ">30000"
+
+
+def test_reasons_of_several_endpoints_are_told_with_their_endpoints() -> None:
+    targets = (Target("logP", "continuous"), Target("ring", "binary"), Target("site", "multiclass", ("a", "b")))
+    items = {item: target for target in targets for item in target.items}
+
+    def said(*reasons: str | None) -> str:
+        return _said({}, pl.DataFrame({"item": list(items), "reason": reasons}), items)
+
+    assert said("too far", "too far", "too far", "too far") == "Too far."
+    assert said("too far", "a guess", None, None) == "logP: too far. ring: a guess."
+    assert said("too far", None, "too far", "too far") == "logP, site: too far."
 
 
 def test_a_row_that_is_no_molecule_is_told_as_such(run: Path) -> None:

@@ -39,6 +39,10 @@ DRUGS = [
         ("OC(=O)CC[NH3+]", "NCCC(=O)O", {room.CHARGE}),
         ("N[Pt](N)(Cl)Cl", "N[Pt](N)(Cl)Cl", set()),
         ("[H]C([H])([H])O[H]", "CO", set()),
+        (r"[H]/N=C(\N)c1ccccc1", "N=C(N)c1ccccc1", set()),
+        ("[2H]C([2H])([2H])NC", "[2H]C([2H])([2H])NC", set()),
+        ("C[C@H](O)c1ccccc1 |&1:1|", "C[C@H](O)c1ccccc1", set()),
+        ("C[NH2+]CCO.[Cl-] |lp:1:2|", "CNCCO", {room.SALT, room.CHARGE}),
     ],
 )
 def test_a_compound_is_written_as_the_rules_say(given: str, expected: str, change: set[str]) -> None:
@@ -89,6 +93,23 @@ def test_tautomers_and_stereochemistry_are_told_apart_unless_asked_otherwise() -
     dropped = standardise(left, Rules(stereo=False))
     assert dropped.smiles == Chem.CanonSmiles("CC(N)C(=O)O")
     assert dropped.changes == (room.STEREO,)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "plain"),
+    [
+        ("[2H]C([2H])([2H])NC", "CNC"),
+        ("[2H]O[2H]", "O"),
+        (r"C/C=C/[2H]", "C=CC"),
+        ("[3H]c1ccccc1[13CH3]", "Cc1ccccc1"),
+        ("[2H][C@](C)(N)O", "CC(N)O"),
+        (r"[H]/N=C(\N)C[2H]", "CC(N)=N"),
+    ],
+)
+def test_without_isotopes_a_compound_has_no_hydrogens_of_its_own(labelled: str, plain: str) -> None:
+    made = standardise(labelled)
+    assert made.flat == standardise(plain).flat == Chem.CanonSmiles(plain)
+    assert made.smiles != made.flat
 
 
 @given(st.sampled_from(DRUGS), st.integers(0, 10_000))

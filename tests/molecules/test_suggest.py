@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,8 @@ from scipy.stats import norm
 
 import medeor
 import tiny
-from medeor.contracts import UserError
+from medeor.contracts import Target, UserError
+from medeor.molecules import suggest
 from medeor.molecules.suggest import SIGMAS, _diverse
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
@@ -62,6 +64,28 @@ def test_the_value_to_beat_is_by_default_the_best_that_was_measured(run: Path) -
     best = pl.read_parquet(run / "cases.parquet").join(pl.read_parquet(run / "split.parquet"), on="case_id")
     best = best.filter(pl.col("part_right" if "part_right" in best.columns else "part") != "test")["logP"].max()
     assert ask(run).equals(ask(run, than=repr(best)))
+
+
+def test_the_value_to_beat_was_measured_and_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("y", "continuous")
+    model, asked = SimpleNamespace(), SimpleNamespace(run=None)
+    monkeypatch.setattr(suggest, "DomainModel", SimpleNamespace)
+    asked.model = model
+    measured = pl.DataFrame({"y": [3.0, 12.0, 30000.0], "y.limit": [-1, 0, 1]})
+    monkeypatch.setattr(suggest, "measured_of", lambda model, run: measured)
+    assert suggest._reference({}, target, asked, "higher") == 12
+    assert suggest._reference({}, target, asked, "lower") == 12
+    monkeypatch.setattr(suggest, "measured_of", lambda model, run: measured.filter(pl.col("y.limit") != 0))
+    with pytest.raises(UserError, match="than=VALUE"):
+        suggest._reference({}, target, asked, "higher")
+
+
+def test_candidates_come_back_with_the_names_of_the_file(run: Path) -> None:
+    library = pl.read_csv(run.parent / "library.csv").with_row_index("Compound ID")
+    library.write_csv(run.parent / "named.csv")
+    chosen = ask(run, candidates=str(run.parent / "named.csv"))
+    names = dict(library.select("Compound ID", "smiles").rows())
+    assert [names[name] for name in chosen["Compound ID"]] == chosen["source"].to_list()
 
 
 def test_what_was_measured_what_is_broken_and_what_is_strange_is_not_chosen(run: Path) -> None:

@@ -108,6 +108,44 @@ def test_predictions_go_into_an_sdf_with_what_could_not_be_read(run: Path, tmp_p
         assert float(first.GetProp(name)) == pytest.approx(hours[column][0], rel=1e-4)
 
 
+def test_predictions_carry_what_names_a_compound_its_standardised_structure_and_units(run: Path) -> None:
+    given = pl.DataFrame(
+        {"smiles": ["CC(=O)[O-].[Na+]", "no molecule"], "Compound ID": ["C-1", "C-2"], "value": [1, 2], "half_life": 3}
+    )
+    table = medeor.predict(run, given)
+    assert table.columns[:5] == ["case_id", "source", "Compound ID", "smiles", "broken"]
+    assert "value (table)" not in table.columns
+    facts = table.select("source", "Compound ID", "smiles", "item", "unit").rows()
+    assert facts == [
+        ("CC(=O)[O-].[Na+]", "C-1", "CC(=O)O", "ring", None),
+        ("CC(=O)[O-].[Na+]", "C-1", "CC(=O)O", "half_life", "h"),
+        ("no molecule", "C-2", None, None, None),
+    ]
+
+
+def test_an_sdf_comes_back_with_its_titles_and_the_compounds_that_were_predicted(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mol = Chem.MolFromSmiles("CC(=O)[O-].[Na+]")
+    mol.SetProp("_Name", "CPD-7")
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        writer.write(mol)
+    (tmp_path / "bad.smi").write_text("CCO\nnot_a_molecule x\n")
+    medeor.predict(run, tmp_path / "in.sdf", tmp_path / "bad.smi", out=tmp_path / "out.sdf")
+    back = list(Chem.SDMolSupplier(str(tmp_path / "out.sdf")))
+    assert [one.GetProp("_Name") for one in back] == ["CPD-7", "", "x"]
+    assert Chem.MolToSmiles(back[0]) == back[0].GetProp("smiles") == "CC(=O)O"
+    assert back[0].GetProp("half_life.unit") == "h"
+    assert "SMILES Parse Error" not in capfd.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_told_with_every_ending_that_can(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(medeor.UserError, match=r"ending in \.csv, \.parquet, \.json, \.sdf, \.html$"):
+        medeor.predict(run, "CCO", out=tmp_path / "o.xlsx")
+    medeor.predict(run, "CCO", out=tmp_path / "o.html")
+    assert "half_life" in (tmp_path / "o.html").read_text()
+
+
 def test_a_bundle_predicts_the_same_bits(run: Path) -> None:
     assert medeor.predict(run / "run.medeor", "CCO").equals(medeor.predict(run, "CCO"))
 

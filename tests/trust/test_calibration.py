@@ -343,6 +343,25 @@ def test_of_a_number_learnt_by_its_logarithm_the_interval_is_a_factor() -> None:
     assert np.log10(high / value) == pytest.approx(1.645 * 0.3, rel=0.12)
 
 
+def test_of_a_number_learnt_by_its_logarithm_the_spread_is_a_factor_too() -> None:
+    generator = np.random.default_rng(0)
+    off = generator.uniform(0.05, 0.5, 400)
+    truth = generator.normal(size=400)
+    value = truth + off * generator.normal(size=400)
+    half_life = Target("half-life", "continuous", unit="h", scale="log")
+    plain, factors = (
+        calibrate(cases, told).apply(told).table
+        for cases, told in (
+            table(DOSE, truth, value, spread=off),
+            table(half_life, 10**truth, 10**value, spread=10**off),
+        )
+    )
+    for end in ("low", "high"):
+        assert np.log10(factors[end].to_numpy()) == pytest.approx(plain[end].to_numpy(), abs=1e-9)
+    width = (plain["high"] - plain["low"]).to_numpy()
+    assert np.corrcoef(width, off)[0, 1] > 0.99
+
+
 def test_too_few_numbers_give_no_interval() -> None:
     cases, held_out, _ = numbers(np.random.default_rng(0), 5)
     table = calibrate(cases, held_out).apply(held_out).table

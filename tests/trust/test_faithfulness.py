@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
-from medeor.contracts import Attribution, Cases, Predictions, Run, Target
+from medeor.contracts import Attribution, Cases, Predictions, Run, Target, UserError
 from medeor.trust import faithfulness as module
 from medeor.trust.faithfulness import choose, examine, faithfulness, leading, sameness
 
@@ -212,6 +212,15 @@ def test_the_leading_item_is_the_likeliest_class_or_the_positive_one() -> None:
     beside = (*many, Target("age", "continuous"))
     labels = predictions({"nodule": [0.1, 0.8], "mass": [0.4, 0.3], "age": [60.0, 70.0]})
     assert leading(Cases(some(2).table, beside), labels) == ["mass", "nodule"]
+    assert leading(Cases(some(2).table, beside), labels, "age") == ["age", "age"]
+    with pytest.raises(UserError, match="no target 'sex'; there are nodule, mass, age"):
+        leading(Cases(some(2).table, beside), labels, "sex")
+
+
+def test_numbers_in_different_units_are_not_compared() -> None:
+    targets = (Target("clearance", "continuous"), Target("half-life", "continuous"))
+    values = predictions({"clearance": [1.0, 2.0], "half-life": [30.0, 40.0]})
+    assert leading(Cases(some(2).table, targets), values) == ["clearance", "clearance"]
 
 
 @pytest.mark.parametrize(("cases", "number"), [(100, 12), (13, 12), (12, 12), (5, 12), (1, 12)])

@@ -12,10 +12,20 @@ ABOVE, EXACT, BELOW = 1, 0, -1
 
 _SIGN = r"(<=|>=|<<|>>|<|>|≤|≥|⩽|⩾|=|~|≈|≃|±|ca\.?|approx\.?)?"
 _NUMBER = r"([+−-]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][+−-]?\d+)?)"
-_PATTERN = rf"^{_SIGN}\s*{_NUMBER}\s*(%|[^\d\s.,;<>=~].*)?$"
+_PATTERN = rf"^{_SIGN}\s*{_NUMBER}\s*([^\d\s.,;<>=~–—−-].*)?$"
+_REMARKS = r"^(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+−-]?\d+)?\s*|(?:^|\s)\([^)]*\)"
+"""What may stand behind a number and says nothing of its size or unit: a spread, a remark in parentheses."""
+_ANOTHER = r"^(?:to|bis|and|or|[x×*·/:])\s*\d|\s[–—−-]\s*\d|\p{L}[–—−-]\d+(?:[.,]\d+)*[\p{L}%]"
+"""What follows the first number of a range or a product, with or without a unit of its own."""
+_UNIT = r"^((?:\p{L}|[%°/]).*?)[\s.,;*†]*$"
+_DECIMAL_COMMA = r"^[+-]?(?:0\d*,|\d{4,},|\d+,(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:\.\d{3})+,)"
+_AMBIGUOUS = r"^[+-]?[1-9]\d{0,2},\d{3}(?:[eE]|$)"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})(?:[eE]|$)"
+_POINTED_THOUSANDS = r"^[+-]?\d{1,3}(?:\.\d{3})+,\d+(?:[eE]|$)"
 _SIDES = {">": ABOVE, ">>": ABOVE, ">=": ABOVE, "≥": ABOVE, "⩾": ABOVE,
           "<": BELOW, "<<": BELOW, "<=": BELOW, "≤": BELOW, "⩽": BELOW}  # fmt: skip
 _EXACTLY = "="
+_VAGUE = ("~", "≈", "≃")
 
 
 class Measured(NamedTuple):
@@ -27,43 +37,55 @@ class Measured(NamedTuple):
     """Int8: `ABOVE`, `EXACT` or `BELOW`; null with the value."""
     approximate: int
     """Values written with `~` or the like, taken as they stand."""
-    units: tuple[str, ...]
-    """Units written beside the values, the commonest first."""
+    units: pl.Series
+    """String: the unit written beside each value; null where none is."""
     unreadable: pl.Series
-    """Boolean: text that is no measurement (`not tested`)."""
+    """Boolean: text that is no measurement (`not tested`), or no single one (`5-10`)."""
 
 
-def read_measurements(column: pl.Series) -> Measured:
-    """Reads numbers, or text with signs, thousands separators and units. Of `1,234` the comma counts as a separator of
-    thousands, of `1,5` as a decimal sign."""
+def read_measurements(
+    column: pl.Series, relations: pl.Series | None = None, units: pl.Series | None = None
+) -> Measured:
+    """Reads numbers, or text with signs, separators of thousands and units; `relations` (`>`, `'='`) and `units` are
+    columns of text that say of each value what its own cell does not.
+
+    Of `3.0 ± 0.5` the value is 3.0, and its spread is left aside; a range (`5-10`) is unreadable. Of `1,234` the comma
+    separates thousands, unless the column holds a comma that cannot (`1,5`, `0,244`): then both are decimal signs."""
+    name = column.name
     if column.dtype.is_numeric():
-        values = column.cast(pl.Float64)
-        values = values.set(~values.is_finite().fill_null(True), None)
-        exact = values.is_not_null().replace_strict(True, EXACT, default=None, return_dtype=pl.Int8)
-        unreadable = values.is_null() & column.is_not_null()
-        if column.dtype.is_float():
-            unreadable &= ~column.is_nan().fill_null(False)
-        return Measured(values, exact, 0, (), unreadable)
-    text = column.cast(pl.String).str.strip_chars().replace("", None).rename("text")
-    parts = text.to_frame().select(
-        sign=pl.col("text").str.extract(_PATTERN, 1),
-        number=pl.col("text").str.extract(_PATTERN, 2).str.replace_all("−", "-"),
-        unit=pl.col("text").str.extract(_PATTERN, 3).str.strip_chars(),
-    )
-    number = pl.col("number")
-    thousands = number.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?([eE]|$)")
-    plain = pl.when(thousands).then(number.str.replace_all(",", "")).otherwise(number.str.replace(",", "."))
+        parts = _of_numbers(column)
+    else:
+        parts = _of_text(column.cast(pl.String))
+    for part, beside in (("sign", relations), ("unit", units)):
+        if beside is not None:
+            parts = parts.with_columns(pl.coalesce(part, _unquoted(beside)).alias(part))
     parts = parts.with_columns(
-        value=plain.cast(pl.Float64, strict=False),
-        side=pl.col("sign").replace_strict(_SIDES, default=EXACT, return_dtype=pl.Int8),
-    ).with_columns(pl.when(pl.col("value").is_finite()).then("value"))
-    parts = parts.with_columns(pl.when(pl.col("value").is_not_null()).then("side").alias("side"))
+        pl.when(pl.col("value").is_not_null()).then(part)
+        for part in (pl.col("sign").replace_strict(_SIDES, default=EXACT, return_dtype=pl.Int8).alias("side"), "unit")
+    )
     read = parts.filter(pl.col("value").is_not_null())
     vague = read.filter(pl.col("sign").is_not_null() & ~pl.col("sign").is_in([*_SIDES, _EXACTLY])).height
-    units = read["unit"].drop_nulls().value_counts(sort=True)["unit"].to_list()
-    unreadable = text.is_not_null() & parts["value"].is_null()
-    name = column.name
-    return Measured(parts["value"].alias(name), parts["side"].alias(name), vague, tuple(units), unreadable.alias(name))
+    value, side, unit, unreadable = (parts[part].alias(name) for part in ("value", "side", "unit", "unreadable"))
+    return Measured(value, side, vague, unit, unreadable)
+
+
+def holds_relations(column: pl.Series) -> bool:
+    """Whether a column holds relations (`>`, `'='`), as `read_measurements` takes them, and nothing else."""
+    if column.dtype != pl.String:
+        return False
+    texts = _unquoted(column).drop_nulls()
+    return len(texts) > 0 and texts.is_in([*_SIDES, _EXACTLY, *_VAGUE]).all()
+
+
+def with_decimal_points(column: pl.Series) -> pl.Series:
+    """A column of text that is known to write decimal commas: in measurements they become points."""
+    if not is_measured(column):
+        return column
+    number = column.str.strip_chars().str.extract(_PATTERN, 2)
+    changed = number.str.contains(r"^[+−-]?\d+,\d+(?:[eE]|$)").fill_null(False)
+    return column.to_frame("text").select(
+        pl.when(changed).then(pl.col("text").str.replace(",", ".", literal=True)).otherwise("text").alias(column.name)
+    )[column.name]
 
 
 def is_measured(column: pl.Series) -> bool:
@@ -75,3 +97,50 @@ def is_measured(column: pl.Series) -> bool:
     known = column.drop_nulls().str.strip_chars()
     count = read.values.len() - read.values.null_count()
     return count > 0 and 2 * count >= known.len() and read.values.n_unique() > 2
+
+
+def _of_numbers(column: pl.Series) -> pl.DataFrame:
+    """As `_of_text`."""
+    values = column.cast(pl.Float64)
+    values = values.set(~values.is_finite().fill_null(True), None)
+    unreadable = values.is_null() & column.is_not_null()
+    if column.dtype.is_float():
+        unreadable &= ~column.is_nan().fill_null(False)
+    nothing = pl.lit(None, pl.String)
+    return pl.DataFrame({"value": values, "unreadable": unreadable}).with_columns(sign=nothing, unit=nothing)
+
+
+def _of_text(column: pl.Series) -> pl.DataFrame:
+    """The columns value, sign and unit of each cell, null where it has none, and unreadable."""
+    text = column.str.strip_chars().replace("", None).rename("text")
+    parts = text.to_frame().select(
+        sign=pl.col("text").str.extract(_PATTERN, 1),
+        number=pl.col("text").str.extract(_PATTERN, 2).str.replace_all("−", "-"),
+        tail=pl.col("text").str.extract(_PATTERN, 3).str.replace_all(_REMARKS, "").str.strip_chars(),
+    )
+    alone = ~parts["tail"].str.contains(_ANOTHER).fill_null(False)
+    value = _numbers(parts["number"]).cast(pl.Float64, strict=False)
+    value = value.set(~(value.is_finite() & alone).fill_null(False), None)
+    return parts.select(
+        "sign", unit=pl.col("tail").str.extract(_UNIT, 1), value=value, unreadable=text.is_not_null() & value.is_null()
+    )
+
+
+def _unquoted(column: pl.Series) -> pl.Series:
+    return column.str.strip_chars(" '\"").replace("", None)
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    """Numbers with decimal points and without separators of thousands."""
+    number = pl.col("number")
+    thousands = number.str.contains(_THOUSANDS)
+    if not column.str.contains(_DECIMAL_COMMA).any():
+        thousands |= number.str.contains(_AMBIGUOUS)
+    pointed = number.str.contains(_POINTED_THOUSANDS)
+    return column.to_frame("number").select(
+        pl.when(thousands)
+        .then(number.str.replace_all(",", "", literal=True))
+        .when(pointed)
+        .then(number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True))
+        .otherwise(number.str.replace(",", ".", literal=True))
+    )["number"]

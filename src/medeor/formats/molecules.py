@@ -4,6 +4,7 @@ stand; whether a structure is one, `medeor.molecules.standardise` says."""
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,11 @@ SDF = (".sdf", ".sd", ".mol")
 LISTS = (".smi", ".smiles", ".ism", ".can")
 NAMES = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "structure", "molecule", "mol", "drug")
 """What a column of structures is usually called, the likeliest first."""
+IDENTIFIERS = (
+    "name", "id", "compoundid", "compoundname", "compound", "moleculeid", "moleculename", "chemblid",
+    "moleculechemblid", "drugid",
+)  # fmt: skip
+"""What a column that names compounds is usually called, in lower case and without marks, the likeliest first."""
 SAMPLE = 60
 """Values of a column that are parsed to find out whether it holds structures."""
 _MOST = 0.8
@@ -100,19 +106,34 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
 
 
+def identifiers(columns: Sequence[str]) -> list[str]:
+    """The columns that name compounds (`name`, `Compound ID`, …), the likeliest first; none where no column is so
+    called."""
+    plain = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
+    return [column for known in IDENTIFIERS for column in columns if plain[column] == known]
+
+
 def write_sdf(path: Path, smiles: Sequence[str | None], facts: pl.DataFrame) -> None:
-    """Molecules with 2-D coordinates and one property for each column of `facts`, row by row; a row without a structure
-    stands as an empty record, so that nothing is lost."""
-    from rdkit import Chem
+    """Molecules with 2-D coordinates and one property for each column of `facts`, row by row; the title of a record is
+    the first of its `identifiers`. A row without a structure stands as an empty record, so that nothing is lost."""
+    from rdkit import Chem, rdBase
     from rdkit.Chem import rdDepictor
 
-    with replacing(path) as new, explained(path), new.open("w", encoding="utf-8") as file:
+    named = identifiers(facts.columns)
+    with (
+        rdBase.BlockLogs(),
+        replacing(path) as new,
+        explained(path),
+        new.open("w", encoding="utf-8") as file,
+    ):
         writer = Chem.SDWriter(file)
         for text, row in zip(smiles, facts.iter_rows(named=True), strict=True):
             mol = Chem.MolFromSmiles(text) if text else None
             mol = Chem.Mol() if mol is None else mol
             if mol.GetNumAtoms():
                 rdDepictor.Compute2DCoords(mol)
+            title = next((row[name] for name in named if row[name] is not None), "")
+            mol.SetProp("_Name", " ".join(str(title).split()))
             for name, value in row.items():
                 if value is not None:
                     mol.SetProp(name, f"{value:.6g}" if isinstance(value, float) else str(value))
@@ -186,13 +207,13 @@ def _of_sdf(path: Path) -> MoleculeRows:
     if not structures:
         raise UserError(f"{path} holds no record of a molecule")
     names = list(dict.fromkeys(name for facts in properties for name in facts))
-    table = pl.DataFrame([pl.Series(name, [facts.get(name) for facts in properties], pl.String) for name in names])
-    table = table.select(typed(column.str.strip_chars().replace("", None)) for column in table)
-    if any(titles) and "name" not in names:
-        table = table.with_columns(pl.Series("name", titles, pl.String))
+    columns = [pl.Series("name", titles, pl.String)] if any(titles) and "name" not in names else []
+    for name in names:
+        texts = pl.Series(name, [facts.get(name) for facts in properties], pl.String)
+        columns.append(typed(texts.str.strip_chars().replace("", None)))
     places = pl.Series([f"record {number} of {path.name}" for number in range(1, len(structures) + 1)])
     note = f"{flat} records in 2-D, {len(structures) - flat - sum(p is not None for p in problems)} in 3-D"
-    known = table if table.width else pl.DataFrame(height=len(structures))
+    known = pl.DataFrame(columns) if columns else pl.DataFrame(height=len(structures))
     return MoleculeRows(
         pl.Series(structures, dtype=pl.String), known, pl.Series(problems, dtype=pl.String), places, path.name, (note,)
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from medeor.contracts import UserError
+from medeor.formats.measurements import with_decimal_points
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 """How the names of tables end."""
@@ -148,7 +149,8 @@ def delimiter(text: str) -> str:
 
 
 def typed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
-    """A column of text as whole numbers, numbers, truth values, days or times, if every value is one."""
+    """A column of text as whole numbers, numbers, truth values, days or times, if every value is one. With
+    `decimal_comma`, measurements that stay text, as some are limits or have units, get decimal points."""
     text = column.str.strip_chars()
     known = text.drop_nulls()
     if not len(known) or known.str.contains(r"^[+-]?0\d").any():
@@ -167,7 +169,7 @@ def typed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
             moment = convert(strict=False)
             if moment.null_count() == text.null_count():
                 return moment
-    return text
+    return with_decimal_points(text) if decimal_comma else text
 
 
 def _wrong_row(text: str, separator: str) -> str:

@@ -12,6 +12,8 @@ FEW = 20
 """Whole numbers with more different values than this are measured, not classes."""
 MANY = 50
 """Text with more different values than this, in more than half of the rows, names cases rather than classes."""
+NAMED = 5
+"""So does text that never comes again in more rows than this."""
 KINDS = ("classes", "ordinal", "continuous")
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -19,6 +21,10 @@ PARTS = {
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
 _NO_YES = ("0", "1")
+_ABSENT = {"no", "n", "false", "negative", "neg", "absent", "normal", "healthy", "control", "benign", "-"}
+"""What the class is called, of two, that is not looked for."""
+_NOT = ("not ", "non-", "non ", "non", "no ", "in", "un")
+"""With one of these before the other class's name, of two, a class is that which is not looked for."""
 
 
 def read_target(
@@ -31,10 +37,12 @@ def read_target(
     """The question that a column asks, and the column as the case table holds it: an index into the classes (Int64) or
     a number (Float64), null where unknown.
 
-    Two values are a binary question; text, truth values and at most 20 different whole numbers are classes; other
+    Two values are a binary question (the second is the one looked for: `active` beside `inactive`, whatever their order
+    in the alphabet); text, truth values and at most 20 different whole numbers are classes; other
     numbers are continuous. `kind` (classes, ordinal, continuous) overrides that. `classes` are names in order, either
-    of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second. Where the
-    question is known, `expected` is it, whatever the values suggest.
+    of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second; for
+    several targets it names several, set apart by |, one of each. Where the question is known, `expected` is it,
+    whatever the values suggest.
 
     Raises: UserError for an unknown kind or class, text where numbers are asked, or one class alone."""
     name = column.name
@@ -50,7 +58,7 @@ def read_target(
         return Target(name, "continuous"), _numbers(column)
     values = _as_text(column)
     found = _in_order(values.drop_nulls().unique().to_list())
-    if not kind and not classes and not column.dtype.is_numeric() and len(found) > max(MANY, len(known) / 2):
+    if not kind and not classes and names_cases(column):
         raise UserError(
             f"target '{name}' has {len(found)} different texts in {len(known)} rows, which name cases rather than "
             "classes; choose another column with --target"
@@ -58,14 +66,27 @@ def read_target(
     if len(found) < 2 and not classes:
         raise UserError(f"target '{name}' has one class alone ('{found[0]}'): there is nothing to tell apart")
     names, place = _named(name, found, classes)
-    if positive:
-        if positive not in names:
-            raise UserError(f"where positive={positive}: target '{name}' has the classes {', '.join(names)}")
-        if len(names) == 2 and names[0] == positive:
+    if positive and len(names) == 2:
+        wanted = [one.strip() for one in positive.split("|")]
+        looked_for = [one for one in names if one in wanted]
+        if len(looked_for) != 1:
+            raise UserError(
+                f"where positive={positive}: it is to name one of the classes {' and '.join(names)} of '{name}'; "
+                "set apart those of several targets by |"
+            )
+        if looked_for == [names[0]]:
             names, place = names[::-1], {value: 1 - index for value, index in place.items()}
+    elif positive and positive not in names:
+        raise UserError(f"where positive={positive}: target '{name}' has the classes {', '.join(names)}")
     chosen: TargetKind = "binary" if len(names) == 2 else "ordinal" if kind == "ordinal" else "multiclass"
     indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
     return Target(name, chosen, names), indices.alias(name)
+
+
+def names_cases(column: pl.Series) -> bool:
+    """Whether a column's texts name its rows (identifiers, remarks) and are no classes of them."""
+    found, known = column.drop_nulls().n_unique(), len(column.drop_nulls())
+    return column.dtype == pl.String and (found > max(MANY, known / 2) or found == known > NAMED)
 
 
 def read_targets(
@@ -143,7 +164,15 @@ def _in_order(values: list[str]) -> list[str]:
     try:
         return sorted(values, key=int)
     except ValueError:
-        return sorted(values)
+        first, *others = sorted(values)
+    if len(others) == 1 and _is_absence(others[0], first) and not _is_absence(first, others[0]):
+        return [*others, first]
+    return [first, *others]
+
+
+def _is_absence(text: str, other: str) -> bool:
+    text, other = text.strip().lower(), other.strip().lower()
+    return text in _ABSENT or text in {word + other for word in _NOT}
 
 
 def _named(name: str, found: list[str], classes: Sequence[str]) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -78,15 +78,20 @@ def base_of(cases: Cases) -> Answering:
     base = next((store for store in cases.stores if isinstance(store, Answering)), None)
     if base is None:
         raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
-    known = {(target.name, target.kind, target.scale, target.items) for target in base.targets}
+    known = {target.name: target for target in base.targets}
     for target in cases.targets:
-        if (target.name, target.kind, target.scale, target.items) not in known:
-            answers = ", ".join(f"{one.name} ({one.kind})" for one in base.targets)
+        if (same := known.get(target.name)) is None or _asked(same) != _asked(target):
+            answers = ", ".join(f"{one.name} ({_asked(one)})" for one in base.targets)
             raise UserError(
-                f"the base does not answer '{target.name}' ({target.kind}): it answers {answers}; "
-                "rename the column, or train without inputs.base"
+                f"the base does not answer '{target.name}' ({_asked(target)}): it answers {answers}; "
+                "rename the column or its classes, or train without inputs.base"
             )
     return base
+
+
+def _asked(target: Target) -> str:
+    """The question of a target in words, alike for two targets only where their answers mean the same."""
+    return " / ".join(target.words) or f"{target.kind}, {target.scale}"
 
 
 class Correction(NamedTuple):

@@ -23,9 +23,11 @@ MANY_NEAR = 0.05
 CLIFFS = 0.02
 """Share of compounds on activity cliffs from which they are worth a warning."""
 APART = 0.5
-"""Standard deviations by which two measurements of one compound may differ; on a log10 scale, log10 of 3."""
+"""Standard deviations by which two measurements of one compound may differ; of logarithms, and of what is learnt by
+its logarithm, three-fold."""
 CLIFF = 2.0
-"""Standard deviations between near copies that make a cliff; on a log10 scale, 1: ten-fold."""
+"""Standard deviations between near copies that make a cliff; of logarithms, and of what is learnt by its logarithm,
+ten-fold."""
 LARGE = 100
 """Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
 COMPARED = 20_000
@@ -53,14 +55,15 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
 def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
     """The case table with a column `removed` that says why a case should go, null for those that stay. What is no
     molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
-    the part that is scored last."""
+    the part that is scored last, with what they all say of each target (see `_together`)."""
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
     rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
     table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
     disputed = pl.col("case_id").is_in(list(conflicting))
-    usable = table.filter(pl.col("broken").is_null() & ~disputed)
-    kept = usable.sort("rank", "row", descending=[True, False]).unique("smiles", keep="first")["case_id"]
-    repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept.implode())
+    said = [one for target in cases.targets for one in _together(target, table.columns)]
+    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in said)
+    kept = usable.sort("rank", "row", descending=[True, False]).unique("smiles", keep="first")
+    repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept["case_id"].implode())
     reason = (
         pl.when(pl.col("broken").is_not_null())
         .then(pl.col("broken"))
@@ -69,7 +72,42 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .when(repeat)
         .then(pl.lit("the same compound as another row"))
     )
+    table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
     return table.with_columns(reason.alias("removed")).drop("row", "rank")
+
+
+def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
+    """What the rows of one compound say together of a target, under the name of its column and, where that is among
+    `columns`, of its limits: the mean of exact values (geometric for a log scale), else the tightest limit, a lower
+    before an upper one; of classes the most frequent."""
+    known = pl.col(target.name)
+    if target.kind != "continuous":
+        return [known.drop_nulls().mode().min().alias(target.name)]
+    side = _side(target, columns)
+    exact = pl.when(side == 0).then(known)
+    mean = 10 ** exact.log10().mean() if target.scale == "log" else exact.mean()
+    mean = pl.when(exact.min() == exact.max()).then(exact.min()).otherwise(mean)  # Repeats leave no rounding error.
+    above, below = pl.when(side > 0).then(known).max(), pl.when(side < 0).then(known).min()
+    value = pl.coalesce(mean, above, below).alias(target.name)
+    if target.limit not in columns:
+        return [value]
+    codes = ((mean, 0), (above, 1), (below, -1))
+    side = pl.coalesce(pl.when(one.is_not_null()).then(pl.lit(code, pl.Int8)) for one, code in codes)
+    return [value, side.alias(target.limit)]
+
+
+def _side(target: Target, columns: Sequence[str]) -> pl.Expr:
+    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is said of it."""
+    return pl.col(target.limit).fill_null(0) if target.limit in columns else pl.lit(0)
+
+
+def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
+    """The least and the greatest number that each row leaves possible, for a log scale their log10; null where it is
+    not known."""
+    known, side = pl.col(target.name).cast(pl.Float64), _side(target, columns)
+    known = known.log10() if target.scale == "log" else known
+    low = pl.when((side < 0) & known.is_not_null()).then(-np.inf).otherwise(known)
+    return low, pl.when((side > 0) & known.is_not_null()).then(np.inf).otherwise(known)
 
 
 # --- structures ------------------------------------------------------------------------------------------
@@ -152,7 +190,8 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
     if not cases.targets or copies.is_empty():
         return Finding(check, "labels", "pass" if cases.targets else "unknown", "no compound was measured twice")
     disputed = [
-        _spread(target).over("smiles") > _tolerance(table, target, cases, APART, 3.0) for target in cases.targets
+        _spread(target, table.columns).over("smiles") > _tolerance(table, target, cases, APART, 3.0)
+        for target in cases.targets
     ]
     found = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
     repeated, disagreeing = copies["smiles"].n_unique(), found["smiles"].n_unique()
@@ -161,18 +200,19 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
     return Finding(check, "labels", "fail" if disagreeing else "pass", said, tuple(found["case_id"]))
 
 
-def _spread(target: Target) -> pl.Expr:
-    """How far apart the measurements of one target are, of those that are not censored."""
-    known = pl.col(target.name)
-    return (known.max() - known.min()).fill_null(0)
+def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
+    """How far apart the measurements of one target are: the largest distance of two numbers, of a number and a limit
+    that excludes it, or of two limits that exclude each other; 0 or less where one number satisfies all."""
+    low, high = _bounds(target, columns)
+    return (low.max() - high.min()).fill_null(0)
 
 
 def _tolerance(table: pl.DataFrame, target: Target, cases: Cases, deviations: float, fold: float) -> float:
-    """How far two measurements may be apart."""
+    """How far two measurements may be apart, on the scale of `_bounds`."""
     if target.kind != "continuous":
         return 0.0
     endpoint = endpoint_of(target, cases)
-    if endpoint is not None and endpoint.scale == "log10":
+    if target.scale == "log" or (endpoint is not None and endpoint.scale == "log10"):
         return float(np.log10(fold))
     return deviations * float(table[target.name].std() or 0.0)  # type: ignore[arg-type]
 
@@ -231,10 +271,11 @@ def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) 
 
 
 def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases: Cases) -> Finding:
-    """Pairs of near copies with far different values, one after another."""
+    """Pairs of near copies with far different values, one after another. The values of a compound are averaged; one of
+    which limits alone are known differs by what they leave no doubt of."""
     check = "activity-cliffs"
     by_compound = table.group_by("smiles").agg(
-        pl.col("case_id").first(), *(pl.col(target.name).mean() for target in cases.targets)
+        pl.col("case_id").first(), *(_range(target, table.columns) for target in cases.targets)
     )
     by_compound = by_compound.filter(pl.col("smiles").is_in(list(place)))
     row = np.full(len(place), -1)
@@ -243,13 +284,23 @@ def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases
     both = both[(both >= 0).all(axis=1)]
     cliff = np.zeros(len(both), bool)
     for target in cases.targets:
-        values = by_compound[target.name].cast(pl.Float64).to_numpy()
+        low, high = (by_compound[target.name].struct[end].to_numpy() for end in ("low", "high"))
         bound = _tolerance(table, target, cases, CLIFF, 10.0) if target.kind == "continuous" else 0.99
-        cliff |= np.nan_to_num(np.abs(values[both[:, 0]] - values[both[:, 1]])) > bound
+        one, other = both.T
+        cliff |= np.fmax(low[one] - high[other], low[other] - high[one]) > bound
     listed = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
     share = len(set(listed)) / max(1, table.height)
     said = f"{cliff.sum()} of {len(both)} pairs of near copies to learn from have far different values"
     return Finding(check, "labels", "fail" if share > CLIFFS else "pass", said, tuple(listed.tolist()))
+
+
+def _range(target: Target, columns: Sequence[str]) -> pl.Expr:
+    """The mean of a compound's exact values as `low` and `high`, else the numbers between its limits, on the scale of
+    `_bounds`: a struct under the target's name."""
+    low, high = _bounds(target, columns)
+    exact = pl.when(low == high).then(low).mean()
+    ends = pl.coalesce(exact, low.max()).alias("low"), pl.coalesce(exact, high.min()).alias("high")
+    return pl.struct(*ends).alias(target.name)
 
 
 # --- values ----------------------------------------------------------------------------------------------
@@ -260,18 +311,19 @@ def _continuous(cases: Cases) -> list[Target]:
 
 
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
-    check, said, unknown = "units", [], []
+    check, said, unknown, stated = "units", list(cases.store(MoleculeStore).mixed), [], ""
     for target in _continuous(cases):
         endpoint = endpoint_of(target, cases)
         if endpoint is None:
-            unknown.append(target.name)
+            unknown += [] if target.unit else [target.name]
+            stated += f"; what is plausible of '{target.name}' in {target.unit} is not known" if target.unit else ""
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
             said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
     if unknown:
         return Finding(check, "quality", "unknown", f"no unit is known of {', '.join(unknown)}")
-    return Finding(check, "quality", "pass", "every number lies where its unit lets expect it")
+    return Finding(check, "quality", "pass", f"every number lies where its unit lets expect it{stated}")
 
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:

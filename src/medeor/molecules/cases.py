@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,10 +11,12 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.formats.beside import Beside, beside, is_beside
 from medeor.formats.measurements import is_measured, read_measurements
 from medeor.formats.molecules import MoleculeRows, read_molecules
 from medeor.formats.tables import set_apart
-from medeor.formats.targets import by_own_name, read_parts, read_target
+from medeor.formats.targets import by_own_name, names_cases, read_parts, read_target
+from medeor.formats.units import OneUnit, in_one_unit
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.splits import WAYS, parts, units
 from medeor.molecules.standardise import Rules, Standard, standardised
@@ -38,7 +40,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     - `part`, where the study names a column of parts; `scaffold` and the like, where it asks for that split
     - the targets; beside a target with censored values `<target>.limit`: 1 where the truth lies above the value, -1
       below, 0 where it is the value
-    - the other columns of the user's table
+    - the other columns of the user's table; those that say relation or unit of a target (see `formats.beside`) under
+      its name and theirs, `<target>.given <column>`, as they do not speak of the values in this table
     - `given`, `place`: the structure as it stood, and where; `source`: the first, or where there is none the second;
       `smiles`: as standardised; `content`: the same without
       stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
@@ -55,6 +58,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
             raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
     names = target_columns(rows, study) if sources.labelled else ()
     answers = _answers(facts, names, study, rows.name, sources.targets)
+    facts = facts.rename(answers.beside)
     read = standardised(rows.structures.to_list(), rules(study))
     broken = [problem or one.problem for problem, one in zip(rows.problems, read)]
     if all(broken):
@@ -80,7 +84,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     )
     table = _grouped(table, facts, study, sources.labelled)
     compounds = table["smiles"].drop_nulls().unique(maintain_order=True)
-    store = MoleculeStore(compounds, rows.notes, answers.left_out)
+    store = MoleculeStore(compounds, (*rows.notes, *answers.notes), answers.left_out, answers.mixed)
     roles = {study.group: "group", study.site: "site", study.time: "time"} | {name: name for name in names}
     here = set_apart(facts.columns, _OWN.__contains__) | roles
     subgroups = tuple(here[name] for name in study.subgroups)
@@ -105,8 +109,8 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
             if name not in facts.columns:
                 raise UserError(f"target '{name}' is no column of {rows.name}; it has {_listed(facts.columns)}")
         return study.target
-    taken = {study.group, study.site, study.time, study.split, *study.subgroups}
-    free = [name for name in facts.columns if name not in taken]
+    free = [name for name in facts.columns if name not in _roles(study) and not is_beside(facts[name], facts.columns)]
+    free = [name for name in free if is_measured(facts[name]) or not names_cases(facts[name])]
     known = [name for name in free if find_endpoint(name, rows.name) is not None]
     usual = [name for name in free if name.lower() in GENERIC]
     if found := (usual if len(usual) == 1 else known) or (free if len(free) == 1 else []):
@@ -123,6 +127,12 @@ class _Answers(NamedTuple):
     """List of text: the targets of each row whose text is no measurement."""
     left_out: tuple[str, ...]
     """Names of targets without two different values."""
+    notes: tuple[str, ...]
+    """How relations and units were found and values converted."""
+    mixed: tuple[str, ...]
+    """Why values of a target could not all be put in one unit."""
+    beside: dict[str, str]
+    """The columns that say relation or unit of a target, and what they are called beside it."""
 
 
 def _answers(
@@ -135,31 +145,37 @@ def _answers(
     columns: list[pl.Series] = []
     unread: dict[str, pl.Series] = {}
     left_out: list[str] = []
+    notes: list[str] = []
+    mixed: list[str] = []
+    speaking = _speaking(facts, names, study, where, wanted)
     several = len(names) > 1
     classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
     for name in names:
         column = facts[name]
         endpoint = find_endpoint(name, where)
+        unit = wanted[name].unit if name in wanted else endpoint.measured_in if endpoint else ""
         if several and name not in wanted and column.drop_nulls().n_unique() < 2:
             left_out.append(name)
             columns.append(column)
             continue
-        kind = study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
-        if name in wanted:
-            kind = "continuous" if wanted[name].kind == "continuous" else "classes"
-        if (kind == "continuous" and column.dtype == pl.String) or (not kind and is_measured(column)):
-            measured = read_measurements(column)
+        kind = _kind(name, endpoint, study, wanted)
+        by = speaking.get(name)
+        if by or (kind == "continuous" and column.dtype == pl.String) or (not kind and is_measured(column)):
+            measured = read_measurements(column, *(facts[one] if one else None for one in by or ()))
             unread[name] = measured.unreadable
-            column, kind = measured.values, "continuous"
+            converted = in_one_unit(measured.values, measured.units, unit)
+            notes += [*_used(name, by), *_conversion(name, converted)]
+            mixed += _mixture(name, converted, unit)
+            column, kind, unit = converted.values, "continuous", converted.unit
             if (measured.sides != 0).any():
                 columns.append(measured.sides.alias(Target(name, "continuous").limit))
         positive = study.where.get("positive", "")
         target, values = read_target(column, kind, () if several else classes, positive, wanted.get(name))
         if several and name not in wanted:
             target = by_own_name(target)
-        if target.kind == "continuous" and endpoint is not None and name not in wanted:
-            scale: Literal["linear", "log"] = "log" if endpoint.scale == "log" else "linear"
-            target = Target(name, "continuous", (), endpoint.measured_in, scale)
+        if target.kind == "continuous" and name not in wanted:
+            scale: Literal["linear", "log"] = "log" if endpoint is not None and endpoint.scale == "log" else "linear"
+            target = Target(name, "continuous", (), unit, scale)
         if target.scale == "log" and (bad := int((values <= 0).sum())):
             raise UserError(
                 f"{where}: {bad} values of '{name}' are 0 or below, and it is learned by its logarithm; "
@@ -172,7 +188,75 @@ def _answers(
     flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
     rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * facts.height
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
-    return _Answers(table, tuple(targets), pl.Series(rows, dtype=pl.List(pl.String)), tuple(left_out))
+    flagged = pl.Series(rows, dtype=pl.List(pl.String))
+    free = [(name, one) for name, by in speaking.items() for one in by if one and one not in _roles(study)]
+    here = {one: f"{name}.given {one}" for name, one in free}
+    return _Answers(table, tuple(targets), flagged, tuple(left_out), tuple(notes), tuple(mixed), here)
+
+
+def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[str, Target]) -> str:
+    """What kind of target a column is known to be before its values are looked at; empty where they decide."""
+    if name in wanted:
+        return "continuous" if wanted[name].kind == "continuous" else "classes"
+    return study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
+
+
+def _speaking(
+    facts: pl.DataFrame, names: Sequence[str], study: Study, where: str, wanted: Mapping[str, Target]
+) -> dict[str, Beside]:
+    """The columns that say relation or unit of each measured target that has any. A relation counts where the target's
+    own cells hold none; one of a general name not for a negative logarithm: it may be the concentration's, the other
+    way round."""
+    known = {name: find_endpoint(name, where) for name in names}
+    measured = [name for name in names if _is_number(facts[name], _kind(name, known[name], study, wanted))]
+    found = {}
+    for name in measured:
+        endpoint = known[name]
+        alone = len(measured) == 1 and not (endpoint and endpoint.unit.startswith("-log10"))
+        by = beside(facts.drop(set(names) - {name}), name, alone)
+        if by.relations and (read_measurements(facts[name]).sides != 0).any():
+            by = by._replace(relations="")
+        if any(by):
+            found[name] = by
+    return found
+
+
+def _is_number(column: pl.Series, kind: str) -> bool:
+    if kind:
+        return kind == "continuous"
+    if column.dtype.is_numeric():
+        return column.drop_nulls().n_unique() > 1 and read_target(column)[0].kind == "continuous"
+    return is_measured(column)
+
+
+def _used(name: str, by: Beside | None) -> list[str]:
+    by = by or Beside()
+    said = [f"relations of '{name}' in column '{by.relations}'"] if by.relations else []
+    return said + ([f"units of '{name}' in column '{by.units}'"] if by.units else [])
+
+
+def _conversion(name: str, one: OneUnit) -> list[str]:
+    return [f"'{name}' in {one.unit}, converted where written in {_counted(one.converted)}"] if one.converted else []
+
+
+def _mixture(name: str, one: OneUnit, known: str) -> list[str]:
+    """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
+    where the target's is not `known`."""
+    said = []
+    if one.foreign:
+        into = f"in {one.unit}" if one.unit else "without a unit"
+        said.append(f"'{name}' is read {into}, and of that no known multiple is {_counted(one.foreign)}")
+    if one.converted and one.bare and not known:
+        said.append(f"{one.bare} values of '{name}' stand without a unit among others in several; {one.unit} is taken")
+    return said
+
+
+def _counted(units: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{unit} ({count} rows)" for unit, count in units)
+
+
+def _roles(study: Study) -> set[str]:
+    return {study.group, study.site, study.time, study.split, *study.subgroups}
 
 
 def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:

@@ -60,6 +60,8 @@ class Reach:
     """By how much it grows from there to a compound that shares nothing with its `NEIGHBOURS`."""
     least: float = 0.0
     """Error below which none is expected."""
+    few: int | None = None
+    """How many compounds were held out, where they are too few to say anything: the verdict is `unknown`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,9 @@ class Domain:
     reaches: tuple[Reach, ...]
 
     def judge(self, cases: Cases) -> pl.DataFrame:
-        """One row a case and item: `spread` (the expected error, null for classes), `similarity` to the nearest
-        training compound, `verdict` and, where it is not `inside`, its `reason`."""
+        """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
+        for classes), `similarity` to the nearest training compound, `verdict` and, where it is not `inside`, its
+        `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
         graphs = cases.store(MoleculeStore).graphs
         rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
@@ -93,8 +96,9 @@ class Domain:
         return pl.concat(parts)
 
     def _strangers(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
-        """The lowest atomic number of each case that no training compound has, or 0; shape (count,)."""
-        new = ~np.isin(elements, self.elements)
+        """The lowest atomic number of each case that no training compound has, or 0; shape (count,). Hydrogen, which
+        is an atom of its own where it is labelled, is in every compound."""
+        new = ~np.isin(elements, (1, *self.elements))
         lowest = np.full(count, 255)
         np.minimum.at(lowest, case[new], elements[new])
         return np.where(lowest == 255, 0, lowest)
@@ -106,12 +110,14 @@ class Domain:
         nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
         far = np.where(first < reach.unknown, 2, np.where(first < reach.edge, 1, 0))
         large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
-        level = np.maximum(np.maximum(far, large), np.where(new > 0, 2, 0))
+        level = np.maximum(np.maximum(far, large), np.where((new > 0) | (reach.few is not None), 2, 0))
         symbols = {int(one): Chem.GetPeriodicTable().GetElementSymbol(int(one)) for one in np.unique(new) if one}
         beyond = "predictions so far away were no better than a guess" if reach.guess else "none so far away was tested"
         reasons = [
             None
             if not worst
+            else f"the model was tested on {reach.few} compounds alone"
+            if reach.few is not None
             else f"no training compound holds {symbols[element]}"
             if element
             else f"it has {size} atoms, the largest training compound {self.largest}"
@@ -125,6 +131,8 @@ class Domain:
         spread = None
         if reach.near is not None:
             spread = np.maximum(reach.near + reach.slope * (1 - mean.astype(np.float64)), reach.least)
+            logarithms = any(target.name == reach.target and target.scale == "log" for target in self.targets)
+            spread = 10.0**spread if logarithms else spread
         table = pl.DataFrame(
             {
                 "case_id": ids,
@@ -217,7 +225,7 @@ def _when_held_out(
 def _reach(target: Target, held: Answers | None, first: np.ndarray, mean: np.ndarray) -> Reach:
     """What held-out predictions say of distance."""
     if held is None or len(held) < FEW:
-        return Reach(target.name, target.items, 0.0, 0.0)
+        return Reach(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
     edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
     error, guess = _errors(held)
     guessing = False
@@ -343,11 +351,11 @@ def load(folder: Path) -> DomainModel:
 
 
 def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
-    """The compounds that taught a model: `smiles`, `place` where known, and the targets; in the order of
-    `Domain.sketches`."""
+    """The compounds that taught a model: `smiles`, `place` where known, and the targets with their limits
+    (`Target.limit`) where some are censored; in the order of `Domain.sketches`."""
     table = split.part(cases, "train", "validation").table
-    named = [name for name in ("place",) if name in table.columns]
-    return table.select("smiles", *named, *(target.name for target in cases.targets))
+    columns = ["place", *(name for target in cases.targets for name in (target.name, target.limit))]
+    return table.select("smiles", *(name for name in columns if name in table.columns))
 
 
 def measured_of(model: DomainModel, run: Run) -> pl.DataFrame | None:

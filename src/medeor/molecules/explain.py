@@ -51,8 +51,8 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
     """What each of so many atoms of one molecule adds to its value, shape (atoms,), by a method of `METHODS`.
 
     Integrated gradients (Sundararajan, Taly and Yan 2017, https://arxiv.org/abs/1703.01365) follow the share of what is
-    known of every atom, and of the bonds between them, from none to all, and add up to the difference between the
-    two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
+    known of every atom, and of the bonds between them, from none to all, and add up nearly to the difference between
+    the two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
     if method == "occlusion":
         told = _told(values, copies, np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)]))
         return told[0] - told[1:]

@@ -39,7 +39,7 @@ def tell(cases: Cases, predictions: Predictions, model: Model, run: Run, why: bo
             continue
         own = predictions.table.filter(pl.col("case_id") == case["case_id"])
         rows = tuple(_row(one, items[one["item"]], cases) for one in own.iter_rows(named=True))
-        yield _without_empty(Table(title, _COLUMNS, rows, _said(case, own)))
+        yield _without_empty(Table(title, _COLUMNS, rows, _said(case, own, items)))
         if measured is not None and isinstance(model, DomainModel):
             yield _nearest(model, usable.where(pl.col("case_id") == case["case_id"]), measured)
         elif isinstance(model, DomainModel):
@@ -70,7 +70,7 @@ def reasons(result: Result) -> Iterable[Figure]:
         truth = case.get(target.name)
         told = f"{_number(values.get((reason.case_id, reason.item)))}"
         if truth is not None:
-            told += f", measured {_number(truth)}"
+            told += f", measured {_measured(truth, target, case.get(target.limit))}"
         yield from _reason(case["smiles"], reason, target, told)
 
 
@@ -93,7 +93,7 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
         low, high = one.get("low"), one.get("high")
         reach = "" if low is None else f"{_number(low)} to {_number(high)}"
         return str(one["item"]), _number(one["value"]), reach, target.unit, "", better, verdict
-    names = dict(zip((False, True), target.classes or ("no", "yes")))
+    names = dict(zip((False, True), target.words))
     if target.kind != "binary":
         names = {False: "", True: str(one["item"])}
     plausible = one.get("plausible")
@@ -102,35 +102,47 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
     return str(one["item"]), _number(one["value"]), may, "probability", decided, better, verdict
 
 
-def _said(case: Mapping[str, object], own: pl.DataFrame) -> str:
-    """What the standardisation did, and why a verdict is not `inside`."""
+def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
+    """What the standardisation did, and why a verdict is not `inside`: of which endpoints, where it is not of all."""
     told = []
     changes = case.get("changes")
     if isinstance(changes, list) and changes:
         told.append("Standardised: " + ", ".join(changes) + ".")
     if "reason" in own.columns:
+        names = [items[item].name for item in own["item"]]
+        of: dict[str, list[str]] = {}
+        for name, reason in zip(names, own["reason"]):
+            if reason and name not in of.setdefault(reason, []):
+                of[reason].append(name)
         told += [
-            f"{reason[0].upper()}{reason[1:]}." for reason in own["reason"].drop_nulls().unique(maintain_order=True)
+            f"{reason[0].upper()}{reason[1:]}." if set(named) == set(names) else f"{', '.join(named)}: {reason}."
+            for reason, named in of.items()
         ]
     return " ".join(told)
 
 
 def _nearest(model: DomainModel, case: Cases, measured: pl.DataFrame) -> Table:
     found = analogues(model, case, measured)
-    names = [target.name for target in model.domain.targets]
+    targets = model.domain.targets
     rows = tuple(
-        (f"{row['similarity']:.2f}", row["smiles"], *(_measured(row[t.name], t) for t in model.domain.targets))
+        (
+            f"{row['similarity']:.2f}",
+            row["smiles"],
+            *(_measured(row[one.name], one, row.get(one.limit)) for one in targets),
+        )
         for row in found.iter_rows(named=True)
     )
+    names = [target.name for target in targets]
     return Table("Nearest measured compounds", ("similarity", "compound", *names), rows, _SIMILAR)
 
 
-def _measured(value: float | None, target: Target) -> str:
+def _measured(value: float | None, target: Target, limit: int | None) -> str:
+    """What was measured; with `>` or `<` where only a limit of it is known (see `Target.limit`)."""
     if value is None:
         return ""
     if target.kind == "continuous":
-        return _number(value)
-    return (target.classes or ("no", "yes"))[int(value)]
+        return {1: ">", -1: "<"}.get(limit or 0, "") + _number(value)
+    return target.words[int(value)]
 
 
 def _best(found: Sequence[Explanation]) -> list[Explanation]:
@@ -163,4 +175,7 @@ def _reason(smiles: str, reason: Explanation, target: Target, told: str = "") ->
 
 
 def _number(value: object) -> str:
+    """Three significant figures; from a thousand to a million whole, since nobody writes an assay's limit as 3e+04."""
+    if isinstance(value, float | int) and 1e3 <= abs(value) < 1e6:
+        return f"{value:.0f}"
     return "" if value is None else f"{value:.3g}"

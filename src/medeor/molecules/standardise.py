@@ -35,7 +35,9 @@ CHANGES = (SALT, MIXTURE, METAL, FORM, CHARGE, TAUTOMER, STEREO)
 class Rules:
     """What is done to every molecule, in this order.
 
-    1. It is parsed, and checked for valence and aromaticity (RDKit's sanitisation); explicit hydrogens are folded in.
+    1. It is parsed, and checked for valence and aromaticity (RDKit's sanitisation); explicit hydrogens are folded in,
+       those that only mark a side of a double bond (`[H]/N=C`) among them, and labelled ones (deuterium) not. A
+       CXSMILES extension (` |&1:1|`) is left out: of a racemate the form that is drawn counts.
     2. Bonds of alkali and alkaline earth metals are cut (RDKit's MetalDisconnector): they are salts. A complex of
        another metal (cisplatin) stays whole, for the audit to name.
     3. Known counter-ions and solvents are removed (RDKit's FragmentRemover list), and inorganic parts beside organic
@@ -58,7 +60,8 @@ class Standard(NamedTuple):
     smiles: str | None
     """Canonical SMILES; None where there is a problem."""
     flat: str | None
-    """The same without stereochemistry and isotopes: the compound as a 2-D drawing shows it."""
+    """The same without stereochemistry and isotopes, labelled hydrogens folded in: the compound as a 2-D drawing shows
+    it."""
     changes: tuple[str, ...]
     """Which of `CHANGES` were made."""
     problem: str | None
@@ -77,7 +80,7 @@ def _chunk(texts: Sequence[str | None], rules: Rules) -> list[Standard]:
 
 def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     """One SMILES by the rules."""
-    text = (text or "").strip()
+    text = _EXTENSION.sub("", (text or "").strip())
     if not text:
         return _refused("there is no structure")
     mol = parsed(text)
@@ -104,7 +107,7 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     if rules.tautomer and mol.GetNumHeavyAtoms() <= LARGEST_TAUTOMER:
         mol = _changed(mol, rdMolStandardize.TautomerEnumerator().Canonicalize(mol), TAUTOMER, changes)
     marked = _MARKED.search(text) is not None
-    flat = Chem.MolToSmiles(mol, isomericSmiles=False) if marked or rules.tautomer else None
+    flat = _flat(mol) if marked or rules.tautomer else None
     if marked and not rules.stereo:
         bare = Chem.Mol(mol)
         Chem.RemoveStereochemistry(bare)
@@ -114,9 +117,12 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
 
 
 def parsed(text: str) -> Chem.Mol | None:
-    """A SMILES as RDKit reads it. Most have no hydrogen of their own to be removed, and reading those without looking
-    for it is a third faster."""
-    return Chem.MolFromSmiles(text, _AS_USUAL if "[H" in text else _AS_IT_STANDS)
+    """A SMILES as RDKit reads it, without hydrogens of its own that have no label. Most have none, and reading those
+    without looking for it is a third faster."""
+    if "[H" not in text:
+        return Chem.MolFromSmiles(text, _AS_IT_STANDS)
+    mol = Chem.MolFromSmiles(text, _AS_USUAL)
+    return mol and Chem.RemoveHs(mol, _folding(labelled=False))
 
 
 def molecule(smiles: str) -> Chem.Mol:
@@ -152,6 +158,16 @@ def _reading(remove_hydrogens: bool, sanitize: bool = True) -> Chem.SmilesParser
     return reading
 
 
+def _folding(labelled: bool) -> Chem.RemoveHsParameters:
+    """RDKit's rules of which hydrogens are folded in, and also those that mark a side of a double bond and, where
+    asked, those with the label of an isotope."""
+    folding = Chem.RemoveHsParameters()
+    settings = {"removeDefiningBondStereo": True, "removeIsotopes": labelled, "showWarnings": False}
+    for name, value in settings.items():
+        setattr(folding, name, value)
+    return folding
+
+
 _AS_USUAL, _AS_IT_STANDS, _UNSETTLED = _reading(True), _reading(False), _reading(False, sanitize=False)
 _TO_SETTLE = (
     Chem.SanitizeFlags.SANITIZE_PROPERTIES
@@ -162,6 +178,8 @@ _TO_SETTLE = (
     | Chem.SanitizeFlags.SANITIZE_ADJUSTHS
 )
 """What follows from atoms, bonds and aromaticity."""
+_HYDROGEN = Chem.MolFromSmarts("[#1]")
+_EXTENSION = re.compile(r"\s+\|.*\|$")
 _CHARGED = re.compile(r"\[[^\]]*[+-]")
 _MARKED = re.compile(r"[@/\\]|\[\d")
 _SALT_METALS = re.compile(r"\[\d*(?:Li|Na|K|Rb|Cs|Be|Mg|Ca|Sr|Ba)(?![a-z])")
@@ -207,6 +225,13 @@ def _main_part(mol: Chem.Mol, changes: list[str]) -> Chem.Mol:
     if len(Chem.GetMolFrags(mol)) > 1:
         changes.append(SALT if len(distinct) == 1 else MIXTURE)
     return max(distinct.items(), key=lambda both: (both[1].GetNumHeavyAtoms(), both[0]))[1]
+
+
+def _flat(mol: Chem.Mol) -> str:
+    """The SMILES of `Standard.flat`."""
+    if mol.HasSubstructMatch(_HYDROGEN):
+        mol = Chem.RemoveHs(mol, _folding(labelled=True))
+    return Chem.MolToSmiles(mol, isomericSmiles=False)
 
 
 def _refused(problem: str) -> Standard:

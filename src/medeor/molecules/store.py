@@ -24,6 +24,8 @@ class MoleculeStore:
     """How the sources were read, where that was found out rather than told."""
     left_out: tuple[str, ...] = ()
     """Targets that were asked for and are none: columns without two different values."""
+    mixed: tuple[str, ...] = ()
+    """Why values of a target could not all be put in one unit."""
 
     @cached_property
     def digest(self) -> str:

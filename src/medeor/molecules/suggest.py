@@ -15,6 +15,8 @@ from medeor.figures import Table
 from medeor.molecules.cases import endpoint_of
 from medeor.molecules.domain import DomainModel, measured_of, sketch
 from medeor.molecules.fingerprints import blocks
+from medeor.molecules.written import carried
+from medeor.trust.answers import truth_of
 
 SIGMAS = 2 * norm.ppf(0.95)
 """Standard deviations that an interval at 90 % is wide."""
@@ -26,10 +28,11 @@ Better = Literal["higher", "lower"]
 
 
 def answer(where: Mapping[str, str], asked: Answering) -> Answers:
-    """The candidates that are chosen, the first to make first: the columns of predictions, `source`, `smiles` and
-    `gain`: the expected improvement (Jones et al. 1998) on the best that was measured, of a class its probability; or,
-    with `aim=learn`, how unsure the model is of it. A candidate counts the less, the more it is like one that was
-    chosen before it; one that was measured, or is unlike all that taught the model, is not chosen for its value.
+    """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
+    compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
+    measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
+    less, the more it is like one that was chosen before it; one that was measured, or is unlike all that taught the
+    model, is not chosen for its value.
 
     Raises: UserError for a question that is none, and candidates that cannot be read."""
     count, aim = _count(where), _aim(where)
@@ -41,7 +44,8 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
         raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
     cases = _unmeasured(cases, asked)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == target.items[-1])
-    table = cases.table.select("case_id", "source", "smiles").join(table, on="case_id", maintain_order="left")
+    facts = cases.table.select("case_id", "source", *carried(cases.table.columns))
+    table = facts.join(table, on="case_id", maintain_order="left")
     gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
     chosen = _diverse(gain, sketch(cases), count)
     table = table.with_columns(pl.Series("gain", gain))[chosen]
@@ -127,7 +131,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
 
 
 def _reference(where: Mapping[str, str], target: Target, asked: Answering, better: Better) -> float:
-    """The value to beat, on the scale that is learnt."""
+    """The value to beat, on the scale that is learnt; by default the best that was measured, limits left out."""
     text = where.get("than", "")
     measured = measured_of(asked.model, asked.run) if isinstance(asked.model, DomainModel) else None
     if text:
@@ -138,7 +142,9 @@ def _reference(where: Mapping[str, str], target: Target, asked: Answering, bette
                 f"--where than={text}: it is a number in {target.unit or 'the unit of the values'}"
             ) from None
     elif measured is not None:
-        known = measured[target.name].drop_nulls()
+        known = truth_of(measured, target).drop_nulls()
+        if not len(known):
+            raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --where than=VALUE")
         value = float(known.max() if better == "higher" else known.min())  # type: ignore[arg-type]
     else:
         raise UserError("this bundle carries no measured compounds: name the value to beat, --where than=VALUE")

@@ -106,7 +106,7 @@ def _endpoints(result: Result) -> Figure:
             (
                 target.name,
                 fact.title if fact else None,
-                target.unit or " / ".join(target.classes) or "no / yes",
+                target.unit or " / ".join(target.words),
                 f"{fact.better} is better" if fact and fact.better else None,
                 len(known),
                 int((limits != 0).sum()) or None,

@@ -290,12 +290,13 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
         margin=None if np.isinf(margin) else margin,
         scale=held.target.scale,
     )
-    if method == "widened" or one.margin is None or held.spread is None or not np.isfinite(held.spread).all():
+    spread = _on_scale(held.spread, one.scale)
+    if method == "widened" or one.margin is None or spread is None or not np.isfinite(spread).all():
         return one
     best = _interval_score(strange, np.full(len(held), margin), coverage)
     for share in FLOORS:
-        floor = share * float(np.median(held.spread))
-        scale = held.spread + floor
+        floor = share * float(np.median(spread))
+        scale = spread + floor
         if scale.min() <= 0:
             continue
         factor = conformal_quantile(strange / scale, held.groups, coverage)
@@ -304,6 +305,11 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
             best = score
             one = replace(one, method="spread", margin_of_spread=factor, floor=floor)
     return one
+
+
+def _on_scale(spread: Array | None, scale: Literal["linear", "log"]) -> Array | None:
+    """The spread as margins are counted: of a number learnt by its logarithm a factor becomes powers of ten."""
+    return np.log10(spread) if spread is not None and scale == "log" else spread
 
 
 def _interval_score(strange: Array, reach: Array, coverage: float) -> float:
@@ -400,8 +406,9 @@ def _applied(one: TargetCalibration, predictions: Predictions) -> pl.DataFrame |
             if one.scale == "log":
                 low, high = np.log10(low), np.log10(high)
             reach = np.full(len(values), one.margin)
-            if one.margin_of_spread is not None and given.spread is not None:
-                spread = given.spread[kept, 0]
+            spread = _on_scale(given.spread, one.scale)
+            if one.margin_of_spread is not None and spread is not None:
+                spread = spread[kept, 0]
                 reach = np.where(np.isnan(spread), reach, one.margin_of_spread * (spread + one.floor))
             # An interval narrowed past its own middle is a point.
             middle = (low + high) / 2

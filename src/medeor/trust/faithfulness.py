@@ -10,7 +10,18 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Attribution, Cases, Explanation, Explanations, Measure, Model, Predictions, Run
+from medeor.contracts import (
+    Attribution,
+    Cases,
+    Explanation,
+    Explanations,
+    Measure,
+    Model,
+    Predictions,
+    Run,
+    Target,
+    UserError,
+)
 from medeor.trust.answers import group_codes
 from medeor.trust.intervals import bootstrap
 
@@ -79,10 +90,13 @@ def examine(model: Model, cases: Cases, items: Sequence[str], run: Run) -> Expla
     return Explanations(tuple(shown), summary)
 
 
-def leading(cases: Cases, predictions: Predictions) -> list[str]:
+def leading(cases: Cases, predictions: Predictions, target: str = "") -> list[str]:
     """The item to explain of each case: the one with the highest value, which for a two-class question is its positive
-    class. Targets unlike the first one (a number beside classes) are left out."""
-    item_of = dict(_leading(cases, predictions).select("case_id", "item").iter_rows())
+    class. Of numbers, whose values cannot be compared, it is the first; targets of another kind than the first one are
+    left out. Where a `target` is named, it is one of that.
+
+    Raises: UserError where there is no such target."""
+    item_of = dict(_leading(cases, predictions, target).select("case_id", "item").iter_rows())
     return [item_of[case_id] for case_id in cases.ids]
 
 
@@ -115,14 +129,22 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
     return table.sort("error", descending=True, maintain_order=True)["case_id"].to_list()
 
 
-def _leading(cases: Cases, predictions: Predictions) -> pl.DataFrame:
+def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
     """One row a predicted case, the highest value first."""
-    items = [item for target in cases.targets if target.kind == cases.targets[0].kind for item in target.items]
+    asked = [one for one in cases.targets if one.name == target] if target else _alike(cases.targets)
+    if not asked:
+        raise UserError(f"there is no target '{target}'; there are {', '.join(one.name for one in cases.targets)}")
+    items = [item for one in asked for item in one.items]
     table = predictions.table.filter(pl.col("item").is_in(items))
     table = table.join(cases.table.select("case_id"), on="case_id", how="semi", maintain_order="left")
     return table.sort("value", descending=True, maintain_order=True).unique(
         "case_id", keep="first", maintain_order=True
     )
+
+
+def _alike(targets: Sequence[Target]) -> Sequence[Target]:
+    """Those whose values can be compared with the first one's."""
+    return [one for one in targets if one.kind == targets[0].kind][: 1 if targets[0].kind == "continuous" else None]
 
 
 def faithfulness(values: np.ndarray, answer: Answer, *, ordered: bool, seed: int = 0) -> Faithfulness:
