@@ -37,6 +37,7 @@ from medeor.contracts import (
     Split,
     Stopped,
     Study,
+    Target,
     Task,
     UserError,
     threads,
@@ -331,20 +332,28 @@ def _stop_if(stopping: Callable[[], bool]) -> None:
 
 
 def repaired(asked: Read) -> pl.DataFrame:
-    """The case table without what the audit would have removed, classes by their names: a table to train on. Of a
-    group in two parts the cases of the part that is scored last stay."""
+    """The case table without what the audit would have removed, classes by their names and limits by their signs
+    (`>10`): a table to train on. Of a group in two parts the cases of the part that is scored last stay."""
     table = asked.task.clean(asked.every, asked.findings, asked.split)
     torn = {case for finding in asked.findings if finding.check == "groups-across-parts" for case in finding.cases}
     rank = pl.col("in_part").replace_strict({"train": 0, "validation": 1, "test": 2}, default=0, return_dtype=pl.Int8)
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    names = [
-        pl.col(target.name).replace_strict(list(range(len(target.classes))), target.classes, default=None)
-        for target in asked.every.targets
-        if target.classes
-    ]
-    return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(names).drop("removed", "in_part")
+    said = [as_written(target, table.columns) for target in asked.every.targets]
+    limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
+    return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said).drop("removed", "in_part", *limits)
+
+
+def as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
+    """What a target's column of the case table says, as it is read again."""
+    known = pl.col(target.name)
+    if target.kind != "continuous":
+        return known.replace_strict(list(range(len(target.words))), target.words, default=None)
+    if target.limit not in columns:
+        return known
+    sign = pl.col(target.limit).replace_strict({1: ">", -1: "<"}, default="", return_dtype=pl.String)
+    return (sign + known.cast(pl.String)).alias(target.name)
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:

@@ -12,7 +12,9 @@ from rdkit import Chem
 from rdkit.Chem import Crippen, Descriptors
 
 import medeor
+from medeor.contracts import Sources, Study
 from medeor.files import read_json
+from medeor.molecules.cases import read_cases
 from tiny import Said
 from tiny import medeor as command
 
@@ -200,6 +202,24 @@ def test_a_column_in_another_unit_is_told(tmp_path: Path) -> None:
     found = {one.check: one for one in medeor.audit(tmp_path / "table.csv", target="half_life")}
     assert found["units"].status == "fail"
     assert "half_life" in found["units"].message
+
+
+def test_a_repaired_table_says_classes_and_limits_as_they_were_written(tmp_path: Path) -> None:
+    given = pl.DataFrame(
+        {
+            "smiles": ["C" * n + "O" for n in range(1, 9)],
+            "ic50_nm": ["1.5", ">30000", "<0.1", "12", "40", None, "7", "8"],
+            "herg": ["active", "inactive", "active", None, "inactive", "active", "inactive", "active"],
+        }
+    )
+    given.write_csv(tmp_path / "given.csv")
+    medeor.audit(tmp_path / "given.csv", target=("ic50_nm", "herg"), clean=tmp_path / "clean.csv", split="cv")
+    clean = pl.read_csv(tmp_path / "clean.csv", infer_schema=False)
+    assert clean["herg"].to_list() == given["herg"].to_list()
+    assert clean["ic50_nm"].to_list()[:3] == ["1.5", ">30000.0", "<0.1"]
+    again = read_cases(Sources((tmp_path / "clean.csv",), {}), Study(target=("ic50_nm", "herg")))
+    assert again.table["ic50_nm.limit"].to_list()[:4] == [0, 1, -1, 0]
+    assert "ic50_nm.limit" not in clean.columns
 
 
 def test_a_repaired_table_can_be_repaired_again(tmp_path: Path) -> None:
