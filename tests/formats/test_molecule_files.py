@@ -51,6 +51,7 @@ def test_a_column_that_is_called_smiles_and_holds_names_is_passed_over() -> None
     ("table", "said"),
     [
         (pl.DataFrame({"a": ["x y", "z"], "b": [1, 2]}), "no column of the table holds SMILES.*'a', 'b'"),
+        (pl.DataFrame({"smiles": ["xx", "yy"], "y": [1, 2]}), "column 'smiles' of the table .* such as 'xx'"),
         (pl.DataFrame({"p": SMILES, "q": SMILES}), r"several columns of structures \(p, q\)"),
         (pl.DataFrame({SMILES[0]: SMILES[1:], "1": ["0", "1", "1"]}).rename({"1": "y"}), "no header"),
     ],

@@ -102,6 +102,10 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
         raise UserError(
             f"{name} has several columns of structures ({', '.join(found)}); name one: --where smiles=COLUMN"
         )
+    if usual:
+        example = table[usual[0]].drop_nulls().head(1).to_list()
+        said = f"hardly a text is one, such as {example[0]!r}" if example else "it is empty"
+        raise UserError(f"column '{usual[0]}' of {name} should hold molecules as SMILES, and {said}")
     known = ", ".join(map(repr, table.columns[:12])) + (", …" if table.width > 12 else "")
     raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
 
