@@ -340,12 +340,12 @@ def repaired(asked: Read) -> pl.DataFrame:
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [as_written(target, table.columns) for target in asked.every.targets]
+    said = [_as_written(target, table.columns) for target in asked.every.targets]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
     return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said).drop("removed", "in_part", *limits)
 
 
-def as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
+def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
     """What a target's column of the case table says, as it is read again."""
     known = pl.col(target.name)
     if target.kind != "continuous":

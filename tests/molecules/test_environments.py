@@ -40,7 +40,7 @@ def test_as_many_messages_as_there_are_different_ones(smiles: list[str], depth: 
     counted = [len(found.leaving), *(len(one.along) for one in found.rounds)]
     bonds = range(len(batch.source))
     different = [len({behind(batch, bond, rounds) for bond in bonds}) for rounds in range(depth)]
-    assert all(least <= count <= least * 1.2 + 2 for least, count in zip(different, counted, strict=True))
+    assert all(least <= count <= least * 1.2 + 1 for least, count in zip(different, counted, strict=True))
     apart = environments(batch, len(smiles), depth, apart=True)
     assert all(len(one.along) == len(batch.source) for one in apart.rounds)
     assert len(apart.atoms.one) == len(batch.atoms)

@@ -77,7 +77,7 @@ def test_what_is_not_known_says_nothing_shared_or_apart(name: str) -> None:
     network = NETWORKS[name](2, width=16).eval()
     batch = graphs(SMILES).batch(np.arange(len(SMILES)))
     seen = np.random.default_rng(0).random(len(batch.atoms)) < 0.6
-    apart = Molecules.of(batch, len(SMILES), 3, apart=True).shared(torch.from_numpy(seen).float())
+    apart = Molecules.of(batch, len(SMILES), 3, apart=True).scaled(torch.from_numpy(seen).float())
     torch.testing.assert_close(network(Molecules.of(batch, len(SMILES), 3, seen=seen)), network(apart))
 
 

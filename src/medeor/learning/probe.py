@@ -49,7 +49,7 @@ def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) 
     return Trial(clock.seconds(), len(batches), peak)
 
 
-class Trained(Protocol):
+class NetworkPlan(Protocol):
     """A plan by which a network is trained."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -61,7 +61,7 @@ class Trained(Protocol):
     def estimate(self) -> Estimate: ...
 
 
-class Parts(Trained, Protocol):
+class StackPlan(NetworkPlan, Protocol):
     """One that may have other parts beside the network, or in its place."""
 
     @property
@@ -71,8 +71,8 @@ class Parts(Trained, Protocol):
     def members(self) -> Literal["folds", "single"]: ...
 
 
-P = TypeVar("P", bound=Trained)
-Q = TypeVar("Q", bound=Parts)
+P = TypeVar("P", bound=NetworkPlan)
+Q = TypeVar("Q", bound=StackPlan)
 
 
 def timed(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budget: Budget) -> P:

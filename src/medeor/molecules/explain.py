@@ -63,7 +63,7 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
             many = copies(np.ones((len(some), atoms), bool), apart=True)
             at = torch.tensor((nodes[some] + 1) / 2, dtype=torch.float32, device=many.atoms.device)
             share = at.repeat_interleave(atoms).requires_grad_()
-            (slope,) = torch.autograd.grad(values(many.shared(share)).sum(), share)
+            (slope,) = torch.autograd.grad(values(many.scaled(share)).sum(), share)
             total += weights[some] / 2 @ slope.double().cpu().numpy().reshape(-1, atoms)
     return total
 

@@ -99,7 +99,7 @@ class Molecules(NamedTuple):
     def to(self, device: torch.device) -> Molecules:
         return self if self.atoms.device == device else _moved(self, device)
 
-    def shared(self, share: Tensor) -> Molecules:
+    def scaled(self, share: Tensor) -> Molecules:
         """The same with only a share, shape (atoms,), of what is known of each atom and of the bonds at it, where each
         is a kind of its own."""
         both = share[self.source] * share[self.target]
