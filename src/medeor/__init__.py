@@ -16,12 +16,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from medeor.bundle import Trained, load
     from medeor.contracts import UserError
-    from medeor.verbs import ask, audit, compare, evaluate, explain, export, plan, predict, tell, train
+    from medeor.verbs import ask, audit, compare, evaluate, explain, export, plan, predict, read, tell, train
 
 _HOMES = {"load": "medeor.bundle", "Trained": "medeor.bundle", "UserError": "medeor.contracts"}
 __all__ = [
     "Trained", "UserError", "ask", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict",
-    "tell", "train",
+    "read", "tell", "train",
 ]  # fmt: skip
 
 

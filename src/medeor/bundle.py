@@ -19,6 +19,7 @@ import tomli_w
 from medeor import __version__, cache, catalogue
 from medeor.console import Console
 from medeor.contracts import (
+    OUT_OF_DOMAIN,
     Answering,
     Answers,
     Cases,
@@ -111,7 +112,7 @@ class Trained:
 
         table = self.predict_cases(cases).table
         if {"chosen", "verdict"} <= set(table.columns):
-            withheld = pl.col("verdict") == "unknown"
+            withheld = pl.col("verdict") == OUT_OF_DOMAIN
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
         units = {item: target.unit for target in self.targets for item in target.items if target.unit}
         if units:

@@ -176,6 +176,9 @@ class Cases:
     """Columns by which the results are also reported."""
     prevalences: tuple[float, ...] = ()
     """At which predictive values are stated; empty: the usual ones."""
+    findings: tuple[Finding, ...] = ()
+    """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. They come first
+    in the audit."""
 
     def __len__(self) -> int:
         return self.table.height
@@ -239,6 +242,10 @@ class Split:
 # --- what comes out --------------------------------------------------------------------------------------
 
 
+IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN = "in domain", "borderline", "out of domain"
+"""How a case compares with the training data: like them, at their margin, or unlike all of them."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """A long table, one row a case and item, and arrays on disk.
@@ -248,9 +255,9 @@ class Predictions:
     which has one item, null where both classes do); `raw` the value
     before calibration; `spread` how far a number is likely to be off (one learnt by its logarithm: by what factor), by
     which its interval is wide or narrow;
-    `verdict` whether the case is like those that taught the model (`inside`, `edge`, `unknown`: then nothing is chosen
-    for the user), and `reason` why not. An item is a class, a target, a drug, a candidate tail, a span or the name of
-    an array."""
+    `verdict` how the case compares with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing is
+    chosen for the user), and `reason` why it is not in domain. An item is a class, a target, a drug, a candidate tail,
+    a span or the name of an array."""
 
     table: pl.DataFrame
     arrays: Mapping[str, Path] = field(default_factory=dict)

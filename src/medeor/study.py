@@ -106,10 +106,17 @@ def read(study: Study, console: Console) -> Read:
     every = replace(every, prevalences=study.prevalence)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
-    findings: list[Finding] = []
+    findings = list(every.findings)
     if "audit" in task.steps:
-        findings = [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
+        findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def read_unlabelled(study: Study, console: Console) -> Cases:
+    """The cases of a study that are only to be predicted: no targets are looked for, nothing is divided."""
+    study = resolve(study)
+    located = tuple(catalogue.opened(source, console) for source in study.sources)
+    return open_task(study.task, study.where).read(Sources(located, {}, labelled=False), study)
 
 
 def _beside(labels: str, located: Sequence[object]) -> str:

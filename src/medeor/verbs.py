@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medeor import cache, catalogue, study
 from medeor.bundle import TOLD, Trained, load, study_from
@@ -72,6 +72,35 @@ def train(
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _stopping() as stopping:
         return study.walk(asked(*sources, **fields), Path(out), console, stopping)
+
+
+class Reading(NamedTuple):
+    """What medeor makes of a source."""
+
+    cases: Cases
+    """Every case; those that cannot be used say why in the column `broken` (see `Cases.usable`)."""
+    findings: tuple[Finding, ...]
+
+
+def read(
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    labelled: bool = True,
+    console: Console | None = None,
+    **fields: Any,
+) -> Reading:
+    """The cases of a study and what its audit finds; of cases that are only to be predicted (`labelled=False`) what the
+    reader alone noticed. Nothing is fitted or written.
+
+    Example: `medeor.read("assay.csv", target="pIC50").cases.table`.
+
+    Raises: UserError as `train` would, up to the audit."""
+    question, console = asked(*sources, **fields), console or Console()
+    with _room():
+        if labelled:
+            found = study.read(question, console)
+            return Reading(found.every, found.findings)
+        cases = study.read_unlabelled(question, console)
+        return Reading(cases, cases.findings)
 
 
 def plan(

@@ -134,13 +134,13 @@ def test_what_is_strange_large_or_far_is_told_with_its_reason(chains: tuple[Case
     questions = ["CCCCCO", "N[Pt](N)(Cl)Cl", "C" * 60 + "O", "C" * 30 + "O", "FC1(F)C(F)(F)C(Cl)(Cl)C1(F)F"]
     table = found.judge(asked(questions, cases.targets))
     told = dict(zip(questions, table.select("verdict", "reason").rows()))
-    assert told["CCCCCO"] == ("inside", None)
+    assert told["CCCCCO"] == ("in domain", None)
     # Pt and Cl are both new; the lighter is named.
-    assert told["N[Pt](N)(Cl)Cl"] == ("unknown", "no training compound holds Cl")
+    assert told["N[Pt](N)(Cl)Cl"] == ("out of domain", "no training compound holds Cl")
     largest = max(Chem.MolFromSmiles(text).GetNumAtoms() for text in cases.table["smiles"])
-    assert told["C" * 60 + "O"] == ("unknown", f"it has 61 atoms, the largest training compound {largest}")
-    assert told["C" * 30 + "O"] == ("edge", f"it has 31 atoms, the largest training compound {largest}")
-    assert told["FC1(F)C(F)(F)C(Cl)(Cl)C1(F)F"][0] == "unknown"
+    assert told["C" * 60 + "O"] == ("out of domain", f"it has 61 atoms, the largest training compound {largest}")
+    assert told["C" * 30 + "O"] == ("borderline", f"it has 31 atoms, the largest training compound {largest}")
+    assert told["FC1(F)C(F)(F)C(Cl)(Cl)C1(F)F"][0] == "out of domain"
 
 
 def test_a_labelled_hydrogen_is_no_strange_element(chains: tuple[Cases, Split]) -> None:
@@ -167,7 +167,7 @@ def test_with_hardly_a_held_out_compound_nothing_is_said_of_errors_and_nothing_i
     found, held_out = learn(cases, split, off_by(cases, np.ones(8)))
     assert held_out.table["spread"].null_count() == 8
     told = found.judge(asked(["CCCO"], cases.targets))
-    assert told.select("verdict", "reason").rows() == [("unknown", "the model was tested on 8 compounds alone")]
+    assert told.select("verdict", "reason").rows() == [("out of domain", "the model was tested on 8 compounds alone")]
 
 
 # --- on the road -----------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_the_page_holds_a_drawing(run: Path, tmp_path: Path) -> None:
 def test_nothing_is_chosen_of_what_is_unlike_all_training_compounds(run: Path) -> None:
     table = medeor.predict(run, "N[Pt](N)(Cl)Cl", "OCc1ccccc1")
     verdicts = table.filter(pl.col("item") == "ring").select("verdict", "chosen").rows()
-    assert [verdict for verdict, _ in verdicts] == ["unknown", "inside"]
+    assert [verdict for verdict, _ in verdicts] == ["out of domain", "in domain"]
     assert verdicts[0][1] is None
     assert verdicts[1][1] is not None
     assert "no training compound holds Pt" in table["reason"][0]

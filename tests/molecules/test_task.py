@@ -163,7 +163,7 @@ def test_unlike_compounds_come_to_no_harm(run: Path) -> None:
     assert "2,001 atoms" in refused["broken"][0]
     answered = table.filter(pl.col("broken").is_null())
     assert answered["value"].is_finite().all()
-    assert answered.filter(pl.col("source") == complex_)["verdict"].unique().to_list() == ["unknown"]
+    assert answered.filter(pl.col("source") == complex_)["verdict"].unique().to_list() == ["out of domain"]
 
 
 def rows(**columns: list[object]) -> pl.DataFrame:

@@ -13,7 +13,20 @@ from rdkit import Chem
 from safetensors.numpy import load_file, save_file
 
 from medeor import tasks
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target
+from medeor.contracts import (
+    BORDERLINE,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Attribution,
+    Cases,
+    Fitted,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+)
 from medeor.files import build, read_json, replacing, write_json, write_parquet
 from medeor.learning.folds import remembered
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
@@ -37,7 +50,7 @@ LARGER = 1.5
 """Times the largest training compound from which a compound is unknown by its size."""
 
 _FILE, _ANALOGUES = "domain.safetensors", "analogues.parquet"
-_VERDICTS = np.array(["inside", "edge", "unknown"])
+_VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
 
 
 @dataclass(frozen=True)
@@ -48,9 +61,9 @@ class Reach:
     target: str
     items: tuple[str, ...]
     edge: float
-    """Less alike than this were `EDGE` of the compounds when they were held out: the verdict is `edge`."""
+    """Less alike than this were `EDGE` of the compounds when they were held out: the verdict is borderline."""
     unknown: float
-    """Less alike than this hardly any was, or the model was no better than a guess: the verdict is `unknown`."""
+    """Less alike than this hardly any was, or the model was no better than a guess: the verdict is out of domain."""
     guess: bool = False
     """Which of the two."""
     near: float | None = None
@@ -61,7 +74,7 @@ class Reach:
     least: float = 0.0
     """Error below which none is expected."""
     few: int | None = None
-    """How many compounds were held out, where they are too few to say anything: the verdict is `unknown`."""
+    """How many compounds were held out, where they are too few to say anything: the verdict is out of domain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +95,7 @@ class Domain:
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
-        for classes), `similarity` to the nearest training compound, `verdict` and, where it is not `inside`, its
+        for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
         `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
         graphs = cases.store(MoleculeStore).graphs

@@ -103,7 +103,7 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
 
 
 def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
-    """What the standardisation did, and why a verdict is not `inside`: of which endpoints, where it is not of all."""
+    """What the standardisation did, and why a compound is not in domain: of which endpoints, where not of all."""
     told = []
     changes = case.get("changes")
     if isinstance(changes, list) and changes:

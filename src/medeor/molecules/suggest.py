@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from medeor.contracts import Answering, Answers, Cases, Target, UserError
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
 from medeor.figures import Table
 from medeor.molecules.cases import endpoint_of
 from medeor.molecules.domain import DomainModel, measured_of, sketch
@@ -111,7 +111,7 @@ def _improvement(
     else:
         gain = table["value"].to_numpy() if better == "higher" else 1 - table["value"].to_numpy()
     if "verdict" in table.columns:
-        gain = np.where((table["verdict"] == "unknown").fill_null(False).to_numpy(), 0.0, gain)
+        gain = np.where((table["verdict"] == OUT_OF_DOMAIN).fill_null(False).to_numpy(), 0.0, gain)
     return gain
 
 
