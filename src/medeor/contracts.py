@@ -177,8 +177,8 @@ class Cases:
     prevalences: tuple[float, ...] = ()
     """At which predictive values are stated; empty: the usual ones."""
     findings: tuple[Finding, ...] = ()
-    """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. They come first
-    in the audit."""
+    """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. The audit
+    begins with them."""
 
     def __len__(self) -> int:
         return self.table.height
@@ -255,9 +255,9 @@ class Predictions:
     which has one item, null where both classes do); `raw` the value
     before calibration; `spread` how far a number is likely to be off (one learnt by its logarithm: by what factor), by
     which its interval is wide or narrow;
-    `verdict` how the case compares with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing is
-    chosen for the user), and `reason` why it is not in domain. An item is a class, a target, a drug, a candidate tail,
-    a span or the name of an array."""
+    `verdict` how the case compares with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing
+    is chosen for the user), and `reason` why it is not in domain. An item is a class, a target, a drug, a candidate
+    tail, a span or the name of an array."""
 
     table: pl.DataFrame
     arrays: Mapping[str, Path] = field(default_factory=dict)
