@@ -63,6 +63,7 @@ from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
+from medeor.trust.skill import skills
 
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
@@ -194,11 +195,12 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     fitted = remembered(task.method(made), cases, split, run)
     calibration = None
     if "calibrate" in task.steps:
-        calibration = _calibrated(cases, fitted.held_out, study)
+        calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
         write_json(folder / "calibration.json", calibration.to_json())
     findings = list(asked.findings)
     if "audit" in task.steps and fitted.held_out.table.height:
-        found = trust_audit.label_errors(_known(cases, fitted.held_out), fitted.held_out)
+        sure = calibration.apply(fitted.held_out) if calibration else fitted.held_out
+        found = trust_audit.label_errors(_known(cases, fitted.held_out), sure)
         findings += trust_audit.accepted([found], {found.check} & set(study.accept))
         write_findings(folder, findings)
 
@@ -214,7 +216,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         part, result = next(iter(results.items()))
         say("explaining, with the faithfulness of each explanation")
         chosen, items = faithfulness.choose(result.cases, result.predictions, EXPLAINED)
-        explanations = faithfulness.examine(fitted.model, chosen, items, replace(run, progress=progress))
+        withheld = calibration.withheld if calibration else {}
+        explanations = faithfulness.examine(fitted.model, chosen, items, replace(run, progress=progress), withheld)
         results[part] = result._replace(explanations=explanations)
         write_explanations(folder / "explanations", explanations)
     facts = {
@@ -288,6 +291,12 @@ def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibratio
     known = _known(cases, held_out)
     rule = study.threshold or ("0.5" if len(known) < SEARCHED and _rarest(known) >= RARE else "equal")
     return calibrate(known, held_out, threshold=rule, seed=study.seed)
+
+
+def _with_skill(calibration: Calibration, cases: Cases, held_out: Predictions) -> Calibration:
+    found = skills(_known(cases, held_out), held_out)
+    targets = [replace(one, skill=skill) for one, skill in zip(calibration.targets, found, strict=True)]
+    return replace(calibration, targets=tuple(targets))
 
 
 def _rarest(cases: Cases) -> float:

@@ -39,8 +39,8 @@ class TaskFacts:
     answers: str = ""
     """`module:function` that answers such a question: (where, `contracts.Answering`) → `contracts.Answers`."""
     tells: str = ""
-    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, with reasons) →
-    `figures.Figure`s."""
+    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, the items whose
+    reasons are withheld, with why; None where no reasons are wanted) → `figures.Figure`s."""
     writes: Mapping[str, str] = field(default_factory=dict)
     """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
     predictions, path)."""

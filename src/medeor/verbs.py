@@ -275,7 +275,7 @@ def explain(
         predictions = trained.predict_cases(cases)
         cases = cases.usable
         items = faithfulness.leading(cases, predictions, target)
-        explanations = faithfulness.examine(trained.model, cases, items, trained.run)
+        explanations = faithfulness.examine(trained.model, cases, items, trained.run, trained.withheld)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
     return explanations

@@ -271,7 +271,7 @@ def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
     generator = np.random.default_rng(0)
     ids = [f"c{i}" for i in range(400)]
     sick = generator.integers(0, 2, 400)
-    risk = np.clip(0.05 + 0.9 * sick + generator.normal(0, 0.02, 400), 0, 1)
+    risk = 1 / (1 + np.exp(6 - 12 * sick + generator.normal(0, 1.5, 400)))
     age = generator.normal(60, 10, 400)
     labels = np.where(np.arange(400) < 12, 1 - sick, sick)
     said = age + generator.normal(0, 2, 400)
@@ -286,6 +286,29 @@ def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
     # How many are wrong is an estimate: the least doubtful one may be missed.
     assert len(found.cases) >= 23
     assert found.status == "fail"
+
+
+def two_classes(n: int, apart: float, wrong: float, seed: int) -> Finding:
+    """Two normal distributions with their exact probabilities, and a share of wrong labels."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 2, n)
+    risk = 1 / (1 + np.exp(-apart * (generator.normal(apart * (truth - 0.5)))))
+    labels = np.where(generator.random(n) < wrong, 1 - truth, truth)
+    ids = [f"c{i}" for i in range(n)]
+    cases = Cases(pl.DataFrame({"case_id": ids, "sick": labels}), (SICK,))
+    return label_errors(cases, Predictions(pl.DataFrame({"case_id": ids, "item": "yes", "value": risk})))
+
+
+@pytest.mark.parametrize("apart", [2.0, 3.0, 4.0])
+def test_labels_that_are_only_hard_are_not_called_wrong(apart: float) -> None:
+    claims = [two_classes(600, apart, 0.0, seed).cases for seed in range(40)]
+    # One is expected among forty studies, and four or more in one of fifty times forty.
+    assert sum(bool(cases) for cases in claims) <= 3
+
+
+def test_wrong_labels_among_hard_ones_are_still_found() -> None:
+    found = [two_classes(600, 4.0, 0.05, seed) for seed in range(20)]
+    assert sum(finding.status == "fail" for finding in found) >= 19
 
 
 def test_without_held_out_predictions_label_errors_are_unknown() -> None:

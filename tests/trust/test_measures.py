@@ -83,6 +83,18 @@ def test_operating_points_equal_the_best_of_sklearns_roc_curve() -> None:
         assert found[f"specificity@sensitivity={fixed:.2f}"].value == pytest.approx(best)
 
 
+@pytest.mark.parametrize(("positives", "negatives"), [(39, 60), (60, 39), (40, 40)])
+def test_a_point_of_the_curve_is_given_from_forty_cases_of_the_fixed_class(positives: int, negatives: int) -> None:
+    truth = np.repeat([1, 0], [positives, negatives])
+    value = np.random.default_rng(0).uniform(size=len(truth))
+    ids = [f"c{i}" for i in range(len(truth))]
+    cases = Cases(pl.DataFrame({"case_id": ids, "ill": truth}), (Target("ill", "binary", ("well", "ill")),))
+    found = measure(cases, Predictions(pl.DataFrame({"case_id": ids, "item": "ill", "value": value})), resamples=FEW)
+    assert ("specificity@sensitivity=0.95" in found) == (positives >= 40)
+    assert ("sensitivity@specificity=0.90" in found) == (negatives >= 40)
+    assert found["auroc"].value == pytest.approx(sk.roc_auc_score(truth, value))
+
+
 def test_predictive_values_at_a_prevalence_by_bayes() -> None:
     cases, predictions, truth, value = binary()
     found = measure(cases, predictions, resamples=FEW, prevalences=(0.02,))
