@@ -55,9 +55,10 @@ from medeor.files import (
     write_parquet,
     write_toml,
 )
+from medeor.formats.tables import put_back
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
-from medeor.learning.split import split_cases
+from medeor.learning.split import WAYS, split_cases
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
@@ -348,8 +349,9 @@ def _stop_if(stopping: Callable[[], bool]) -> None:
 
 
 def repaired(asked: Read) -> pl.DataFrame:
-    """The case table without what the audit would have removed, classes by their names and limits by their signs
-    (`>10`): a table to train on. Of a group in two parts the cases of the part that is scored last stay."""
+    """A table to train on: the user's columns under their names without the cases that the audit would have removed,
+    classes by their names and limits by their signs (`>10`). Of a group in two parts the cases of the part that is
+    scored last stay."""
     table = asked.task.clean(asked.every, asked.findings, asked.split)
     torn = {case for finding in asked.findings if finding.check == "groups-across-parts" for case in finding.cases}
     rank = pl.col("in_part").replace_strict({"train": 0, "validation": 1, "test": 2}, default=0, return_dtype=pl.Int8)
@@ -358,7 +360,18 @@ def repaired(asked: Read) -> pl.DataFrame:
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
     said = [_as_written(target, table.columns) for target in asked.every.targets]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
-    return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said).drop("removed", "in_part", *limits)
+    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
+    return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
+
+
+def _as_named(table: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The columns that play a role under the user's names. What no column named is left out, to be found again."""
+    part = "part" if study.split in ("", *WAYS) else study.split
+    if part in set(table.columns) - {"part"} or table.get_column("part", default=pl.Series([None])).is_null().all():
+        part = ""  # The user's own column is there, or there are no parts.
+    roles = {"group": study.group, "site": study.site, "time": study.time, "part": part}
+    table = table.drop([role for role, column in roles.items() if not column], strict=False)
+    return put_back(table.rename({role: column for role, column in roles.items() if role in table.columns}))
 
 
 def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:

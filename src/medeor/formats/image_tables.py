@@ -17,6 +17,8 @@ FIRST_ROW = 2
 """The number by which a person knows the first row below the header."""
 SAMPLE = 200
 """Values of a column that are looked up to find out whether it names images."""
+UNLISTED = "no row of"
+"""How the problem of an image begins that lies in the folder and stands in no row of the table."""
 
 
 class Places(NamedTuple):
@@ -78,7 +80,7 @@ def _with_the_rest(listing: Listing, where: str, places: Places) -> Listing:
     rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
     if not rest:
         return listing
-    lost = rows_of(rest, [[] for _ in rest], None, [f"no row of {where} names this image"] * len(rest))
+    lost = rows_of(rest, [[] for _ in rest], None, [f"{UNLISTED} {where} names this image"] * len(rest))
     empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
     facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
     return Listing(listing.rows.vstack(lost), facts, listing.files)

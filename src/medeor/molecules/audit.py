@@ -32,6 +32,9 @@ LARGE = 100
 """Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
 COMPARED = 20_000
 """Rows whose compounds are compared with each other; of more, the first so many, and the findings say so."""
+_READ = ("given", "place", "source", "content", "changes", "unread", "broken", "fold")
+"""Columns of the case table that say what was read of a row."""
+
 _YIELDS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -53,7 +56,8 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-    """The case table with a column `removed` that says why a case should go, null for those that stay. What is no
+    """The case table as a table of labels: without what was read of the structures, which stand in `smiles`, and with a
+    column `removed` that says why a case should go, null for those that stay. What is no
     molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
     the part that is scored last, with what they all say of each target (see `_together`)."""
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
@@ -73,7 +77,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .then(pl.lit("the same compound as another row"))
     )
     table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
-    return table.with_columns(reason.alias("removed")).drop("row", "rank")
+    return table.with_columns(reason.alias("removed")).drop("row", "rank", *_READ, strict=False)
 
 
 def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
