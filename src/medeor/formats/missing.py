@@ -18,9 +18,9 @@ _UNKNOWN = {
     "not reported|not recorded|not stated|not determined|undetermined|not measured|not measurable|not provided|"
     "not given|no data|no information|no answer|no result|refused|prefer not to say|data missing|missing data|"
     "missing value|pending|to be determined|withheld|test not done|unascertained",
-    "Chinese": "未知|不详|不詳|不明|不清|不清楚|不知道|未检|未檢|未查|未检测|未檢測|未检查|未檢查|未测|未測|未做|未测定|"
-    "未測定|未提供|未填|未填写|未填寫|未记录|未記錄|未评估|未評估|未评价|未報告|未报告|待定|待查|待检|待檢|缺失值|数据缺失|數據缺失|"
-    "无数据|無數據|無資料|无资料|暂无|暫無|不适用|不適用|拒绝|拒絕|拒答|无法评估|無法評估",
+    "Chinese": "未知|不详|不詳|不明|不清|不清楚|不知道|未检|未檢|未查|未检测|未檢測|未检查|未檢查|未测|未測|未做|"
+    "未测定|未測定|未提供|未填|未填写|未填寫|未记录|未記錄|未评估|未評估|未评价|未報告|未报告|待定|待查|"
+    "待检|待檢|缺失值|数据缺失|數據缺失|无数据|無數據|無資料|无资料|暂无|暫無|不适用|不適用|拒绝|拒絕|拒答|无法评估|無法評估",
     "French": "inconnu|inconnue|non connu|non connue|non renseigné|non renseignée|non précisé|non précisée|"
     "non spécifié|non spécifiée|non testé|non testée|non déterminé|non déterminée|non disponible|non évalué|"
     "non évaluée|non évaluable|non fait|non faite|non applicable|non mesuré|non réalisé|non réalisée|sans réponse|"
@@ -119,7 +119,8 @@ def without_missing_numbers(column: pl.Series) -> Missing:
     a logarithm may well be -1."""
     if not column.dtype.is_numeric():
         return Missing(column, {})
-    numbers = column.cast(pl.Float64).fill_nan(None)
+    column = column.fill_nan(None) if column.dtype.is_float() else column
+    numbers = column.cast(pl.Float64)
     impossible = ~numbers.is_finite() | (numbers.abs() > _LARGEST)
     found = dict(numbers.filter(~impossible).drop_nulls().value_counts().iter_rows())
     suspects = {number for number in found if number in _MACHINE or number in _NEGATIVE or _nines(number)}
