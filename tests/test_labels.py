@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 import medeor
+import tiny
 from medeor.contracts import Finding
+from medeor.files import read_json, write_json
+from medeor.report.text import number as number_of
 from medeor.verbs import Reading
 
 
@@ -64,3 +70,43 @@ def test_decimal_commas_and_codes_among_numbers(tmp_path: Path) -> None:
     expected = [float(value.replace(",", ".")) for value in values[:22]]
     assert reading.cases.table["size"].to_list() == [*expected, None, None]
     assert "'n/d' in 1 row, '-999' in 1 row" in found(reading, "number-codes").message
+
+
+@pytest.mark.parametrize(
+    ("classes", "named"),
+    [
+        (("良性", "恶性"), "positive class: 恶性"),
+        (("left", "right"), "positive class: right (guessed; change it with --where positive=left)"),
+    ],
+)
+def test_screen_report_and_card_name_the_positive_class_and_the_threshold(
+    tmp_path: Path, classes: tuple[str, str], named: str
+) -> None:
+    rng = np.random.default_rng(1)
+    (tmp_path / "images").mkdir()
+    lines = ["image,label"]
+    for number in range(40):
+        np.save(tmp_path / "images" / f"{number}.npy", rng.integers(0, 255, (12, 12), np.uint8))
+        lines.append(f"{number}.npy,{classes[number % 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    given = (tmp_path / "images", "--labels", tmp_path / "labels.csv", "--target", "label")
+    run = tiny.plan_at(tmp_path / "run")
+    trained = tiny.medeor("train", *given, "--out", run)
+    assert trained.code == 0, trained.err
+    audited, judged = tiny.medeor("audit", *given), tiny.medeor("evaluate", run, *given)
+    assert named in trained.err
+    assert named in audited.out.splitlines()[0]
+    assert named in judged.err
+    threshold = medeor.load(run).calibration.targets[0].threshold
+    sentence = f"{named[0].upper()}{named[1:]}; threshold {number_of(threshold)} (even odds)."
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    (subtitle,) = re.findall(r'<p class="subtitle">(.*?)</p>', page)
+    assert sentence in subtitle
+    assert sentence in (run / "card.md").read_text(encoding="utf-8").splitlines()[2].replace("\\", "")
+    # Pixels of noise say nothing of these labels.
+    assert "This model explains nothing" in page
+    # An older run, which says nothing of guesses, opens as before.
+    (facts,) = read_json(run / "targets.json")
+    del facts["guessed"]
+    write_json(run / "targets.json", [facts])
+    assert medeor.load(run).targets[0].classes == tuple(sorted(classes) if classes[0] == "left" else classes)
