@@ -56,6 +56,7 @@ from medeor.files import (
     write_toml,
 )
 from medeor.formats.tables import put_back
+from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import WAYS, split_cases
@@ -108,7 +109,7 @@ def read(study: Study, console: Console) -> Read:
     every = replace(every, prevalences=study.prevalence)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
-    findings = list(every.findings)
+    findings = [*positive_class(every.targets), *every.findings]
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
@@ -180,6 +181,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
     _teachable(cases, split)
+    for finding in positive_class(cases.targets):
+        console.say(finding.message)
     for finding in asked.findings:
         if finding.status == "fail":
             console.say(f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}")

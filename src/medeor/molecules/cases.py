@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
 from medeor.formats.beside import Beside, beside, is_beside
 from medeor.formats.measurements import is_measured, read_measurements
 from medeor.formats.molecules import MoleculeRows, read_molecules
 from medeor.formats.tables import set_apart
-from medeor.formats.targets import by_own_name, names_cases, read_parts, read_target
+from medeor.formats.targets import by_own_name, exclusive, names_cases, read_parts, read_target
 from medeor.formats.units import OneUnit, in_one_unit
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.splits import WAYS, parts, units
@@ -88,7 +88,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     roles = {study.group: "group", study.site: "site", study.time: "time"} | {name: name for name in names}
     here = set_apart(facts.columns, _OWN.__contains__) | roles
     subgroups = tuple(here[name] for name in study.subgroups)
-    return Cases(table, answers.targets, (store,), subgroups)
+    return Cases(table, answers.targets, (store,), subgroups, findings=answers.findings)
 
 
 def rules(study: Study) -> Rules:
@@ -133,6 +133,8 @@ class _Answers(NamedTuple):
     """Why values of a target could not all be put in one unit."""
     beside: dict[str, str]
     """The columns that say relation or unit of a target, and what they are called beside it."""
+    findings: tuple[Finding, ...] = ()
+    """What of the target columns was not taken as it stands."""
 
 
 def _answers(
@@ -147,6 +149,7 @@ def _answers(
     left_out: list[str] = []
     notes: list[str] = []
     mixed: list[str] = []
+    findings: list[Finding] = []
     speaking = _speaking(facts, names, study, where, wanted)
     several = len(names) > 1
     classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
@@ -170,7 +173,8 @@ def _answers(
             if (measured.sides != 0).any():
                 columns.append(measured.sides.alias(Target(name, "continuous").limit))
         positive = study.where.get("positive", "")
-        target, values = read_target(column, kind, () if several else classes, positive, wanted.get(name))
+        target, values, found = read_target(column, kind, () if several else classes, positive, wanted.get(name))
+        findings += found
         if several and name not in wanted:
             target = by_own_name(target)
         if target.kind == "continuous" and name not in wanted:
@@ -191,7 +195,8 @@ def _answers(
     flagged = pl.Series(rows, dtype=pl.List(pl.String))
     free = [(name, one) for name, by in speaking.items() for one in by if one and one not in _roles(study)]
     here = {one: f"{name}.given {one}" for name, one in free}
-    return _Answers(table, tuple(targets), flagged, tuple(left_out), tuple(notes), tuple(mixed), here)
+    findings += exclusive(targets, table)
+    return _Answers(table, tuple(targets), flagged, tuple(left_out), tuple(notes), tuple(mixed), here, tuple(findings))
 
 
 def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[str, Target]) -> str:

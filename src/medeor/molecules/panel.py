@@ -100,7 +100,7 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
         names = {False: "", True: str(one["item"])}
     plausible = one.get("plausible")
     may = "either" if plausible is None else names[bool(plausible)]
-    decided = "" if one.get("chosen") is None else names[bool(one["chosen"])]
+    decided = "undecided" if one.get("chosen") is None else names[bool(one["chosen"])]
     return str(one["item"]), _number(one["value"]), may, "probability", decided, better, verdict
 
 
