@@ -55,6 +55,7 @@ from medeor.files import (
     write_parquet,
     write_toml,
 )
+from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import split_cases
@@ -106,7 +107,7 @@ def read(study: Study, console: Console) -> Read:
     every = replace(every, prevalences=study.prevalence)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
-    findings = list(every.findings)
+    findings = [*positive_class(every.targets), *every.findings]
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
@@ -178,6 +179,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
     _teachable(cases, split)
+    for finding in positive_class(cases.targets):
+        console.say(finding.message)
     for finding in asked.findings:
         if finding.status == "fail":
             console.say(f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}")

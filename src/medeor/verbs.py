@@ -27,6 +27,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
+from medeor.formats.targets import positive_class
 from medeor.tasks import TASKS, find
 
 if TYPE_CHECKING:
@@ -163,6 +164,9 @@ def evaluate(
             console.say(f"{len(every) - len(cases)} of {len(every)} cases are set aside: {why}")
         if not len(cases):
             raise UserError("none of these cases can be scored; put right what is said of them, or give others")
+        noticed = (finding for finding in cases.findings if finding.status != "pass")
+        for finding in (*positive_class(trained.targets), *noticed):
+            console.say(finding.message)
         if known := trained.taught_by(cases):
             console.say(
                 f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "

@@ -28,6 +28,7 @@ def test_what_is_undecided_is_no_class_beside_two_others_and_may_be_a_grade(word
     values = pl.Series("t", ["positive", "negative", word])
     assert without_missing_classes(values).codes == {word: 1}
     assert without_missing_classes(values, grades=True).codes == {}
+    assert without_missing_classes(pl.Series([-1, 0, 1]), grades=True).codes == {}
     assert without_missing_classes(pl.Series("t", ["positive", word])).codes == {}
 
 
@@ -47,6 +48,8 @@ def test_what_is_undecided_is_no_class_beside_two_others_and_may_be_a_grade(word
         # What stays a class.
         ([-1, 1], {}),
         ([-2, -1, 0, 1, 2], {}),
+        ([-1, 0, 1, 2], {}),
+        ([-1, 1, 2, 3], {"-1": 1}),
         ([6, 7, 8, 9, 10], {}),
         ([0, 1, 2, 3, 9], {}),
         (["-", "+", "++"], {}),
@@ -79,6 +82,9 @@ def test_codes_beside_classes(values: list, codes: dict[str, int]) -> None:
         ([85, 99, 92, 99], {}),
         ([1.5, 2.5, float("nan"), 3.5], {}),
         ([-99, -50, 20, 150], {}),
+        ([-99, 0, 20, 150], {}),
+        ([-99, 0, 20, 50], {"-99": 1}),
+        ([-99, -99, 0, 150, 7], {"-99": 2}),
         ([12, 45, 31, -1], {}),
         ([300, 2000, 999, 50], {}),
         ([0, 9, 9], {}),
@@ -87,7 +93,8 @@ def test_codes_beside_classes(values: list, codes: dict[str, int]) -> None:
 def test_numbers_that_no_instrument_measures(values: list, codes: dict[str, int]) -> None:
     found = without_missing_numbers(pl.Series("t", values, strict=False))
     assert found.codes == codes
-    assert found.column.null_count() == sum(codes.values())
+    unknown = sum(value != value for value in values)
+    assert found.column.null_count() == sum(codes.values()) + unknown
 
 
 @given(st.lists(st.floats(-1e6, 1e6).filter(lambda one: round(one) != one), min_size=1))

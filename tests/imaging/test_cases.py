@@ -47,7 +47,7 @@ def test_a_folder_a_class_below_parts(tmp_path: Path) -> None:
     for number, (part, name) in enumerate([(p, n) for p in ("train", "val", "test") for n in ("sick", "well")] * 2):
         save(tmp_path / "set" / part / name / f"{number}.png", picture(number))
     cases = read(tmp_path)
-    assert cases.targets == (Target("label", "binary", ("sick", "well")),)
+    assert cases.targets == (Target("label", "binary", ("well", "sick")),)
     assert cases.table["part"].value_counts(sort=True)["count"].to_list() == [4, 4, 4]
     for case in cases.table.iter_rows(named=True):
         _, part, name, file = case["source"].split("/")

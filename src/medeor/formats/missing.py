@@ -18,9 +18,9 @@ _UNKNOWN = {
     "not reported|not recorded|not stated|not determined|undetermined|not measured|not measurable|not provided|"
     "not given|no data|no information|no answer|no result|refused|prefer not to say|data missing|missing data|"
     "missing value|pending|to be determined|withheld|test not done|unascertained",
-    "Chinese": "未知|不详|不詳|不明|不清|不清楚|不知道|未检|未檢|未查|未检测|未檢測|未检查|未檢查|未测|未測|未做|未测定|"
-    "未測定|未提供|未填|未填写|未填寫|未记录|未記錄|未评估|未評估|未评价|未報告|未报告|待定|待查|待检|待檢|缺失值|数据缺失|數據缺失|"
-    "无数据|無數據|無資料|无资料|暂无|暫無|不适用|不適用|拒绝|拒絕|拒答|无法评估|無法評估",
+    "Chinese": "未知|不详|不詳|不明|不清|不清楚|不知道|未检|未檢|未查|未检测|未檢測|未检查|未檢查|未测|未測|未做|"
+    "未测定|未測定|未提供|未填|未填写|未填寫|未记录|未記錄|未评估|未評估|未评价|未報告|未报告|待定|待查|"
+    "待检|待檢|缺失值|数据缺失|數據缺失|无数据|無數據|無資料|无资料|暂无|暫無|不适用|不適用|拒绝|拒絕|拒答|无法评估|無法評估",
     "French": "inconnu|inconnue|non connu|non connue|non renseigné|non renseignée|non précisé|non précisée|"
     "non spécifié|non spécifiée|non testé|non testée|non déterminé|non déterminée|non disponible|non évalué|"
     "non évaluée|non évaluable|non fait|non faite|non applicable|non mesuré|non réalisé|non réalisée|sans réponse|"
@@ -108,7 +108,7 @@ def without_missing_classes(column: pl.Series, grades: bool = False) -> Missing:
         found = {text for text, one in plain.items() if one in known}
         if len(plain.keys() - codes - found) > 1:
             codes |= found
-    codes |= _class_codes({text: one for text, one in plain.items() if text not in codes})
+    codes |= _class_codes({text: one for text, one in plain.items() if text not in codes}, grades)
     return _taken_out(column, texts, codes)
 
 
@@ -119,10 +119,11 @@ def without_missing_numbers(column: pl.Series) -> Missing:
     a logarithm may well be -1."""
     if not column.dtype.is_numeric():
         return Missing(column, {})
-    numbers = column.cast(pl.Float64).fill_nan(None)
+    column = column.fill_nan(None) if column.dtype.is_float() else column
+    numbers = column.cast(pl.Float64)
     impossible = ~numbers.is_finite() | (numbers.abs() > _LARGEST)
     found = dict(numbers.filter(~impossible).drop_nulls().value_counts().iter_rows())
-    suspects = {number for number in found if number in _MACHINE or number in _NEGATIVE or _nines(number)}
+    suspects = {number for number in found if number in _MACHINE or number == -1 or _nines(number)}
     measured = [number for number in found if number not in suspects]
     enough = len(measured) >= _MEASURED
     codes = {number for number in suspects if enough and _is_code(number, found[number], measured)}
@@ -160,8 +161,9 @@ def _plain(text: str) -> str:
     return without_accents(re.sub(r"[_\s]+", " ", inside or text).strip())
 
 
-def _class_codes(classes: dict[str, str]) -> set[str]:
-    """Numbers among classes that are codes of the unknown. All of two classes are real: -1 and 1 are."""
+def _class_codes(classes: dict[str, str], grades: bool) -> set[str]:
+    """Numbers among classes that are codes of the unknown. Both of two classes are real; so is -1 as the lower
+    neighbour of 0 on a scale of three steps or more (loss, none, gain, amplification), or where `grades` are asked."""
     numbers = {text: _whole(one) for text, one in classes.items()}
     suspects = {
         text for text, number in numbers.items() if number is not None and (number in _NEGATIVE or _nines(number))
@@ -177,7 +179,8 @@ def _class_codes(classes: dict[str, str]) -> set[str]:
     largest = max(counted)
     nines = 99 if largest > 2 or len(counted) > 2 else 9
     above = {text for text in suspects if (numbers[text] or 0) >= nines and largest <= _LARGEST_GRADE}
-    return above | {text for text in suspects if (numbers[text] or 0) < 0}
+    scale = min(counted) == 0 and (largest > 1 or grades)
+    return above | {text for text in suspects if (numbers[text] or 0) < (-1 if scale else 0)}
 
 
 def _is_code(number: float, count: int, measured: list[float]) -> bool:
@@ -189,7 +192,7 @@ def _is_code(number: float, count: int, measured: list[float]) -> bool:
         return (far and (number >= 999 or count > 1)) or (number >= 999 and count > 2 and number >= 1.5 * high > 0)
     if low >= 0 and number > -10:
         return count > 1 and high >= _LARGEST_GRADE
-    return number < low and (low >= 0 or low - number > high - low)
+    return number < low and (low - number > high - low or (low >= 0 and (count > 1 or number <= -999)))
 
 
 def _nines(number: float) -> bool:

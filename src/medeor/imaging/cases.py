@@ -23,7 +23,7 @@ from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
 from medeor.formats.tables import TABLES, read_table, set_apart
-from medeor.formats.targets import PARTS, read_parts, read_targets
+from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
 
 __all__ = ["ImageStore", "read_cases"]
 
@@ -63,7 +63,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in listing.facts.columns:
             raise UserError(_no_column(f"there is no column '{name}'", listing))
     # What is wrong with the table is told before the images are read, which may take long.
-    targets, answers = _answers(listing, names, study, sources.targets)
+    targets, answers, findings = _answers(listing, names, study, sources.targets)
     parts = _parts(listing, study)
     store = ImageStore(listing.files, listing.arrays)
     read = _read_all(store, listing.rows)
@@ -90,7 +90,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
-    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups)
+    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups, findings=findings)
 
 
 # What the user gave ------------------------------------------------------------------------------------------------
@@ -225,11 +225,9 @@ def _classes(study: Study) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split("|" if "|" in text else ",") if name.strip())
 
 
-def _answers(
-    listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]
-) -> tuple[tuple, pl.DataFrame]:
+def _answers(listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]) -> TargetColumns:
     if not names:
-        return (), pl.DataFrame(height=listing.rows.height)
+        return TargetColumns((), pl.DataFrame(height=listing.rows.height))
     where = study.where
     classes, positive = _classes(study), where.get("positive", "")
     return read_targets(listing.facts, names, where.get("kind", ""), classes, positive, expected)

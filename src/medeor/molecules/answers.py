@@ -14,7 +14,7 @@ from medeor.formats.beside import Beside, beside, kinds_of_measurement
 from medeor.formats.headings import read_heading
 from medeor.formats.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
 from medeor.formats.missing import without_missing_numbers
-from medeor.formats.targets import by_own_name, read_target
+from medeor.formats.targets import by_own_name, exclusive, read_target
 from medeor.formats.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.molecules.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
 
@@ -99,6 +99,7 @@ def read_answers(
     left_out: list[str] = []
     unread: dict[str, pl.Series] = {}
     numbers: dict[str, _Number] = {}
+    findings: list[Noticed] = []
     several = len(names) > 1
     classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
     speaking = _speaking(facts, names, study, known, wanted)
@@ -122,16 +123,20 @@ def read_answers(
                 columns.append(one.sides.alias(one.target.limit))
             continue
         positive = study.where.get("positive", "")
-        target, values = read_target(column, kind, () if several else classes, positive, wanted.get(name))
+        target, values, found = read_target(facts[name], kind, () if several else classes, positive, wanted.get(name))
         targets.append(by_own_name(target) if several and name not in wanted else target)
         columns.append(values)
+        findings += map(Noticed, found)
     if names and not targets:
         raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
     if not numbers and targets and (asked := {"unit", "scale"} & set(study.where)) and not wanted:
         raise UserError(f"where {min(asked)}={study.where[min(asked)]}: none of the targets is a number")
     free = [(name, one) for name, by in speaking.items() for one in by if one and one not in roles]
+    table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
+    findings += [found for one in numbers.values() for found in one.findings]
+    findings += map(Noticed, exclusive(targets, table))
     return Answers(
-        pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height),
+        table,
         tuple(targets),
         _flagged(unread, facts.height),
         tuple(left_out),
@@ -140,7 +145,7 @@ def read_answers(
         {one: f"{name}.given {one}" for name, one in free},
         endpoints_of(targets, known),
         tuple(name for name, one in numbers.items() if one.assumed),
-        tuple(found for one in numbers.values() for found in one.findings),
+        tuple(findings),
     )
 
 

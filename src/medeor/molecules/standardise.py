@@ -211,7 +211,7 @@ _USUAL = {1, 5, 6, 7, 8, 9, 11, 12, 15, 16, 17, 19, 20, 35, 53} | {
 }
 """Elements of usual counter-ions and solvents, and metals, which have a change of their own."""
 _HARDLY_MORE = 4
-"""Atoms other than hydrogen of a carbonate, nitrate or acetate."""
+"""Atoms other than hydrogen of a carbonate or nitrate."""
 _GROUPS = """\
 sulfone\t[S+2:1]([O-:2])[O-:3]>>[S+0:1](=[O+0:2])=[O+0:3]
 sulfoxide\t[S+;D3:1][O-:2]>>[S+0:1]=[O+0:2]
@@ -258,7 +258,8 @@ def _may_act(whole: Chem.Mol, kept: Chem.Mol) -> bool:
     """Whether what is left out may be what acts: an ion of an element that is no usual counter-ion (lithium), or any,
     where what is kept is hardly more than one itself (potassium carbonate)."""
     lost = {atom.GetAtomicNum() for atom in whole.GetAtoms()} - {atom.GetAtomicNum() for atom in kept.GetAtoms()}
-    return bool(lost - _USUAL) or (bool(lost) and kept.GetNumHeavyAtoms() <= _HARDLY_MORE)
+    organic = any(atom.GetAtomicNum() == 6 and atom.GetTotalNumHs() for atom in kept.GetAtoms())
+    return bool(lost - _USUAL) or (bool(lost) and not organic and kept.GetNumHeavyAtoms() <= _HARDLY_MORE)
 
 
 def _flat(mol: Chem.Mol) -> str:

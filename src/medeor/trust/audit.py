@@ -183,7 +183,8 @@ def _imbalance(cases: Cases) -> Finding:
         present = np.flatnonzero(counts)
         if len(present) < 2:
             continue
-        rare, common = present[np.argmin(counts[present])], present[np.argmax(counts[present])]
+        # Of equals the last is called rare and the first common, so that two classes are named.
+        rare, common = present[::-1][np.argmin(counts[present[::-1]])], present[np.argmax(counts[present])]
         said = ", ".join(f"{counts[label]} with {class_name(target, int(label))}" for label in (common, rare))
         worst = max(worst, (counts[common] / counts[rare], said))
     ratio, said = worst
