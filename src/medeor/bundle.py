@@ -127,6 +127,7 @@ class Trained:
         columns, carries = cases.table.columns, TASKS[self.study.task].carries
         told = ["source", *(find(carries)(columns) if carries else ()), "broken"]
         facts = cases.table.select("case_id", *(name for name in told if name in columns))
+        facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
         return facts.join(table, on="case_id", how="left", maintain_order="left_right")
 
     def ask(self, where: Mapping[str, str]) -> Answers:

@@ -158,7 +158,7 @@ def test_units_that_do_not_belong_together_are_named_and_counted() -> None:
     values = [f"{number + 1} {'mg/L' if number % 3 == 2 else 'nM'}" for number in range(24)]
     finding = audited(pl.DataFrame({"smiles": GOOD, "potency": values}), target=("potency",))[0]["units"]
     assert finding.status == "fail"
-    assert "'potency' is read in nM, and of that no known multiple is mg/L (8 rows)" in finding.message
+    assert "'potency' is read in nM; mg/L (8 rows) is no known multiple and left out" in finding.message
     values = [text.replace("mg/L", "uM") for text in values]
     found, _ = audited(pl.DataFrame({"smiles": GOOD, "potency": values}), target=("potency",))
     assert found["units"].status == "pass"

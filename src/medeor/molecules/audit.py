@@ -315,7 +315,8 @@ def _continuous(cases: Cases) -> list[Target]:
 
 
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
-    check, said, unknown, stated = "units", list(cases.store(MoleculeStore).mixed), [], ""
+    store = cases.store(MoleculeStore)
+    check, said, unknown, stated = "units", list(store.mixed), [], ""
     for target in _continuous(cases):
         endpoint = endpoint_of(target, cases)
         if endpoint is None:
@@ -325,8 +326,15 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
             said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
-    if unknown:
-        return Finding(check, "quality", "unknown", f"no unit is known of {', '.join(unknown)}")
+    open_ = [f"no unit is known of {', '.join(unknown)} (--where unit=… states it)"] if unknown else []
+    for name in store.assumed:
+        endpoint = store.endpoints[name]
+        open_.append(
+            f"no unit is written of '{name}': it is taken for '{endpoint.title}' in {endpoint.measured_in}, by its "
+            "name or its file's (--where unit=… or endpoint=… states it)"
+        )
+    if open_:
+        return Finding(check, "quality", "unknown", "; ".join(open_))
     return Finding(check, "quality", "pass", f"every number lies where its unit lets expect it{stated}")
 
 
@@ -358,7 +366,8 @@ def _unread(table: pl.DataFrame) -> Finding:
     if found.is_empty():
         return Finding("unread-values", "labels", "pass", "every value that is given was read")
     said = (
-        f"{found.height} rows have text where a number is expected, such as {found['place'][0]}; they count as unknown"
+        f"{found.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
+        f"code, an unknown unit), such as {found['place'][0]}; they count as unknown"
     )
     return Finding("unread-values", "labels", "fail", said, tuple(found["case_id"]))
 
