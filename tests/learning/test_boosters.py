@@ -29,6 +29,7 @@ from medeor.learning.trees import Boosting, TreeMethod
 
 OLD = Path(__file__).parent / "trees_of_0_1"
 """Trees that medeor 0.1 saved, and what it answered with them."""
+BAGGED = {"bagging_fraction": 0.5, "bagging_freq": 1, "feature_fraction": 0.5}
 EDGES = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, 1e-35, -1e-35, 1e-38, 1.0, -1.0, 3e38, 0.1])
 
 
@@ -52,7 +53,7 @@ def fitted(
     answers = truth if objective == "regression" else (truth > 3).astype(int)
     if objective == "multiclass":
         answers = np.digitize(truth, [2.0, 4.0])
-    asked = {"objective": objective, "num_leaves": leaves, "min_data_in_leaf": 2, "verbosity": -1, "num_threads": 1}
+    asked = {"objective": objective, "num_leaves": leaves, "min_data_in_leaf": 1, "verbosity": -1, "num_threads": 1}
     asked |= {"num_class": 3} if objective == "multiclass" else {}
     booster = lightgbm.train(asked | more, lightgbm.Dataset(rows, answers), rounds)
     odd = rng.choice(EDGES, size=(20, features)).astype(kind)
@@ -66,10 +67,10 @@ def fitted(
     seed=st.integers(0, 10_000),
     objective=st.sampled_from(["binary", "regression", "multiclass"]),
     leaves=st.integers(2, 20),
-    missing=st.sampled_from([{}, {"zero_as_missing": True}, {"use_missing": False}]),
+    more=st.sampled_from([{}, {"zero_as_missing": True}, {"use_missing": False}, BAGGED]),
 )
-def test_trees_answer_as_lightgbm_does(seed: int, objective: str, leaves: int, missing: dict[str, object]) -> None:
-    theirs, rows = fitted(seed, objective, leaves=leaves, **missing)
+def test_trees_answer_as_lightgbm_does(seed: int, objective: str, leaves: int, more: dict[str, object]) -> None:
+    theirs, rows = fitted(seed, objective, leaves=leaves, **more)
     ours = parsed(theirs.model_to_string(), "text")
     for predict, options in (
         (ours.margins, {"raw_score": True}),
