@@ -6,17 +6,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import polars as pl
-import tomli_w
 
 from medeor import __version__, cache, catalogue, claim, recognise, simulate
 from medeor.bundle import STORES, Trained, load, opened, write_bundle
@@ -47,7 +46,6 @@ from medeor.files import (
     check_settings,
     digest,
     exists,
-    read_json,
     read_toml,
     replacing,
     with_settings,
@@ -143,17 +141,22 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
 
 
 def walk(
-    study: Study, folder: Path, console: Console | None = None, stopping: Callable[[], bool] = lambda: False
+    study: Study,
+    folder: Path,
+    console: Console | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    again: bool = False,
 ) -> Trained:
-    """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was.
+    """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was. What
+    was fitted there with another plan, split or data, or is to be fitted `again`, is thrown away only then.
 
-    Raises: UserError when the folder holds another study, a leakage check fails, or the input is at fault; Stopped
-    when asked to stop."""
+    Raises: UserError when the folder holds another study or fit, a leakage check fails, or the input is at fault;
+    Stopped when asked to stop."""
     with cache.within(folder):
-        return _walk(study, folder, console or Console(), stopping)
+        return _walk(study, folder, console or Console(), stopping, again)
 
 
-def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool]) -> Trained:
+def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool], again: bool) -> Trained:
     began = time.time()
 
     def say(message: str) -> None:
@@ -168,11 +171,19 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         _follow(study, folder, stopping)
     claim.usable(folder)
     study = resolve(study)
-    key = claim.free(folder, study)
+    key = claim.free(folder, study, again)
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
     _stop_if(stopping)
-    claim.claim(folder, study, key)
+    fit_key = partial(claim.fit_key, split=_table_digest(split.table), data=cases_digest(cases), seed=study.seed)
+    fits = [folder / "model"] + [folder / "baseline"] * ("evaluate" in task.steps)
+    made = None
+    if not again and any(map(claim.fitted, fits)):
+        # Before anything is written over: a finished run stays one.
+        made = plan(asked, folder)
+        for place in fits:
+            claim.same_fit(place, fit_key(made))
+    claim.claim(folder, study, key, again)
     write_parquet(folder / "cases.parquet", asked.every.table)
     for store in asked.every.stores:
         if isinstance(store, Kept):
@@ -186,7 +197,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     for finding in asked.findings:
         if finding.status == "fail":
             console.say(f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}")
-    made = plan(asked, folder)
+    made = made or plan(asked, folder)
     own = claim.own_plan(folder) or not (folder / "plan.toml").exists()
     write_toml(folder / "plan.toml", made)
     claim.note(folder, plan=digest(folder / "plan.toml") if own else "")
@@ -194,7 +205,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
 
     # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
     run = Run(folder / "model", study.seed, threads(), console, stopping)
-    _keyed(run.folder, made, split, cases)
+    for place in fits:
+        claim.begin_fit(place, fit_key(made), again)
     wait_for_all()
     fitted = remembered(task.method(made), cases, split, run)
     calibration = None
@@ -212,7 +224,6 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     if "evaluate" in task.steps:
         say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
-        _keyed(base_run.folder, made, split, cases)
         baseline = remembered(task.baseline(made), cases, split, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
         _write_results(folder, results)
@@ -430,17 +441,6 @@ def _table_digest(table: pl.DataFrame) -> str:
     """A digest of names, types and values, a stretch of rows at a time, so that it takes little memory."""
     schema = ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
     return digest(schema, *(part.write_ndjson() for part in table.iter_slices(100_000)))
-
-
-def _keyed(folder: Path, made: Plan, split: Split, cases: Cases) -> None:
-    """Empties a model folder that was begun with another plan, split or data."""
-    plan_text = tomli_w.dumps({"plan": repr(made), "threads": threads()})
-    key = digest(plan_text, _table_digest(split.table), cases_digest(cases))
-    mark = folder / "key.json"
-    if mark.exists() and read_json(mark) == key:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    write_json(mark, key)
 
 
 def _unsplit(cases: Cases) -> pl.DataFrame:

@@ -66,13 +66,18 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
 
 
 def train(
-    *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path, console: Console | None = None, **fields: Any
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path,
+    console: Console | None = None,
+    again: bool = False,
+    **fields: Any,
 ) -> Trained:
-    """Walks the whole road into the folder `out` and returns what was trained.
+    """Walks the whole road into the folder `out` and returns what was trained. What was interrupted there goes on. A
+    model that was fitted there with anything else is thrown away only where it is to be fitted `again`.
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _stopping() as stopping:
-        return study.walk(asked(*sources, **fields), Path(out), console, stopping)
+        return study.walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
 class Reading(NamedTuple):
@@ -361,7 +366,12 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
     if not (folder / "labels.csv").exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)
-    asked = {"labels": str(folder / "labels.csv"), "target": ("lesion",), "group": "patient_id", "split": "part"}
+    asked: dict[str, Any] = {
+        "labels": str(folder / "labels.csv"),
+        "target": ("lesion",),
+        "group": "patient_id",
+        "split": "part",
+    }
     return train(folder, out=out, console=console, **asked)
 
 
