@@ -105,6 +105,9 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
+    for finding in every.findings:
+        if finding.check == "guessed":
+            console.say(finding.message)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]

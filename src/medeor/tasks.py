@@ -70,9 +70,13 @@ TASKS: dict[str, TaskFacts] = {
                 "classes": "names of the classes in the order of their numbers, set apart by |",
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
+                "id": "column of the table by which a case is known again; default: case_id, where there is one",
             },
             onnx=True,
-            endings=(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".nii", ".nii.gz", ""),
+            endings=(
+                *(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
+                *(".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ""),
+            ),
             columns=("image", "images", "image_path", "filename", "file", "path", "filepath"),
         ),
         TaskFacts(

@@ -232,8 +232,8 @@ def test_rows_that_cannot_be_used_are_kept_with_their_number(tmp_path: Path, sca
 
 
 def test_an_id_depends_on_no_other_case_and_shows_no_name(tmp_path: Path) -> None:
-    for name in ("doe_jane.png", "b.png", "c.png"):
-        save(tmp_path / "one" / name, picture(len(name)))
+    for number, name in enumerate(("doe_jane.png", "b.png", "c.png")):
+        save(tmp_path / "one" / name, picture(number))
     whole = read(tmp_path / "one")
     (tmp_path / "one/b.png").unlink()
     (tmp_path / "one").rename(tmp_path / "two")
