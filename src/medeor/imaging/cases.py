@@ -72,7 +72,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in listing.facts.columns:
             raise UserError(_no_column(f"there is no column '{name}'", listing))
     # What is wrong with the table is told before the images are read, which may take long.
-    targets, answers, findings = _answers(listing, names, study, sources.targets)
+    targets, answers, of_targets = _answers(listing, names, study, sources.targets)
     parts = _parts(listing, study)
     store = ImageStore(listing.files, listing.arrays)
     read = _read_all(store, listing.rows)
@@ -103,8 +103,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
     findings = [
-        *findings,
         *(_guessed(study, names, read) if sources.labelled else ()),
+        *of_targets,
         *image_lists.findings_of(listing.passed),
         *repeats(ids, identities, [one.content for one in read]),
     ]
