@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError, threads
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError, threads
 from medeor.files import digest
 from medeor.formats import image_lists, image_tables
 from medeor.formats.arrays import ImageArray
@@ -22,7 +22,7 @@ from medeor.formats.image_lists import Listing
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
-from medeor.formats.tables import TABLES, read_table, set_apart
+from medeor.formats.tables import TABLES, read_table, set_apart, table_findings
 from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
 
 __all__ = ["ImageStore", "read_cases"]
@@ -90,7 +90,9 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
-    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups, findings=findings)
+    return Cases(
+        pl.DataFrame(columns), targets, (complete,), subgroups, findings=(*_of_tables(sources, study), *findings)
+    )
 
 
 # What the user gave ------------------------------------------------------------------------------------------------
@@ -147,6 +149,11 @@ class _Table(NamedTuple):
     rows: pl.DataFrame
     name: str
     folder: Path
+
+
+def _of_tables(sources: Sources, study: Study) -> tuple[Finding, ...]:
+    paths = [item for item in sources.given if isinstance(item, (str, Path)) and _is_table(item)]
+    return tuple(one for path in (*paths, study.labels) if path for one in table_findings(Path(path)))
 
 
 def _is_table(item: object) -> bool:

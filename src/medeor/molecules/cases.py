@@ -11,10 +11,11 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.files import exists
 from medeor.formats.beside import Beside, beside, is_beside
 from medeor.formats.measurements import is_measured, read_measurements
 from medeor.formats.molecules import MoleculeRows, read_molecules
-from medeor.formats.tables import set_apart
+from medeor.formats.tables import set_apart, table_findings
 from medeor.formats.targets import by_own_name, exclusive, names_cases, read_parts, read_target
 from medeor.formats.units import OneUnit, in_one_unit
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
@@ -88,7 +89,12 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     roles = {study.group: "group", study.site: "site", study.time: "time"} | {name: name for name in names}
     here = set_apart(facts.columns, _OWN.__contains__) | roles
     subgroups = tuple(here[name] for name in study.subgroups)
-    return Cases(table, answers.targets, (store,), subgroups, findings=answers.findings)
+    return Cases(table, answers.targets, (store,), subgroups, findings=(*_of_tables(sources), *answers.findings))
+
+
+def _of_tables(sources: Sources) -> tuple[Finding, ...]:
+    paths = [Path(item) for item in sources.given if isinstance(item, (str, Path))]
+    return tuple(one for path in paths if exists(path) for one in table_findings(path))
 
 
 def rules(study: Study) -> Rules:
