@@ -58,7 +58,7 @@ from medeor.files import (
 from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
-from medeor.learning.split import split_cases
+from medeor.learning.split import in_order_of_time, split_cases
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
@@ -105,6 +105,8 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
+    if study.split == "time":
+        every = in_order_of_time(every)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
