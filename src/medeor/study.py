@@ -57,7 +57,7 @@ from medeor.formats.tables import put_back
 from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
-from medeor.learning.split import WAYS, split_cases
+from medeor.learning.split import WAYS, in_order_of_time, split_cases
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
@@ -108,6 +108,8 @@ def read(study: Study, console: Console) -> Read:
     for finding in every.findings:
         if finding.check == "guessed":
             console.say(finding.message)
+    if study.split == "time":
+        every = in_order_of_time(every)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]

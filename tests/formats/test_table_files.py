@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from medeor.contracts import UserError
-from medeor.formats.tables import decoded, read_table, set_apart
+from medeor.formats.encodings import decoded
+from medeor.formats.tables import read_table, set_apart, table_findings
 
 TABLE = pl.DataFrame(
     {
@@ -115,3 +116,53 @@ def test_columns_beside_taken_names_stay_apart(names: list[str]) -> None:
     new = set_apart(names, lambda name: name == "part")
     assert len({*new.values(), "part"}) == len(names) + 1
     assert all(new[name] == name for name in names if name != "part")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["12E2", "13E4", "14E0"],
+        ["1234", "12E2", "5678"],
+        ["10e3", "11e4"],
+        ["00123", "00124"],
+        ["12345678901234567890", "12345678901234567891"],
+        ["9223372036854775807", "9223372036854775808"],
+        ["-99999999999999999999", "5"],
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_names_made_of_digits_stay_what_they_are(tmp_path: Path, names: list[str], separator: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"id{separator}n\n" + "".join(f"{name}{separator}{place}\n" for place, name in enumerate(names)))
+    assert read_table(path)["id"].to_list() == names
+    book = tmp_path / "t.xlsx"
+    pl.DataFrame({"id": names}).write_excel(book)
+    assert read_table(book)["id"].to_list() == names
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1e5", "2e6"], [1e5, 2e6]),
+        (["1.2E3", "5"], [1200.0, 5.0]),
+        (["1E+03", "2E-05"], [1000.0, 2e-5]),
+        (["1234567890123456", "2"], [1234567890123456, 2]),
+    ],
+)
+def test_what_programs_write_as_numbers_are_numbers(tmp_path: Path, texts: list[str], numbers: list[float]) -> None:
+    (tmp_path / "t.csv").write_text("x\n" + "\n".join(texts) + "\n")
+    assert read_table(tmp_path / "t.csv")["x"].to_list() == numbers
+
+
+def test_columns_that_share_a_name_are_all_kept_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('id,"score", score ,score\n1,0.5,0.6,0.7\n')
+    assert read_table(path).rows(named=True) == [{"id": 1, "score": 0.5, "score (2)": 0.6, "score (3)": 0.7}]
+    (found,) = table_findings(path)
+    assert (found.check, found.status) == ("column-names", "fail")
+    assert "'score'" in found.message
+
+
+def test_days_that_no_calendar_has_stay_text(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("day,seen\n2021-13-45,2021-03-04 x\n2021-03-04,2021-03-05 y\n")
+    assert read_table(tmp_path / "t.csv").rows() == [("2021-13-45", "2021-03-04 x"), ("2021-03-04", "2021-03-05 y")]

@@ -33,6 +33,7 @@ _TIME = re.compile(
     r"(z|utc|gmt|[+-]\d{2}:?\d{2})?$"
 )
 _DAY = re.compile(r"(\d{1,4})\s*([-/. ]|年)\s*(\d{1,2})\s*(?:[-/. ]|月)\s*(\d{1,4})\s*[日号]?")
+_MONTH = re.compile(r"(\d{4})\s*[-/年]\s*(\d{1,2})\s*月?|(\d{1,2})\s*[-/]\s*(\d{4})")
 _ORDERS = {"year first": ("ymd",), ".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy"), "-": ("dmy", "mdy")}
 _SHORT = {".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy", "ymd"), "-": ("dmy", "mdy", "ymd")}
 """The orders that are possible, with four digits of the year and with two."""
@@ -61,8 +62,8 @@ class Times(NamedTuple):
 
 def read_times(column: pl.Series) -> Times | None:
     """Days and times of a column of text, all in one order of day, month and year (`25/03/2021`, `4.3.2021`,
-    `2021年3月4日`, `4 March 2021`, `20210304`, each also with a time of day); None where a text is neither that nor
-    unknown.
+    `2021年3月4日`, `4 March 2021`, `20210304`, each also with a time of day; `2021-03`); None where a text is neither
+    that nor unknown.
 
     Raises: UserError where the order is ambiguous, or differs between rows."""
     texts = column.cast(pl.String)
@@ -80,7 +81,13 @@ def read_times(column: pl.Series) -> Times | None:
         )
     orders = [order for order in _orders(found[0].form) if all(_moment(one, order) for one in found)]
     if not orders:
-        return None
+        if not are_days(known):
+            return None
+        first = next(text for text, one in read.items() if one and not _moment(one, _orders(one.form)[0]))
+        raise UserError(
+            f"column '{column.name}': no one order of day and month fits all of its days, such as {known[0]!r} and "
+            f"{first!r}; write days as 2021-03-25"
+        )
     if len(orders) > 1 and len({tuple(_moment(one, order) for one in found) for order in orders}) > 1:
         text = next(text for text, one in read.items() if one and _moment(one, orders[0]) != _moment(one, orders[1]))
         raise UserError(
@@ -121,6 +128,9 @@ def _written(text: str) -> _Written | None:
         if _YEARS[0] <= int(text[:4]) <= _YEARS[1] and 1 <= int(text[4:6]) <= 12:
             return _Written((int(text[:4]), int(text[4:6]), int(text[6:])), "year first", time)
         return _Written((int(text[:2]), int(text[2:4]), int(text[4:])), "/", time)
+    if month := _MONTH.fullmatch(text):
+        year, number = (month[1], month[2]) if month[1] else (month[4], month[3])
+        return _Written((int(year), int(number), 1), "year first", time)
     day = _DAY.fullmatch(text)
     if day is None:
         return None

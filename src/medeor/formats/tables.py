@@ -8,15 +8,18 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Finding, UserError
+from medeor.formats.encodings import decode, decoded, encoding_found
 from medeor.formats.measurements import with_decimal_points
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 """How the names of tables end."""
+TEXTS = (".csv", ".tsv", ".txt", ".gz")
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A"]
 """What stands for an unknown value in text. `none` is not among them: it is a diagnosis."""
 
@@ -41,6 +44,25 @@ def read_table(path: Path) -> pl.DataFrame:
     if not table.height:
         raise UserError(f"{path} has a header and no rows")
     return table
+
+
+def table_findings(path: Path) -> tuple[Finding, ...]:
+    """What a table is not plainly: text in another encoding than UTF-8, names that several columns share."""
+    path = Path(path)
+    if path.suffix.lower() not in TEXTS or not path.is_file():
+        return ()
+    content = content_of(path)
+    text, encoding = decode(content)
+    names = _header(text, delimiter(text))
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    said = (
+        f"{path.name} has several columns called {', '.join(map(repr, twice))}; the first keeps the name, "
+        f"the next is called '{twice[0]} (2)'"
+        if twice
+        else ""
+    )
+    shared = (Finding("column-names", "quality", "fail", said),) if said else ()
+    return (*encoding_found(content, encoding, path.name), *shared)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -108,8 +130,29 @@ def _csv(path: Path) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
-    table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
+    names = _header(text, separator)
+    table.columns = _apart(names if len(names) == table.width else [name.strip() for name in table.columns])
     return table.select(typed(column, decimal_comma=separator == ";") for column in table)
+
+
+def _header(text: str, separator: str) -> list[str]:
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    try:
+        return [name.strip().strip('"').strip() for name in next((row for row in rows if row), [])]
+    except csv.Error:
+        return []
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The names, those that come again with a number behind them."""
+    apart: list[str] = []
+    for name in names:
+        number = 2
+        new = name
+        while new in apart:
+            new, number = f"{name} ({number})", number + 1
+        apart.append(new)
+    return apart
 
 
 def content_of(path: Path) -> bytes:
@@ -121,27 +164,6 @@ def content_of(path: Path) -> bytes:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
-
-
-def decoded(content: bytes) -> str:
-    """Text of UTF-8, UTF-16 with its mark, GB18030 or, failing those, Windows Latin.
-
-    Bytes of Western text are often valid GB18030. In Chinese text bytes above 127 come in runs; an accented letter
-    stands alone."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    high = [byte >= 0x80 for byte in content]
-    alone = sum(h and not before and not after for before, h, after in zip([False, *high], high, [*high[1:], False]))
-    if alone < 0.3 * sum(high):
-        try:
-            return content.decode("gb18030")
-        except UnicodeDecodeError:
-            pass
-    return content.decode("cp1252", errors="replace")
 
 
 def delimiter(text: str) -> str:
@@ -159,10 +181,12 @@ def delimiter(text: str) -> str:
 
 def typed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
     """A column of text as whole numbers, numbers, truth values, days or times, if every value is one. With
-    `decimal_comma`, measurements that stay text, as some are limits or have units, get decimal points."""
+    `decimal_comma`, measurements that stay text, as some are limits or have units, get decimal points. What would lose
+    digits as a number is a name and stays text: `007`, codes of more digits than a number holds, plates such as
+    `12E2`."""
     text = column.str.strip_chars()
     known = text.drop_nulls()
-    if not len(known) or known.str.contains(r"^[+-]?0\d").any():
+    if not len(known) or known.str.contains(r"^[+-]?0\d").any() or _are_names(known):
         return text
     if decimal_comma and known.str.contains(r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$").all():
         text = text.str.replace(",", ".", literal=True)
@@ -174,11 +198,23 @@ def typed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
         if number.null_count() == text.null_count():
             return number
     if known.str.contains(r"^\d{4}-\d{2}-\d{2}").all():
-        for convert in (text.str.to_date, text.str.to_datetime):
-            moment = convert(strict=False)
+        for convert in (partial(text.str.to_date, "%Y-%m-%d"), text.str.to_datetime):
+            try:
+                moment = convert(strict=False)
+            except pl.exceptions.PolarsError:
+                continue
             if moment.null_count() == text.null_count():
                 return moment
     return with_decimal_points(text) if decimal_comma else text
+
+
+def _are_names(known: pl.Series) -> bool:
+    """Whether texts of digits are names: more digits than 64 bits hold among whole numbers, or, among texts without a
+    decimal point or a sign, digits, an E and digits, which no program writes for a number."""
+    if known.str.contains(r"^[+-]?\d+$").all():
+        return bool(known.str.contains(r"^[+-]?\d{19,}$").any()) and known.cast(pl.Int64, strict=False).null_count() > 0
+    plain = known.str.contains(r"^\d+([eE]\d+)?$").all()
+    return bool(plain) and (known.str.contains("E").any() or known.str.contains(r"^\d{2,}e").any())
 
 
 def _wrong_row(text: str, separator: str) -> str:

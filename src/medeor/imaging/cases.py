@@ -23,7 +23,7 @@ from medeor.formats.image_lists import Listing
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
-from medeor.formats.tables import TABLES, read_table, set_apart
+from medeor.formats.tables import TABLES, read_table, set_apart, table_findings
 from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
 from medeor.imaging.identity import case_ids, identity, repeats, tied_groups
 from medeor.imaging.patients import suspected
@@ -104,6 +104,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
     findings = [
         *(_guessed(study, names, read) if sources.labelled else ()),
+        *_of_tables(sources, study),
         *of_targets,
         *image_lists.findings_of(listing.passed),
         *repeats(ids, identities, [one.content for one in read]),
@@ -168,6 +169,11 @@ class _Table(NamedTuple):
     rows: pl.DataFrame
     name: str
     folder: Path
+
+
+def _of_tables(sources: Sources, study: Study) -> tuple[Finding, ...]:
+    paths = [item for item in sources.given if isinstance(item, (str, Path)) and _is_table(item)]
+    return tuple(one for path in (*paths, study.labels) if path for one in table_findings(Path(path)))
 
 
 def _is_table(item: object) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.files import exists
 from medeor.formats.beside import is_beside
 from medeor.formats.measurements import is_measured
 from medeor.formats.molecules import MoleculeRows, read_molecules
-from medeor.formats.tables import set_apart
+from medeor.formats.tables import set_apart, table_findings
 from medeor.formats.targets import PARTS, names_cases, read_parts
 from medeor.molecules.answers import known_endpoints, read_answers
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
@@ -96,7 +97,13 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     subgroups = tuple(here[name] for name in study.subgroups)
     noticed = [replace(one.finding, cases=tuple(table["case_id"].gather(list(one.rows)))) for one in answers.findings]
     unused = _unused_parts(facts, study) if sources.labelled else ()
-    return Cases(table, answers.targets, (store,), subgroups, findings=(*rows.findings, *noticed, *unused))
+    found = (*_of_tables(sources), *rows.findings, *noticed, *unused)
+    return Cases(table, answers.targets, (store,), subgroups, findings=found)
+
+
+def _of_tables(sources: Sources) -> tuple[Finding, ...]:
+    paths = [Path(item) for item in sources.given if isinstance(item, (str, Path))]
+    return tuple(one for path in paths if exists(path) for one in table_findings(path))
 
 
 def rules(study: Study) -> Rules:
