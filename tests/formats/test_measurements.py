@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.formats.measurements import holds_relations, is_measured, read_measurements
+from medeor.formats.measurements import decimal_sign, holds_relations, is_measured, read_measurements
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,40 @@ def test_classes_are_not_taken_for_measurements() -> None:
     assert is_measured(pl.Series("x", ["5", ">10", "n/d", "7", "2"]))
     assert not is_measured(pl.Series("x", ["active", "inactive", "5"]))
     assert not is_measured(pl.Series("x", [1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "values"),
+    [
+        (["1 234,5", "12 000"], [1234.5, 12000.0]),
+        (["1'234.5", "2’000"], [1234.5, 2000.0]),
+        (["1\u202f234,5 nM", "12\u00a0000 nM"], [1234.5, 12000.0]),
+        (["1.234,5", "1.234", "2,5"], [1234.5, 1234.0, 2.5]),
+        (["1.234.567", "5"], [1234567.0, 5.0]),
+        (["1,234.5", "2,000"], [1234.5, 2000.0]),
+        ([",5", "1,234"], [0.5, 1.234]),
+        (["6,523", "6,5"], [6.523, 6.5]),
+        (["1 23", "1e400", "inf", "-inf"], [None] * 4),
+    ],
+)
+def test_thousands_and_decimals_as_they_are_written(texts: list[str], values: list[float | None]) -> None:
+    read = read_measurements(pl.Series("x", texts))
+    assert read.values.to_list() == values
+    assert read.ambiguous == ()
+
+
+def test_a_comma_that_may_be_either_is_told_and_can_be_decided() -> None:
+    column = pl.Series("x", ["6,523", "5,100", None])
+    assert read_measurements(column).ambiguous == ("6,523", "5,100")
+    assert read_measurements(column, decimal="comma").values.to_list() == [6.523, 5.1, None]
+    point = read_measurements(column, decimal="point")
+    assert (point.values.to_list(), point.ambiguous) == ([6523.0, 5100.0, None], ())
+    assert decimal_sign(column) == ""
+    assert decimal_sign(pl.Series("x", ["0,5", "1"])) == "comma"
+    assert decimal_sign(pl.Series("x", ["0.5", "1,234.5"])) == "point"
+
+
+@given(st.floats(1, 1e7).map(lambda value: round(value, 2)), st.sampled_from([" ", ".", "'", "\u202f"]))
+def test_european_numbers_are_read_back(value: float, mark: str) -> None:
+    written = f"{value:,.2f}".replace(",", "_").replace(".", ",").replace("_", mark)
+    assert read_measurements(pl.Series("x", [written])).values[0] == value

@@ -1,6 +1,7 @@
 """Tables, SDF and lists of SMILES are read as they stand, and what cannot be read is refused by name."""
 
 import gzip
+import re
 from pathlib import Path
 
 import polars as pl
@@ -153,3 +154,185 @@ def test_the_title_of_a_record_is_the_first_identifier_that_is_known(tmp_path: P
     write_sdf(tmp_path / "out.sdf", SMILES[:3], facts)
     titles = [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))]
     assert titles == ["a b", "8", ""]
+
+
+# Without a header ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ("{s}", []),
+        ("CMP-{i:03d},{s}", ["column_1"]),
+        ("{s},CMP-{i:03d}", ["column_2"]),
+        ("{s},{i}.5", ["column_2"]),
+        ("{i}.5,{s}", ["column_1"]),
+        ("{s}\t{i}\tx", ["column_2", "column_3"]),
+        ("{s};{i},5", ["column_2"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt", "x.csv.gz"])
+def test_a_table_without_a_header_loses_no_molecule(tmp_path: Path, line: str, columns: list[str], name: str) -> None:
+    text = "\n".join(line.format(s=s, i=i) for i, s in enumerate(SMILES)) + "\n"
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    rows = read_molecules(tmp_path / name)
+    assert rows.structures.to_list() == SMILES
+    if name != "x.txt":  # a list, where the second column is the name
+        assert rows.facts.columns == columns
+    assert rows.places[0] in (f"row 1 of {name}", f"line 1 of {name}")
+
+
+def test_a_single_row_and_a_first_row_that_is_broken_are_rows_too(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text(f"{SMILES[0]},5.5\n")
+    assert read_molecules(tmp_path / "one.csv").structures.to_list() == SMILES[:1]
+    (tmp_path / "broken.csv").write_text("\n".join(["c1ccc(C,5.5", *(f"{s},{i}.5" for i, s in enumerate(SMILES))]))
+    assert read_molecules(tmp_path / "broken.csv").structures.to_list() == ["c1ccc(C", *SMILES]
+
+
+def test_a_sheet_without_a_header_is_read_and_a_table_in_memory_refused(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": SMILES, "b": [1.5, 2.5, 3.5, 4.5]})
+    table.write_excel(tmp_path / "x.xlsx", include_header=False)
+    rows = read_molecules(tmp_path / "x.xlsx")
+    assert rows.structures.to_list() == SMILES
+    assert rows.facts.to_series().to_list() == [1.5, 2.5, 3.5, 4.5]
+    lost = table.rename({"a": "CCOC(=O)c1ccccc1"})
+    with pytest.raises(UserError, match=r"no header: its first row is a molecule \(CCOC"):
+        read_molecules(lost)
+
+
+def test_a_header_stays_a_header_whatever_it_says(tmp_path: Path) -> None:
+    for header in ("smiles,N", "Canonical SMILES,CO", "id,SMILES", "ligand,2019"):
+        cells = [f"{s},{i}.5" for i, s in enumerate(SMILES)]
+        cells = [",".join(reversed(cell.split(","))) for cell in cells] if header == "id,SMILES" else cells
+        (tmp_path / "x.csv").write_text("\n".join([header, *cells]))
+        if header != "ligand,2019":
+            assert read_molecules(tmp_path / "x.csv").structures.to_list() == SMILES
+
+
+# Quotes, names, lists ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "remarks",
+    [['5" tube', "x", "y", "z"], ['"open', "x", "y", "z"], ["x", '"a', 'b"', "z"], ['a "b" c', '"', "y", "z"]],
+)
+def test_quotes_in_a_table_of_tabs_swallow_nothing(tmp_path: Path, remarks: list[str]) -> None:
+    lines = [f"{s}\t{r}\t{i}.5" for i, (s, r) in enumerate(zip(SMILES, remarks))]
+    (tmp_path / "x.tsv").write_text("\n".join(["smiles\tremark\ty", *lines]))
+    rows = read_molecules(tmp_path / "x.tsv")
+    assert rows.structures.to_list() == SMILES
+    assert rows.facts["remark"].to_list() == remarks
+    assert rows.facts["y"].to_list() == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_quotes_that_enclose_values_are_taken_off(tmp_path: Path) -> None:
+    lines = [f'"{s}"\t"say ""{i}"""' for i, s in enumerate(SMILES)]
+    (tmp_path / "x.tsv").write_text("\n".join(["smiles\tremark", *lines]))
+    rows = read_molecules(tmp_path / "x.tsv")
+    assert rows.structures.to_list() == SMILES
+    assert rows.facts["remark"][2] == 'say "2"'
+    (tmp_path / "x.csv").write_text("\n".join(["smiles,remark", *(f'{s},"a, b\nc"' for s in SMILES)]))
+    assert read_molecules(tmp_path / "x.csv").facts["remark"].to_list() == ["a, b\nc"] * 4
+
+
+def test_a_quote_that_swallows_rows_of_unequal_width_is_refused(tmp_path: Path) -> None:
+    text = 'smiles,remark,y\nCCO,"a, b",1\nCCN,"open,2\nCCC,closed",3\nCCCl,x,4\n'
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(UserError, match="a quote that opens in line 3"):
+        read_molecules(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["12E2", "13E2", "14E5", "10E1"], [f"{12345678901234567890 + i}" for i in range(4)], ["1.10", "1.1", "2", "3"]],
+)
+@pytest.mark.parametrize("heading", ["Compound ID", "name", "plate_id", "Barcode", "chembl_id"])
+def test_names_stay_as_they_are_written(tmp_path: Path, names: list[str], heading: str) -> None:
+    for mark in ",;\t":
+        lines = [f"{s}{mark}{name}" for s, name in zip(SMILES, names)]
+        (tmp_path / "x.csv").write_text("\n".join([f"smiles{mark}{heading}", *lines]))
+        assert read_molecules(tmp_path / "x.csv").facts[heading].to_list() == names
+
+
+def test_a_list_may_have_the_name_first_and_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "x.smi"
+    path.write_text("".join(f"CMP-{i} {s}\n" for i, s in enumerate(SMILES)))
+    rows = read_molecules(path)
+    assert rows.structures.to_list() == SMILES
+    assert rows.facts["name"].to_list() == [f"CMP-{i}" for i in range(4)]
+    for text in ("ID\tSMILES\n", "id,smiles\n"):
+        mark = "\t" if "\t" in text else ","
+        path.write_text(text + "".join(f"CMP-{i}{mark}{s}\n" for i, s in enumerate(SMILES)))
+        assert read_molecules(path).structures.to_list() == SMILES
+    path.write_text("smiles name\n" + "".join(f"{s} CMP-{i}\n" for i, s in enumerate(SMILES)))
+    rows = read_molecules(path)
+    assert rows.structures.to_list() == SMILES
+    assert rows.places[0] == "line 2 of x.smi"
+
+
+def test_inchi_is_read_as_a_structure(tmp_path: Path) -> None:
+    inchi = [Chem.MolToInchi(Chem.MolFromSmiles(text)) for text in SMILES]
+    rows = read_molecules(pl.DataFrame({"InChI": [*inchi, "InChI=1S/nonsense"], "y": [1, 2, 3, 4, 5]}))
+    assert [Chem.CanonSmiles(text) for text in rows.structures[:4]] == [Chem.CanonSmiles(text) for text in SMILES]
+    assert "InChI" in rows.problems[4]
+    assert Chem.CanonSmiles(read_molecules(inchi[0]).structures[0]) == Chem.CanonSmiles(SMILES[0])
+    (tmp_path / "x.smi").write_text("".join(f"{text} n{i}\n" for i, text in enumerate(inchi)))
+    assert read_molecules(tmp_path / "x.smi").facts["name"].to_list() == ["n0", "n1", "n2", "n3"]
+
+
+def test_a_second_column_of_structures_is_named_unless_it_says_the_same() -> None:
+    table = pl.DataFrame({"smiles": SMILES, "solvent": SMILES[::-1], "y": [1, 2, 3, 4]})
+    (found,) = read_molecules(table).findings
+    assert found.status == "fail"
+    assert "'solvent'" in found.message
+    assert read_molecules(table, "smiles").findings[0].status == "pass"
+    same = table.with_columns(pl.Series("solvent", [Chem.MolToSmiles(Chem.MolFromSmiles(s)) for s in SMILES]))
+    assert read_molecules(same).findings == ()
+
+
+# SDF as hands write it -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["$$$$", "$$$$ ", "$$$$\t", "$$$$\r", " $$$$", "$$$$ \r"])
+def test_records_end_at_dollars_whatever_blanks_stand_around(tmp_path: Path, end: str) -> None:
+    _sdf(tmp_path / "x.sdf", True)
+    text = (tmp_path / "x.sdf").read_text().replace("$$$$\n", f"{end}\n")
+    (tmp_path / "x.sdf").write_text(text, newline="")
+    rows = read_molecules(tmp_path / "x.sdf")
+    assert rows.facts["pIC50"].to_list() == [4.5, 5.5, 6.5, 7.5, 8.5]
+    assert rows.facts["name"].to_list() == [f"compound {i}" for i in range(5)]
+    assert rows.structures.null_count() == 0
+
+
+def test_two_molecules_in_one_record_give_neither_the_others_value(tmp_path: Path) -> None:
+    _sdf(tmp_path / "x.sdf", True)
+    text = (tmp_path / "x.sdf").read_text().replace("$$$$\n", "", 1)
+    (tmp_path / "x.sdf").write_text(text)
+    rows = read_molecules(tmp_path / "x.sdf")
+    assert len(rows.structures) == 4
+    assert rows.structures[0] is None
+    assert "$$$$" in rows.problems[0]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["> <pIC50>", ">  <pIC50>  (1)", "><pIC50>", "> 25 <pIC50>", "> (C-1) <pIC50>", ">\t<pIC50>", "> DT12 <pIC50>"],
+)
+def test_headings_of_data_items_as_programs_write_them(tmp_path: Path, header: str) -> None:
+    _sdf(tmp_path / "x.sdf", True)
+    text = (tmp_path / "x.sdf").read_text()
+    (tmp_path / "x.sdf").write_text(re.sub(r">  <pIC50>.*", header, text))
+    rows = read_molecules(tmp_path / "x.sdf")
+    assert rows.facts["pIC50"].to_list() == [4.5, 5.5, 6.5, 7.5, 8.5]
+    assert rows.facts["note"].to_list() == ["a, b"] * 5
+
+
+def test_values_that_begin_like_a_heading_and_blocks_without_an_end(tmp_path: Path) -> None:
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles(SMILES[0]))
+    (tmp_path / "x.sdf").write_text(
+        f"{block}> <IC50>\n>5 and <10\n\n> <n>\n2\n\n$$$$\n\n{block.replace('M  END', '')}> <IC50>\n7\n\n$$$$\n"
+    )
+    rows = read_molecules(tmp_path / "x.sdf")
+    assert rows.facts["IC50"].to_list() == [">5 and <10", "7"]
+    assert rows.facts["n"].to_list() == [2, None]
+    assert rows.structures.null_count() == 0

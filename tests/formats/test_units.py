@@ -5,7 +5,7 @@ from fractions import Fraction
 import polars as pl
 import pytest
 
-from medeor.formats.units import factor, in_one_unit
+from medeor.formats.units import factor, in_one_unit, is_positive
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,27 @@ def test_a_rare_remark_is_no_unit_of_the_whole() -> None:
     one = in_one_unit(pl.Series([1.0, 2.0, 3.0]), pl.Series([None, "roughly", None]))
     assert (one.unit, one.foreign) == ("", (("roughly", 1),))
     assert in_one_unit(pl.Series([1.0]), pl.Series([None], dtype=pl.String)).unit == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "into", "times"),
+    [
+        ("10^-6 cm/s", "cm/s", Fraction(1, 10**6)),
+        ("1E-6cm/s", "cm/s", Fraction(1, 10**6)),
+        ("x10-6 cm/s", "cm/s", Fraction(1, 10**6)),
+        ("10⁻⁶ cm/s", "cm/s", Fraction(1, 10**6)),
+        ("nanomolar", "uM", Fraction(1, 1000)),
+        ("mols per litre", "M", 1),
+        ("微克/毫升", "mg/L", 1),
+        ("Stunden", "min", 60),
+        ("10 uM", "uM", None),
+        ("1000nM", "nM", None),
+    ],
+)
+def test_units_with_a_power_of_ten_and_units_in_words(unit: str, into: str, times: Fraction | int | None) -> None:
+    assert factor(unit, into) == times
+
+
+def test_which_units_are_of_quantities_above_0() -> None:
+    assert all(map(is_positive, ("nM", "mL/min/kg", "h", "mg/L", "10^-6 cm/s")))
+    assert not any(map(is_positive, ("kcal/mol", "%", "fraction", "log10 nM", "", "ratio")))

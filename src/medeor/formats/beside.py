@@ -26,6 +26,12 @@ _KIND = (
     "activityname", "standardname", "messgröße", "messgroesse", "kenngröße", "指标", "活性类型", "类型",
 )  # fmt: skip
 """What a column is called that says what was measured: IC50, Ki, inhibition."""
+_OF_WHAT = (
+    "target", "targetid", "targetname", "targetchemblid", "targetprefname", "protein", "proteinname", "uniprot",
+    "uniprotid", "gene", "genesymbol", "receptor", "kinase", "enzyme", "species", "targetorganism", "organism",
+    "cellline", "靶点", "靶标", "种属",
+)  # fmt: skip
+"""What a column is called that says of which protein or species something was measured."""
 _MEASURED = re.compile(
     r"^(?:log|p|-log)?[\s_]*(?:[iegdcxlm]c[\s_-]?\d{0,2}|ac[\s_-]?50|ed[\s_-]?50|ld[\s_-]?50|gi[\s_-]?50|k[\s_-]?[idbm](?:app)?|k(?:on|off|_on|_off)|"
     r"mic|cl(?:int)?|clearance|potency|activity|inhibition|%\s*\w+|percent\s*\w+|\w+\s*\(?%\)?|efficacy|emax|t1/2|half[\s-]?life|papp|"
@@ -76,8 +82,9 @@ def beside(facts: pl.DataFrame, target: str, alone: bool) -> Beside:
 
 
 def kinds_of_measurement(facts: pl.DataFrame, target: str) -> tuple[str, list[str]]:
-    """The column that says of each value of a target what was measured (`Standard Type`), and the kinds that it names
-    where the target is known, the commonest first; none where there is no such column, or one kind alone."""
+    """The column that says of each value of a target what was measured (`Standard Type`) or of which protein or species
+    (`Target ChEMBL ID`), and what it names where the target is known, the commonest first; none where there is no such
+    column, or one kind alone."""
     known = facts.filter(pl.col(target).is_not_null())
     for name in facts.columns:
         if name == target or known[name].dtype != pl.String:
@@ -85,7 +92,8 @@ def kinds_of_measurement(facts: pl.DataFrame, target: str) -> tuple[str, list[st
         texts = known[name].str.strip_chars().drop_nulls().rename("kind")
         counted = texts.value_counts().sort("count", "kind", descending=[True, False])
         spelled = {text.lower() for text in counted["kind"]}
-        if _plain(name) in _KIND and len(spelled) > 1 and sum(map(_is_measured, spelled)) >= 2:
+        kinds = _plain(name) in _KIND and sum(map(_is_measured, spelled)) >= 2
+        if len(spelled) > 1 and (kinds or _plain(name) in _OF_WHAT):
             return name, counted["kind"].to_list()
     return "", []
 

@@ -20,7 +20,8 @@ _CONCENTRATION = re.compile(
 """What is measured as a concentration, in which `nm` is nM."""
 _MOLAR = {"m": "M", "mm": "mM", "um": "uM", "nm": "nM", "pm": "pM", "fm": "fM"}
 _LOGARITHM = re.compile(
-    r"(?<![a-z])lg(?:_?10)?(?![a-z])|(?<![a-z])log(?!ic(?:al|s)(?![a-z])|isti|in(?![a-z])|o(?![a-z])|ger|fi)|对数|對數",
+    r"(?<![a-z])lg(?:_?10)?(?![a-z])|(?<![a-z])lg(?=[iea]c_?\d|k[id](?![a-z]))|"
+    r"(?<![a-z])log(?!ic(?:al|s)(?![a-z])|isti|in(?![a-z])|o(?![a-z])|ger|fi)|对数|對數",
     re.IGNORECASE,
 )
 _NATURAL = re.compile(r"(?<![A-Za-z])[Ll][Nn](?![a-z])")

@@ -63,7 +63,7 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
         raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
     if not text.strip():
         raise UserError(f"{path} is empty")
-    separator = delimiter(text)
+    separator = _separator(text)
     quote = quoting(text, separator, str(path))
     rows = list(islice(filter(None, _rows(text, separator, quote)), _LOOKED_AT))
     bare = is_headless(rows[0], rows[1:])
@@ -89,6 +89,25 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     return TextTable(pl.DataFrame(columns), 1 if bare else 2, decimal, MARKS[separator])
 
 
+def _separator(text: str) -> str:
+    """What sets values apart: of several signs in the first row the one between which structures stand, as a heading
+    (`IC50, nM`) and decimals may hold the others."""
+    usual = delimiter(text)
+    lines = [line for line in text[: 1 << 16].splitlines() if line.strip()][:_LOOKED_AT]
+    marks = [mark for mark in MARKS if mark in lines[0] and mark != " "]
+    if len(marks) < 2:
+        return usual
+    found = {
+        mark: sum(any(map(is_structure, map(_bare, line.split(mark)))) for line in lines[1:] or lines)
+        for mark in (usual, *marks)
+    }
+    return max(found, key=lambda mark: found[mark])
+
+
+def _bare(cell: str) -> str:
+    return cell.strip().strip('"')
+
+
 def is_headless(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row of a table is a row like the others: it holds a structure above structures, or a number
     above numbers, and the name of no column of structures."""
@@ -111,6 +130,7 @@ def is_headless(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 def named(table: pl.DataFrame, names: Sequence[str] = ()) -> pl.DataFrame:
     """A table without a header, with names for its columns."""
+    table = table.rename({column: f"column_{place}" for place, column in enumerate(table.columns, 1)})
     texts = {
         column: [text.strip() for text in table[column].cast(pl.String).drop_nulls().head(60)]
         for column in table.columns
@@ -136,13 +156,17 @@ def quoting(text: str, separator: str, name: str) -> str | None:
     for row in rows:
         for value in row:
             boundaries = value.count("\n")
-            if boundaries and width and value.count(separator) == boundaries * width:
+            if boundaries and width and value.count(separator) == boundaries * width and _holds_structure(value):
                 last = rows.line_num
                 said = (
                     f"{name}: a quote that opens in line {last - boundaries} swallows what follows, up to line {last}"
                 )
                 raise UserError(f"{said}; close it, or take it out")
     return '"'
+
+
+def _holds_structure(value: str) -> bool:
+    return any(len(word) >= 3 and is_structure(word) for word in re.split(r"[\s,;|\"]+", value))
 
 
 def _encloses(value: str) -> bool:

@@ -326,7 +326,10 @@ def _scale(
             raise UserError(f"where scale={asked}: it is linear or log")
         return ("log" if asked == "log" else "linear"), []
     if endpoint is not None and in_unit(endpoint, target.unit) is not None:
-        return ("log" if endpoint.scale == "log" else "linear"), []
+        if endpoint.scale != "log":
+            return "linear", []
+        said = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --where scale=linear)"
+        return "log", [Noticed(Finding("scale", "quality", "pass", said))]
     if logarithm or target.unit.startswith(("log", "-log", "ln")):
         return "linear", []
     known = np.sort(values.drop_nulls().to_numpy().astype(float))

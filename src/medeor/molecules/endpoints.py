@@ -52,7 +52,7 @@ class Endpoint:
         which is of mol/L by definition), or the name holds the unit."""
         if self.unit.startswith("-log10") or self.unit in ("ratio", "log10 ratio"):
             return _plain(column) not in GENERIC
-        return bool(self.unit) and _plain(column) in self.names and _plain(self.unit) in _plain(column)
+        return len(self.unit) > 1 and _plain(column) in self.names and _plain(column).endswith(_plain(self.unit))
 
 
 @lru_cache(maxsize=1)
