@@ -56,6 +56,7 @@ from medeor.files import (
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import split_cases
+from medeor.machine import free_memory
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
@@ -132,7 +133,7 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
     if path and path.exists():
         made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
     else:
-        budget = Budget(asked.study.minutes, _free_memory(), threads(), asked.study.settings)
+        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings)
         made = asked.task.plan(asked.cases, asked.split, budget)
     return with_settings(made, asked.study.settings, "--set")
 
@@ -420,7 +421,3 @@ def _table_digest(table: pl.DataFrame) -> str:
 
 def _unsplit(cases: Cases) -> pl.DataFrame:
     return cases.table.select("case_id", pl.lit("train").alias("part"), pl.lit(None, pl.Int32).alias("fold"))
-
-
-def _free_memory() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

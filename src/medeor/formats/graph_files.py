@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from medeor import machine
 from medeor.contracts import Finding, UserError
 from medeor.formats.edge_layouts import PART_NAMES, WHERE, columns_of, constants_of, unused
 from medeor.formats.edge_tables import Edges, Nodes, read_text, understood
@@ -196,4 +197,4 @@ def free_memory() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return machine.free_memory()

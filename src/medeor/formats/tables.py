@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from medeor.contracts import UserError
+from medeor.files import reading
 from medeor.formats.measurements import with_decimal_points
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
@@ -47,7 +48,8 @@ def columns_of(path: Path) -> list[str]:
     """The names in the header of a table, without reading the rest; none where it cannot be read."""
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return list(pl.read_parquet_schema(path))
+            with reading(path, "Parquet"):
+                return list(pl.read_parquet_schema(path))
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
             return _excel(path).columns
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -71,10 +73,8 @@ def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, s
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    try:
+    with reading(path, "Parquet"):
         return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is not readable Parquet ({error})") from None
 
 
 def _excel(path: Path) -> pl.DataFrame:
@@ -97,7 +97,7 @@ def _csv(path: Path) -> pl.DataFrame:
         table = pl.read_csv(
             io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
     table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
     return table.select(typed(column, decimal_comma=separator == ";") for column in table)
