@@ -216,3 +216,101 @@ def test_processes_that_make_the_same_entry_agree(folder: Path) -> None:
 def test_imports_no_numerical_library() -> None:
     code = "import sys, medeor.cache; print([m for m in ('numpy', 'torch', 'polars') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+# --- damaged entries, and who may look ---------------------------------------------------------------------
+
+DAMAGE = {
+    "changed": lambda content: content[:50] + bytes(20) + content[70:],
+    "cut": lambda content: content[:-30],
+    "empty": lambda content: b"",
+    "longer": lambda content: content + b"x",
+    "another": lambda content: b"garbage" + content[7:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("seen", ["in this process", "before it"])
+def test_a_damaged_entry_is_made_anew_with_a_word(
+    damage: str, seen: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cache.keep("images", KEY, of_size(100))
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    if seen == "before it":
+        used_at(path, 50)
+        monkeypatch.setattr(cache, "_checked", {})
+    assert cache.keep("images", KEY, of_size(100)).read_bytes() == b"x" * 100
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "images/aaaaaaaaaaaa" in said[0]
+    assert "made anew" in said[0]
+    cache.keep("images", KEY, of_size(100))
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["content", "a file more", "a file less", "another name"])
+def test_a_damaged_folder_is_made_anew(damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(path: Path) -> None:
+        path.mkdir()
+        for name in ("0.npy", "1.npy"):
+            (path / name).write_bytes(name.encode())
+
+    path = cache.keep("volumes", KEY, make)
+    if damage == "content":
+        (path / "0.npy").write_bytes(b"1.npy")
+    elif damage == "a file more":
+        (path / "2.npy").write_bytes(b"")
+    elif damage == "a file less":
+        (path / "1.npy").unlink()
+    else:
+        (path / "1.npy").rename(path / "2.npy")
+    monkeypatch.setattr(cache, "_checked", {})
+    again = cache.keep("volumes", KEY, make)
+    assert {item.name: item.read_bytes() for item in again.iterdir()} == {"0.npy": b"0.npy", "1.npy": b"1.npy"}
+
+
+def test_an_entry_without_a_digest_is_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cache.path_for("images", KEY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"of an older medeor")
+    assert cache.keep("images", KEY, of_size(3)).read_bytes() == b"xxx"
+
+
+def test_an_entry_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cache.keep("images", KEY, of_size(100))
+    monkeypatch.setattr(cache, "_checked", {})
+    looked = []
+    whole = cache._digest
+    monkeypatch.setattr(cache, "_digest", lambda path: looked.append(path) or whole(path))
+    for _ in range(3):
+        cache.keep("images", KEY, of_size(100))
+    assert looked == [path]
+
+
+def test_what_goes_takes_its_digest_along(folder: Path) -> None:
+    cache.keep("images", KEY, of_size(100))
+    assert [item.size for item in cache.entries()] == [100]
+    cache.clear()
+    assert not [item for item in folder.rglob("*") if item.is_file()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o377])
+def test_only_its_owner_may_open_the_cache(umask: int, folder: Path) -> None:
+    before = os.umask(umask)
+    try:
+        cache.make_root()
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o750)  # shared on purpose
+    cache.keep("images", KEY, of_size(1))
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_only_its_owner_may_open_a_run_whose_cache_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDEOR_CACHE", "off")
+    with cache.within(tmp_path / "runs" / "r"):
+        cache.keep("images", KEY, of_size(1))
+    assert (tmp_path / "runs" / "r").stat().st_mode & 0o777 == 0o700

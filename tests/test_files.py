@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import medeor
 import tiny
 from medeor import files
 from medeor.contracts import UserError
@@ -169,6 +170,81 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     assert (tmp_path / ".mine").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o377])
+def test_a_private_folder_is_its_owners_alone(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        files.private_folder(tmp_path / "r")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "r").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "r").chmod(0o755)
+    files.private_folder(tmp_path / "r")
+    assert (tmp_path / "r").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order: the content, the name, the folder that holds the name."""
+    done: list[object] = []
+    fsync, rename = os.fsync, os.replace
+    names = {}
+
+    def synced(handle: int) -> None:
+        done.append(names.get(os.fstat(handle).st_ino, "another"))
+        fsync(handle)
+
+    def renamed(old: Path, new: Path) -> None:
+        done.append("renamed")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with files.replacing(tmp_path / "x") as new:
+        inner = new
+        if kind == "folder":
+            new.mkdir()
+            inner = new / "inner"
+            names[new.stat().st_ino] = "folder"
+        inner.write_text("content")
+        names |= {inner.stat().st_ino: "content", tmp_path.stat().st_ino: "above"}
+    assert done == ["content", *(["folder"] if kind == "folder" else []), "renamed", "above"]
+
+
+MEMORY = [
+    MemoryError(),
+    MemoryError("Unable to allocate 298. GiB for an array with shape (200000, 200000) and data type float64"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to …"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 40000000000 bytes."),
+    RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    RuntimeError("std::bad_alloc"),
+    OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    pl.exceptions.ComputeError("out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", MEMORY, ids=range(len(MEMORY)))
+def test_want_of_memory_is_told_in_a_line(error: Exception) -> None:
+    @files.enough_memory()
+    def work() -> None:
+        raise error
+
+    with pytest.raises(UserError, match=r"not enough memory.*training\.batch") as said:
+        work()
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), UserError("out of memory"), KeyboardInterrupt()])
+def test_other_errors_are_not_taken_for_want_of_memory(error: BaseException) -> None:
+    with pytest.raises(type(error)) as said, files.enough_memory():
+        raise error
+    assert said.value is error
+
+
 # --- reading ---------------------------------------------------------------------------------------------
 
 
@@ -205,6 +281,41 @@ def test_a_table_comes_back_as_it_went(tmp_path: Path) -> None:
     table = pl.DataFrame({"a": [1, None], "b": ["x", "y"], "c": [[1.5], []]})
     files.write_parquet(tmp_path / "t.parquet", table)
     assert pl.read_parquet(tmp_path / "t.parquet").equals(table)
+
+
+PANICS = Path(__file__).parent / "panics.parquet"
+"""Its header promises more than it holds, on which Polars panics: no `except Exception` hears of it."""
+
+
+def test_a_table_on_which_polars_panics_is_refused_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    for read in (files.read_parquet, lambda path: medeor.read(path, target="y")):
+        with pytest.raises(UserError, match=r"panics\.parquet is not readable Parquet") as said:
+            read(PANICS)
+        assert "\n" not in str(said.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_say_while_a_table_is_read_is_not_lost(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with files.reading(tmp_path / "x", "Parquet"):
+        os.write(2, b"a word\n")
+    with pytest.raises(ZeroDivisionError), files.reading(tmp_path / "x", "Parquet"):
+        os.write(2, b"another\n")
+        raise ZeroDivisionError
+    assert capfd.readouterr().err == "a word\nanother\n"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", b"a,b\n1,2\n"])
+def test_a_table_that_is_none_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(UserError, match=r"t\.parquet"):
+        files.read_parquet(tmp_path / "t.parquet")
+
+
+def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
+    files.write_parquet(tmp_path / "t.parquet", pl.DataFrame({"a": [1]}))
+    with pytest.raises(UserError, match="no column 'b'"):
+        files.read_parquet(tmp_path / "t.parquet", ["a", "b"])
 
 
 def test_digests_are_those_of_hashlib(tmp_path: Path) -> None:

@@ -34,7 +34,18 @@ from medeor.contracts import (
     UserError,
     threads,
 )
-from medeor.files import build, digest, explained, read_json, read_toml, replacing, sha256, write_text
+from medeor.files import (
+    build,
+    digest,
+    enough_memory,
+    explained,
+    read_json,
+    read_parquet,
+    read_toml,
+    replacing,
+    sha256,
+    write_text,
+)
 from medeor.formats.embeddings import Embeddings, read_embeddings
 from medeor.formats.images import DAMAGED
 from medeor.tasks import TASKS, find, known_question, load_model, open_task
@@ -93,6 +104,7 @@ class Trained:
         unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
+    @enough_memory()
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`). Before `item` stands what is
         known of the case: the name that the user gave it (`source`), what its task carries along (`TaskFacts.carries`)
@@ -155,8 +167,12 @@ class Trained:
         kept, parts = self.folder / "cases.parquet", self.folder / "split.parquet"
         if not kept.exists() or not {"content"} <= set(cases.table.columns) & set(pl.read_parquet_schema(kept)):
             return 0
-        taught = pl.read_parquet(parts, columns=["case_id", "part"]).filter(pl.col("part") != "test")
-        own = pl.read_parquet(kept, columns=["case_id", "content"]).join(taught, on="case_id", how="semi")
+        taught = read_parquet(parts, ["case_id", "part"]).select("case_id", "part").filter(pl.col("part") != "test")
+        own = (
+            read_parquet(kept, ["case_id", "content"])
+            .select("case_id", "content")
+            .join(taught, on="case_id", how="semi")
+        )
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
     def write_graph(self, path: Path, around: str = "") -> None:
@@ -174,6 +190,7 @@ class Trained:
         return self.calibration.apply(predictions) if self.calibration else predictions
 
 
+@enough_memory()
 def load(path: str | Path) -> Trained:
     """Opens a run folder or a bundle.
 

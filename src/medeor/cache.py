@@ -1,5 +1,6 @@
 """The user's cache folder: decoded inputs, which can be made again, and downloaded data sets; nothing that was fitted.
-`MEDEOR_CACHE` names another folder, or `off` where a site keeps all data in the run folder."""
+`MEDEOR_CACHE` names another folder, or `off` where a site keeps all data in the run folder. Only its owner may open it
+(`files.private_folder`). Each entry has a digest, so that a damaged one is made again and never believed."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medeor import __version__
+from medeor.console import aside
 from medeor.contracts import UserError
-from medeor.files import replacing
+from medeor.files import digest, explained, private_folder, replacing
 
 LIMIT = "10 GiB"
 """What decoded inputs may take together, unless `MEDEOR_CACHE_LIMIT` says otherwise."""
@@ -26,7 +28,12 @@ GRACE = 600.0
 ABANDONED = 86_400.0
 """Seconds after which what a killed process left half-written is removed."""
 
+_DIGESTS = ".digests"
+"""The folder below the cache in which the digest of each entry lies, by its kind and name."""
+
 _UNITS = {"": 1, "k": 1, "m": 2, "g": 3, "t": 4}
+_checked: dict[Path, tuple[int, int, int]] = {}
+"""Entries that this process has found whole, and what they looked like then."""
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
 
 
@@ -64,6 +71,16 @@ def within(run_folder: Path) -> Iterator[None]:
         _run_folder.reset(token)
 
 
+def make_root() -> None:
+    """Makes the folder of the cache, if there is none and the cache is on."""
+    root = folder()
+    if root is None:
+        return
+    if root == _run_folder.get():
+        private_folder(root.parent)
+    private_folder(root)
+
+
 def limit() -> int:
     """Bytes that decoded inputs may take together. Raises UserError when `MEDEOR_CACHE_LIMIT` is not a size."""
     asked = os.environ.get("MEDEOR_CACHE_LIMIT", "") or LIMIT
@@ -93,12 +110,21 @@ def path_for(kind: str, key: str) -> Path:
 def keep(kind: str, key: str, make: Callable[[Path], object]) -> Path:
     """The entry, made now if there is none: `make` writes a file or a folder at the path it is given. What `make`
     raises passes through and leaves nothing behind. Of several processes that make the same entry, the first to end
-    is kept. Open what you get at once: much later it may have been evicted."""
+    is kept. Open what you get at once: much later it may have been evicted.
+
+    The digest of an entry is checked when a process first opens it, and when it has changed since; one that was damaged
+    is made anew, and the user hears of it."""
     path = path_for(kind, key)
+    if path.exists() and not _whole(path):
+        aside(f"the entry {kind}/{path.name[:12]}… of the cache is damaged, or of an older medeor: it is made anew")
+        with explained(path):
+            _remove(path)
     if not _touch(path):
         with _making(path) as new:
             make(new)
         _evict()
+    with suppress(FileNotFoundError):  # another process evicted it meanwhile
+        _checked[path] = _look(path)
     return path
 
 
@@ -148,9 +174,14 @@ def _making(path: Path) -> Iterator[Path]:
     content, and somebody may be reading it."""
     mine = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
+        make_root()
         with replacing(mine) as new:
             yield new
+        made = _digest(mine)
         if not _touch(path):
+            _digest_of(path).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(_digest_of(path)) as new:
+                new.write_text(made)
             try:
                 os.rename(mine, path)
             except OSError:  # a folder put in place since
@@ -158,6 +189,36 @@ def _making(path: Path) -> Iterator[Path]:
                     raise
     finally:
         _delete(mine)
+
+
+def _whole(path: Path) -> bool:
+    """Whether an entry is what it was when it was made. One without a digest was made by an older medeor: nobody knows
+    then, and it is made anew."""
+    try:
+        if _checked.get(path) == _look(path):
+            return True
+        return _digest_of(path).read_text() == _digest(path)
+    except FileNotFoundError:
+        # Between the two looks another process may have taken the entry away.
+        return not path.exists()
+
+
+def _look(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to or replaced."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of the names and contents of all files in a folder."""
+    if not path.is_dir():
+        return digest(path)
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    return digest(*(part for item in files for part in (item.relative_to(path).as_posix(), item)))
+
+
+def _digest_of(path: Path) -> Path:
+    return path.parent.parent / _DIGESTS / path.parent.name / path.name
 
 
 def _evict() -> None:
@@ -189,6 +250,7 @@ def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         os.rename(path, hidden)
         _delete(hidden)
+    _delete(_digest_of(path))
 
 
 def _delete(path: Path) -> None:

@@ -15,7 +15,7 @@ import tomli_w
 from medeor import __version__
 from medeor.bundle import study_values
 from medeor.contracts import Plan, Study, UserError, threads
-from medeor.files import digest, plain, read_json, read_toml, sweep, writable, write_json, write_text
+from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
 
 KEY = "key.json"
 """In the folder of a model: what it is fitted with."""
@@ -117,6 +117,7 @@ def _short(value: object) -> str:
 def claim(folder: Path, study: Study, key: str, again: bool = False) -> None:
     """Makes the folder this study's own. A plan that medeor made for another study, or before it is all done `again`,
     goes; one that the user wrote or edited stays."""
+    private_folder(folder)
     sweep(folder)
     if (again or _state(folder).get("study", key) != key) and own_plan(folder):
         (folder / "plan.toml").unlink()

@@ -69,3 +69,8 @@ class Console:
             self._bar.console.print(message, highlight=False, markup=False)
         else:
             print(message, file=sys.stderr, flush=True)
+
+
+def aside(message: str) -> None:
+    """A word to the user from a place that has no console, as about a damaged file that is made anew."""
+    print(f"medeor: {message}", file=sys.stderr, flush=True)

@@ -10,10 +10,11 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -30,7 +31,8 @@ T = TypeVar("T")
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a new path beside `path`; when the block ends well, what was written there (a file or a folder) takes
-    the place of `path` at once, and when it fails nothing is left behind."""
+    the place of `path` at once, and when it fails nothing is left behind. It is on the disk before it takes that place:
+    a power cut leaves the old or the new, never a name without its content."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent))
@@ -38,11 +40,54 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with explained(path):
             yield new
+            _sync(new)
             if path.is_dir() and new.is_dir():
                 os.rename(path, room / "old")
             os.replace(new, path)
+            _sync_names(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or all that lies in a folder, is on the disk."""
+    if path.is_dir():
+        for inner in path.iterdir():
+            _sync(inner)
+        _sync_names(path)
+    elif path.is_file():
+        # Windows syncs only what may be written to.
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sync_names(folder: Path) -> None:
+    """The same of the names in a folder, where a system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems do not
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def private_folder(path: Path) -> None:
+    """Makes a folder that its owner alone may open (0700, POSIX), if there is none: runs and the cache hold cases,
+    pixels and answers of patients, and on a shared machine the usual mode lets everybody read them. A folder that
+    exists keeps its mode, as its owner may share it on purpose."""
+    if path.is_dir():
+        return
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # made by another process since; a file of this name is told when written to
+            path.mkdir(mode=0o700)
+            # The umask may have taken a right of the owner's away.
+            path.chmod(0o700)
 
 
 _UNFINISHED = ".unfinished"
@@ -106,6 +151,29 @@ def _number(error: Exception) -> int | None:
     if told := re.search(r"\(os error (\d+)\)", str(error)):
         return int(told[1])
     return errno.ENOSPC if re.search(r"\d+ requested and \d+ written", str(error)) else None
+
+
+_NO_MEMORY = re.compile(
+    r"not enough memory|can.?t allocate memory|cannot allocate|unable to allocate|out of memory|bad[ _]alloc"
+    r"|malloc .*fail",
+    re.IGNORECASE,
+)
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Turns want of memory, which each library tells in its own way, into a message for the user. Also a decorator."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
+            raise
+        detail = next((line.strip() for line in str(error).splitlines() if _NO_MEMORY.search(line)), "")
+        raise UserError(
+            f"there is not enough memory for this{f' ({detail[:120]})' if detail else ''}; give fewer or smaller cases "
+            "at once, e.g. a smaller training.batch or preparation.size (--set), or OMP_NUM_THREADS=1, or use a "
+            "machine with more"
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -172,6 +240,61 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(_read(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable TOML: {error}") from None
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turns what Polars says of a damaged file into a message for the user: an error, or a panic of its own, which
+    passes by `except Exception` and prints pages.
+
+    Raises: UserError naming the file and the `kind` that it is not."""
+    import polars as pl
+
+    with _quiet() as words:
+        try:
+            yield
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            said = f" ({(str(error).splitlines() or [type(error).__name__])[0][:150]})"
+            if isinstance(error, pl.exceptions.PanicException):
+                words.clear()
+                said = ""  # of use to nobody but the authors of Polars
+            raise UserError(f"{path} is not readable {kind}{said}; it was damaged or is another file") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[list[bytes]]:
+    """Holds back what libraries write to standard error until the block ends; the list that is given is cleared where
+    it shall not be printed at all."""
+    words = [b""]
+    try:
+        sys.stderr.flush()
+        before = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # there is none
+        yield words
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield words
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            held.seek(0)
+            if words and (content := held.read()):
+                os.write(2, content)
+
+
+def read_parquet(path: Path, columns: Sequence[str] = ()) -> pl.DataFrame:
+    """A table with at least these columns. Raises: UserError where the file holds none."""
+    import polars as pl
+
+    if not path.exists():
+        raise UserError(f"{path} is missing")
+    with reading(path, "Parquet"):
+        table = pl.read_parquet(path)
+    if missing := set(columns) - set(table.columns):
+        raise UserError(f"{path} has no column {min(missing)!r}; it was damaged or is another file")
+    return table
 
 
 def read_text(path: Path, most: int) -> str:

@@ -58,6 +58,7 @@ from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
 from medeor.learning.split import WAYS, in_order_of_time, split_cases
+from medeor.machine import free_memory
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
@@ -140,7 +141,7 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
     if path and path.exists():
         made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
     else:
-        budget = Budget(asked.study.minutes, _free_memory(), threads(), asked.study.settings)
+        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings)
         made = asked.task.plan(asked.cases, asked.split, budget)
     return with_settings(made, asked.study.settings, "--set")
 
@@ -450,7 +451,3 @@ def _table_digest(table: pl.DataFrame) -> str:
 
 def _unsplit(cases: Cases) -> pl.DataFrame:
     return cases.table.select("case_id", pl.lit("train").alias("part"), pl.lit(None, pl.Int32).alias("fold"))
-
-
-def _free_memory() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

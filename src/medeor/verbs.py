@@ -26,7 +26,18 @@ from medeor.contracts import (
     Study,
     UserError,
 )
-from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
+from medeor.files import (
+    enough_memory,
+    private_folder,
+    read_json,
+    read_parquet,
+    read_toml,
+    replacing,
+    writable,
+    write_bytes,
+    write_json,
+    write_toml,
+)
 from medeor.formats.targets import positive_class
 from medeor.tasks import TASKS, find
 
@@ -65,6 +76,7 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
     return dataclasses.replace(made, sources=given) if sources else made
 
 
+@enough_memory()
 def train(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path,
@@ -88,6 +100,7 @@ class Reading(NamedTuple):
     findings: tuple[Finding, ...]
 
 
+@enough_memory()
 def read(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     labelled: bool = True,
@@ -109,6 +122,7 @@ def read(
         return Reading(cases, cases.findings)
 
 
+@enough_memory()
 def plan(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
@@ -122,10 +136,12 @@ def plan(
     with _room():
         made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
+        private_folder(Path(out))
         write_toml(Path(out) / "plan.toml", made)
     return made
 
 
+@enough_memory()
 def audit(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     clean: str | Path = "",
@@ -146,6 +162,7 @@ def audit(
     return list(read.findings)
 
 
+@enough_memory()
 def evaluate(
     run: str | Path | Trained,
     *sources: str | Path | np.ndarray | pl.DataFrame,
@@ -184,6 +201,7 @@ def evaluate(
     return measures
 
 
+@enough_memory()
 def predict(
     run: str | Path | Trained,
     *sources: str | Path | np.ndarray | pl.DataFrame,
@@ -216,6 +234,7 @@ def predict(
     return table
 
 
+@enough_memory()
 def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = "") -> Answers:
     """Predictions of a few cases, and of each what a reader wants to know; with `out` as one HTML page, with the
     reasons as far as they can be believed.
@@ -237,6 +256,7 @@ def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataF
     return told
 
 
+@enough_memory()
 def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "") -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
     (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
@@ -258,6 +278,7 @@ def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path 
     return answers
 
 
+@enough_memory()
 def explain(
     run: str | Path | Trained,
     *sources: str | Path | np.ndarray | pl.DataFrame,
@@ -306,11 +327,12 @@ def results(folder: Path) -> tuple[Cases, Predictions]:
     trained = load(folder)
     if not (folder / "predictions.parquet").exists():
         raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
-    table = pl.read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
-    cases = pl.read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
+    table = read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
+    cases = read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
     return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
 
 
+@enough_memory()
 def export(
     run: str | Path,
     *,

@@ -115,6 +115,51 @@ def test_a_killed_fit_resumes_from_its_last_checkpoint(tmp_path):
     assert same(whole, resumed)
 
 
+def _bit(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+DAMAGE = {
+    "one bit": _bit,
+    "cut": lambda content: content[:-100],
+    "empty": lambda content: b"",
+    "no checkpoint": lambda content: b"\x02" + bytes(7) + b"{}",
+    "another step": lambda content: content.replace(b'"step":"', b'"step":"1', 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_not_taken_up_and_the_user_hears_of_it(damage, tmp_path, capsys):
+    whole = weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "whole")))
+    calls = iter(range(1000))
+    with pytest.raises(Stopped):
+        fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "cut", stopping=lambda: next(calls) == 20))
+    path = tmp_path / "cut" / "checkpoint.safetensors"
+    changed = DAMAGE[damage](path.read_bytes())
+    if damage == "another step":  # the header is one byte longer then
+        changed = (int.from_bytes(changed[:8], "little") + 1).to_bytes(8, "little") + changed[8:]
+    path.write_bytes(changed)
+    capsys.readouterr()
+    resumed = weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "cut")))
+    assert same(whole, resumed)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "checkpoint.safetensors" in said
+    assert "from its start" in said
+
+
+def test_a_checkpoint_of_another_schedule_is_told_of(tmp_path, capsys):
+    calls = iter(range(1000))
+    with pytest.raises(Stopped):
+        fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path, stopping=lambda: next(calls) == 20))
+    fit_network(network(), Toy(), loss, replace(SCHEDULE, epochs=2), Run(tmp_path))
+    assert "another network or schedule" in capsys.readouterr().err
+
+
+def test_a_first_fit_says_nothing_of_checkpoints(tmp_path, capsys):
+    fit_network(network(), Toy(), loss, replace(SCHEDULE, epochs=2), Run(tmp_path))
+    assert not capsys.readouterr().err
+
+
 def test_two_processes_fit_as_one(tmp_path):
     """Gradients summed over two shards of unequal size equal those of the whole batch (group normalisation)."""
     program = tmp_path / "program.py"

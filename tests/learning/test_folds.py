@@ -1,15 +1,69 @@
-"""What a fit has left behind is taken up only when it is whole."""
+"""What a fit has left behind is read back where it is whole, else fitted again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split
-from medeor.learning.folds import finished, remembered
+from learning.test_stack import Columns
+from medeor import tasks
+from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
+from medeor.files import write_parquet
+from medeor.learning.folds import finished, out_of_fold, remembered
+from medeor.learning.trees import Boosting, TreeMethod
+
+
+@dataclass
+class Counted:
+    """Trees, and how often they were fitted."""
+
+    times: int = 0
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        self.times += 1
+        return TreeMethod(Columns(("a",)), Boosting(rounds=3)).fit(cases, split, run)
+
+
+def lost(path: Path) -> None:
+    write_parquet(path, pl.DataFrame({"case_id": ["c0"]}))
+
+
+DAMAGE = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-20]),
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("case_id,item,value"),
+    "columns lost": lost,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_fold_whose_predictions_cannot_be_read_is_fitted_again(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(tasks.LOADERS, "columns", "learning.test_stack:Columns")
+    a = np.random.default_rng(0).normal(size=40)
+    ids = [f"c{i}" for i in range(40)]
+    cases = Cases(pl.DataFrame({"case_id": ids, "group": ids, "a": a, "y": a}), (Target("y", "continuous"),))
+    parts = {"case_id": ids, "part": ["train"] * 40, "fold": pl.Series(np.arange(40) % 2, dtype=pl.Int32)}
+    split, method, run = Split(pl.DataFrame(parts)), Counted(), Run(tmp_path)
+    _, first = out_of_fold(method, cases, split, run)
+    _, second = out_of_fold(method, cases, split, run)
+    assert method.times == 2
+    assert not capsys.readouterr().err
+    DAMAGE[damage](tmp_path / "fold-1" / "held_out.parquet")
+    _, third = out_of_fold(method, cases, split, run)
+    assert method.times == 3
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "fold-1" in said
+    assert "fitted again" in said
+    assert first.table.equals(second.table)
+    assert first.table.equals(third.table)
+    assert finished(tmp_path / "fold-1")
+
 
 CASES = Cases(pl.DataFrame({"case_id": ["a", "b"]}))
 SPLIT = Split(pl.DataFrame({"case_id": ["a", "b"], "part": ["train", "validation"], "fold": [0, 1]}))

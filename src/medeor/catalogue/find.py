@@ -46,6 +46,7 @@ def locate(name: str, progress: Progress) -> Path:
     if not place.is_file() or not matches(place, known, progress):
         from medeor.catalogue.download import download
 
+        cache.make_root()
         download(known.address, place, lambda path: matches(path, known, progress), progress, known.checksums)
     return place
 

@@ -210,7 +210,7 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
             quote_char=text.quote,
             schema=dict.fromkeys(names, kind),
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         wrong = _wrong_line(text, len(names), ())
         raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import UserError
-from medeor.files import digest
+from medeor.files import digest, read_parquet
 
 _COLUMNS = {"id": pl.String, "name": pl.String, "kind": pl.String}
 
@@ -53,12 +53,9 @@ def read_embeddings(path: Path) -> Embeddings:
     """From the Parquet file that `medeor export --embeddings` wrote, or another with the columns id and vector.
 
     Raises: UserError where it is no such table, an id is there twice, or a vector is missing or not finite."""
-    try:
-        table = pl.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table of embeddings") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is no readable Parquet file ({str(error)[:100]})") from None
+    if not path.exists():
+        raise UserError(f"{path}: no such table of embeddings")
+    table = read_parquet(path)
     if not {"id", "vector"} <= set(table.columns):
         raise UserError(f"{path} has the columns {', '.join(table.columns)}; a table of embeddings has id and vector")
     if not isinstance(table["vector"].dtype, pl.Array | pl.List):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from medeor import machine
 from medeor.contracts import Finding, UserError
 from medeor.formats.edge_dictionaries import read_dictionary, spelt_out
 from medeor.formats.edge_layouts import WHERE, constants_of, unused
@@ -185,4 +186,4 @@ def free_memory() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return machine.free_memory()

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from medeor.contracts import Finding, UserError
+from medeor.files import reading
 from medeor.formats.encodings import decode, decoded, encoding_found
 from medeor.formats.measurements import with_decimal_points
 
@@ -69,7 +70,8 @@ def columns_of(path: Path) -> list[str]:
     """The names in the header of a table, without reading the rest; none where it cannot be read."""
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return list(pl.read_parquet_schema(path))
+            with reading(path, "Parquet"):
+                return list(pl.read_parquet_schema(path))
         if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
             return _excel(path).columns
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -102,10 +104,8 @@ def put_back(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    try:
+    with reading(path, "Parquet"):
         return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is not readable Parquet ({error})") from None
 
 
 def _excel(path: Path) -> pl.DataFrame:
@@ -128,7 +128,7 @@ def _csv(path: Path) -> pl.DataFrame:
         table = pl.read_csv(
             io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
     names = _header(text, separator)
     table.columns = _apart(names if len(names) == table.width else [name.strip() for name in table.columns])

@@ -68,7 +68,7 @@ def _rows(path: Path, *columns: str) -> pl.DataFrame:
             path, separator="|", has_header=False, quote_char=None, schema=dict.fromkeys(names, pl.String)
         )
         found = table.select(columns).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise UserError(f"{path} is not a readable {_table(path)} ({str(error).splitlines()[0]})") from None
     if found.height and found[columns[-1]].is_null().all():
         raise UserError(f"{path} has too few columns for {_table(path)}; it is damaged or another file")

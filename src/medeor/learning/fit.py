@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from medeor.console import aside
 from medeor.contracts import Batch, Batches, Run, Stopped, UserError
 from medeor.files import digest, explained, replacing, write_text
 from medeor.learning.schedule import Schedule
@@ -79,7 +80,7 @@ def _fit(
     network = channels_last(network).to(fabric.device)
     optimiser = _optimiser(network, schedule)
     state = State(network, optimiser, schedule)
-    done = state.load(run.folder / "checkpoint.safetensors")
+    done = state.load(run.folder / "checkpoint.safetensors", aside if fabric.is_global_zero else _silent)
     wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
     wrapped.train()
     length = len(batches)
@@ -164,20 +165,27 @@ class State:
 
     def save(self, path: Path, step: int) -> None:
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self._tensors().items()}
+        facts = {"step": str(step), "key": self.key()}
         with replacing(path) as new:
-            save_file(tensors, new, metadata={"step": str(step), "key": self.key()})
+            save_file(tensors, new, metadata={**facts, "digest": _digest(tensors, facts)})
 
-    def load(self, path: Path) -> int:
-        """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit."""
+    def load(self, path: Path, tell: Callable[[str], object] = aside) -> int:
+        """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit. One that is
+        there and is not taken up, as it was damaged or is of another fit, is told of."""
+        if not path.exists():
+            return 0
         try:
             with safe_open(path, "pt") as file:
                 facts = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError:
+        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+            tell(f"{path} cannot be read ({str(error)[:100]}); this fit begins from its start")
             return 0
-        except (SafetensorError, OSError):
+        if facts.pop("digest", "") != _digest(tensors, facts):
+            tell(f"{path} was damaged, or written by an older medeor; this fit begins from its start")
             return 0
-        if facts.get("key") != self.key():
+        if facts["key"] != self.key():
+            tell(f"{path} is of another network or schedule; this fit begins from its start")
             return 0
         own = self.network.state_dict()
         self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
@@ -191,6 +199,19 @@ class State:
                 memory.setdefault(int(index), {})[key] = _laid_out_as(parameters[int(index)], value)
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
         return int(facts["step"])
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """Of all that a checkpoint holds."""
+    parts: list[str | bytes] = [json.dumps(dict(sorted(facts.items())))]
+    for name, value in sorted(tensors.items()):
+        parts.append(f"{name} {value.dtype} {list(value.shape)}")
+        parts.append(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest(*parts)
+
+
+def _silent(message: str) -> None:
+    pass
 
 
 def _laid_out_as(model: Tensor, value: Tensor) -> Tensor:

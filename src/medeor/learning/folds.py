@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from medeor import tasks
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, threads
-from medeor.files import read_json, write_json, write_parquet
+from medeor.console import aside
+from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, UserError, threads
+from medeor.files import read_json, read_parquet, write_json, write_parquet
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
 from medeor.learning.workers import fit_apart
@@ -43,14 +44,28 @@ def member(run: Run, number: int) -> Run:
 
 
 def finished(folder: Path) -> bool:
-    """Whether `remembered` has come to its end in this folder."""
-    return (folder / HELD_OUT).exists()
+    """Whether `remembered` has come to its end in this folder. What it wrote last and cannot be read goes, with a word
+    to the user: then it has not."""
+    return _held_out(folder) is not None
+
+
+def _held_out(folder: Path) -> Predictions | None:
+    path = folder / HELD_OUT
+    if not path.exists():
+        return None
+    try:
+        return Predictions(read_parquet(path, ["case_id", "item", "value"]))
+    except UserError as error:
+        aside(f"{error}; this part is fitted again")
+        path.unlink(missing_ok=True)
+        return None
 
 
 def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
-    if finished(run.folder):
-        return Fitted(tasks.load_model(run.folder), Predictions(pl.read_parquet(run.folder / HELD_OUT)))
+    held_out = _held_out(run.folder)
+    if held_out is not None:
+        return Fitted(tasks.load_model(run.folder), held_out)
     fitted = method.fit(cases, split, run)
     if not run.leader:
         return fitted

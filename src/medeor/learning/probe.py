@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +16,7 @@ from medeor.contracts import Budget, Cases, Recipe, Run, Split
 from medeor.files import with_settings
 from medeor.learning.fit import fabric_for, fit_network
 from medeor.learning.schedule import Estimate, Schedule
+from medeor.machine import peak_memory
 
 STEPS = 4
 
@@ -44,9 +43,7 @@ def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) 
     stopping = Run(run.folder, run.seed, run.threads, stopping=clock.tick)
     with suppress(_Enough):
         fit_network(network, batches, recipe.loss, short, stopping, fabric_for(short, processes=1))
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return Trial(clock.seconds(), len(batches), peak)
+    return Trial(clock.seconds(), len(batches), peak_memory())
 
 
 class NetworkPlan(Protocol):

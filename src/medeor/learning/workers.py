@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from medeor import cache
 from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
+from medeor.files import enough_memory
 
 
 def fit_apart(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
@@ -138,7 +139,8 @@ def _work() -> None:
     for line in orders:
         number = int(line)
         try:
-            remembered(method, cases, split.fold(number), member(run, number))
+            with enough_memory():
+                remembered(method, cases, split.fold(number), member(run, number))
         except Stopped:
             return
         except UserError as error:

@@ -27,7 +27,7 @@ from medeor.contracts import (
     Split,
     Target,
 )
-from medeor.files import build, read_json, replacing, write_json, write_parquet
+from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.folds import remembered
 from medeor.molecules.doubts import distinguishes, doubts
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
@@ -379,7 +379,7 @@ def load(folder: Path) -> DomainModel:
         tuple(build(Reach, one, where) for one in facts["reaches"]),  # type: ignore[attr-defined]
     )
     told = folder / _ANALOGUES
-    return DomainModel(tasks.load_model(folder / "model"), domain, pl.read_parquet(told) if told.exists() else None)
+    return DomainModel(tasks.load_model(folder / "model"), domain, read_parquet(told) if told.exists() else None)
 
 
 # --- measured analogues ----------------------------------------------------------------------------------
@@ -401,8 +401,8 @@ def measured_of(model: DomainModel, run: Run) -> pl.DataFrame | None:
     folder = Path(run.folder).parent
     if not (folder / "cases.parquet").exists():
         return None
-    table = pl.read_parquet(folder / "cases.parquet")
-    return measured_in(Cases(table, model.domain.targets).usable, Split(pl.read_parquet(folder / "split.parquet")))
+    table = read_parquet(folder / "cases.parquet")
+    return measured_in(Cases(table, model.domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
 
 
 def analogues(model: DomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:

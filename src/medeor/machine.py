@@ -1,0 +1,45 @@
+"""What this machine has, asked of each system in its own way."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+ASSUMED = 8 << 30
+"""Bytes of memory that a machine has where the system does not tell."""
+
+
+def peak_memory() -> int:
+    """Bytes of this process at its highest; 0 where the system does not tell."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_memory() -> int:
+    """Bytes that are free; where the system does not tell (macOS), half of what the machine has."""
+    if hasattr(os, "sysconf"):
+        for name, share in (("SC_AVPHYS_PAGES", 1.0), ("SC_PHYS_PAGES", 0.5)):
+            if name in os.sysconf_names:
+                return int(os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") * share)
+    if hasattr(ctypes, "windll"):
+        status = _MemoryStatus(ctypes.sizeof(_MemoryStatus))
+        if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+            return int(status.available)
+    return ASSUMED // 2
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = [
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("available", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    ]

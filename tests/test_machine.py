@@ -1,0 +1,32 @@
+"""What the machine has is found out on every system."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from medeor.contracts import threads
+from medeor.machine import free_memory, peak_memory
+
+
+@pytest.mark.parametrize("gone", ["SC_AVPHYS_PAGES", "SC_PHYS_PAGES", "sysconf"])
+def test_what_only_linux_tells_is_not_needed(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if gone == "sysconf":
+        monkeypatch.delattr(os, "sysconf", raising=False)
+    elif hasattr(os, "sysconf"):
+        monkeypatch.setattr(os, "sysconf_names", {k: v for k, v in os.sysconf_names.items() if k != gone})
+    assert threads() == os.cpu_count()
+    assert 1 << 28 < free_memory() < 1 << 50
+    assert peak_memory() == 0
+
+
+def test_memory_is_what_the_system_tells() -> None:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        assert 0 < free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    block = bytearray(300 << 20)
+    assert peak_memory() == 0 or peak_memory() >= len(block)
