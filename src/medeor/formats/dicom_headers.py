@@ -97,7 +97,7 @@ def settle(data: Dataset, depth: int = 0) -> None:
             continue
         if element.VR == "SQ":
             if depth == DEEPEST:
-                del data[tag]
+                data.pop(tag, None)
                 continue
             for item in element.value or ():
                 settle(item, depth + 1)
@@ -109,14 +109,14 @@ def _mended(data: Dataset, tag: BaseTag) -> bool:
     raw = data.get_item(tag)
     content = getattr(raw, "value", None)
     kind = getattr(raw, "VR", None) or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
-    del data[tag]
+    data.pop(tag, None)
     if not isinstance(content, bytes) or kind not in ("DS", "IS"):
         return False
     found = numbers(content.decode("latin-1").split("\\"))
     if not found or not all(math.isfinite(value) for value in found):
         return False
     try:
-        data.add_new(tag, "DS" if kind == "DS" else kind, [f"{value:.10g}" for value in found])
+        data.add_new(tag, kind, [f"{value:.10g}" for value in found])
         data[tag]
     except UNREADABLE:
         data.pop(tag, None)

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 
-from medeor.formats.dicom_headers import UNREADABLE, number
+from medeor.formats.dicom_headers import UNREADABLE, number, numbers
 from medeor.formats.images import BrokenImage, damage_told
 
 DISPLAYED = {"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"}
@@ -23,6 +23,8 @@ def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
 
     Raises: BrokenImage where the pixels cannot be decoded."""
     syntax = data.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise BrokenImage(path, "its transfer syntax is none of DICOM's: truncated or damaged")
     shift = 0 if syntax.is_compressed else _shift(data)
     stored = int(number(data.get("BitsStored"), 0))
     if shift:
@@ -119,7 +121,7 @@ def _stored_range(data: Dataset) -> tuple[float, float]:
 def _rescale(path: Path, data: Dataset, facts: Dataset, modality: str) -> tuple[float, float]:
     """Slope and intercept; those of a dose are its grid scaling and none."""
     names = ("DoseGridScaling", "") if modality == "RTDOSE" else ("RescaleSlope", "RescaleIntercept")
-    slope, intercept = (number(facts.get(name), otherwise) for name, otherwise in zip(names, (1.0, 0.0)))
+    slope, intercept = ((numbers(facts.get(name)) or [usual])[0] for name, usual in zip(names, (1.0, 0.0)))
     for name, value in zip(names, (slope, intercept)):
         if name and (not np.isfinite(value) or name in getattr(facts, "lost", ())):
             raise BrokenImage(path, f"its {name} is not a number, so that its values cannot be known")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tifffile
@@ -30,6 +31,8 @@ def read_tiff(path: Path) -> Image:
     float32. A last sample that the file calls transparency is laid over black; every other one is a channel.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
+    if _is_endless(path):
+        raise BrokenImage(path, "TIFF: truncated or damaged")
     with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
         facts, fields = _facts(page), _fields(page)
@@ -41,6 +44,7 @@ def read_tiff(path: Path) -> Image:
         samples, turn = int(page.samplesperpixel), int(page.tags.valueof(274, default=1))
         photometric, count = int(page.photometric), len(file.pages)
         by_tifffile = page.compression in _DECODED and photometric <= _PALETTE and page.bitspersample in _WHOLE
+        by_tifffile = by_tifffile and page.predictor in (1, 2)
         size = float(np.prod(page.shape, dtype=float)) * count * (page.dtype.itemsize if page.dtype else 1)
         if shape is not None:
             size = max(size, float(np.prod(shape, dtype=float)) * (page.dtype.itemsize if page.dtype else 1))
@@ -71,6 +75,26 @@ def read_tiff(path: Path) -> Image:
     facts["size"] = "x".join(str(length) for length in finished.shape[:0:-1])
     finished = finished[:, 0] if finished.shape[1] == 1 else finished
     return Image(np.ascontiguousarray(finished), header=facts, identifiers=identifiers_of(fields), nonfinite=nonfinite)
+
+
+def _is_endless(path: Path) -> bool:
+    """Whether the pages of a file follow one another in a circle, which tifffile would follow for ever."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+        big = int.from_bytes(head[2:4], order) == 43
+        # Bytes of an offset, of the number of fields of a page, and of a field.
+        wide, counted, entry = (8, 8, 20) if big else (4, 2, 12)
+        place = int.from_bytes(head[8:16] if big else head[4:8], order)
+        seen: set[int] = set()
+        while place and place not in seen:
+            seen.add(place)
+            file.seek(place)
+            fields = int.from_bytes(file.read(counted), order)
+            file.seek(place + counted + fields * entry)
+            found = file.read(wide)
+            place = int.from_bytes(found, order) if len(found) == wide else 0
+        return place != 0
 
 
 def _opened(path: Path) -> tifffile.TiffFile:

@@ -123,7 +123,7 @@ def _by_word(names: Names) -> list[str | None]:
 
 def _by_side(names: Names) -> list[str | None]:
     found = [_SIDE.match(_last(name)) if name is not None else None for name in names]
-    sides = Counter(match.group(2).lower()[-1:] for match in found if match)
+    sides = Counter(match.group(2).lower() for match in found if match)
     return [match.group(1).lower() if match else None for match in found] if len(sides) > 1 else [None] * len(found)
 
 
