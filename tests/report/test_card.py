@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from medeor.contracts import Finding, Measure
 from medeor.figures import Intervals, Lines, Matrix, Series, Table
-from medeor.report.card import ROWS, Fact, card
+from medeor.report.card import ROWS, Code, Fact, card
 from medeor.report.page import Headline, Report, Section
 
 REPORT = Report(
@@ -41,7 +43,7 @@ REPORT = Report(
     provenance={"Seed": "0"},
 )
 FACTS: dict[str, Fact] = {
-    "usage": "```\nmedeor predict x.medeor image.png\n```",
+    "usage": Code("medeor predict x.medeor image.png\nmedeor --help"),
     "limits": ["One hospital."],
     "purpose": "To rank images.",
     "data": {"Source": "BreastMNIST", "Images": 780},
@@ -78,7 +80,7 @@ def test_findings_are_told_with_their_acceptance_and_without_naming_a_case() -> 
 
 def test_code_and_lists_of_the_facts_keep_their_form() -> None:
     text = card(REPORT, FACTS)
-    assert str(FACTS["usage"]) in text
+    assert "\n\n    medeor predict x.medeor image.png\n    medeor --help\n\n" in text
     assert "- One hospital." in text
     assert "- Images: 780" in text
 
@@ -99,6 +101,34 @@ def test_text_can_break_neither_a_table_nor_start_html() -> None:
     assert len(rows) == 2
     # Two columns make three bars that are not escaped.
     assert all(row.replace("\\|", "").count("|") == 3 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x onerror=alert(1)>",
+        "![x](https://evil.example/pixel.png)",
+        "https://evil.example",
+        "www.evil.example",
+        "# heading",
+        "- item",
+        "1. item",
+        "---",
+        "a\n\n# heading",
+        "```\n<script>",
+        "$\\href{javascript:alert(1)}{x}$",
+        "\u202eevil",
+    ],
+)
+def test_a_hostile_name_stays_text_wherever_it_stands(name: str) -> None:
+    """Of a column, a class or a folder: in paragraphs, lists, tables and code."""
+    text = card(replace(REPORT, verdict=name), {"purpose": name, "limits": [name], "usage": Code(f"predict {name}")})
+    shown = [line for line in text.splitlines() if not line.startswith("    ")]
+    for mark in ("<", "](", "://", "www.", "\u202e"):
+        assert not any(mark in line.replace("\\[", "[").replace("\\]", "") for line in shown if line), mark
+    titles = ("Results", "Subgroups", "Confusion", "Audit", "What it is for", "Limits", "How to use", "Provenance")
+    assert {line for line in shown if line.startswith("#")} == {"# Malignancy", *(f"## {title}" for title in titles)}
+    assert not any(line.startswith(("- item", "1. item", "---", "```")) for line in shown)
 
 
 def test_a_long_table_stays_in_the_report() -> None:

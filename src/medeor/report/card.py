@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from medeor import __version__
 from medeor.contracts import Finding, Measure
 from medeor.figures import Figure, Intervals, Matrix, Table
 from medeor.report.page import Report, Section, tally
 from medeor.report.tables import cells
-from medeor.report.text import UNKNOWN, alike, count, interval, number
+from medeor.report.text import UNKNOWN, alike, clean, count, interval, number
 
 BEFORE = {"purpose": "What it is for", "data": "Data", "split": "Split"}
 AFTER = {"limits": "Limits", "usage": "How to use"}
@@ -18,20 +19,27 @@ AFTER = {"limits": "Limits", "usage": "How to use"}
 ROWS = 40
 """Rows of a table that the card repeats; longer ones are read in the report."""
 
-Fact = str | Sequence[str] | Mapping[str, object]
-"""A paragraph (with Markdown of its own, e.g. a block of code), a list, or names and values."""
+
+class Code(NamedTuple):
+    """Lines to be typed in a terminal."""
+
+    lines: str
+
+
+Fact = str | Code | Sequence[str] | Mapping[str, object]
+"""Paragraphs of plain text, code, a list, or names and values."""
 
 
 def card(report: Report, facts: Mapping[str, Fact]) -> str:
     """The model card of a run. It names no case: findings are told by their number of cases.
 
     `facts` gives what a report does not hold: `purpose`, `data` and `split` are told before the results, `limits` and
-    `usage` after them, and any other key under its own name at the end. Text of `facts` that is one string is
-    Markdown and written as it is; everything else is escaped."""
+    `usage` after them, and any other key under its own name at the end. All text is escaped: names of columns, classes
+    and folders come from elsewhere."""
     blocks = [f"# {_plain(report.title)}"]
     if report.simulated:
         blocks.append("> **Simulated data.** No patient stands behind these figures.")
-    blocks += [_plain(report.subtitle), f"**{_plain(report.verdict)}**", f"Task: `{report.task.replace('`', '')}`"]
+    blocks += [_plain(report.subtitle), f"**{_plain(report.verdict)}**", f"Task: {_plain(report.task)}"]
     blocks += _facts(facts, BEFORE)
     if report.headlines:
         rows = [
@@ -108,8 +116,19 @@ def _facts(facts: Mapping[str, Fact], titles: Mapping[str, str]) -> list[str]:
     for key, title in titles.items():
         fact = facts.get(key)
         if fact:
-            blocks += [f"## {_plain(title)}", fact.strip() if isinstance(fact, str) else _list(fact)]
+            blocks += [f"## {_plain(title)}", _fact(fact)]
     return blocks
+
+
+def _fact(fact: Fact) -> str:
+    match fact:
+        case Code(lines):
+            # Indented code has no end that a name could hold.
+            return "\n".join("    " + " ".join(clean(line).split()) for line in lines.splitlines())
+        case str():
+            return "\n\n".join(_plain(block) for block in re.split(r"\n\s*\n", fact) if block.strip())
+        case _:
+            return _list(fact)
 
 
 def _list(fact: Sequence[str] | Mapping[str, object]) -> str:
@@ -125,10 +144,16 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _plain(text: object) -> str:
-    """Text on one line that Markdown leaves as it is; a `<` can start no HTML."""
-    line = " ".join(str(text).split())
-    line = re.sub(r"^#|[\\`*_\[\]|]", r"\\\g<0>", line)
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text on one line that Markdown leaves as it is: no HTML, no link, no picture, no formula, no heading."""
+    line = " ".join(clean(text).split())
+    line = re.sub(r"[\\`*_\[\]|~$]", r"\\\g<0>", line)
+    line = _START.sub(lambda found: found[0] + "\\" if found[0].isdigit() else f"\\{found[0]}", line)
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return line.replace("://", ":&#47;/").replace("www.", "www&#46;")
+
+
+_START = re.compile(r"^(?:#|[-+](?=\s|$)|[-=](?=[-=]*$)|\d+(?=[.)](?:\s|$)))")
+"""What would make a line a heading or a list: the sign, or the number before one."""
 
 
 def _baseline(measure: Measure | None) -> str:

@@ -4,6 +4,7 @@ data, by which plan."""
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Lines, Series, Table
 from medeor.files import read_json, write_text
-from medeor.report.card import Fact, card
+from medeor.report.card import Code, Fact, card
 from medeor.report.decisions import decisions, first_words
 from medeor.report.page import Headline, Report, Section, write
 from medeor.report.verdict import own_figure
@@ -81,9 +82,9 @@ def tell(
     )
     write(report, folder / "report.html")
     about: dict[str, Fact] = {
-        "purpose": f"Answers the question `{study.task}` for {targets}. For research; no medical device.",
+        "purpose": f"Answers the question {study.task} for {targets}. For research; no medical device.",
         "split": {name: str(n) for name, n in counts.iter_rows()},
-        "usage": f"```sh\nmedeor predict {folder.resolve().name}.medeor NEW_CASES --out predictions.csv\n```",
+        "usage": Code(f"medeor predict {shlex.quote(folder.resolve().name)}.medeor NEW_CASES --out predictions.csv"),
         "limits": [
             "It was tested on the cases named above and on no others; other scanners and patients may differ.",
             "Its probabilities are calibrated for the share of positives among the cases it was fitted on.",

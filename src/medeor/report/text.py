@@ -16,9 +16,14 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def escape(text: object) -> str:
-    """Text that is safe inside an element and inside a quoted attribute. Control characters, among them those that
-    reverse the direction of writing, are dropped: a header of a clinical file can hold any."""
-    return html.escape(_CONTROLS.sub("", str(text)), quote=True)
+    """Text that is safe inside an element and inside a quoted attribute, and `clean`."""
+    return html.escape(clean(text), quote=True)
+
+
+def clean(text: object) -> str:
+    """Text without control characters, among them those that reverse the direction of writing: a header of a clinical
+    file can hold any."""
+    return _CONTROLS.sub("", str(text))
 
 
 def paragraphs(text: str, kind: str = "") -> str:
