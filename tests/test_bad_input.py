@@ -276,12 +276,13 @@ def test_broken_images_among_good_ones_are_set_aside_and_listed(tmp_path: Path) 
     run = tiny.plan_at(tmp_path / "r")
     said = tiny.medeor("train", *tiny.labelled(source), "--out", run)
     assert said.code == 0, said.err
-    assert "audit: unreadable-images: 7 of " in said.err
+    assert "audit: unreadable-images: 5 of " in said.err
     cases = pl.read_parquet(run / "cases.parquet").filter(pl.col("broken").is_not_null())
-    finding = next(one for one in read_json(run / "audit.json") if one["check"] == "unreadable-images")
-    # Four damaged, a label without an image, and two images without a label.
-    assert len(cases) == 7
-    assert set(finding["cases"]) == set(cases["case_id"])
+    found = {one["check"]: one["cases"] for one in read_json(run / "audit.json")}
+    # Four damaged and a label without an image; two images without a label.
+    assert len(found["unreadable-images"]) == 5
+    assert len(found["images-without-a-row"]) == 2
+    assert {*found["unreadable-images"], *found["images-without-a-row"]} == set(cases["case_id"])
     predicted = pl.read_parquet(run / "predictions.parquet")["case_id"].to_list()
     assert not set(predicted) & set(cases["case_id"])
     rows = json.loads(tiny.medeor("predict", run, paths[1], paths[9], "--json").out)

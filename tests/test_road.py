@@ -386,6 +386,40 @@ def test_a_repaired_table_can_be_repaired_again(tiny_hospital: Path, tmp_path: P
     assert pl.read_csv(tables[2])["part"].to_list() == table["part"].to_list()
 
 
+def test_a_cleaned_table_has_the_users_columns_and_calls_no_removed_image_unreadable(tmp_path: Path) -> None:
+    source = tiny.hospital(tmp_path / "h", plant=medeor_planted(constant=2))
+    images, *flags = tiny.labelled(source)
+    for number in (1, 2):
+        assert tiny.medeor("audit", images, *flags, "--clean", tmp_path / f"{number}.csv").code == 0
+        flags[1] = tmp_path / f"{number}.csv"
+    table = pl.read_csv(tmp_path / "1.csv")
+    given = pl.read_csv(source / "labels.csv")
+    removed = given.height - table.height
+    assert removed > 0
+    assert {"patient_id", "part", "lesion", "site"} <= set(table.columns) <= {*given.columns, "image_1"}
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+    found = {one.check: one for one in medeor.audit(images, labels=flags[1], target="lesion", group="patient_id")}
+    assert found["unreadable-images"].status == "pass"
+    assert found["images-without-a-row"].message.startswith(f"{removed} of ")
+
+
+@pytest.mark.parametrize("split", ["phase", "cv"])
+def test_a_cleaned_table_of_several_images_a_case_names_them_all(split: str, tmp_path: Path) -> None:
+    rows = []
+    for number in range(24):
+        for channel in "ab":
+            Image.fromarray(_noise(48)[2 * number + (channel == "b")]).save(tmp_path / f"{channel}{number}.png")
+        part = "train" if number < 16 else "test"
+        rows.append((f"a{number}.png", f"b{number}.png", number % 2, f"q{number // 2}", part))
+    given = pl.DataFrame(rows, schema=["t1", "t2", "lesion", "ward", "phase"], orient="row")
+    given.write_csv(tmp_path / "given.csv")
+    asked = {"target": "lesion", "group": "ward", "split": split}
+    medeor.audit(tmp_path, labels=tmp_path / "given.csv", where={"image": "t1,t2"}, clean=tmp_path / "c.csv", **asked)
+    clean = pl.read_csv(tmp_path / "c.csv")
+    assert clean.rename({"image_1": "t1", "image_2": "t2"}).select(given.columns).equals(given)
+    assert set(clean.columns) == {"image_1", "image_2", "lesion", "ward", "phase"}
+
+
 def test_a_leak_stops_the_study_until_it_is_accepted_or_repaired(tmp_path: Path) -> None:
     source = tiny.hospital(tmp_path / "h", plant=medeor_planted(duplicates_across_parts=3, leaked_patients=2))
     images, *flags = tiny.labelled(source)
@@ -407,12 +441,12 @@ def test_a_leak_stops_the_study_until_it_is_accepted_or_repaired(tmp_path: Path)
     assert {one["check"] for one in json.loads(audited.out) if one["status"] == "fail"} == failed
     before, after = pl.read_csv(source / "labels.csv"), pl.read_csv(clean)
     truth = pl.read_csv(source / "truth.csv")
-    removed = set(before["image"]) - {f"images/{name}" for name in after["source"]}
+    removed = set(before["image"]) - set(after["image"])
     copied = set(truth.filter(pl.col("copy").is_not_null())["copy_of"])
     leaked = before.join(truth.filter(pl.col("leaked")), on="case_id").filter(pl.col("part") != "test")
     expected = set(before.filter(pl.col("case_id").is_in(copied))["image"]) | set(leaked["image"])
     assert removed == expected
-    repaired = (images, "--labels", clean, "--target", "lesion", "--group", "group", "--split", "part")
+    repaired = (images, "--labels", clean, "--target", "lesion", "--group", "patient_id", "--split", "part")
     assert tiny.medeor("audit", *repaired).code == 0
 
     accepted = [word for flag in accept for word in flag.split()]

@@ -77,6 +77,11 @@ class Trained:
         """Where the model works when it is asked."""
         return Run(self.folder / "model", threads=threads())
 
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """Why the reasons for an item are not shown, by item (see `Calibration.withheld`)."""
+        return self.calibration.withheld if self.calibration else {}
+
     def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
         """Cases to predict: files, folders, arrays or tables. Nothing but what the model is fed is asked of them, and
         their targets are unknown."""
@@ -104,7 +109,8 @@ class Trained:
             cases = self.read(*sources)
             table = self._predicted(cases)
             told = facts.tells and len(cases) <= TOLD
-            figures = find(facts.tells)(cases, Predictions(table), self.model, self.run, why) if told else ()
+            withheld = self.withheld if why else None
+            figures = find(facts.tells)(cases, Predictions(table), self.model, self.run, withheld) if told else ()
             return Answers(table, tuple(figures))
 
     def _predicted(self, cases: Cases) -> pl.DataFrame:
@@ -121,6 +127,7 @@ class Trained:
         columns, carries = cases.table.columns, TASKS[self.study.task].carries
         told = ["source", *(find(carries)(columns) if carries else ()), "broken"]
         facts = cases.table.select("case_id", *(name for name in told if name in columns))
+        facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
         return facts.join(table, on="case_id", how="left", maintain_order="left_right")
 
     def ask(self, where: Mapping[str, str]) -> Answers:

@@ -45,6 +45,9 @@ Set = Annotated[
 ]
 Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
 Out = Annotated[str, typer.Option(help="Where to write.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Fit anew: throw away what was fitted in --out, by whatever plan and data.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -62,6 +65,7 @@ def train(
     settings: Set = None,
     accept: Accept = None,
     out: Out = "",
+    again: Again = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +76,7 @@ def train(
         raise UserError("say where the run shall go: --out runs/NAME")
     with Console(quiet) as console:
         fields = _fields(study, task, labels, target, group, split, where, settings, accept)
-        trained = verbs.train(*sources or (), out=out, console=console, **fields)
+        trained = verbs.train(*sources or (), out=out, console=console, again=again, **fields)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     if as_json:
         _print_json(metrics)
@@ -329,7 +333,9 @@ def main() -> None:
         print(f"medeor: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except Stopped:
-        print("medeor: stopped and saved; the same command goes on from here", file=sys.stderr)
+        # The flag would begin from the start, again.
+        same = "the same command" + (" without --again" if "--again" in sys.argv else "")
+        print(f"medeor: stopped and saved; {same} goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

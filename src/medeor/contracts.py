@@ -124,6 +124,8 @@ class Target:
     """log: a positive, skewed number, learned by its logarithm and scored as fold error."""
     values: tuple[str, ...] = field(default=(), compare=False)
     """What the user's column says for no and for yes, of a binary target that goes by its own name."""
+    guessed: bool = field(default=False, compare=False)
+    """Whether the positive class of a binary target is only the second in order: its words decide nothing."""
 
     @property
     def limit(self) -> str:
@@ -135,6 +137,15 @@ class Target:
     def words(self) -> tuple[str, ...]:
         """What its classes are called, also those of a binary target that goes by its own name; of a number, none."""
         return self.classes or self.values or (("no", "yes") if self.kind == "binary" else ())
+
+    @property
+    def positive(self) -> str:
+        """`positive class: malignant`, and how to change it where it was guessed; empty where there is none to name."""
+        no, yes = self.words if self.kind == "binary" and (self.classes or self.values) else ("", "")
+        if not yes:
+            return ""
+        said = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
+        return f"{said} (guessed; change it with --where positive={no})" if self.guessed else said
 
     @property
     def items(self) -> tuple[str, ...]:

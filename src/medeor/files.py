@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from medeor.contracts import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
     import pydantic
 
@@ -128,6 +129,30 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
     write_bytes(path, content.getvalue())
 
 
+def read_arrays(path: Path, expected: Mapping[str, tuple[type[np.generic], int]]) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, each of the type and the number of axes that are expected of it.
+
+    Raises: UserError when these are not what the file holds."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is not readable ({str(error)[:100]}); it was damaged or is another file") from None
+    if set(arrays) != set(expected):
+        odd = sorted(set(arrays) ^ set(expected))[0][:40]
+        raise UserError(f"{path}: the array {odd!r} is missing or unknown; it was damaged or is another file")
+    for name, (kind, axes) in expected.items():
+        if arrays[name].dtype != kind or arrays[name].ndim != axes:
+            raise UserError(
+                f"{path}: the array {name!r} is of another type or shape; it was damaged or is another file"
+            )
+    return arrays
+
+
 def read_json(path: Path) -> Any:
     try:
         return json.loads(_read(path))
@@ -147,6 +172,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(_read(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable TOML: {error}") from None
+
+
+def read_text(path: Path, most: int) -> str:
+    """A text of at most so many bytes. Raises: UserError where it is none."""
+    try:
+        if path.exists() and path.stat().st_size > most:
+            raise UserError(f"{path} is larger than any such file")
+        return _read(path)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not readable text ({error}); it was damaged or is another file") from None
 
 
 def _read(path: Path) -> str:

@@ -6,17 +6,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import polars as pl
-import tomli_w
 
 from medeor import __version__, cache, catalogue, claim, recognise, simulate
 from medeor.bundle import STORES, Trained, load, opened, write_bundle
@@ -47,7 +46,6 @@ from medeor.files import (
     check_settings,
     digest,
     exists,
-    read_json,
     read_toml,
     replacing,
     with_settings,
@@ -55,14 +53,17 @@ from medeor.files import (
     write_parquet,
     write_toml,
 )
+from medeor.formats.tables import put_back
+from medeor.formats.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import remembered
-from medeor.learning.split import split_cases
+from medeor.learning.split import WAYS, split_cases
 from medeor.report import story
 from medeor.tasks import known_inputs, open_task
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
+from medeor.trust.skill import skills
 
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
@@ -104,9 +105,12 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
+    for finding in every.findings:
+        if finding.check == "guessed":
+            console.say(finding.message)
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
-    findings = list(every.findings)
+    findings = [*positive_class(every.targets), *every.findings]
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
@@ -140,17 +144,22 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
 
 
 def walk(
-    study: Study, folder: Path, console: Console | None = None, stopping: Callable[[], bool] = lambda: False
+    study: Study,
+    folder: Path,
+    console: Console | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    again: bool = False,
 ) -> Trained:
-    """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was.
+    """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was. What
+    was fitted there with another plan, split or data, or is to be fitted `again`, is thrown away only then.
 
-    Raises: UserError when the folder holds another study, a leakage check fails, or the input is at fault; Stopped
-    when asked to stop."""
+    Raises: UserError when the folder holds another study or fit, a leakage check fails, or the input is at fault;
+    Stopped when asked to stop."""
     with cache.within(folder):
-        return _walk(study, folder, console or Console(), stopping)
+        return _walk(study, folder, console or Console(), stopping, again)
 
 
-def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool]) -> Trained:
+def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool], again: bool) -> Trained:
     began = time.time()
 
     def say(message: str) -> None:
@@ -165,11 +174,19 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         _follow(study, folder, stopping)
     claim.usable(folder)
     study = resolve(study)
-    key = claim.free(folder, study)
+    key = claim.free(folder, study, again)
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
     _stop_if(stopping)
-    claim.claim(folder, study, key)
+    fit_key = partial(claim.fit_key, split=_table_digest(split.table), data=cases_digest(cases), seed=study.seed)
+    fits = [folder / "model"] + [folder / "baseline"] * ("evaluate" in task.steps)
+    made = None
+    if not again and any(map(claim.fitted, fits)):
+        # Before anything is written over: a finished run stays one.
+        made = plan(asked, folder)
+        for place in fits:
+            claim.same_fit(place, fit_key(made))
+    claim.claim(folder, study, key, again)
     write_parquet(folder / "cases.parquet", asked.every.table)
     for store in asked.every.stores:
         if isinstance(store, Kept):
@@ -178,10 +195,12 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
     _teachable(cases, split)
+    for finding in positive_class(cases.targets):
+        console.say(finding.message)
     for finding in asked.findings:
         if finding.status == "fail":
             console.say(f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}")
-    made = plan(asked, folder)
+    made = made or plan(asked, folder)
     own = claim.own_plan(folder) or not (folder / "plan.toml").exists()
     write_toml(folder / "plan.toml", made)
     claim.note(folder, plan=digest(folder / "plan.toml") if own else "")
@@ -189,16 +208,18 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
 
     # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
     run = Run(folder / "model", study.seed, threads(), console, stopping)
-    _keyed(run.folder, made, split, cases)
+    for place in fits:
+        claim.begin_fit(place, fit_key(made), again)
     wait_for_all()
     fitted = remembered(task.method(made), cases, split, run)
     calibration = None
     if "calibrate" in task.steps:
-        calibration = _calibrated(cases, fitted.held_out, study)
+        calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
         write_json(folder / "calibration.json", calibration.to_json())
     findings = list(asked.findings)
     if "audit" in task.steps and fitted.held_out.table.height:
-        found = trust_audit.label_errors(_known(cases, fitted.held_out), fitted.held_out)
+        sure = calibration.apply(fitted.held_out) if calibration else fitted.held_out
+        found = trust_audit.label_errors(_known(cases, fitted.held_out), sure)
         findings += trust_audit.accepted([found], {found.check} & set(study.accept))
         write_findings(folder, findings)
 
@@ -206,7 +227,6 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     if "evaluate" in task.steps:
         say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
-        _keyed(base_run.folder, made, split, cases)
         baseline = remembered(task.baseline(made), cases, split, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
         _write_results(folder, results)
@@ -214,7 +234,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         part, result = next(iter(results.items()))
         say("explaining, with the faithfulness of each explanation")
         chosen, items = faithfulness.choose(result.cases, result.predictions, EXPLAINED)
-        explanations = faithfulness.examine(fitted.model, chosen, items, replace(run, progress=progress))
+        withheld = calibration.withheld if calibration else {}
+        explanations = faithfulness.examine(fitted.model, chosen, items, replace(run, progress=progress), withheld)
         results[part] = result._replace(explanations=explanations)
         write_explanations(folder / "explanations", explanations)
     facts = {
@@ -290,6 +311,12 @@ def _calibrated(cases: Cases, held_out: Predictions, study: Study) -> Calibratio
     return calibrate(known, held_out, threshold=rule, seed=study.seed)
 
 
+def _with_skill(calibration: Calibration, cases: Cases, held_out: Predictions) -> Calibration:
+    found = skills(_known(cases, held_out), held_out)
+    targets = [replace(one, skill=skill) for one, skill in zip(calibration.targets, found, strict=True)]
+    return replace(calibration, targets=tuple(targets))
+
+
 def _rarest(cases: Cases) -> float:
     """The share of the rarest class of all targets; 1 where there are none."""
     columns = [cases.table[target.name].drop_nulls() for target in cases.targets if target.kind != "continuous"]
@@ -339,8 +366,9 @@ def _stop_if(stopping: Callable[[], bool]) -> None:
 
 
 def repaired(asked: Read) -> pl.DataFrame:
-    """The case table without what the audit would have removed, classes by their names and limits by their signs
-    (`>10`): a table to train on. Of a group in two parts the cases of the part that is scored last stay."""
+    """A table to train on: the user's columns under their names without the cases that the audit would have removed,
+    classes by their names and limits by their signs (`>10`). Of a group in two parts the cases of the part that is
+    scored last stay."""
     table = asked.task.clean(asked.every, asked.findings, asked.split)
     torn = {case for finding in asked.findings if finding.check == "groups-across-parts" for case in finding.cases}
     rank = pl.col("in_part").replace_strict({"train": 0, "validation": 1, "test": 2}, default=0, return_dtype=pl.Int8)
@@ -349,7 +377,18 @@ def repaired(asked: Read) -> pl.DataFrame:
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
     said = [_as_written(target, table.columns) for target in asked.every.targets]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
-    return table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said).drop("removed", "in_part", *limits)
+    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
+    return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
+
+
+def _as_named(table: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The columns that play a role under the user's names. What no column named is left out, to be found again."""
+    part = "part" if study.split in ("", *WAYS) else study.split
+    if part in set(table.columns) - {"part"} or table.get_column("part", default=pl.Series([None])).is_null().all():
+        part = ""  # The user's own column is there, or there are no parts.
+    roles = {"group": study.group, "site": study.site, "time": study.time, "part": part}
+    table = table.drop([role for role, column in roles.items() if not column], strict=False)
+    return put_back(table.rename({role: column for role, column in roles.items() if role in table.columns}))
 
 
 def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -405,17 +444,6 @@ def _table_digest(table: pl.DataFrame) -> str:
     """A digest of names, types and values, a stretch of rows at a time, so that it takes little memory."""
     schema = ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
     return digest(schema, *(part.write_ndjson() for part in table.iter_slices(100_000)))
-
-
-def _keyed(folder: Path, made: Plan, split: Split, cases: Cases) -> None:
-    """Empties a model folder that was begun with another plan, split or data."""
-    plan_text = tomli_w.dumps({"plan": repr(made), "threads": threads()})
-    key = digest(plan_text, _table_digest(split.table), cases_digest(cases))
-    mark = folder / "key.json"
-    if mark.exists() and read_json(mark) == key:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    write_json(mark, key)
 
 
 def _unsplit(cases: Cases) -> pl.DataFrame:

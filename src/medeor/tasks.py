@@ -39,8 +39,8 @@ class TaskFacts:
     answers: str = ""
     """`module:function` that answers such a question: (where, `contracts.Answering`) → `contracts.Answers`."""
     tells: str = ""
-    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, with reasons) →
-    `figures.Figure`s."""
+    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, the items whose
+    reasons are withheld, with why; None where no reasons are wanted) → `figures.Figure`s."""
     writes: Mapping[str, str] = field(default_factory=dict)
     """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
     predictions, path)."""
@@ -70,9 +70,13 @@ TASKS: dict[str, TaskFacts] = {
                 "classes": "names of the classes in the order of their numbers, set apart by |",
                 "kind": "classes, ordinal or continuous, where the values leave it open",
                 "positive": "the class that counts as positive in a two-class question",
+                "id": "column of the table by which a case is known again; default: case_id, where there is one",
             },
             onnx=True,
-            endings=(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".nii", ".nii.gz", ""),
+            endings=(
+                *(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
+                *(".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ""),
+            ),
             columns=("image", "images", "image_path", "filename", "file", "path", "filepath"),
         ),
         TaskFacts(
@@ -99,8 +103,20 @@ TASKS: dict[str, TaskFacts] = {
                 "mapping": "table of two columns, identifiers of the same thing, that joins several sources",
             },
             files=("mapping",),
-            endings=(".obo", ".rrf", ".sif", "train.txt", "valid.txt", "test.txt", "triples.txt"),
-            columns=("head", "relation", "metaedge", "x_index"),
+            endings=(
+                ".obo",
+                ".rrf",
+                ".sif",
+                ".nt",
+                ".nq",
+                ".gaf",
+                ".hpoa",
+                "train.txt",
+                "valid.txt",
+                "test.txt",
+                "triples.txt",
+            ),
+            columns=("head", "relation", "metaedge", "x_index", "predicate"),
             asks={
                 "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
                 "relation": "the relation",
@@ -126,9 +142,13 @@ TASKS: dict[str, TaskFacts] = {
                 "positive": "the class that counts as positive in a two-class question",
                 "tautomer": "canonical: one tautomer stands for all; keep (the default)",
                 "stereo": "drop: leave stereochemistry out; keep (the default)",
+                "scale": "log: learn a number by its logarithm; linear: as it stands",
+                "unit": "unit of a number where the file names none, and into which it is converted where it names one",
+                "endpoint": "what a number measures, e.g. hlm_clearance (endpoints.toml); of several, set apart by |",
+                "decimal": "comma or point: the sign before decimals, where the file leaves it open",
             },
             endings=(".sdf", ".mol", ".smi", ".smiles"),
-            columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi"),
+            columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi", "smi", "isomeric_smiles"),
             inputs={"base": "a run or bundle with the same endpoints, which is adapted to these compounds"},
             asks={
                 "suggest": "how many compounds to make or measure next",

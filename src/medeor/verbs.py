@@ -27,6 +27,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_toml, replacing, writable, write_bytes, write_json, write_toml
+from medeor.formats.targets import positive_class
 from medeor.tasks import TASKS, find
 
 if TYPE_CHECKING:
@@ -65,13 +66,18 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
 
 
 def train(
-    *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path, console: Console | None = None, **fields: Any
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path,
+    console: Console | None = None,
+    again: bool = False,
+    **fields: Any,
 ) -> Trained:
-    """Walks the whole road into the folder `out` and returns what was trained.
+    """Walks the whole road into the folder `out` and returns what was trained. What was interrupted there goes on. A
+    model that was fitted there with anything else is thrown away only where it is to be fitted `again`.
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _stopping() as stopping:
-        return study.walk(asked(*sources, **fields), Path(out), console, stopping)
+        return study.walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
 class Reading(NamedTuple):
@@ -163,6 +169,9 @@ def evaluate(
             console.say(f"{len(every) - len(cases)} of {len(every)} cases are set aside: {why}")
         if not len(cases):
             raise UserError("none of these cases can be scored; put right what is said of them, or give others")
+        noticed = (finding for finding in cases.findings if finding.status != "pass")
+        for finding in (*positive_class(trained.targets), *noticed):
+            console.say(finding.message)
         if known := trained.taught_by(cases):
             console.say(
                 f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "
@@ -275,7 +284,7 @@ def explain(
         predictions = trained.predict_cases(cases)
         cases = cases.usable
         items = faithfulness.leading(cases, predictions, target)
-        explanations = faithfulness.examine(trained.model, cases, items, trained.run)
+        explanations = faithfulness.examine(trained.model, cases, items, trained.run, trained.withheld)
     if out:
         story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
     return explanations
@@ -357,7 +366,12 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
     if not (folder / "labels.csv").exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)
-    asked = {"labels": str(folder / "labels.csv"), "target": ("lesion",), "group": "patient_id", "split": "part"}
+    asked: dict[str, Any] = {
+        "labels": str(folder / "labels.csv"),
+        "target": ("lesion",),
+        "group": "patient_id",
+        "split": "part",
+    }
     return train(folder, out=out, console=console, **asked)
 
 

@@ -82,8 +82,8 @@ def test_parts_are_kept_by_file_name(tmp_path: Path) -> None:
 def test_parts_are_kept_by_column(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "head,relation,tail,split\na,r,b,Training\nb,r,c,dev\nc,r,d,test\n")
     assert column(read_tables([path], {}), "part") == ["train", "validation", "test"]
-    path = written(tmp_path, "b.csv", "head,relation,tail,split\na,r,b,holdout\n")
-    with pytest.raises(UserError, match="'holdout' is no part"):
+    path = written(tmp_path, "b.csv", "head,relation,tail,split\na,r,b,spare\n")
+    with pytest.raises(UserError, match="'spare' is no part"):
         read_tables([path], {})
 
 

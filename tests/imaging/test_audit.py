@@ -44,6 +44,8 @@ def study(pixels: np.ndarray, **columns: object) -> tuple[Cases, Split]:
             "identifiers": pl.Series([[]] * n, dtype=pl.List(pl.String)),
             "width": [32] * n,
             "height": [32] * n,
+            "images": [[f"{i}.png"] for i in range(n)],
+            "source": [f"{i}.png" for i in range(n)],
         }
     ).with_columns(**{name: pl.Series(values) for name, values in columns.items()})
     split = table.select("case_id", part=pl.Series(PARTS[np.arange(n) % 5]), fold=pl.lit(None, pl.Int32))
@@ -254,6 +256,7 @@ def test_cleaning_says_why_each_case_goes() -> None:
         "c50": "copies with different labels",
         "c55": "copies with different labels",
     }
+    assert table.columns == ["image", "removed", "case_id", "group", "sick"]
     kept = table["removed"].is_null()
     again = audit_images(cases.where(kept), split, pixels[kept.to_numpy()])
     assert {finding.status for finding in again} == {"pass"}

@@ -47,7 +47,7 @@ def test_a_folder_a_class_below_parts(tmp_path: Path) -> None:
     for number, (part, name) in enumerate([(p, n) for p in ("train", "val", "test") for n in ("sick", "well")] * 2):
         save(tmp_path / "set" / part / name / f"{number}.png", picture(number))
     cases = read(tmp_path)
-    assert cases.targets == (Target("label", "binary", ("sick", "well")),)
+    assert cases.targets == (Target("label", "binary", ("well", "sick")),)
     assert cases.table["part"].value_counts(sort=True)["count"].to_list() == [4, 4, 4]
     for case in cases.table.iter_rows(named=True):
         _, part, name, file = case["source"].split("/")
@@ -232,8 +232,8 @@ def test_rows_that_cannot_be_used_are_kept_with_their_number(tmp_path: Path, sca
 
 
 def test_an_id_depends_on_no_other_case_and_shows_no_name(tmp_path: Path) -> None:
-    for name in ("doe_jane.png", "b.png", "c.png"):
-        save(tmp_path / "one" / name, picture(len(name)))
+    for number, name in enumerate(("doe_jane.png", "b.png", "c.png")):
+        save(tmp_path / "one" / name, picture(number))
     whole = read(tmp_path / "one")
     (tmp_path / "one/b.png").unlink()
     (tmp_path / "one").rename(tmp_path / "two")

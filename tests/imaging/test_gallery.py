@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 import tiny
-from medeor.contracts import Cases, Explanation, Explanations, Predictions, Result, Target
+from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Explanations, Predictions, Result, Target
 from medeor.figures import Gallery
 from medeor.imaging.gallery import LARGEST, galleries, judged, picture_of
 
 
 def predictions(
-    cases: Cases, values: list[float], items: tuple[str, ...], chosen: list[bool] | None = None
+    cases: Cases, values: list[float], items: tuple[str, ...], chosen: list[bool | None] | None = None
 ) -> Predictions:
     rows = {"case_id": np.repeat(cases.ids, len(items)), "item": list(items) * len(cases), "value": values}
     table = pl.DataFrame(rows)
@@ -31,7 +31,7 @@ def test_a_decision_is_judged_by_its_threshold_and_told_in_words() -> None:
     cases = asked(target, [1, 0, None])
     said = predictions(cases, [0.3, 0.3, 0.9], ("malignant",), [True, True, True])
     one = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
-    assert [right for right, _ in one] == [True, False, True]
+    assert [right for right, _ in one] == [True, False, None]
     assert [words.split(": ", 1)[1].split(";")[0] for _, words in one[:2]] == ["truly malignant", "truly benign"]
     assert "truly" not in one[2][1]
     assert all(words.startswith(case) for case, (_, words) in zip(cases.ids, one))
@@ -47,6 +47,57 @@ def test_the_likeliest_class_and_a_number_are_told() -> None:
     number = Target("size", "continuous")
     cases = asked(number, [12.5])
     assert "size 11.2, truly 12.5" in judged(cases, predictions(cases, [11.25], ("size",)))[1]
+
+
+def test_who_decides_nothing_is_neither_right_nor_wrong() -> None:
+    target = Target("lesion", "binary", ("benign", "malignant"))
+    cases = asked(target, [1, 0, None])
+    for withheld in (
+        predictions(cases, [0.41, 0.41, 0.41], ("malignant",), [None, None, None]),
+        predictions(cases, [0.41, 0.41, 0.41], ("malignant",), [True, False, True]),
+    ):
+        table = withheld.table.with_columns(verdict=pl.lit(OUT_OF_DOMAIN))
+        said = Predictions(table if withheld.table["chosen"].null_count() == 0 else withheld.table)
+        for case in cases.ids:
+            right, words = judged(cases.where(pl.col("case_id") == case), said)
+            assert right is None
+            assert "malignant 41%, undecided" in words
+
+
+def test_of_several_labels_one_error_is_an_error_and_one_gap_leaves_it_open() -> None:
+    first, second = Target("a", "binary", values=("no", "yes")), Target("b", "binary", values=("no", "yes"))
+    cases = asked(first, [1.0, 1.0, 1.0])
+    cases = Cases(cases.table.with_columns(b=pl.Series([0.0, None, 0.0])), (first, second), cases.stores)
+    said = predictions(cases, [0.9, 0.9, 0.9, 0.9, 0.9, 0.1], ("a", "b"), [True, True, True, True, True, None])
+    judgements = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
+    assert [right for right, _ in judgements] == [False, True, None]
+    assert "truly no; b 90%, so said yes" in judgements[0][1]
+
+
+@pytest.mark.parametrize(
+    ("truth", "low", "high", "right"),
+    [(12.5, 10.0, 14.0, True), (12.5, 11.0, 12.0, False), (12.5, None, None, None), (None, 10.0, 14.0, None)],
+)
+def test_a_number_is_right_where_its_interval_holds_the_truth(
+    truth: float | None, low: float | None, high: float | None, right: bool | None
+) -> None:
+    cases = asked(Target("size", "continuous"), [truth])
+    said = predictions(cases, [11.25], ("size",))
+    ends = [pl.lit(end, pl.Float64).alias(name) for name, end in (("low", low), ("high", high))]
+    assert judged(cases, Predictions(said.table.with_columns(ends)))[0] is right
+
+
+def test_galleries_of_numbers_say_where_the_truth_lies_and_of_new_cases_that_nobody_knows() -> None:
+    target = Target("size", "continuous")
+    cases = asked(target, [12.5, 40.0, None])
+    table = predictions(cases, [11.0, 11.0, 11.0], ("size",)).table.with_columns(low=pl.lit(9.0), high=pl.lit(13.0))
+    maps = tuple(Explanation(case, "size", "weak", np.ones((10, 12), np.float32)) for case in cases.ids)
+    figures = galleries(Result(cases, Predictions(table), Predictions(table), Explanations(maps, {}), {}))
+    assert {figure.title: figure.pictures[0].tone for figure in figures} == {  # type: ignore[union-attr]
+        "Truth outside the interval": "bad",
+        "Truth inside the interval": "good",
+        "Not judged: no truth, or no interval": "",
+    }
 
 
 @pytest.mark.parametrize("shape", [(600, 300), (40, 30)])
@@ -88,6 +139,6 @@ def test_right_and_wrong_cases_are_shown_apart_by_their_best_map() -> None:
     figures = galleries(Result(cases, said, said, Explanations(tuple(maps), {}), {}))
     assert all(isinstance(figure, Gallery) for figure in figures)
     titles = {figure.title: figure.pictures for figure in figures}  # type: ignore[union-attr]
-    assert set(titles) == {"Most wrong", "Most certain and right"}
-    assert [picture.caption.split(":")[0] for picture in titles["Most wrong"]] == [cases.ids[1]]
-    assert [picture.caption.split(":")[0] for picture in titles["Most certain and right"]] == [cases.ids[0]]
+    assert set(titles) == {"Wrong", "Right"}
+    assert [picture.caption.split(":")[0] for picture in titles["Wrong"]] == [cases.ids[1]]
+    assert [picture.caption.split(":")[0] for picture in titles["Right"]] == [cases.ids[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import polars as pl
+import pytest
 import torch
 
 from medeor.contracts import Cases, Target
@@ -39,3 +40,48 @@ def test_a_skewed_number_is_learnt_and_said_by_its_logarithm() -> None:
     torch.testing.assert_close(heads.values(right), torch.tensor(values)[:, None], rtol=1e-4, atol=0)
     off = right + math.log10(2) / spread  # two-fold
     assert torch.allclose(heads.values(off), 2 * torch.tensor(values)[:, None], rtol=1e-4)
+
+
+SICK = Target("sick", "binary", ("no", "yes"))
+GRADE = Target("grade", "multiclass", ("a", "b", "c"))
+
+
+def test_a_case_without_a_label_adds_neither_loss_nor_weight() -> None:
+    table = pl.DataFrame({"sick": [1, None, 0], "grade": [2, 1, None]})
+    heads = heads_for(Cases(table, (SICK, GRADE)))
+    outputs = torch.tensor([[0.3, 1.0, 0.0, -1.0]] * 3, requires_grad=True)
+    loss, weight = heads.loss(outputs, heads.truth(Cases(table, (SICK, GRADE))))
+    loss.sum().backward()
+    normaliser = math.log(math.e + 1 + 1 / math.e)
+    sick, well = math.log1p(math.exp(-0.3)), math.log1p(math.exp(0.3))
+    assert weight.tolist() == [2, 1, 1]
+    assert loss.tolist() == pytest.approx([sick + normaliser + 1, normaliser - 0, well])
+    assert outputs.grad is not None
+    assert outputs.grad[1, 0] == 0
+    assert not outputs.grad[2, 1:].any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_smoothing_gives_its_share_of_a_label_to_all_classes(smoothing: float) -> None:
+    cases = Cases(pl.DataFrame({"sick": [1, 0], "grade": [0, 2]}), (SICK, GRADE))
+    heads = heads_for(cases)
+    logits = [0.7, 0.5, -0.5, 1.0]
+    loss, _ = heads.loss(torch.tensor([logits] * 2), heads.truth(cases), smoothing)
+    p = 1 / (1 + math.exp(-0.7))
+    log_sum = math.log(sum(math.exp(one) for one in logits[1:]))
+    expected = []
+    for sick, grade in ((1, 0), (0, 2)):
+        soft = sick * (1 - smoothing) + smoothing / 2
+        shares = [smoothing / 3 + (1 - smoothing) * (place == grade) for place in range(3)]
+        expected.append(-soft * math.log(p) - (1 - soft) * math.log(1 - p))
+        expected[-1] -= sum(share * (one - log_sum) for share, one in zip(shares, logits[1:]))
+    assert loss.tolist() == pytest.approx(expected)
+
+
+def test_balanced_classes_weigh_alike_in_all_and_cases_one_on_average() -> None:
+    cases = Cases(pl.DataFrame({"sick": [1] * 2 + [0] * 8, "grade": [0] * 5 + [1] * 4 + [2]}), (SICK, GRADE))
+    heads = heads_for(cases, balanced=True)
+    assert heads.weights == (pytest.approx((10 / 16, 10 / 4)), pytest.approx((10 / 15, 10 / 12, 10 / 3)))
+    _, weight = heads.loss(torch.zeros(10, 4), heads.truth(cases))
+    assert float(weight.sum()) == pytest.approx(20)
+    assert heads_for(cases).weights == ((1.0, 1.0), (1.0, 1.0, 1.0))

@@ -79,3 +79,11 @@ def test_a_column_stays_together():
 def test_what_cannot_be_divided_is_said(made, study, says):
     with pytest.raises(UserError, match=says):
         split_cases(made, study)
+
+
+@pytest.mark.parametrize("way", ["", "phase"])
+def test_a_case_without_a_part_is_trained_on_and_never_tested(way):
+    named = ["train"] * 10 + [None] * 5 + ["test"] * 5
+    made = cases(range(20), **{way or "part": named})
+    table = split_cases(made, Study((), split=way)).table
+    assert table["part"].to_list() == ["train"] * 15 + ["test"] * 5

@@ -177,3 +177,17 @@ def test_the_weights_of_a_fold_do_not_know_its_truth(tmp_path: Path, monkeypatch
     same = both.filter(pl.col("fold") == 1)
     assert same["value"].to_list() == pytest.approx(same["value_right"].to_list())
     assert not np.allclose(both["value"], both["value_right"])
+
+
+def test_a_limit_is_no_truth_to_weigh_parts_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    cases, split, stack = made(NUMBER, 90)
+    limited = np.arange(90) % 3 == 1
+    y = np.where(limited, 1e6, cases.table["y"].to_numpy())
+    table = cases.table.with_columns(y=pl.Series(y), **{"y.limit": pl.Series(limited.astype(np.int8))})
+    unknown = cases.table.with_columns(y=pl.Series(y).set(pl.Series(limited), None))
+    # Parts are read back from the first fit, so only the weights can hear of the limits.
+    first = stack.fit(replace(cases, table=unknown), split, Run(tmp_path)).model
+    second = stack.fit(replace(cases, table=table), split, Run(tmp_path)).model
+    assert first.weights["y"] == pytest.approx(second.weights["y"])
+    assert first.earned[-1].loss == pytest.approx(second.earned[-1].loss)

@@ -41,7 +41,7 @@ DRUGS = [
         ("[H]C([H])([H])O[H]", "CO", set()),
         (r"[H]/N=C(\N)c1ccccc1", "N=C(N)c1ccccc1", set()),
         ("[2H]C([2H])([2H])NC", "[2H]C([2H])([2H])NC", set()),
-        ("C[C@H](O)c1ccccc1 |&1:1|", "C[C@H](O)c1ccccc1", set()),
+        ("C[C@H](O)c1ccccc1 |&1:1|", "C[C@H](O)c1ccccc1", {room.RACEMATE}),
         ("C[NH2+]CCO.[Cl-] |lp:1:2|", "CNCCO", {room.SALT, room.CHARGE}),
     ],
 )

@@ -115,8 +115,9 @@ def test_predictions_carry_what_names_a_compound_its_standardised_structure_and_
         {"smiles": ["CC(=O)[O-].[Na+]", "no molecule"], "Compound ID": ["C-1", "C-2"], "value": [1, 2], "half_life": 3}
     )
     table = medeor.predict(run, given)
-    assert table.columns[:5] == ["case_id", "source", "Compound ID", "smiles", "broken"]
+    assert table.columns[:6] == ["case_id", "source", "Compound ID", "smiles", "changes", "broken"]
     assert "value (table)" not in table.columns
+    assert table["changes"][0] == "salt or solvent removed; charge neutralised"
     facts = table.select("source", "Compound ID", "smiles", "item", "unit").rows()
     assert facts == [
         ("CC(=O)[O-].[Na+]", "C-1", "CC(=O)O", "ring", None),

@@ -7,6 +7,7 @@ import pytest
 
 from medeor.contracts import Cases, Explanations, Measure, Predictions, Result, Target
 from medeor.report import story
+from medeor.report.verdict import own_figure, verdict
 
 EMPTY = pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64})
 
@@ -24,7 +25,7 @@ def test_what_a_task_measures_first_comes_before_what_every_target_has():
 
 
 def test_what_every_target_has_is_no_task_s_own():
-    assert not story._own(_result(auroc=Measure(0.8), mrr=Measure(0.9)))
+    assert not own_figure(_result(auroc=Measure(0.8), mrr=Measure(0.9)))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,6 @@ def test_what_every_target_has_is_no_task_s_own():
 )
 def test_the_verdict_asks_whether_the_intervals_overlap(low, value, tone):
     result = _result(mrr=Measure(value, low, 0.9), baseline=0.6)
-    said, found = story._verdict(result)
+    said, found = verdict(result)
     assert found == tone
     assert f"{value:.3f} ({low:.3f} to 0.900) against 0.600 (0.500 to 0.700)" in said

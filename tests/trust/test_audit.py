@@ -271,7 +271,7 @@ def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
     generator = np.random.default_rng(0)
     ids = [f"c{i}" for i in range(400)]
     sick = generator.integers(0, 2, 400)
-    risk = np.clip(0.05 + 0.9 * sick + generator.normal(0, 0.02, 400), 0, 1)
+    risk = 1 / (1 + np.exp(6 - 12 * sick + generator.normal(0, 1.5, 400)))
     age = generator.normal(60, 10, 400)
     labels = np.where(np.arange(400) < 12, 1 - sick, sick)
     said = age + generator.normal(0, 2, 400)
@@ -288,7 +288,66 @@ def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
     assert found.status == "fail"
 
 
+def two_classes(n: int, apart: float, wrong: float, seed: int) -> Finding:
+    """Two normal distributions with their exact probabilities, and a share of wrong labels."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 2, n)
+    risk = 1 / (1 + np.exp(-apart * (generator.normal(apart * (truth - 0.5)))))
+    labels = np.where(generator.random(n) < wrong, 1 - truth, truth)
+    ids = [f"c{i}" for i in range(n)]
+    cases = Cases(pl.DataFrame({"case_id": ids, "sick": labels}), (SICK,))
+    return label_errors(cases, Predictions(pl.DataFrame({"case_id": ids, "item": "yes", "value": risk})))
+
+
+@pytest.mark.parametrize("apart", [2.0, 3.0, 4.0])
+def test_labels_that_are_only_hard_are_not_called_wrong(apart: float) -> None:
+    claims = [two_classes(600, apart, 0.0, seed).cases for seed in range(40)]
+    # One is expected among forty studies, and four or more in one of fifty times forty.
+    assert sum(bool(cases) for cases in claims) <= 3
+
+
+def test_wrong_labels_among_hard_ones_are_still_found() -> None:
+    found = [two_classes(600, 4.0, 0.05, seed) for seed in range(20)]
+    assert sum(finding.status == "fail" for finding in found) >= 19
+
+
 def test_without_held_out_predictions_label_errors_are_unknown() -> None:
     cases, _ = study()
     empty = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
     assert label_errors(cases, empty).status == "unknown"
+
+
+# --- the edges of the bounds -----------------------------------------------------------------------------
+
+
+def test_shortcuts_are_looked_for_without_the_test_part() -> None:
+    """A column that gives the label away among test cases alone: to look at it would be to look at their labels."""
+    cases, split = study()
+    tested = (split.table["part"] == "test").to_numpy()
+    sick = cases.table["sick"].to_numpy()
+    generator = np.random.default_rng(5)
+    kernel = np.where(tested, sick == 1, generator.random(300) < 0.5)
+    table = cases.table.with_columns(pl.Series("header.Kernel", np.where(kernel, "soft", "hard")))
+    found = verdict(audit(Cases(table, (SICK,)), split), "shortcut/header.Kernel")
+    assert found.status == "pass"
+    blind = table.with_columns(sick=pl.when(pl.Series(tested)).then(None).otherwise("sick"))
+    assert verdict(audit(Cases(blind, (SICK,)), split), "shortcut/header.Kernel").message == found.message
+
+
+@pytest.mark.parametrize(("hour", "status"), [(12, "pass"), (13, "fail")])
+def test_a_training_case_of_the_first_test_cases_moment_is_not_from_the_future(hour: int, status: str) -> None:
+    cases, split = study(40)
+    tested = split.table["part"] == "test"
+    times = pl.select(pl.when(tested).then(pl.datetime(2020, 5, 1, 12)).otherwise(pl.datetime(2020, 5, 1, hour)))
+    timed = Cases(cases.table.with_columns(time=times.to_series()), (SICK,))
+    assert verdict(audit(timed, split, by="time"), "times-across-parts").status == status
+
+
+@pytest.mark.parametrize(("common", "status"), [(100, "pass"), (101, "fail")])
+def test_imbalance_fails_beyond_ten_to_one_and_names_both_classes(common: int, status: str) -> None:
+    n = common + 10
+    cases, split = study(n, sick=[1] * 10 + [0] * common)
+    every = Split(split.table.with_columns(part=pl.lit("train")))
+    found = verdict(audit(cases, every), "imbalance")
+    assert found.status == status
+    assert f"{common} with sick = no, 10 with sick = yes" in found.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -102,6 +103,24 @@ def test_calibration_helps_new_cases_when_bent_and_hardly_hurts_when_not(size: i
     assert np.mean(gains[1.0]) > -0.02
 
 
+@pytest.mark.parametrize("copies", [1, 8])
+def test_what_is_calibrated_already_mostly_stays_as_it_is(copies: int) -> None:
+    """A change is judged on groups that it was not fitted to: on its own cases it would always seem to help."""
+    unchanged = 0
+    for seed in range(40):
+        cases, held_out, *_ = bent_binary(seed, 60, slope=1.0)
+        tables = [
+            pl.concat([one.with_columns(case_id=pl.col("case_id") + f"/{k}") for k in range(copies)])
+            for one in (cases.table.with_columns(group=pl.col("case_id")), held_out.table)
+        ]
+        (one,) = calibrate(replace(cases, table=tables[0]), Predictions(tables[1])).targets
+        unchanged += one.method == "identity"
+        assert one.log_loss is not None
+        assert one.log_loss_calibrated is not None
+        assert one.log_loss_calibrated <= one.log_loss
+    assert unchanged >= 20
+
+
 @given(st.integers(0, 10_000), st.integers(2, 80))
 @settings(max_examples=40, deadline=None)
 def test_the_order_of_cases_never_turns(seed: int, size: int) -> None:
@@ -197,6 +216,21 @@ def test_repeating_the_cases_of_every_group_changes_no_quantile() -> None:
     assert conformal_quantile(np.repeat(strange, 5), np.repeat(np.arange(40), 5), 0.9) == once
 
 
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=12), st.floats(0.1, 0.95), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_cases_of_a_group_share_its_weight_in_the_quantile(sizes: list[int], coverage: float, seed: int) -> None:
+    """The smallest value that groups reach on average, the unseen one never, written out."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    strange = np.random.default_rng(seed).random(len(groups))
+    reached = [
+        value
+        for value in np.sort(strange)
+        if sum(np.mean(strange[groups == group] <= value) for group in np.unique(groups)) / (len(sizes) + 1)
+        >= coverage - 1e-9
+    ]
+    assert conformal_quantile(strange, groups, coverage) == (reached[0] if reached else np.inf)
+
+
 def in_set(table: pl.DataFrame, truth, classes: int) -> np.ndarray:
     plausible = table["plausible"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     if classes == 2:
@@ -252,6 +286,18 @@ def test_intervals_of_numbers_cover_at_their_stated_rate(groups: int, size: int)
         table = calibrate(cases, held_out).apply(fresh).table
         covered.append(np.mean((table["low"].to_numpy() <= truth) & (truth <= table["high"].to_numpy())))
     assert np.mean(covered) == pytest.approx(0.9, abs=0.02)
+
+
+def test_an_interval_that_is_narrowed_past_its_middle_is_a_point() -> None:
+    """Truths lie in the middle of intervals 20 wide, so these shrink to nothing; two that are 4 wide must not turn."""
+    ids = [f"c{i}" for i in range(40)]
+    value = np.linspace(0, 100, 40)
+    half = np.where(np.arange(40) < 2, 2.0, 10.0)
+    given = pl.DataFrame({"case_id": ids, "item": "dose", "value": value, "low": value - half, "high": value + half})
+    cases = Cases(pl.DataFrame({"case_id": ids, "dose": value}), (DOSE,))
+    table = calibrate(cases, Predictions(given)).apply(Predictions(given)).table
+    assert table["low"].to_list() == pytest.approx(value.tolist())
+    assert table["high"].to_list() == pytest.approx(value.tolist())
 
 
 def test_an_interval_of_the_model_is_widened_until_it_covers() -> None:

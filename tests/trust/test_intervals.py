@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t
 from sklearn.metrics import roc_auc_score
 
 from medeor.trust import scores
@@ -174,3 +174,25 @@ def test_a_thousand_resamples_of_ten_thousand_cases_take_a_second_or_so() -> Non
     start = time.process_time()
     resample([auroc_statistic(group, positive, score)], 10_000, resamples=1000)
     assert time.process_time() - start < 4  # about 0.7 s; a machine of its own is not promised
+
+
+def test_an_interval_of_few_groups_is_that_of_students_t() -> None:
+    """For a mean BCa is nearly the normal interval, whose variance of n - 1 in n and quantile are put right."""
+    generator = np.random.default_rng(0)
+    ratios = []
+    for seed in range(60):
+        values = generator.normal(size=8)
+        found = bootstrap(lambda w, v=values: w @ v / w.sum(axis=1), np.arange(8), resamples=2000, seed=seed)
+        assert found.low is not None
+        assert found.high is not None
+        ratios.append((found.high - found.low) / (2 * t.ppf(0.975, 7) * values.std(ddof=1) / np.sqrt(8)))
+    # Without either correction it would be .78 of it, without the quantile's .83.
+    assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+
+
+def test_a_difference_rests_on_the_fewer_groups_of_its_sides() -> None:
+    many, few = (
+        resample([Statistic((name,), lambda w: w.mean(axis=1, keepdims=True), np.arange(30), (units,))], 30)[name]
+        for name, units in (("many", 30), ("few", 7))
+    )
+    assert difference(many, few).units == difference(few, many).units == 7

@@ -83,6 +83,18 @@ def test_operating_points_equal_the_best_of_sklearns_roc_curve() -> None:
         assert found[f"specificity@sensitivity={fixed:.2f}"].value == pytest.approx(best)
 
 
+@pytest.mark.parametrize(("positives", "negatives"), [(39, 60), (60, 39), (40, 40)])
+def test_a_point_of_the_curve_is_given_from_forty_cases_of_the_fixed_class(positives: int, negatives: int) -> None:
+    truth = np.repeat([1, 0], [positives, negatives])
+    value = np.random.default_rng(0).uniform(size=len(truth))
+    ids = [f"c{i}" for i in range(len(truth))]
+    cases = Cases(pl.DataFrame({"case_id": ids, "ill": truth}), (Target("ill", "binary", ("well", "ill")),))
+    found = measure(cases, Predictions(pl.DataFrame({"case_id": ids, "item": "ill", "value": value})), resamples=FEW)
+    assert ("specificity@sensitivity=0.95" in found) == (positives >= 40)
+    assert ("sensitivity@specificity=0.90" in found) == (negatives >= 40)
+    assert found["auroc"].value == pytest.approx(sk.roc_auc_score(truth, value))
+
+
 def test_predictive_values_at_a_prevalence_by_bayes() -> None:
     cases, predictions, truth, value = binary()
     found = measure(cases, predictions, resamples=FEW, prevalences=(0.02,))
@@ -336,3 +348,21 @@ def test_differences_by_chance_are_rare() -> None:
         rows = subgroup_table(cases, predictions, subgroups=tuple(columns), resamples=200, seed=seed)
         false_alarms += any(row.differs for row in rows)
     assert false_alarms <= 6  # of 40; at 5 % each, 7 or more have a probability below 1 %
+
+
+def test_a_sensitivity_of_exactly_the_stated_share_is_enough() -> None:
+    """38 of 40 positives are .95: the threshold at the 38th costs one negative, at the 39th all of them."""
+    positives = [0.9] * 38 + [0.1] * 2
+    negatives = [0.95] + [0.2] * 39
+    ids = [f"c{i}" for i in range(80)]
+    cases = Cases(
+        pl.DataFrame({"case_id": ids, "ill": [1] * 40 + [0] * 40}), (Target("ill", "binary", ("well", "ill")),)
+    )
+    table = pl.DataFrame({"case_id": ids, "item": "ill", "value": positives + negatives})
+    found = measure(cases, Predictions(table), resamples=FEW)
+    assert found["specificity@sensitivity=0.95"].value == pytest.approx(39 / 40)
+    turned = table.with_columns(value=1 - pl.col("value"))
+    well = Cases(cases.table.with_columns(ill=1 - pl.col("ill")), cases.targets)
+    assert measure(well, Predictions(turned), resamples=FEW)["sensitivity@specificity=0.95"].value == pytest.approx(
+        39 / 40
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from medeor import cache
 from medeor.contracts import UserError
 from medeor.files import sha256
-from medeor.formats.images import DAMAGED, BrokenImage, Image, damage_told, made_finite
+from medeor.formats.images import DAMAGED, BrokenImage, Image, check_size, damage_told, made_finite
 from medeor.formats.pictures import channels_first, without_alpha
 
 Layout = Literal["grey", "colour", "channels", "volume", "colour volume", "channel volume"]
@@ -28,7 +28,7 @@ def layout_of(shape: tuple[int, ...]) -> Layout:
     """What the axes of an array of many images mean.
 
     - (n, rows, columns): grey
-    - (n, rows, columns, 3 or 4): colour, the fourth channel being transparency
+    - (n, rows, columns, 3 or 4): colour; a fourth channel of 8 bits is transparency, of more a channel
     - (n, channels, rows, columns) with at most 4 channels: channels of a flat image
     - (n, slices, rows, columns): volumes
     - (n, slices, rows, columns, 3): colour volumes
@@ -71,7 +71,7 @@ class ImageArray:
         pixels = np.asarray((self.memory if self.memory is not None else member(self.path, self.member))[index])
         match layout_of(self.shape):
             case "grey" | "colour":
-                pixels = channels_first(without_alpha(pixels))
+                pixels = channels_first(_opaque(pixels))
             case "volume":
                 pixels = pixels[None]
             case "colour volume":
@@ -86,7 +86,10 @@ def read_npy(path: Path) -> Image:
 
     Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
     with damage_told(path, ".npy"):
-        array = np.load(path, allow_pickle=False)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    check_size(path, mapped.nbytes)
+    with damage_told(path, ".npy"):
+        array = np.array(mapped)
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise BrokenImage(path, f"an array of shape {array.shape} of {array.dtype} is no image")
     facts = {
@@ -95,11 +98,16 @@ def read_npy(path: Path) -> Image:
         "size": "x".join(str(length) for length in array.shape),
     }
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)):
-        array = channels_first(without_alpha(array))
+        array = channels_first(_opaque(array))
     elif array.ndim == 3:
         array = array[None]
     pixels, nonfinite = made_finite(_plain(array), path)
     return Image(np.ascontiguousarray(pixels), header=facts, nonfinite=nonfinite)
+
+
+def _opaque(pixels: np.ndarray) -> np.ndarray:
+    """Pictures of 8 bits without their transparency; deeper ones hold measurements, all of which are channels."""
+    return without_alpha(pixels) if pixels.dtype == np.uint8 else pixels
 
 
 def _plain(pixels: np.ndarray) -> np.ndarray:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 
 from medeor.formats.images import DAMAGED
+
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, BytesLengthException, InvalidDicomError)
+"""What pydicom raises when it meets bytes that are not what they should be."""
+
+DEEPEST = 24
+"""Sequences within sequences that are looked into."""
 
 IDENTIFYING = frozenset(
     """
@@ -66,9 +77,71 @@ FACTS = {
     "ScanningSequence": "sequence", "ImageType": "image_type", "ConversionType": "conversion",
     "DetectorType": "detector", "Grid": "grid", "BitsStored": "bits", "PhotometricInterpretation": "photometric",
     "NumberOfFrames": "frames", "LossyImageCompressionRatio": "compression_ratio",
-    "BurnedInAnnotation": "burned_in_annotation",
+    "BurnedInAnnotation": "burned_in_annotation", "PixelAspectRatio": "pixel_aspect",
 }  # fmt: skip
 """Attributes of the acquisition that identify nobody, and what medeor calls them."""
+
+
+def settle(data: Dataset, depth: int = 0) -> None:
+    """Decodes every attribute once, so that no later look at one can fail. A decimal comma becomes a point; what cannot
+    be decoded is removed, and its keyword noted in `data.lost`."""
+    lost = set()
+    for tag in list(data.keys()):
+        if tag.group == 0x7FE0:
+            continue
+        try:
+            element = data[tag]
+        except UNREADABLE:
+            if not _mended(data, tag):
+                lost.add(keyword_for_tag(tag))
+            continue
+        if element.VR == "SQ":
+            if depth == DEEPEST:
+                del data[tag]
+                continue
+            for item in element.value or ():
+                settle(item, depth + 1)
+    object.__setattr__(data, "lost", frozenset(lost))
+
+
+def _mended(data: Dataset, tag: BaseTag) -> bool:
+    """Replaces a number that could not be decoded by what it says with a point for its comma; else removes it."""
+    raw = data.get_item(tag)
+    content = getattr(raw, "value", None)
+    kind = getattr(raw, "VR", None) or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+    del data[tag]
+    if not isinstance(content, bytes) or kind not in ("DS", "IS"):
+        return False
+    found = numbers(content.decode("latin-1").split("\\"))
+    if not found or not all(math.isfinite(value) for value in found):
+        return False
+    try:
+        data.add_new(tag, "DS" if kind == "DS" else kind, [f"{value:.10g}" for value in found])
+        data[tag]
+    except UNREADABLE:
+        data.pop(tag, None)
+        return False
+    return True
+
+
+def numbers(value: Any) -> list[float]:
+    """Every number of an attribute; NaN for what is none."""
+    if value is None or value == "" or value == b"":
+        return []
+    found = []
+    for part in value if isinstance(value, MultiValue | list | tuple) else [value]:
+        try:
+            found.append(float(part.strip(" \0").replace(",", ".") if isinstance(part, str) else part))
+        except (TypeError, ValueError, OverflowError):
+            found.append(math.nan)
+    return found
+
+
+def number(value: Any, otherwise: float) -> float:
+    """The first number of an attribute that may have none, one or several."""
+    found = numbers(value)
+    return found[0] if found and not math.isnan(found[0]) else otherwise
+
 
 _PLACEHOLDER = re.compile(
     r"(anon\w*|de-?identified|pseudo\w*|removed|redacted|unknown|unspecified|none|no_?name|null|n/?a|not available"
@@ -125,7 +198,7 @@ def _filled(data: Dataset, inside: str = "") -> Iterator[tuple[str, DataElement]
                     yield from _filled(item, f"{name}/")
             elif element.value is not None and not is_placeholder(_text(element)):
                 yield name, element
-        except (*DAMAGED, BytesLengthException):
+        except UNREADABLE:
             # A value that cannot be decoded by its own type cannot be judged.
             continue
 
@@ -155,7 +228,7 @@ def acquisition_facts(data: Dataset) -> dict[str, str]:
             value = data.get(keyword)
             if value is not None and str(value) != "":
                 facts[name] = str(value)
-        except (*DAMAGED, BytesLengthException):
+        except UNREADABLE:
             continue
     syntax = data.file_meta.get("TransferSyntaxUID")
     if syntax is not None:

@@ -2,68 +2,70 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding, UserError
-from medeor.formats.edge_layouts import PART_NAMES, WHERE, columns_of, constants_of, unused
+from medeor.formats.edge_dictionaries import read_dictionary, spelt_out
+from medeor.formats.edge_layouts import WHERE, constants_of, unused
+from medeor.formats.edge_order import in_order
 from medeor.formats.edge_tables import Edges, Nodes, read_text, understood
-from medeor.formats.graph_tables import PARTS, GraphTables
+from medeor.formats.graph_folders import LINES, TABLES, TEXT, chosen_files
+from medeor.formats.graph_ids import apart_by_space, current, translated
+from medeor.formats.graph_tables import GraphTables
 from medeor.formats.ontology import read_obo
-from medeor.formats.tables import read_table
+from medeor.formats.tables import content_of, read_table
 from medeor.formats.umls_rrf import is_rrf, read_rrf
 
-TEXT = (".tsv", ".csv", ".txt", ".sif", ".edgelist", ".tab", ".dict")
-TABLES = (".parquet", ".pq", ".xlsx", ".xls")
 PACKED = 8
 """How much larger than its gzip a table of text may be, where the gzip does not tell."""
 GROWTH = 3
 """Bytes in use at once while reading, for each byte of text."""
 
 
-class _File(NamedTuple):
-    path: Path
-    ending: str
-    """Lower case, without `.gz`."""
-    part: str
-    """What its name says of the edges in it; empty where nothing."""
-
-
 def read_tables(
-    given: Sequence[Path | np.ndarray | pl.DataFrame], where: Mapping[str, str], memory: int | None = None
+    given: Sequence[Path | np.ndarray | pl.DataFrame],
+    where: Mapping[str, str],
+    memory: int | None = None,
+    learnt: bool = False,
 ) -> list[GraphTables]:
-    """Every table of the sources.
+    """Every table of the sources. Where they are to be learnt from (`learnt`), files of false edges, and edges without
+    a part beside those of train and test, are left out, and a finding lists them.
 
     Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
     if wrong := [key for key in where if key not in WHERE]:
         raise UserError(f"a graph does not ask for '{wrong[0]}'; --where takes {', '.join(WHERE)}")
-    of = {file: i for i, source in enumerate(given) if isinstance(source, Path) for file in _files(source)}
-    files = list(of)
-    _fits(files, free_memory() if memory is None else memory)
+    chosen = chosen_files([source for source in given if isinstance(source, Path)], learnt)
+    numbers = [i for i, source in enumerate(given) if isinstance(source, Path)]
+    files = [file._replace(given=numbers[file.given]) for file in chosen.files]
+    _fits([file.path for file in files], free_memory() if memory is None else memory)
     found: list[GraphTables] = []
     read: list[Nodes | Edges] = []
     seen: dict[str, list[str]] = {}
     used = {"part"} if any(file.part for file in files) else set()
     if rrf := [file for file in files if is_rrf(file.path)]:
-        found.append(read_rrf([file.path for file in rrf], where)._replace(given=of[rrf[0]]))
+        found.append(read_rrf([file.path for file in rrf], where)._replace(given=rrf[0].given))
         used |= {role for role in ("source", "licence", "release") if role in where}
+    dictionaries = []
     for file in files:
         if file.ending == ".obo":
-            found.append(read_obo(file.path, where)._replace(given=of[file]))
+            found.append(read_obo(file.path, where)._replace(given=file.given))
             used |= set(constants_of({}, where))
+        elif len(files) > 1 and (dictionary := read_dictionary(file.path)) is not None:
+            dictionaries.append(dictionary)
         elif file.ending in TEXT:
             table, header = read_text(file.path, where, file.part)
-            read.append(_from(of[file], table))
+            read.append(_from(file.given, table))
             used |= _used(where, header, table)
             seen[str(file.path)] = header or ["no header"]
         elif file.ending in TABLES:
-            frame = read_table(file.path)
-            read.append(_from(of[file], _given(frame, where, str(file.path), file.part)))
+            frame = _lines(file.path) if file.ending in LINES else read_table(file.path)
+            read.append(_from(file.given, _given(frame, where, str(file.path), file.part)))
             used |= _used(where, frame.columns, read[-1])
             seen[str(file.path)] = frame.columns
     for number, source in enumerate(given):
@@ -76,12 +78,69 @@ def read_tables(
             used |= _used(where, source.columns, read[-1])
             seen["the table"] = source.columns
     unused(where, used, seen)
-    found += _translated(read, where)
+    read = spelt_out(in_order_of_sources(read), dictionaries)
+    found += translated(apart_by_space(read), where)
+    found = current(found)
+    if learnt:
+        found = _parted(found)
+    if chosen.findings and found:
+        found[0] = found[0]._replace(findings=(*chosen.findings, *found[0].findings))
     return found
 
 
+def in_order_of_sources(read: Sequence[Nodes | Edges]) -> list[Nodes | Edges]:
+    """The tables with their relation in its place: those of one source are understood alike."""
+    places: dict[int, list[int]] = {}
+    for i, table in enumerate(read):
+        if isinstance(table, Edges):
+            places.setdefault(table.tables.given, []).append(i)
+    found = list(read)
+    for several in places.values():
+        own = [table for i in several if isinstance(table := read[i], Edges)]
+        for i, table in zip(several, in_order(own)):
+            found[i] = table
+    return found
+
+
+def _lines(path: Path) -> pl.DataFrame:
+    """JSON lines, as KGX writes them: lists as text set apart by |."""
+    try:
+        frame = pl.read_ndjson(io.BytesIO(content_of(path)), infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path} is no JSON lines, an object in each ({str(error).splitlines()[0]})") from None
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    nested = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]
+    return frame.drop(nested).with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|") for name in lists)
+
+
+def _parted(found: Sequence[GraphTables]) -> list[GraphTables]:
+    """The tables without the edges of those that say no part, where others do: nobody knows how they were kept from
+    what is tested. Rows without a part in a table that has parts are to learn from, which a finding says."""
+    parted = [table.edges.height > 0 and "part" in table.edges.columns for table in found]
+    if not any(parted):
+        return list(found)
+    kept = []
+    for table, own in zip(found, parted):
+        silent = table.edges["part"].null_count() if own else table.edges.height
+        message = (
+            f"{table.name or 'a table'}: {silent} edges name no part, while others are of train or test; they are "
+        )
+        if own and silent:
+            found_ = Finding("edges-without-part", "quality", "unknown", f"{message}taken as train")
+            table = table._replace(findings=(*table.findings, found_))
+        elif silent:
+            message += (
+                "not used. Name their part by a column (--where part=COLUMN) or in the name of the file (train_…)"
+            )
+            found_ = Finding("edges-without-part", "quality", "fail", message)
+            table = table._replace(edges=table.edges.clear(), findings=(*table.findings, found_))
+        kept.append(table)
+    return kept
+
+
 def _from(number: int, table: Nodes | Edges) -> Nodes | Edges:
-    return table._replace(tables=table.tables._replace(given=number))
+    name = table.name if isinstance(table, Edges) else ""
+    return table._replace(tables=table.tables._replace(given=number, name=name))
 
 
 def _used(where: Mapping[str, str], header: Sequence[str], table: Nodes | Edges) -> set[str]:
@@ -97,82 +156,12 @@ def _used(where: Mapping[str, str], header: Sequence[str], table: Nodes | Edges)
 
 
 def _given(frame: pl.DataFrame, where: Mapping[str, str], name: str, part: str = "") -> Nodes | Edges:
-    columns = columns_of(frame.columns, where)
-    if columns is None:
-        raise UserError(f"{name} has {', '.join(frame.columns)}; say which is which: --where head=… --where tail=…")
     kind = pl.Categorical(pl.Categories.random())
-    return understood(frame.select(pl.all().cast(pl.String).cast(kind)), columns, where, part)
+    return understood(frame.select(pl.all().cast(pl.String).cast(kind)), where, part, place=name)
 
 
-def _translated(read: Sequence[Nodes | Edges], where: Mapping[str, str]) -> Iterator[GraphTables]:
-    """Edges that call their nodes by the keys of a table of nodes get the identifiers; pairs without direction start
-    at the kind that the user named as heads."""
-    nodes = [table for table in read if isinstance(table, Nodes)]
-    yield from (table.tables for table in nodes)
-    keys = pl.concat([table.keys for table in nodes]).unique("key") if nodes else pl.DataFrame()
-    kinds = pl.concat([table.tables.nodes for table in nodes]).unique("id") if nodes else pl.DataFrame()
-    for table in read:
-        if isinstance(table, Nodes):
-            continue
-        tables = table.tables
-        ends = pl.concat([tables.edges[side].unique().cast(pl.String) for side in ("head", "tail")]).unique()
-        if keys.height and ends.is_in(keys["key"].implode()).all():
-            sides = [pl.col(s).cast(pl.String).replace_strict(keys["key"], keys["id"]) for s in ("head", "tail")]
-            own = tables.nodes.with_columns(pl.col("id").replace(keys["key"], keys["id"]))
-            tables = tables._replace(edges=tables.edges.with_columns(sides), nodes=own)
-        if not table.directed and nodes and "head_kind" in where:
-            tables = _turned(tables, kinds, where["head_kind"])
-        yield tables
-
-
-def _turned(tables: GraphTables, kinds: pl.DataFrame, head_kind: str) -> GraphTables:
-    """Pairs that all start at an entity of this kind, where one of the two is. What kind an end is the table of nodes
-    knows better than its place in a pair."""
-    starts = kinds.filter(pl.col("kind") == head_kind)["id"].implode()
-    head, tail = pl.col("head").cast(pl.String), pl.col("tail").cast(pl.String)
-    turn = ~head.is_in(starts) & tail.is_in(starts)
-    edges = tables.edges.with_columns(
-        head=pl.when(turn).then(tail).otherwise(head), tail=pl.when(turn).then(head).otherwise(tail)
-    )
-    neither = edges.select((~pl.col("head").is_in(starts)).sum()).item()
-    found = tables.findings
-    if neither:
-        message = f"{neither} pairs have no end of the kind {head_kind} and stay as they stand"
-        found = (*found, Finding("pairs-without-direction", "quality", "fail", message))
-    return tables._replace(edges=edges, nodes=tables.nodes.clear(), findings=found)
-
-
-def _files(path: Path) -> list[_File]:
-    """The files of a graph at `path`; of a folder with train, validation and test files, these."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist")
-    if path.is_file():
-        file = _file(path)
-        if not file.ending and not is_rrf(path):
-            known = ", ".join((*TEXT, ".obo", ".RRF", *TABLES))
-            raise UserError(f"{path}: a graph is read from {known}; text may be packed as .gz")
-        return [file._replace(part="")]
-    every = [_file(Path(place, name)) for place, _, names in os.walk(path) for name in names if name[:1] != "."]
-    every = sorted(file for file in every if file.ending or is_rrf(file.path))
-    parts = [file for file in every if file.part]
-    if {file.part for file in parts} >= {"train", "test"}:
-        own = {file.path.parent for file in parts}
-        order = ("", *PARTS)
-        return sorted((file for file in every if file.path.parent in own), key=lambda file: order.index(file.part))
-    if not every:
-        raise UserError(f"{path} holds no file of a graph (triples, nodes, an ontology, .RRF)")
-    return [file._replace(part="") for file in every]
-
-
-def _file(path: Path) -> _File:
-    name = path.name.lower().removesuffix(".gz")
-    ending = next((one for one in (*TEXT, *TABLES, ".obo") if name.endswith(one)), "")
-    aside = name.startswith(("readme", "license", "licence", "simulated"))
-    return _File(path, "" if aside else ending, PART_NAMES.get(name.removesuffix(ending), ""))
-
-
-def _fits(files: Sequence[_File], memory: int) -> None:
-    needed = GROWTH * sum(map(_unpacked, (file.path for file in files)))
+def _fits(files: Sequence[Path], memory: int) -> None:
+    needed = GROWTH * sum(map(_unpacked, files))
     if needed > memory:
         said = f"about {needed / 2**30:.1f} GiB of memory to be read, and {memory / 2**30:.1f} GiB are free"
         raise UserError(f"this graph ({len(files)} files) needs {said}; read a part of it, or use a larger machine")

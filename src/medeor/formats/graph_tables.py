@@ -31,3 +31,7 @@ class GraphTables(NamedTuple):
     """What was set aside or had to be guessed."""
     given: int = 0
     """Which of the sources it was read from, in their order."""
+    alternatives: pl.DataFrame = pl.DataFrame(schema=REFERENCES)
+    """Other identifiers of the same term within its ontology: from, to."""
+    name: str = ""
+    """Of the file."""

@@ -3,16 +3,18 @@ table of paths, an .npz archive, or arrays."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Finding, UserError
 from medeor.formats.arrays import ImageArray, layout_of, member, members
-from medeor.formats.folders import ImageFiles, find_images
+from medeor.formats.folders import UNREAD, Found, ImageFiles, find_all, may_hold_images
 from medeor.formats.targets import PARTS
 
 LABEL = "label"
@@ -33,6 +35,8 @@ class Listing:
     arrays: Mapping[str, ImageArray] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     """Columns of `facts` that the source itself holds as labels."""
+    passed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Files that are no cases, by why (`unread`, `aside`, `other`, `joined`, `apart`) and by what they are."""
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -53,6 +57,7 @@ def together(listings: Sequence[Listing]) -> Listing:
         files,
         {key: array for one in listings for key, array in one.arrays.items()},
         tuple(dict.fromkeys(name for one in listings for name in one.labels)),
+        sum((one.passed for one in listings), Counter()),
     )
 
 
@@ -65,29 +70,124 @@ def of_images(images: Sequence[ImageFiles], prefix: str = "") -> Listing:
 
 def of_folder(folder: Path, prefix: str = "") -> Listing:
     """The images below a folder. Folders named train, validation and test at the top are the official split; two or
-    more folders of images (below those) with at least two images each on average are classes.
+    more folders of images (below those) with at least two images each on average are classes. A picture of a kind that
+    is not read is listed with that problem.
 
     Raises: UserError where there is no image."""
-    images = find_images(folder)
+    found = find_all(folder)
+    images = found.images
     if not images:
-        raise UserError(f"{folder} holds no image; medeor reads DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy")
+        raise UserError(none_in(folder, found))
     listing = of_images(images, prefix)
     above = [image.name.split("/")[:-1] for image in images]
+    depth = 0
     while all(above) and len({folders[0] for folders in above}) == 1 and above[0][0].lower() not in PARTS:
-        above = [folders[1:] for folders in above]
+        above, depth = [folders[1:] for folders in above], depth + 1
     part: list[str | None] = [None] * len(images)
-    if all(folders and folders[0].lower() in PARTS for folders in above):
+    divided = all(folders and folders[0].lower() in PARTS for folders in above)
+    if divided:
         part = [PARTS[folders[0].lower()] for folders in above]
         above = [folders[1:] for folders in above]
     classes = [folders[0] if folders else None for folders in above]
     named, loose = len(set(classes) - {None}), classes.count(None)
     least = 1 if len(set(part)) > 1 else 2
     rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
-    if named < least or loose * 2 > len(classes) or len(classes) - loose < 2 * named:
-        return Listing(rows, listing.facts, listing.files)
-    problems = [None if name else "it lies beside the class folders and so has no label" for name in classes]
-    rows = rows.with_columns(pl.Series("problem", problems, pl.String))
-    return Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,))
+    listing = Listing(rows, listing.facts, listing.files, passed=passed_over(found))
+    if named >= least and loose * 2 <= len(classes) and len(classes) - loose >= 2 * named:
+        problems = [None if name else "it lies beside the class folders and so has no label" for name in classes]
+        rows = rows.with_columns(pl.Series("problem", problems, pl.String))
+        listing = Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,), passed=listing.passed)
+    return _with_unread(listing, found, prefix)
+
+
+def _with_unread(listing: Listing, found: Found, prefix: str) -> Listing:
+    """The same with the pictures that are not read, each with that problem."""
+    if not found.unread:
+        return listing
+    names = [prefix + image.name for image, _ in found.unread]
+    rows = rows_of(names, [[name] for name in names], None, [not_read(kind) for _, kind in found.unread])
+    return Listing(
+        listing.rows.vstack(rows),
+        _lengthened(listing.facts, len(names), listing.rows.height),
+        {**listing.files, **{name: _texts(image.files) for name, (image, _) in zip(names, found.unread)}},
+        listing.arrays,
+        listing.labels,
+        listing.passed,
+    )
+
+
+def _lengthened(facts: pl.DataFrame, count: int, height: int) -> pl.DataFrame:
+    """Facts with `count` more rows of which nothing is known."""
+    if not facts.width:
+        return pl.DataFrame(height=height + count)
+    return facts.vstack(pl.DataFrame({name: [None] * count for name in facts.columns}, schema=facts.schema))
+
+
+# What is no case ---------------------------------------------------------------------------------------------------
+
+READS = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy"
+
+
+def not_read(kind: str) -> str:
+    """Why a picture is set aside whose kind medeor does not read."""
+    return f"{kind} is not read; convert it to PNG, TIFF, NIfTI or DICOM"
+
+
+def none_in(folder: Path, found: Found) -> str:
+    """What to say of a folder without an image."""
+    kinds = Counter(kind for _, kind in found.unread) + found.others
+    there = f" ({_listed(kinds)})" if kinds else ""
+    return f"{folder} holds no image that is read{there}; medeor reads {READS}"
+
+
+def passed_over(found: Found) -> Counter[tuple[str, str]]:
+    """The files of a folder that are no cases, counted by why and by what they are."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for image, _ in found.unread:
+        counts["unread", _ending(image.files[0])] += 1
+    for image, role in found.aside:
+        counts["aside", role] += len(image.files)
+    for what, count in found.others.items():
+        counts["unread" if may_hold_images(what) else "other", what] += count
+    for how, count in found.scattered.items():
+        counts[how, "series"] += count
+    return counts
+
+
+def findings_of(passed: Mapping[tuple[str, str], int]) -> tuple[Finding, ...]:
+    """What the audit says of files that are no cases. It fails where pictures may have been missed."""
+
+    def of(why: str) -> Counter[str]:
+        return Counter({what: count for (reason, what), count in passed.items() if reason == why})
+
+    unread, aside, other = of("unread"), of("aside"), of("other")
+    said = []
+    if unread:
+        said.append(f"{unread.total()} files of kinds that medeor does not read: {_listed(unread)}")
+    if aside:
+        said.append(f"{aside.total()} files that accompany the images are no cases of their own: {_listed(aside)}")
+    if other:
+        said.append(f"{other.total()} other files: {_listed(other)}")
+    findings = []
+    if said:
+        status: Literal["fail", "pass"] = "fail" if unread else "pass"
+        findings.append(Finding("files-passed-over", "quality", status, "; ".join(said)))
+    if joined := of("joined").total():
+        said = [f"{joined} series whose slices lie in several folders are read as one volume each"]
+        findings.append(Finding("series-in-several-folders", "quality", "unknown", said[0]))
+    if apart := of("apart").total():
+        message = f"{apart} series lie in several folders (copies, or parts that do not fit together): each is a case"
+        findings.append(Finding("series-in-several-folders", "quality", "fail", message))
+    return tuple(findings)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return next(ending for endings in UNREAD.values() for ending in endings if name.endswith(ending))
 
 
 # Arrays ------------------------------------------------------------------------------------------------------------

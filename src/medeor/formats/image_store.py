@@ -51,6 +51,7 @@ class ImageStore:
             header={name: value for image in reversed(images) for name, value in image.header.items()},
             identifiers=tuple(sorted({name for image in images for name in image.identifiers})),
             nonfinite=sum(image.nonfinite for image in images),
+            uid=" ".join(image.uid for image in images) if all(image.uid for image in images) else "",
         )
 
     def _with_channels(self, image: Image) -> Image:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import polars as pl
 
 from medeor.contracts import UserError
 from medeor.formats.folders import ImageFiles, slices_in
-from medeor.formats.image_lists import Listing, rows_of
+from medeor.formats.image_lists import Listing, not_read, rows_of
 from medeor.formats.images import ENDINGS, BrokenImage
 
 FIRST_ROW = 2
 """The number by which a person knows the first row below the header."""
 SAMPLE = 200
 """Values of a column that are looked up to find out whether it names images."""
+UNLISTED = "no row of"
+"""How the problem of an image begins that lies in the folder and stands in no row of the table."""
+
+_MISSING = "the image that it names does not exist"
 
 
 class Places(NamedTuple):
@@ -28,6 +37,12 @@ class Places(NamedTuple):
     """Folders from which a path in the table may start."""
     beside: bool
     """Whether every image found ought to stand in the table: folders were given, so that one without a row is told."""
+    aside: tuple[ImageFiles, ...] = ()
+    """Images that accompany others, which the table may name all the same."""
+    unread: tuple[tuple[ImageFiles, str], ...] = ()
+    """Pictures of a kind that is not read, and which."""
+    passed: Mapping[tuple[str, str], int] = MappingProxyType({})
+    """Files that are no cases, as in `Listing.passed`."""
 
 
 def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[str] = ()) -> Listing:
@@ -42,6 +57,7 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
     finder = _Finder(places)
     columns = tuple(columns) or (_image_column(table, where, finder),)
     texts = [table[name].cast(pl.String).to_list() for name in columns]
+    finder.settle(value for text in texts for value in text)
     facts = table.drop(columns)
     sources: list[str] = []
     keys: list[list[str]] = []
@@ -68,8 +84,9 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
         files |= {image.name: tuple(str(file) for file in image.files) for image in images}
     if len(missing) == table.height:
         looked = " and ".join(str(folder) for folder in places.folders) or "the files given"
-        raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', is not in {looked}")
-    listing = Listing(rows_of(sources, keys, None, problems), facts, files)
+        why = _why(finder, texts[0][0], looked)
+        raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', {why}")
+    listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=Counter(places.passed))
     return _with_the_rest(listing, where, places)
 
 
@@ -78,10 +95,10 @@ def _with_the_rest(listing: Listing, where: str, places: Places) -> Listing:
     rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
     if not rest:
         return listing
-    lost = rows_of(rest, [[] for _ in rest], None, [f"no row of {where} names this image"] * len(rest))
+    lost = rows_of(rest, [[] for _ in rest], None, [f"{UNLISTED} {where} names this image"] * len(rest))
     empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
     facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
-    return Listing(listing.rows.vstack(lost), facts, listing.files)
+    return Listing(listing.rows.vstack(lost), facts, listing.files, passed=listing.passed)
 
 
 def _records(facts: pl.DataFrame) -> list[tuple[object, ...]]:
@@ -101,6 +118,10 @@ def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
     if not best:
         texts = [name for name in table.columns if table[name].dtype == pl.String]
         first = f"; '{texts[0]}' holds {table[texts[0]].drop_nulls().first()!r}" if texts else ""
+        for name in texts:
+            value = next(iter(table[name].drop_nulls().head(1).to_list()), "")
+            if finder.stands_for(value):
+                raise UserError(f"{where}: '{value}' in the column '{name}' {_why(finder, value, '')}")
         raise UserError(
             f"{where}: no column names images{first}. Give the folder they lie in as the source, "
             f"or name the column with --where image=COLUMN; it has {listed(table.columns)}"
@@ -108,19 +129,28 @@ def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
     return best
 
 
+def _why(finder: _Finder, value: str | None, looked: str) -> str:
+    """What a value of the table names instead of one image."""
+    several = finder.stands_for(value)
+    if not several:
+        return f"is not in {looked}"
+    return f"stands for {len(several)} images ({listed(several, 3)}); give more of their path"
+
+
 class _Finder:
-    """Finds images by what a table calls them; each name is looked up once."""
+    """Finds images by what a table calls them; each name is looked up once.
+
+    Names are compared without regard to how letters with marks are composed (macOS stores them in parts). Of a path the
+    longest ending that belongs to one image counts, so that it may begin on another machine."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.known: dict[str | None, ImageFiles | str] = {}
-        self.by_name = {image.name: image for image in places.images}
-        self.by_last = _unique((image.name.rsplit("/", 1)[-1], image) for image in places.images)
-        self.by_stem = _unique((stem(image.name), image) for image in places.images)
-        # A case's folder stands for its image where that is the only one below it.
-        self.by_folder = _unique(
-            (folder, image) for image in places.images for folder in _folders_of(image.name.partition("#")[0])
-        )
+        self.loose: dict[str, str] = {}
+        """Values whose image lies in folders of other names."""
+        self.indices = [_Index(places.images), _Index(places.aside)]
+        self.unread = _Index([image for image, _ in places.unread])
+        self.kinds = {image.name: kind for image, kind in places.unread}
 
     def find(self, value: str | None) -> ImageFiles | str:
         """The image, or why there is none."""
@@ -128,52 +158,144 @@ class _Finder:
             self.known[value] = self._found(value)
         return self.known[value]
 
+    def settle(self, values: Iterable[str | None]) -> None:
+        """Looks up all values of a table. An image in folders of other names than a value says is not taken for it
+        where another value names that image as well."""
+        claims = Counter(found.name for found in map(self.find, dict.fromkeys(values)) if isinstance(found, ImageFiles))
+        for value, name in self.loose.items():
+            if claims[name] > 1:
+                self.known[value] = _MISSING
+
+    def stands_for(self, value: str | None) -> list[str]:
+        """The names of the images that a value may mean, where these are several."""
+        return [image.name for image in self.indices[0].ambiguous(plain_name(value or ""))]
+
     def _found(self, value: str | None) -> ImageFiles | str:
-        if value is None or not value.strip():
+        name = plain_name(value or "")
+        if not name:
             return "it names no image"
-        name = value.strip().replace("\\", "/").removeprefix("./").rstrip("/")
-        if name in self.by_name:
-            return self.by_name[name]
+        spellings = [name, unquote(name)] if "%" in name else [name]
+        for index in self.indices:
+            for spelling in spellings:
+                for folder in self.places.folders:
+                    below = spelling.removeprefix(_composed(folder.resolve().name) + "/")
+                    if below in index.by_name:
+                        return index.by_name[below]
+                found, loose = index.find(spelling)
+                if found is not None:
+                    if loose:
+                        self.loose[value or ""] = found.name
+                    return found
         for folder in self.places.folders:
-            below = name.removeprefix(folder.resolve().name + "/")
-            if below in self.by_name:
-                return self.by_name[below]
-        for index, part in (
-            (self.by_folder, name),
-            (self.by_last, name.rsplit("/", 1)[-1]),
-            (self.by_stem, stem(name)),
-        ):
-            if part in index:
-                return index[part]
-        for path in [folder / name for folder in self.places.folders]:
-            if path.is_file():
-                return ImageFiles(name, (path,))
-            if path.is_dir():
-                try:
+            path = folder / (value or "").strip().replace("\\", "/").removeprefix("./").rstrip("/")
+            try:
+                if path.is_file():
+                    return ImageFiles(name, (path,))
+                if path.is_dir():
                     return ImageFiles(name, slices_in(path))
-                except BrokenImage as error:
-                    return f"the folder that it names {error.reason}"
-        return "the image that it names does not exist"
+            except BrokenImage as error:
+                return f"the folder that it names {error.reason}"
+            except (OSError, ValueError):
+                continue
+        several = len(self.indices[0].ambiguous(name))
+        if several:
+            return f"what it names stands for {several} images; give more of their path"
+        unread, _ = self.unread.find(name)
+        if unread is not None:
+            return not_read(self.kinds[unread.name])
+        return _MISSING
 
 
-def stem(name: str) -> str:
-    """The last part of a path without the ending of an image."""
-    last = name.rsplit("/", 1)[-1]
-    ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if last.lower().endswith(e)), "")
-    return last[: len(last) - len(ending)]
+class _Index:
+    """Images by every ending of their path, with and without the ending of the file, and by the folders above them."""
+
+    def __init__(self, images: Sequence[ImageFiles]) -> None:
+        self.by_name = {_composed(image.name): image for image in images}
+        self.by_ending: dict[str, list[ImageFiles]] = {}
+        self.by_folder: dict[str, list[ImageFiles]] = {}
+        for name, image in self.by_name.items():
+            plain = name.partition("#")[0]
+            for ending in {*_endings_of(name), *_endings_of(plain), *_endings_of(without_ending(plain))}:
+                self.by_ending.setdefault(ending, []).append(image)
+            for folder in {ending for above in _folders_of(plain) for ending in _endings_of(above)}:
+                self.by_folder.setdefault(folder, []).append(image)
+
+    @cached_property
+    def folded(self) -> dict[str, list[ImageFiles]]:
+        """By the same endings in small letters."""
+        found: dict[str, list[ImageFiles]] = {}
+        for ending, images in self.by_ending.items():
+            found.setdefault(ending.casefold(), []).extend(images)
+        return found
+
+    def find(self, name: str) -> tuple[ImageFiles | None, bool]:
+        """The one image that a name means, None where there is none or several; and whether the folders above it have
+        other names."""
+        if name in self.by_name:
+            return self.by_name[name], False
+        # A case's folder stands for its image where that is the only one below it.
+        for index, ending, found in self._candidates(name):
+            if len(found) == 1:
+                whole = {_composed(found[0].name), _composed(found[0].name).partition("#")[0]}
+                whole |= {without_ending(path) for path in whole}
+                whole |= (
+                    {folder for path in whole for folder in _folders_of(path)} if index is self.by_folder else set()
+                )
+                whole = {path.casefold() for path in whole}
+                loose = ending.count("/") < name.count("/") and ending.casefold() not in whole
+                return found[0], loose
+        return None, False
+
+    def ambiguous(self, name: str) -> list[ImageFiles]:
+        """The images of which a name may mean any."""
+        return next((found for _, _, found in self._candidates(name) if len(found) > 1), [])
+
+    def _candidates(self, name: str) -> Iterator[tuple[dict[str, list[ImageFiles]], str, list[ImageFiles]]]:
+        """For each way of looking it up the images that the longest known ending of a name may mean."""
+        for index in (self.by_folder, self.by_ending, None):
+            spelled = name if index is not None else name.casefold()
+            index = self.folded if index is None else index
+            for ending in _spellings(spelled):
+                if ending in index:
+                    found = {image.name: image for image in index[ending]}
+                    yield index, ending, list(found.values())
+                    break
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The endings of a path, the longest first, each with and without the ending of the file."""
+    for ending in _endings_of(name):
+        yield ending
+        if (short := without_ending(ending)) != ending:
+            yield short
+
+
+def plain_name(value: str) -> str:
+    """A name from a table as the path of an image below its folder: parted by `/`, composed, without spaces around."""
+    name = _composed(value.strip().strip("\"'").replace("\\", "/"))
+    name = name.removeprefix("file://")
+    return "/".join(part.strip() for part in name.split("/") if part.strip() not in ("", "."))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _endings_of(name: str) -> list[str]:
+    """A path and what is left of it without the folders at its start, the longest first."""
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def without_ending(name: str) -> str:
+    """A path without the ending of an image."""
+    ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.lower().endswith(e)), "")
+    return name[: len(name) - len(ending)]
 
 
 def _folders_of(name: str) -> list[str]:
     parts = name.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-
-
-def _unique(pairs: Iterable[tuple[str, ImageFiles]]) -> dict[str, ImageFiles]:
-    """By name, where one image alone has it."""
-    found: dict[str, ImageFiles | None] = {}
-    for name, image in pairs:
-        found[name] = None if name in found else image
-    return {name: image for name, image in found.items() if image is not None}
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

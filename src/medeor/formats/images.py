@@ -54,6 +54,19 @@ def damage_told(path: Path | str, what: str, also: tuple[type[Exception], ...] =
         raise BrokenImage(path, f"{what}: truncated or damaged") from error
 
 
+LARGEST = 3 << 29
+"""Bytes of pixels up to which an image is read: a CT of 3,000 slices. A header that claims more is more likely wrong,
+or meant to exhaust the memory."""
+
+
+def check_size(path: Path | str, count: float) -> None:
+    """Raises: BrokenImage where an image of this many bytes is too large to be read."""
+    if not count <= LARGEST:
+        raise BrokenImage(
+            path, f"it would take {count / 2**30:.1f} GiB of memory (at most {LARGEST / 2**30:.1f}); cut or shrink it"
+        )
+
+
 def silence(library: str) -> None:
     """Keeps a decoder from warning and logging: what matters of a damaged file is said once, by BrokenImage. Filters
     are set once for all, as a context around each call would not be safe among threads."""
@@ -84,6 +97,10 @@ class Image:
     """Pixels that were NaN or infinite; they have been given the lowest finite value."""
     patient: str = ""
     """Digest of the patient's identity, which keeps images of one patient together; empty where unknown."""
+    study: str = ""
+    """Digest of the examination's DICOM identifier, else of the series'; both belong to one patient."""
+    uid: str = ""
+    """Digest of its own DICOM identifier: of the file, or of the series whose slices make the volume."""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -199,9 +216,13 @@ def read_files(files: tuple[Path, ...]) -> Image:
 
 
 def _why_none(path: Path) -> str:
+    from medeor.formats.folders import unread_kind
+
     size = path.stat().st_size
     if not size:
         return "the file is empty"
+    if kind := unread_kind(path):
+        return f"{kind} is not read; convert it to PNG, TIFF, NIfTI or DICOM"
     return "not an image: neither DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP nor .npy by its content, or cut short"
 
 
@@ -245,15 +266,28 @@ def reoriented(image: Image, axes: str = "SPL") -> Image:
     """A volume with its axes turned to run, as nearly as they can without resampling, towards these directions.
 
     The default is what a radiologist looks at: slices upwards (S), rows from front to back (P), columns to the
-    patient's left (L), which is shown on the right. An image without a known place stays as it is."""
-    if image.affine is None or len(image.size) != 3:
+    patient's left (L), which is shown on the right. A single slice is turned to how its plane is looked at: rows
+    downwards or, in an axial one, to the back; columns to the patient's left or, in a sagittal one, to the back. An
+    image without a known place stays as it is."""
+    if image.affine is None:
         return image
     from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
-    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(axes)))
-    pixels = np.moveaxis(apply_orientation(np.moveaxis(image.pixels, 0, -1), turn), -1, 0)
-    affine = image.affine @ inv_ornt_aff(turn, image.size)
-    return replace(image, pixels=np.ascontiguousarray(pixels), affine=affine, spacing=spacing_of(affine))
+    flat = len(image.size) == 2
+    found = io_orientation(image.affine)
+    if np.isnan(found).any():
+        return image
+    if flat:
+        # The world's axis that the plane is seen along: left to right (sagittal), back to front, feet to head.
+        axes = {0: "IPL", 1: "ILP", 2: "PLS"}[int(found[2, 0])]
+    turn = ornt_transform(found, axcodes2ornt(tuple(axes)))
+    size = (*image.size, 1) if flat else image.size
+    pixels = np.moveaxis(image.pixels, 0, -1)
+    pixels = apply_orientation(pixels[:, :, None] if flat else pixels, turn)
+    pixels = np.moveaxis(pixels[:, :, 0] if flat else pixels, -1, 0)
+    affine = image.affine @ inv_ornt_aff(turn, size)
+    spacing = spacing_of(affine)
+    return replace(image, pixels=np.ascontiguousarray(pixels), affine=affine, spacing=spacing[:2] if flat else spacing)
 
 
 def spacing_of(affine: np.ndarray) -> tuple[float, ...]:

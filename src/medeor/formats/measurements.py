@@ -3,7 +3,7 @@ lies, and a unit."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -11,17 +11,21 @@ ABOVE, EXACT, BELOW = 1, 0, -1
 """Where the true value lies, seen from the number that was written: above it for `>10`, below it for `<0.1`."""
 
 _SIGN = r"(<=|>=|<<|>>|<|>|≤|≥|⩽|⩾|=|~|≈|≃|±|ca\.?|approx\.?)?"
-_NUMBER = r"([+−-]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][+−-]?\d+)?)"
+_SPACE = " \u00a0\u2009\u202f'’"
+"""What else sets groups of three digits apart."""
+_NUMBER = rf"([+−-]?(?:\d{{1,3}}(?:[{_SPACE}]\d{{3}})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?)"
 _PATTERN = rf"^{_SIGN}\s*{_NUMBER}\s*([^\d\s.,;<>=~–—−-].*)?$"
 _REMARKS = r"^(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+−-]?\d+)?\s*|(?:^|\s)\([^)]*\)"
 """What may stand behind a number and says nothing of its size or unit: a spread, a remark in parentheses."""
 _ANOTHER = r"^(?:to|bis|and|or|[x×*·/:])\s*\d|\s[–—−-]\s*\d|\p{L}[–—−-]\d+(?:[.,]\d+)*[\p{L}%]"
 """What follows the first number of a range or a product, with or without a unit of its own."""
 _UNIT = r"^((?:\p{L}|[%°/]).*?)[\s.,;*†]*$"
-_DECIMAL_COMMA = r"^[+-]?(?:0\d*,|\d{4,},|\d+,(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:\.\d{3})+,)"
-_AMBIGUOUS = r"^[+-]?[1-9]\d{0,2},\d{3}(?:[eE]|$)"
+_DECIMAL_COMMA = r"^[+-]?(?:0?,|0\d*,|\d{4,},|\d+,(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:\.\d{3})+,\d)"
+_DECIMAL_POINT = r"^[+-]?(?:0?\.|0\d*\.|\d{4,}\.|\d+\.(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:,\d{3})+\.\d)"
+_THREE_AFTER_COMMA = r"^[+-]?[1-9]\d{0,2},\d{3}(?:[eE]|$)"
+_THREE_AFTER_POINT = r"^[+-]?[1-9]\d{0,2}\.\d{3}(?:[eE]|$)"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})(?:[eE]|$)"
-_POINTED_THOUSANDS = r"^[+-]?\d{1,3}(?:\.\d{3})+,\d+(?:[eE]|$)"
+_POINTED_THOUSANDS = r"^[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})(?:[eE]|$)"
 _SIDES = {">": ABOVE, ">>": ABOVE, ">=": ABOVE, "≥": ABOVE, "⩾": ABOVE,
           "<": BELOW, "<<": BELOW, "<=": BELOW, "≤": BELOW, "⩽": BELOW}  # fmt: skip
 _EXACTLY = "="
@@ -41,21 +45,29 @@ class Measured(NamedTuple):
     """String: the unit written beside each value; null where none is."""
     unreadable: pl.Series
     """Boolean: text that is no measurement (`not tested`), or no single one (`5-10`)."""
+    ambiguous: tuple[str, ...] = ()
+    """Values (`1,234`) whose comma may be a decimal sign or separate thousands, where nothing in the column tells."""
+
+
+Decimal = Literal["", "comma", "point"]
+"""The sign before decimals; empty where the column itself is to tell."""
 
 
 def read_measurements(
-    column: pl.Series, relations: pl.Series | None = None, units: pl.Series | None = None
+    column: pl.Series, relations: pl.Series | None = None, units: pl.Series | None = None, decimal: Decimal = ""
 ) -> Measured:
     """Reads numbers, or text with signs, separators of thousands and units; `relations` (`>`, `'='`) and `units` are
     columns of text that say of each value what its own cell does not.
 
     Of `3.0 ± 0.5` the value is 3.0, and its spread is left aside; a range (`5-10`) is unreadable. Of `1,234` the comma
-    separates thousands, unless the column holds a comma that cannot (`1,5`, `0,244`): then both are decimal signs."""
+    is a decimal sign where `decimal` says so, or the column holds a comma that cannot separate thousands (`1,5`,
+    `0,244`); else it separates thousands, and is among the `ambiguous` unless the column writes decimal points."""
     name = column.name
+    ambiguous: tuple[str, ...] = ()
     if column.dtype.is_numeric():
         parts = _of_numbers(column)
     else:
-        parts = _of_text(column.cast(pl.String))
+        parts, ambiguous = _of_text(column.cast(pl.String), decimal)
     for part, beside in (("sign", relations), ("unit", units)):
         if beside is not None:
             parts = parts.with_columns(pl.coalesce(part, _unquoted(beside)).alias(part))
@@ -66,7 +78,7 @@ def read_measurements(
     read = parts.filter(pl.col("value").is_not_null())
     vague = read.filter(pl.col("sign").is_not_null() & ~pl.col("sign").is_in([*_SIDES, _EXACTLY])).height
     value, side, unit, unreadable = (parts[part].alias(name) for part in ("value", "side", "unit", "unreadable"))
-    return Measured(value, side, vague, unit, unreadable)
+    return Measured(value, side, vague, unit, unreadable, ambiguous)
 
 
 def holds_relations(column: pl.Series) -> bool:
@@ -75,6 +87,17 @@ def holds_relations(column: pl.Series) -> bool:
         return False
     texts = _unquoted(column).drop_nulls()
     return len(texts) > 0 and texts.is_in([*_SIDES, _EXACTLY, *_VAGUE]).all()
+
+
+def decimal_sign(column: pl.Series) -> Decimal:
+    """The sign that a column of numbers as text writes before decimals; empty where it does not tell, or uses both."""
+    if column.dtype != pl.String:
+        return ""
+    numbers = column.str.strip_chars().str.extract(_PATTERN, 2).drop_nulls()
+    if not len(numbers) or 2 * len(numbers) < len(column) - column.null_count():
+        return ""
+    comma, point = (bool(numbers.str.contains(one).any()) for one in (_DECIMAL_COMMA, _DECIMAL_POINT))
+    return "" if comma == point else "comma" if comma else "point"
 
 
 def with_decimal_points(column: pl.Series) -> pl.Series:
@@ -110,37 +133,48 @@ def _of_numbers(column: pl.Series) -> pl.DataFrame:
     return pl.DataFrame({"value": values, "unreadable": unreadable}).with_columns(sign=nothing, unit=nothing)
 
 
-def _of_text(column: pl.Series) -> pl.DataFrame:
-    """The columns value, sign and unit of each cell, null where it has none, and unreadable."""
+def _of_text(column: pl.Series, decimal: Decimal) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The columns value, sign and unit of each cell, null where it has none, and unreadable; and the ambiguous."""
     text = column.str.strip_chars().replace("", None).rename("text")
     parts = text.to_frame().select(
         sign=pl.col("text").str.extract(_PATTERN, 1),
-        number=pl.col("text").str.extract(_PATTERN, 2).str.replace_all("−", "-"),
+        number=pl.col("text").str.extract(_PATTERN, 2).str.replace_all("−", "-").str.replace_all(f"[{_SPACE}]", ""),
         tail=pl.col("text").str.extract(_PATTERN, 3).str.replace_all(_REMARKS, "").str.strip_chars(),
     )
     alone = ~parts["tail"].str.contains(_ANOTHER).fill_null(False)
-    value = _numbers(parts["number"]).cast(pl.Float64, strict=False)
+    numbers, ambiguous = _numbers(parts["number"], decimal)
+    value = numbers.cast(pl.Float64, strict=False)
     value = value.set(~(value.is_finite() & alone).fill_null(False), None)
-    return parts.select(
+    parts = parts.select(
         "sign", unit=pl.col("tail").str.extract(_UNIT, 1), value=value, unreadable=text.is_not_null() & value.is_null()
     )
+    return parts, ambiguous
 
 
 def _unquoted(column: pl.Series) -> pl.Series:
     return column.str.strip_chars(" '\"").replace("", None)
 
 
-def _numbers(column: pl.Series) -> pl.Series:
-    """Numbers with decimal points and without separators of thousands."""
-    number = pl.col("number")
-    thousands = number.str.contains(_THOUSANDS)
-    if not column.str.contains(_DECIMAL_COMMA).any():
-        thousands |= number.str.contains(_AMBIGUOUS)
+def _numbers(column: pl.Series, decimal: Decimal) -> tuple[pl.Series, tuple[str, ...]]:
+    """Numbers with decimal points and without separators of thousands, and those of which it is not known which sign
+    is which."""
+    comma, point = (bool(column.str.contains(one).any()) for one in (_DECIMAL_COMMA, _DECIMAL_POINT))
+    number, never = pl.col("number"), pl.lit(False)
+    after_comma, after_point = number.str.contains(_THREE_AFTER_COMMA), number.str.contains(_THREE_AFTER_POINT)
+    point |= bool(column.str.contains(_THOUSANDS).any())
+    decimal_comma, decimal_point = decimal == "comma" or comma, decimal == "point" or point
+    # Three digits behind a comma are thousands unless commas are decimal signs here; behind a point they are decimals
+    # unless commas are and points are not.
+    thousands = number.str.contains(_THOUSANDS) | (never if decimal_comma else after_comma)
     pointed = number.str.contains(_POINTED_THOUSANDS)
-    return column.to_frame("number").select(
+    pointed |= after_point if decimal_comma and not decimal_point else never
+    told = decimal_comma != decimal_point
+    open_ = column.filter(column.str.contains(_THREE_AFTER_COMMA).fill_null(False)) if not told else column.clear()
+    numbers = column.to_frame("number").select(
         pl.when(thousands)
         .then(number.str.replace_all(",", "", literal=True))
         .when(pointed)
         .then(number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True))
         .otherwise(number.str.replace(",", ".", literal=True))
     )["number"]
+    return numbers, tuple(open_)

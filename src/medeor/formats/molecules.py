@@ -1,32 +1,29 @@
-"""Molecules as people keep them: a table with a column of SMILES, an SDF, a list of SMILES. Rows are read as they
-stand; whether a structure is one, `medeor.molecules.standardise` says."""
+"""Molecules as people keep them: a table with a column of SMILES or InChI, an SDF, a list of SMILES. Rows are read as
+they stand; whether a structure is one, `medeor.molecules.standardise` says."""
 
 from __future__ import annotations
 
 import gzip
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import UserError
-from medeor.files import exists, explained, replacing
-from medeor.formats.tables import TABLES, content_of, decoded, delimiter, read_table, typed
+from medeor.contracts import Finding, UserError
+from medeor.files import exists
+from medeor.formats.measurements import Decimal
+from medeor.formats.molecule_tables import identifiers, is_headless, named, read_text_table
+from medeor.formats.sdf import records, write_sdf
+from medeor.formats.structures import NAMES, is_structure, of_inchi, share, skeleton
+from medeor.formats.tables import TABLES, content_of, decoded, read_table, typed
 
-if TYPE_CHECKING:
-    from rdkit import Chem
+__all__ = ["MoleculeRows", "identifiers", "read_molecules", "structure_column", "write_sdf"]
 
 SDF = (".sdf", ".sd", ".mol")
 LISTS = (".smi", ".smiles", ".ism", ".can")
-NAMES = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "structure", "molecule", "mol", "drug")
-"""What a column of structures is usually called, the likeliest first."""
-IDENTIFIERS = (
-    "name", "id", "compoundid", "compoundname", "compound", "moleculeid", "moleculename", "chemblid",
-    "moleculechemblid", "drugid",
-)  # fmt: skip
-"""What a column that names compounds is usually called, in lower case and without marks, the likeliest first."""
+TEXTS = (".csv", ".tsv", ".txt")
+EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 SAMPLE = 60
 """Values of a column that are parsed to find out whether it holds structures."""
 _MOST = 0.8
@@ -48,6 +45,10 @@ class MoleculeRows(NamedTuple):
     """The file's name."""
     notes: tuple[str, ...] = ()
     """What was found out rather than told: the column of structures, the separator."""
+    findings: tuple[Finding, ...] = ()
+    """What the user has to know: columns of structures that are not read."""
+    decimal: Decimal = ""
+    """The sign that the file writes before decimals, where it tells."""
 
 
 def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> MoleculeRows:
@@ -59,33 +60,30 @@ def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> Molec
     if isinstance(source, pl.DataFrame):
         return _of_table(source, "the table", column)
     path = Path(source)
-    if isinstance(source, str) and not exists(path) and not _kind(path) and _parses([source]) == 1:
-        return _of_list([source], [None], "the command")
+    if isinstance(source, str) and not exists(path) and not _kind(path) and is_structure(source):
+        return _of_list([source], [None], "the command", 1)
     kind = _kind(path)
     if kind and not path.is_file():
         raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a file")
     if kind in SDF:
         return _of_sdf(path)
-    if kind in LISTS or (kind == ".txt" and _headless(path)):
-        lines = [line.split(None, 1) for line in _text(path).splitlines() if line.strip()]
-        if lines and lines[0][0].lower() in NAMES:
-            lines = lines[1:]
-        if not lines:
-            raise UserError(f"{path} holds no molecule")
-        return _of_list([line[0] for line in lines], [line[1] if line[1:] else None for line in lines], path.name)
+    if kind in LISTS or (kind == ".txt" and _is_list(path)):
+        return _of_lines(path, column)
     if kind not in TABLES:
         raise UserError(f"{source} is neither a file of molecules (CSV, TSV, Parquet, Excel, SDF, SMI) nor a SMILES")
-    rows = _of_table(read_table(path), path.name, column)
-    if kind in (".csv", ".tsv", ".txt"):
-        mark = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}[delimiter(_head(path))]
-        rows = rows._replace(notes=(*rows.notes, f"values set apart by {mark}"))
-    return rows
+    return _of_text(path, column) if kind in TEXTS else _of_book(path, column)
 
 
 def structure_column(table: pl.DataFrame, name: str) -> str:
     """The column of structures: by its name, else the one whose values parse.
 
     Raises: UserError where none does, several do, or the header is itself a molecule."""
+    for column in table.columns:
+        if len(column) >= 3 and is_headless([column], [[text] for text in _texts(table[column])]):
+            raise UserError(
+                f"{name} has no header: its first row is a molecule ({column}), and stands as the name of a column; "
+                "read it without a header, or write the names of the columns above it"
+            )
     called = {column.strip().lower().replace(" ", "_"): column for column in reversed(table.columns)}
     texts = [column for column in table.columns if table[column].dtype == pl.String]
     usual = [called[known] for known in NAMES if known in called and called[known] in texts]
@@ -96,7 +94,7 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     found = [column for column in texts if _share(table[column]) >= _MOST and _heavy(table[column])]
     if len(found) == 1:
         return found[0]
-    if any(_parses([column]) and len(column) >= 8 for column in table.columns):
+    if any(is_structure(column) and len(column) >= 8 for column in table.columns):
         raise UserError(f"{name} has no header: its first row is a molecule; write the names of the columns above it")
     if found:
         raise UserError(
@@ -110,41 +108,6 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
 
 
-def identifiers(columns: Sequence[str]) -> list[str]:
-    """The columns that name compounds (`name`, `Compound ID`, …), the likeliest first; none where no column is so
-    called."""
-    plain = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
-    return [column for known in IDENTIFIERS for column in columns if plain[column] == known]
-
-
-def write_sdf(path: Path, smiles: Sequence[str | None], facts: pl.DataFrame) -> None:
-    """Molecules with 2-D coordinates and one property for each column of `facts`, row by row; the title of a record is
-    the first of its `identifiers`. A row without a structure stands as an empty record, so that nothing is lost."""
-    from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDepictor
-
-    named = identifiers(facts.columns)
-    with (
-        rdBase.BlockLogs(),
-        replacing(path) as new,
-        explained(path),
-        new.open("w", encoding="utf-8") as file,
-    ):
-        writer = Chem.SDWriter(file)
-        for text, row in zip(smiles, facts.iter_rows(named=True), strict=True):
-            mol = Chem.MolFromSmiles(text) if text else None
-            mol = Chem.Mol() if mol is None else mol
-            if mol.GetNumAtoms():
-                rdDepictor.Compute2DCoords(mol)
-            title = next((row[name] for name in named if row[name] is not None), "")
-            mol.SetProp("_Name", " ".join(str(title).split()))
-            for name, value in row.items():
-                if value is not None:
-                    mol.SetProp(name, f"{value:.6g}" if isinstance(value, float) else str(value))
-            writer.write(mol)
-        writer.close()
-
-
 def _kind(path: Path) -> str:
     """How a file's name ends, `.gz` aside, in lower case; empty where it is no ending that is known."""
     name = path.name.lower().removesuffix(".gz")
@@ -156,137 +119,163 @@ def _text(path: Path) -> str:
     return decoded(content_of(path))
 
 
-def _head(path: Path) -> str:
+def _head(path: Path) -> list[str]:
     """The first lines of a text file, which may be compressed."""
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        return decoded(file.read(4096))
+        lines = decoded(file.read(1 << 16)).splitlines()
+    return [line for line in lines[:SAMPLE] if line.strip()]
 
 
-def _headless(path: Path) -> bool:
-    """Whether a text file begins with a molecule: a list of SMILES, not a table."""
-    first = next(iter(_head(path).split()), "")
-    return bool(first) and first.lower() not in NAMES and _parses([first.split(",")[0]]) == 1 and len(first) > 3
+def _is_list(path: Path) -> bool:
+    """Whether a text file begins with a molecule and has no columns: a list of SMILES, not a table."""
+    first = next(iter(_head(path)), "").split()
+    return bool(first) and first[0].lower() not in NAMES and is_structure(first[0]) and len(first[0]) > 3
 
 
-def _of_table(table: pl.DataFrame, name: str, column: str) -> MoleculeRows:
+# Tables --------------------------------------------------------------------------------------------------
+
+
+def _of_text(path: Path, column: str, names: Sequence[str] = ()) -> MoleculeRows:
+    read = read_text_table(path, names)
+    rows = _of_table(read.table, path.name, column, read.first)
+    bare = () if read.first == 2 else ("no header: the first row is a molecule",)
+    return rows._replace(notes=(*rows.notes, f"values set apart by {read.mark}", *bare), decimal=read.decimal)
+
+
+def _of_book(path: Path, column: str) -> MoleculeRows:
+    """Parquet or Excel. A sheet without a header is read as one."""
+    table = read_table(path)
+    below = [_texts(table[name]) for name in table.columns]
+    rows = [
+        [values[row] if row < len(values) else "" for values in below] for row in range(max(map(len, below), default=0))
+    ]
+    if _kind(path) in EXCEL and is_headless(table.columns, rows):
+        table = named(pl.read_excel(path, engine="calamine", infer_schema_length=None, has_header=False))
+        table = table.select(typed(one) if one.dtype == pl.String else one for one in table)
+        rows_ = _of_table(table, path.name, column, 1)
+        return rows_._replace(notes=(*rows_.notes, "no header: the first row is a molecule"))
+    return _of_table(table, path.name, column)
+
+
+def _of_table(table: pl.DataFrame, name: str, column: str, first: int = 2) -> MoleculeRows:
     if column and column not in table.columns:
         raise UserError(f"{name} has no column '{column}'; it has {', '.join(table.columns[:12])}")
     chosen = column or structure_column(table, name)
-    places = pl.Series([f"row {number} of {name}" for number in range(2, table.height + 2)], dtype=pl.String)
-    problems = pl.Series([None] * table.height, dtype=pl.String)
-    structures = table[chosen].cast(pl.String).str.strip_chars()
+    places = pl.Series([f"row {number} of {name}" for number in range(first, table.height + first)], dtype=pl.String)
+    structures, problems = _as_smiles(table[chosen].cast(pl.String).str.strip_chars())
     notes = () if column else (f"SMILES in column '{chosen}'",)
-    return MoleculeRows(structures, table.drop(chosen), problems, places, name, notes)
+    findings = _other_structures(table, chosen, name, bool(column))
+    return MoleculeRows(structures, table.drop(chosen), problems, places, name, notes, findings)
 
 
-def _of_list(smiles: Sequence[str], names: Sequence[str | None], where: str) -> MoleculeRows:
+def _as_smiles(structures: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Structures with every InChI written as SMILES, and why one could not be."""
+    problems = pl.Series([None] * len(structures), dtype=pl.String)
+    inchi = structures.str.starts_with("InChI=").fill_null(False)
+    if not inchi.any():
+        return structures, problems
+    made = [of_inchi(text) if text.startswith("InChI=") else text for text in structures.fill_null("")]
+    smiles = pl.Series([text or None for text in made], dtype=pl.String)
+    return smiles, problems.set(inchi & smiles.is_null(), "it is no InChI that can be read")
+
+
+def _other_structures(table: pl.DataFrame, chosen: str, name: str, asked: bool) -> tuple[Finding, ...]:
+    """Columns of structures that are not read, unless they write the same molecules another way."""
+    found = []
+    for column in table.columns:
+        if column == chosen or table[column].dtype != pl.String or not _holds_structures(table[column]):
+            continue
+        both = table.select(chosen, column).drop_nulls().head(SAMPLE).cast(pl.String)
+        same = [skeleton(one.strip()) == skeleton(other.strip()) for one, other in both.iter_rows()]
+        if sum(same) < 0.9 * len(same):
+            found.append(column)
+    if not found:
+        return ()
+    listed = ", ".join(f"'{column}'" for column in found)
+    said = f"{listed} of {name} holds other molecules than '{chosen}', and nothing of them is used"
+    said += "" if asked else "; --where smiles=COLUMN names the column that is read"
+    return (Finding("other-structures", "quality", "pass" if asked else "fail", said),)
+
+
+# Lists ---------------------------------------------------------------------------------------------------
+
+
+def _of_lines(path: Path, column: str) -> MoleculeRows:
+    """A list: a SMILES a line and what follows as its name, or the other way round; with tabs, commas or a header, a
+    table."""
+    head = _head(path)
+    if not head:
+        raise UserError(f"{path} holds no molecule")
+    first = head[0].split()
+    titled = any(word.lower() in NAMES or word.lower().endswith("smiles") for word in first)
+    columns = next((mark for mark in "\t,;" if mark in head[0] and all(mark in line for line in head)), "")
+    if columns and (titled or not is_structure(first[0]) or columns == "\t"):
+        return _of_text(path, column, () if titled else ("name",))
+    lines = [(number, line.split(None, 1)) for number, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
+    order = (0, 1)
+    ways = [[line[place].split()[0] for _, line in lines[titled : SAMPLE + 1] if len(line) > place] for place in (0, 1)]
+    notes: tuple[str, ...] = ()
+    if ways[1] and share(ways[0]) < 0.5 and share(ways[1]) >= _MOST:
+        order, notes = (1, 0), ("the second word of each line is the SMILES, the first its name",)
+    lines = lines[1:] if titled else lines
+    if not lines:
+        raise UserError(f"{path} holds no molecule")
+    smiles = [line[order[0]].split()[0] if len(line) > order[0] else "" for _, line in lines]
+    names = [line[order[1]] if len(line) > order[1] else None for _, line in lines]
+    rows = _of_list(smiles, names, path.name, lines[0][0])
+    return rows._replace(notes=notes)
+
+
+def _of_list(smiles: Sequence[str], names: Sequence[str | None], where: str, first: int) -> MoleculeRows:
     facts = pl.DataFrame({"name": pl.Series(names, dtype=pl.String)})
     facts = facts if any(names) else facts.drop("name")
-    places = pl.Series([f"line {number} of {where}" for number in range(1, len(smiles) + 1)], dtype=pl.String)
-    problems = pl.Series([None] * len(smiles), dtype=pl.String)
-    return MoleculeRows(pl.Series(smiles, dtype=pl.String), facts, problems, places, where)
+    numbers = range(first, len(smiles) + first)
+    places = pl.Series([f"line {number} of {where}" for number in numbers], dtype=pl.String)
+    structures, problems = _as_smiles(pl.Series(smiles, dtype=pl.String))
+    return MoleculeRows(structures, facts, problems, places, where)
 
 
 # SDF -----------------------------------------------------------------------------------------------------
 
 
 def _of_sdf(path: Path) -> MoleculeRows:
-    from rdkit import rdBase
-
-    text = _text(path)
-    structures: list[str | None] = []
-    problems: list[str | None] = []
-    titles: list[str | None] = []
-    properties: list[dict[str, str]] = []
-    flat = 0
-    with rdBase.BlockLogs():
-        for record in _records(text):
-            block, facts = _parts(record)
-            mol, problem = _from_block(block)
-            flat += mol is not None and mol.GetNumConformers() > 0 and not mol.GetConformer().Is3D()
-            structures.append(_smiles(mol) if mol is not None else None)
-            problems.append(problem)
-            titles.append(record.split("\n", 1)[0].strip() or None)
-            properties.append(facts)
-    if not structures:
+    found = records(_text(path))
+    if not found:
         raise UserError(f"{path} holds no record of a molecule")
-    names = list(dict.fromkeys(name for facts in properties for name in facts))
+    names = list(dict.fromkeys(name for one in found for name in one.data))
+    titles = [one.title for one in found]
     columns = [pl.Series("name", titles, pl.String)] if any(titles) and "name" not in names else []
     for name in names:
-        texts = pl.Series(name, [facts.get(name) for facts in properties], pl.String)
-        columns.append(typed(texts.str.strip_chars().replace("", None)))
-    places = pl.Series([f"record {number} of {path.name}" for number in range(1, len(structures) + 1)])
-    note = f"{flat} records in 2-D, {len(structures) - flat - sum(p is not None for p in problems)} in 3-D"
-    known = pl.DataFrame(columns) if columns else pl.DataFrame(height=len(structures))
-    return MoleculeRows(
-        pl.Series(structures, dtype=pl.String), known, pl.Series(problems, dtype=pl.String), places, path.name, (note,)
-    )
-
-
-def _records(text: str) -> Iterator[str]:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    *records, last = text.split("$$$$\n") if "$$$$\n" in text else [text.removesuffix("$$$$")]
-    yield from records
-    if last.removesuffix("$$$$").strip():
-        yield last.removesuffix("$$$$")
-
-
-def _parts(record: str) -> tuple[str, dict[str, str]]:
-    """The block of atoms and bonds, and the properties below it (`> <name>`, value, empty line)."""
-    block, end, rest = record.partition("M  END")
-    facts: dict[str, str] = {}
-    name = ""
-    for line in rest.split("\n"):
-        if line.startswith(">") and "<" in line:
-            name = line[line.index("<") + 1 : line.rindex(">")].strip()
-            facts[name] = ""
-        elif name and line.strip():
-            facts[name] = f"{facts[name]} {line.strip()}".strip()
-        elif name:
-            name = ""
-    return block + end, facts
-
-
-def _from_block(block: str) -> tuple[Chem.Mol | None, str | None]:
-    from rdkit import Chem
-
-    mol = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
-    if mol is None:
-        return None, "its block of atoms and bonds is damaged"
-    problems = Chem.DetectChemistryProblems(mol)
-    if problems:
-        return None, problems[0].Message()
-    if not mol.GetNumAtoms():
-        return None, "it has no atoms"
-    return Chem.MolFromMolBlock(block), None
-
-
-def _smiles(mol: Chem.Mol) -> str:
-    from rdkit import Chem
-
-    if mol.GetNumConformers() and mol.GetConformer().Is3D():
-        Chem.AssignStereochemistryFrom3D(mol)
-    return str(Chem.MolToSmiles(mol))
+        texts = pl.Series(name, [one.data.get(name) for one in found], pl.String).str.strip_chars().replace("", None)
+        columns.append(texts if identifiers([name]) else typed(texts))
+    places = pl.Series([f"record {number} of {path.name}" for number in range(1, len(found) + 1)])
+    flat, bad = sum(one.flat for one in found), sum(one.problem is not None for one in found)
+    note = f"{flat} records in 2-D, {len(found) - flat - bad} in 3-D"
+    structures = pl.Series([one.smiles for one in found], dtype=pl.String)
+    problems = pl.Series([one.problem for one in found], dtype=pl.String)
+    known = pl.DataFrame(columns) if columns else pl.DataFrame(height=len(found))
+    return MoleculeRows(structures, known, problems, places, path.name, (note,))
 
 
 # Finding the column --------------------------------------------------------------------------------------
 
 
+def _texts(column: pl.Series) -> list[str]:
+    """The first values of a column, as text."""
+    return [text.strip() for text in column.drop_nulls().head(SAMPLE).cast(pl.String)]
+
+
 def _share(column: pl.Series) -> float:
-    """The share of the first values that are SMILES."""
-    values = column.drop_nulls().head(SAMPLE).str.strip_chars().to_list()
-    return _parses(values) / len(values) if values else 0.0
+    """The share of the first values that are structures."""
+    return share(_texts(column))
 
 
 def _heavy(column: pl.Series) -> bool:
     """Whether the texts are too long to be words that happen to be SMILES (`CON`, `NO`)."""
-    lengths = column.drop_nulls().head(SAMPLE).str.len_chars()
-    return float(lengths.mean() or 0) >= 6  # type: ignore[arg-type]
+    texts = _texts(column)
+    return bool(texts) and sum(map(len, texts)) / len(texts) >= 6
 
 
-def _parses(values: Sequence[str]) -> int:
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        found = [Chem.MolFromSmiles(value.strip(), sanitize=False) for value in values if " " not in value.strip()]
-    return sum(mol is not None and mol.GetNumAtoms() > 0 for mol in found)
+def _holds_structures(column: pl.Series) -> bool:
+    called = column.name.strip().lower().replace(" ", "_")
+    return _share(column) >= _MOST and (_heavy(column) or called in NAMES or "smiles" in called)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from medeor.contracts import UserError
-from medeor.formats.images import BrokenImage, Image, damage_told, made_finite, silence, spacing_of
+from medeor.formats.images import BrokenImage, Image, check_size, damage_told, made_finite, silence, spacing_of
 
 silence("nibabel")
 
@@ -25,43 +26,80 @@ _MADE_BY = re.compile(
 
 def read_nifti(path: Path, volume: int | None = None) -> Image:
     """A volume (channels, i, j, k) with its axes as stored, or a flat image (channels, rows, columns) where there is
-    but one slice. A fourth axis (time, echo) becomes the channels, or `volume` picks one of it.
+    but one slice, along whichever axis. A fourth axis (time, echo) becomes the channels, or `volume` picks one of it.
+    Whether the file is packed is told from its content, not from its name.
 
     Raises: BrokenImage where the file cannot be decoded; UserError for a `volume` that there is not."""
     with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
-        file: Any = nibabel.load(path)
+        file = _opened(path)
         header = file.header
+        shape, stored = tuple(int(length) for length in file.shape), header.get_data_dtype()
+    if len(shape) < 2 or min(shape) < 1:
+        raise BrokenImage(path, f"its shape is {shape}, which is no image")
+    check_size(path, float(np.prod(shape, dtype=float)) * stored.itemsize)
+    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
         pixels = np.asanyarray(file.dataobj)
         names = _identifiers(header)
         scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
-        placed = bool(header["sform_code"]) or bool(header["qform_code"])
-        affine = np.asarray(file.affine, dtype=np.float64)
+        affine = _affine(header)
         zooms = tuple(float(zoom) * scale for zoom in header.get_zooms()[:3])
     pixels = _channels_first(path, pixels)
     if volume is not None:
         if not 0 <= volume < len(pixels):
             raise UserError(f"{path}: there is no volume {volume}; its volumes are 0 to {len(pixels) - 1}")
         pixels = pixels[volume : volume + 1]
-    affine = np.diag([scale, scale, scale, 1.0]) @ affine
-    usable = placed and bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 1e-9
-    spacing = spacing_of(affine) if usable else (zooms + (1.0,) * 3)[:3]
+    spacing = (zooms + (1.0,) * 3)[:3]
+    if affine is not None:
+        affine = np.diag([scale, scale, scale, 1.0]) @ affine
+        spacing = spacing_of(affine)
     facts = {
         "file_type": "NIfTI",
         "size": "x".join(str(length) for length in pixels.shape[1:]),
         "bits": str(pixels.dtype.itemsize * 8),
     }
     pixels, nonfinite = made_finite(pixels, path)
-    if pixels.shape[3] == 1:
-        # Rows run along the second axis of the file and columns along the first, as a viewer shows them.
-        pixels, affine, spacing = pixels[..., 0].swapaxes(1, 2), affine[:, [1, 0, 2, 3]], (spacing[1], spacing[0])
+    if pixels.shape[1:].count(1) == 1 or pixels.shape[3] == 1:
+        # Rows run along the second axis of the plane and columns along the first, as a viewer shows them.
+        through = 2 if pixels.shape[3] == 1 else pixels.shape[1:].index(1)
+        first, second = (axis for axis in range(3) if axis != through)
+        pixels = np.take(pixels, 0, axis=1 + through).swapaxes(1, 2)
+        affine = affine if affine is None else affine[:, [second, first, through, 3]]
+        spacing = (spacing[second], spacing[first])
     return Image(
         np.ascontiguousarray(pixels),
-        spacing=spacing if all(length > 0 for length in spacing) else None,
-        affine=affine if usable else None,
+        spacing=spacing if all(np.isfinite(length) and length > 0 for length in spacing) else None,
+        affine=affine,
         header=facts,
         identifiers=names,
         nonfinite=nonfinite,
     )
+
+
+def _opened(path: Path) -> Any:
+    """The file with its voxels unread: mapped from disk, or unpacked as a stream."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    packed = head == b"\x1f\x8b"
+    if packed == path.name.lower().endswith(".gz") and path.name.lower().endswith((".nii", ".nii.gz")):
+        return nibabel.load(path)
+    stream: Any = gzip.open(path) if packed else path.open("rb")  # noqa: SIM115
+    kind = nibabel.Nifti2Image if stream.read(8)[4:] == b"n+2\0" else nibabel.Nifti1Image
+    stream.seek(0)
+    return kind.from_stream(stream)
+
+
+def _affine(header: Any) -> np.ndarray | None:
+    """From the indices of a voxel to the world: by the sform, else by the qform; None where neither can be used."""
+    for code, matrix in (("sform_code", header.get_sform), ("qform_code", header.get_qform)):
+        if not header[code]:
+            continue
+        try:
+            affine = np.asarray(matrix(), dtype=np.float64)
+        except (HeaderDataError, np.linalg.LinAlgError):
+            continue
+        if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9:
+            return affine
+    return None
 
 
 def _channels_first(path: Path, pixels: np.ndarray) -> np.ndarray:

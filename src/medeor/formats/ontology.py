@@ -12,7 +12,7 @@ from medeor.formats.encodings import as_utf8
 from medeor.formats.graph_tables import NODES, REFERENCES, SYNONYMS, GraphTables
 from medeor.formats.tables import content_of
 
-_COMMENT = r"\s+(\{[^}]*\}\s*)?(!.*)?$"
+_COMMENT = r"\s*(\{[^}]*\}\s*)?(!.*)?$"
 """A trailing modifier and a comment (OBO 1.4, section 3.4)."""
 _ESCAPED = r"\\([\"\\:,()\[\]{}! ])"
 
@@ -23,12 +23,12 @@ def read_obo(path: Path, where: Mapping[str, str]) -> GraphTables:
 
     Raises: UserError where the file is empty, no OBO, or damaged."""
     content, findings = as_utf8(content_of(path), path.name)
-    lines = pl.DataFrame({"line": content.decode().splitlines()}, schema={"line": pl.String})
+    lines = pl.DataFrame({"line": content.replace(b"\r", b"\n").decode().split("\n")}, schema={"line": pl.String})
     lines = lines.with_columns(pl.col("line").str.strip_chars_end())
-    opens = pl.col("line").str.contains(r"^\[\w+\]$")
+    opens = pl.col("line").str.contains(r"^\[\w+\]\s*(!.*)?$")
     pairs = (
         lines.with_columns(
-            stanza=pl.when(opens).then(pl.col("line").str.strip_chars("[]")).forward_fill(),
+            stanza=pl.when(opens).then(pl.col("line").str.extract(r"^\[(\w+)\]")).forward_fill(),
             number=opens.cum_sum(),
             tag=pl.col("line").str.extract(r"^([\w-]+):"),
             value=pl.col("line").str.extract(r"^[\w-]+:\s*(.*)$"),
@@ -42,18 +42,35 @@ def read_obo(path: Path, where: Mapping[str, str]) -> GraphTables:
         raise UserError(f"{path} holds no [Term]: it is no ontology in OBO, or it is damaged")
     ids = terms.filter(pl.col("tag") == "id").select("number", pl.col("value").str.replace(_COMMENT, "").alias("id"))
     terms = terms.join(ids.unique("number"), on="number", maintain_order="left")
-    obsolete = terms.filter((pl.col("tag") == "is_obsolete") & (pl.col("value") == "true"))["id"].unique().sort()
+    nameless = terms.filter(pl.col("id").is_null() | (pl.col("id") == ""))
+    terms = terms.filter(pl.col("id") != "")
+    gone = pl.col("value").str.replace(_COMMENT, "").str.to_lowercase().is_in(["true", "1"])
+    obsolete = terms.filter((pl.col("tag") == "is_obsolete") & gone)["id"].unique().sort()
     living = terms.filter(~pl.col("id").is_in(obsolete.implode()))
     release = _one(header, "data-version")
     source = where.get("source") or _one(header, "ontology") or path.name.removesuffix(".gz").removesuffix(".obo")
-    edges = _joined(living).with_columns(
+    edges = _joined(living)
+    whole = ~pl.any_horizontal((pl.col(name) == "").fill_null(True) for name in ("head", "relation", "tail"))
+    broken = edges.filter(~whole)["head"]
+    edges = edges.filter(whole).with_columns(
         source=pl.lit(source, pl.Categorical),
         licence=pl.lit(where.get("licence") or _licence(header), pl.Categorical),
         release=pl.lit(where.get("release") or release, pl.Categorical),
     )
-    gone = edges.filter(pl.col("tail").is_in(obsolete.implode()))
-    findings = (*findings, *_obsolete(path.name, obsolete, gone.height))
-    return GraphTables(edges, _nodes(living, header), _synonyms(living), _references(terms), findings)
+    to_gone = edges.filter(pl.col("tail").is_in(obsolete.implode()))
+    findings = (*findings, *_obsolete(path.name, obsolete, to_gone.height))
+    if len(broken) or nameless.height:
+        said = (
+            [f"{len(broken)} lines of is_a or relationship lack a term (the first at {broken[0]})"]
+            if len(broken)
+            else []
+        )
+        said += [f"{nameless['number'].n_unique()} terms have no id"] if nameless.height else []
+        message = f"{path.name}: {' and '.join(said)} and were set aside"
+        findings = (*findings, Finding("damaged-terms", "quality", "fail", message))
+    alternatives = _alternatives(living)
+    nodes, synonyms = _nodes(living, header), _synonyms(living)
+    return GraphTables(edges, nodes, synonyms, _references(terms), findings, alternatives=alternatives, name=path.name)
 
 
 def _tagged(terms: pl.DataFrame, *tags: str) -> pl.DataFrame:
@@ -108,7 +125,13 @@ def _references(terms: pl.DataFrame) -> pl.DataFrame:
     out = _tagged(terms, "xref").select(pl.col("id").alias("from"), other.alias("to"))
     replaced = _tagged(terms, "replaced_by").select(pl.col("id").alias("from"), other.alias("to"))
     back = _tagged(terms, "alt_id").select(other.alias("from"), pl.col("id").alias("to"))
-    return pl.concat([out, replaced, back]).cast(REFERENCES)  # type: ignore[arg-type]
+    return pl.concat([out, replaced, back]).drop_nulls().cast(REFERENCES)  # type: ignore[arg-type]
+
+
+def _alternatives(terms: pl.DataFrame) -> pl.DataFrame:
+    other = pl.col("value").str.extract(r"^([^\s!]+)")
+    found = _tagged(terms, "alt_id").select(other.alias("from"), pl.col("id").alias("to"))
+    return found.drop_nulls().cast(REFERENCES)  # type: ignore[arg-type]
 
 
 def _obsolete(name: str, obsolete: pl.Series, edges: int) -> list[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from medeor.formats.images import BrokenImage, Image, damage_told, grey_or_colour, silence
+from medeor.formats.images import BrokenImage, Image, check_size, damage_told, grey_or_colour, silence
 
 silence("PIL")
 
@@ -29,13 +29,18 @@ def read_picture(path: Path) -> Image:
 
     Raises: BrokenImage where the file cannot be decoded."""
     with damage_told(path, "a picture"), _opened(path) as picture:
+        if getattr(picture, "is_animated", False) and picture.format in ("PNG", "WEBP"):
+            raise BrokenImage(
+                path, f"an animation of {getattr(picture, 'n_frames', 'several')} frames; save one as PNG"
+            )
+        check_size(path, picture.width * picture.height * len(picture.getbands()) * (4 if picture.mode in "IF" else 2))
         # Decoding, and asking for EXIF, forgets how the pixels were stored.
         deep = _is_deep(picture)
         pixels = _deep_colour(path, picture) if deep else _pixels(picture)
         facts = _facts(picture) | ({"bits": "16"} if deep else {})
         names = identifiers_of({str(name): value for name, value in picture.info.items()} | exif_of(picture))
         turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    pixels = without_alpha(turned(pixels, turn))
+    pixels = without_alpha(turned(pixels, turn if isinstance(turn, int) else 1))
     facts["size"] = f"{pixels.shape[1]}x{pixels.shape[0]}"
     return Image(np.ascontiguousarray(channels_first(pixels)), header=facts, identifiers=names)
 
@@ -89,29 +94,44 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def without_alpha(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (rows, columns, 2 or 4) laid over black; what lies under full transparency is not meant to be seen."""
+    """Pixels (rows, columns) as they are; (rows, columns, 2 or 4) laid over black, without their transparency."""
     if pixels.ndim == 2 or pixels.shape[-1] not in (2, 4):
         return pixels
-    top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    colour, alpha = pixels[..., :-1], pixels[..., -1:]
-    if not (alpha == top).all():
-        colour = np.rint(colour * (alpha / top)).astype(pixels.dtype)
+    colour = laid_over_black(pixels)
     return colour[..., 0] if colour.shape[-1] == 1 else colour
 
 
+def laid_over_black(pixels: np.ndarray, premultiplied: bool = False) -> np.ndarray:
+    """Pixels (…, samples), the last of which is transparency, without it: what lies under full transparency is not
+    meant to be seen. `premultiplied`: they were multiplied when they were stored."""
+    top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    colour, alpha = pixels[..., :-1], pixels[..., -1:]
+    if not premultiplied and not (alpha == top).all():
+        seen = colour * (alpha / top)
+        colour = (seen if pixels.dtype.kind == "f" else np.rint(seen)).astype(pixels.dtype)
+    return colour
+
+
 def channels_first(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (rows, columns) or (rows, columns, 3) as (1 or 3, rows, columns), in a type that medeor works with."""
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    elif pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
-        pixels = pixels.astype(np.float32)
-    elif pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
-        pixels = pixels.astype(np.uint16)
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    """Pixels (rows, columns) or (rows, columns, channels) as (channels, rows, columns), in a type that medeor works
+    with; (1, rows, columns) where red, green and blue are the same throughout."""
+    pixels = plain(pixels)
     if pixels.ndim == 2:
         return pixels[None]
     pixels = np.moveaxis(pixels, -1, 0)
     return grey_or_colour(pixels) if len(pixels) == 3 else pixels
+
+
+def plain(pixels: np.ndarray) -> np.ndarray:
+    """Pixels in a type that medeor works with: black and white as 0 and 255, at most 32 bits."""
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
+        with np.errstate(over="ignore"):
+            pixels = pixels.astype(np.float32)
+    elif pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        pixels = pixels.astype(np.uint16)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def exif_of(picture: Pillow.Image) -> dict[str, object]:

@@ -63,11 +63,20 @@ def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, s
     new = {name: name for name in names if not taken(name)}
     for name in names:
         if name not in new:
-            other = f"{name} (table)"
+            other = name + _APART
             while other in new.values():
-                other += " (table)"
+                other += _APART
             new[name] = other
     return new
+
+
+_APART = " (table)"
+
+
+def put_back(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns that `set_apart` renamed under their own names again, where these are free."""
+    names = {name: name.removesuffix(_APART) for name in table.columns if name.endswith(_APART)}
+    return table.rename({name: own for name, own in names.items() if own not in table.columns})
 
 
 def _parquet(path: Path) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""TIFF: one page is a flat image, several pages of one size are a volume."""
+"""TIFF: one page is a flat image, several pages of one size are a volume, several channels are channels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tifffile
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
-from medeor.formats.images import BrokenImage, Image, damage_told, made_finite, silence
-from medeor.formats.pictures import channels_first, identifiers_of, turned, without_alpha
+from medeor.formats.images import BrokenImage, Image, check_size, damage_told, grey_or_colour, made_finite, silence
+from medeor.formats.pictures import identifiers_of, laid_over_black, plain, turned
 
 silence("tifffile")
 
@@ -18,64 +18,142 @@ _PAGES = "ZIQTR"
 """Letters by which tifffile calls an axis along which flat images follow one another."""
 _DECODED = {1, 8, 32773, 32946, 34925, 50000}
 """Compressions that tifffile decodes by itself: none, deflate, PackBits, LZMA, Zstandard. Pillow has the others."""
+_WHOLE = {1, 8, 16, 32, 64}
+"""Bits a sample that tifffile unpacks by itself."""
+_GREY_INVERTED, _GREY, _RGB, _PALETTE = 0, 1, 2, 3
+_PREMULTIPLIED, _ALPHA = 1, 2
+"""What ExtraSamples calls transparency; 0 is a channel of its own."""
 
 
 def read_tiff(path: Path) -> Image:
-    """A flat image, or a volume (1 or 3, pages, rows, columns); uint8, uint16, int16 or float32.
+    """A flat image (channels, rows, columns), or a volume (channels, pages, rows, columns); uint8, uint16, int16 or
+    float32. A last sample that the file calls transparency is laid over black; every other one is a channel.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
-    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), tifffile.TiffFile(path) as file:
+    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
-        facts = _facts(page)
-        names = identifiers_of(_fields(page))
-        if file.is_svs or any(len(series.levels) > 1 for series in file.series):
-            raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
-        if len({(entry.shape, entry.dtype) for entry in file.pages}) > 1:
-            raise BrokenImage(path, "its pages differ in size or type")
-        simple = page.compression in _DECODED and page.photometric in (0, 1, 2)
-        pixels = _decoded(path, file) if simple else _by_pillow(path)
-        turn = page.tags.valueof(274, default=1)
-    finished = [channels_first(without_alpha(turned(plane, turn))) for plane in pixels]
-    channels = max(len(plane) for plane in finished)
-    volume = np.stack([np.broadcast_to(plane, (channels, *plane.shape[1:])) for plane in finished], axis=1)
-    volume, nonfinite = made_finite(volume, path)
-    facts["size"] = "x".join(str(length) for length in volume.shape[:0:-1])
-    volume = volume[:, 0] if volume.shape[1] == 1 else volume
-    return Image(np.ascontiguousarray(volume), header=facts, identifiers=names, nonfinite=nonfinite)
+        facts, fields = _facts(page), _fields(page)
+        slide = file.is_svs or any(len(series.levels) > 1 for series in file.series)
+        kinds = {(entry.shape, entry.dtype) for entry in file.pages}
+        series = file.series[0]
+        axes, shape = (series.axes, series.shape) if len(file.series) == 1 else ("I" + page.axes, None)
+        extra = tuple(int(kind) for kind in page.extrasamples)
+        samples, turn = int(page.samplesperpixel), int(page.tags.valueof(274, default=1))
+        photometric, count = int(page.photometric), len(file.pages)
+        by_tifffile = page.compression in _DECODED and photometric <= _PALETTE and page.bitspersample in _WHOLE
+        size = float(np.prod(page.shape, dtype=float)) * count * (page.dtype.itemsize if page.dtype else 1)
+        if shape is not None:
+            size = max(size, float(np.prod(shape, dtype=float)) * (page.dtype.itemsize if page.dtype else 1))
+    if slide:
+        raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
+    if len(kinds) > 1:
+        raise BrokenImage(path, "its pages differ in size or type")
+    check_size(path, size)
+    if by_tifffile:
+        pixels, colours = _by_tifffile(path, shape is None)
+        if photometric == _PALETTE:
+            pixels, axes, photometric = _coloured(path, pixels, colours), axes + "S", _RGB
+    else:
+        pixels, axes, photometric = _by_pillow(path, axes, shape, photometric, facts["compression"])
+    if pixels.dtype.kind not in "biuf":
+        raise BrokenImage(path, f"its pixels are {pixels.dtype}, not plain numbers")
+    volume = _upright(path, pixels, axes)
+    if photometric == _GREY_INVERTED:
+        volume = ~volume if volume.dtype.kind in "bu" else volume.max() - volume
+    volume = turned(volume.transpose(2, 3, 0, 1), turn)
+    has_alpha = bool(extra) and extra[-1] in (_PREMULTIPLIED, _ALPHA) and "S" in axes
+    if has_alpha and volume.shape[3] == samples > 1:
+        volume = laid_over_black(volume, premultiplied=extra[-1] == _PREMULTIPLIED)
+    finished = plain(volume.transpose(3, 2, 0, 1))
+    if photometric == _RGB and len(finished) == 3:
+        finished = grey_or_colour(finished)
+    finished, nonfinite = made_finite(finished, path)
+    facts["size"] = "x".join(str(length) for length in finished.shape[:0:-1])
+    finished = finished[:, 0] if finished.shape[1] == 1 else finished
+    return Image(np.ascontiguousarray(finished), header=facts, identifiers=identifiers_of(fields), nonfinite=nonfinite)
 
 
-def _decoded(path: Path, file: tifffile.TiffFile) -> np.ndarray:
-    """Shape (pages, rows, columns) or (pages, rows, columns, samples)."""
-    series = file.series[0]
-    if len(file.series) > 1:
-        photometric = file.pages.first.photometric
-        return np.stack([_upright(path, page.asarray(), page.axes, photometric) for page in file.pages])
-    return _upright(path, series.asarray(), series.axes, file.pages.first.photometric, pages=True)
+def _opened(path: Path) -> tifffile.TiffFile:
+    # Metadata may name further files, which are not opened.
+    return tifffile.TiffFile(path, _multifile=False)
 
 
-def _upright(path: Path, pixels: np.ndarray, axes: str, photometric: int, pages: bool = False) -> np.ndarray:
-    """Pages first and samples last; grey in which zero is white is turned round."""
+def _by_tifffile(path: Path, by_page: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels with the axes of the file, and its palette."""
+    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
+        pixels = np.stack([page.asarray() for page in file.pages]) if by_page else file.series[0].asarray()
+        return pixels, getattr(file.pages.first, "colormap", None)
+
+
+def _coloured(path: Path, pixels: np.ndarray, colours: np.ndarray | None) -> np.ndarray:
+    """Indices into a palette as red, green and blue of 8 bits, shape (…, 3). The palette holds 16 bits, of which some
+    programs fill the lower half alone."""
+    if colours is None or colours.shape[0] != 3 or pixels.dtype.kind != "u" or int(pixels.max()) >= colours.shape[1]:
+        raise BrokenImage(path, "its palette does not fit its pixels")
+    entries = colours if colours.max() < 256 else colours >> 8
+    return entries.T.astype(np.uint8)[pixels]
+
+
+def _upright(path: Path, pixels: np.ndarray, axes: str) -> np.ndarray:
+    """Shape (pages, channels, rows, columns)."""
+    if pixels.ndim != len(axes):
+        raise BrokenImage(path, f"its pixels do not fit its axes {axes}")
     keep = [i for i, letter in enumerate(axes) if pixels.shape[i] > 1 or letter in "YX"]
     pixels, axes = pixels.reshape([pixels.shape[i] for i in keep]), "".join(axes[i] for i in keep)
     stacked = [letter for letter in axes if letter in _PAGES]
     samples = [letter for letter in axes if letter in "SC"]
-    if len(stacked) > 1 or len(samples) > 1 or set(axes) - set(_PAGES + "SCYX"):
+    if len(stacked) > 1 or len(samples) > 1 or set(axes) - set(_PAGES + "SCYX") or not {"Y", "X"} <= set(axes):
         raise BrokenImage(path, f"it has the axes {axes}; medeor reads pages or slices, rows, columns and channels")
-    order = "".join(stacked) + "YX" + "".join(samples)
+    order = "".join(stacked) + "".join(samples) + "YX"
     pixels = pixels.transpose([axes.index(letter) for letter in order])
-    if photometric == 0:
-        pixels = ~pixels if pixels.dtype.kind in "bu" else pixels.max() - pixels
-    return pixels[None] if pages and not stacked else pixels
+    return pixels.reshape(
+        pixels.shape[0] if stacked else 1, pixels.shape[len(stacked)] if samples else 1, *pixels.shape[-2:]
+    )
 
 
-def _by_pillow(path: Path) -> np.ndarray:
-    with Pillow.open(path) as picture:
-        # TIFF's own colour spaces and palettes become red, green and blue; grey stays grey.
-        plain = {"L", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"}
-        pages = [
-            np.asarray(page if page.mode in plain else page.convert("RGB")) for page in ImageSequence.Iterator(picture)
-        ]
-        return np.stack(pages)
+def _by_pillow(
+    path: Path, axes: str, shape: tuple[int, ...] | None, photometric: int, compression: str
+) -> tuple[np.ndarray, str, int]:
+    """Pixels, their axes and photometric interpretation, of a file that tifffile cannot decode by itself.
+
+    Raises: BrokenImage where Pillow would lose bits or samples, or has no decoder either."""
+    plain_modes = {"L", "I;16", "I;16B", "I", "F", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "1"}
+    with damage_told(path, f"TIFF ({compression})"):
+        try:
+            picture = Pillow.open(path)
+        except Pillow.DecompressionBombError as error:
+            raise BrokenImage(path, "too many pixels to be a picture; shrink it or cut it") from error
+        except Pillow.UnidentifiedImageError as error:
+            reason = f"TIFF of this compression or sample type ({compression}) is not read; save it uncompressed"
+            raise BrokenImage(path, reason) from error
+        with picture:
+            bits = picture.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+            samples = int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
+            palette = picture.tag_v2.get(320) if photometric == _PALETTE else None  # type: ignore[attr-defined]
+            modes: list[str] = []
+            pages: list[np.ndarray] = []
+            for page in ImageSequence.Iterator(picture):
+                modes.append(page.mode)
+                as_stored = page.mode in plain_modes or palette is not None
+                pages.append(np.asarray(page if as_stored else page.convert("RGB")))
+    if samples > 1 and max(bits) > 8:
+        raise BrokenImage(
+            path, f"several samples of {max(bits)} bits with {compression} are not read; save it uncompressed"
+        )
+    pixels = np.stack(pages)
+    if palette is not None:
+        return _coloured(path, pixels, np.array(palette).reshape(3, -1)), "IYXS", _RGB
+    # Pillow turns round what white-is-zero it reads with 1 and 8 bits.
+    if photometric == _GREY_INVERTED and modes[0] in ("1", "L"):
+        photometric = _GREY
+    if photometric > _PALETTE:
+        photometric = _RGB
+    if pixels.ndim == 4:
+        return pixels, "IYXS", photometric
+    flat = axes.replace("S", "")
+    if shape is not None and len(flat) == len(shape) and np.prod(shape) == pixels.size:
+        return pixels.reshape(shape), flat, photometric
+    return pixels, "IYX", photometric
 
 
 def _fields(page: tifffile.TiffPage) -> dict[str, object]:

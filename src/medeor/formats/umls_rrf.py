@@ -49,7 +49,7 @@ def read_rrf(paths: Sequence[Path], where: Mapping[str, str]) -> GraphTables:
         nodes, synonyms, references, suppressed = _concepts(tables["MRCONSO"])
         findings += suppressed
     if "MRSTY" in tables:
-        types = _rows(tables["MRSTY"], "CUI", "STY").group_by("CUI").agg(pl.col("STY").sort().first())
+        types = _rows(tables["MRSTY"], "CUI", "STY").drop_nulls().group_by("CUI").agg(pl.col("STY").sort().first())
         types = types.rename({"CUI": "id", "STY": "kind"})
         nodes = nodes.drop("kind").join(types, on="id", how="full", coalesce=True)
     return GraphTables(edges, nodes.select(*NODES), synonyms, references, tuple(findings))
@@ -79,7 +79,8 @@ def _edges(path: Path, where: Mapping[str, str]) -> tuple[pl.DataFrame, list[Fin
     rows = _rows(path, "CUI1", "REL", "CUI2", "RELA", "SAB", "SUPPRESS")
     aside = rows["SUPPRESS"].fill_null("N") != "N"
     within = rows["CUI1"] == rows["CUI2"]
-    kept = rows.filter(~aside & ~within)
+    damaged = rows.select(pl.any_horizontal(pl.col("CUI1", "REL", "CUI2").is_null())).to_series()
+    kept = rows.filter(~aside & ~within.fill_null(False) & ~damaged)
     kind = pl.Categorical(pl.Categories.random())
     edges = kept.select(
         head=pl.col("CUI2").cast(kind),
@@ -92,7 +93,13 @@ def _edges(path: Path, where: Mapping[str, str]) -> tuple[pl.DataFrame, list[Fin
     )
     message = f"{path.name}: {aside.sum()} suppressible relations and {(within & ~aside).sum()} within one concept"
     found = [Finding("relations-set-aside", "quality", "pass", f"{message} were set aside")]
-    return edges, found if len(kept) < len(rows) else []
+    found = found if aside.any() or within.any() else []
+    if damaged.any():
+        message = (
+            f"{path.name}: {damaged.sum()} rows lack a concept or a relation and were set aside; the file is damaged"
+        )
+        found.append(Finding("damaged-rows", "quality", "fail", message))
+    return edges, found
 
 
 def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, list[Finding]]:
@@ -100,7 +107,7 @@ def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, lis
     name, else by the first of its names in the order of the table."""
     rows = _rows(path, "CUI", "LAT", "TS", "STT", "ISPREF", "SAB", "CODE", "STR", "SUPPRESS")
     aside = rows["SUPPRESS"].fill_null("N") != "N"
-    kept = rows.filter(~aside)
+    kept = rows.filter(~aside & pl.col("CUI").is_not_null() & pl.col("STR").is_not_null())
     signs = (("LAT", "ENG"), ("TS", "P"), ("STT", "PF"), ("ISPREF", "Y"))
     best = [pl.col(column) == value for column, value in signs]
     ranked = kept.sort(best, descending=True, maintain_order=True)

@@ -18,11 +18,28 @@ _SCALES = {
     "energy": {"kJ": "1", "kcal": "4.184"},
     "share": {"fraction": "1", "%": "1e-2"},
     "amount/volume": {"M": "1", "mM": "1e-3", "uM": "1e-6", "nM": "1e-9", "pM": "1e-12", "fM": "1e-15"},
+    "number": {"1": "1"},
 }  # fmt: skip
+_WORDS = {
+    "molar": "M", "millimolar": "mM", "micromolar": "uM", "nanomolar": "nM", "picomolar": "pM", "percent": "%",
+    "percentage": "%", "prozent": "%", "pct": "%", "hour": "h", "minute": "min", "minuten": "min", "stunden": "h",
+    "second": "s", "seconds": "s", "sekunden": "s", "tage": "d", "moles": "mol", "mols": "mol", "liter": "L",
+    "litre": "L", "liters": "L", "litres": "L", "gram": "g", "grams": "g", "microgram": "ug", "micrograms": "ug",
+    "milligram": "mg", "milligrams": "mg", "nanogram": "ng", "nanograms": "ng", "kilogram": "kg", "lit": "L",
+    "摩尔": "mol", "毫摩尔": "mmol", "微摩尔": "umol", "纳摩尔": "nmol", "皮摩尔": "pmol", "升": "L", "毫升": "mL",
+    "微升": "uL", "克": "g", "毫克": "mg", "微克": "ug", "纳克": "ng", "千克": "kg", "公斤": "kg", "小时": "h",
+    "分钟": "min", "分": "min", "秒": "s", "天": "d", "百分比": "%", "厘米": "cm",
+}  # fmt: skip
+"""Units that are written out, in lower case."""
+_SIGNED = ("energy", "share", "number")
+"""What a number may be of that is 0 or below (a free energy), or has an upper end (a share)."""
 _KNOWN = {unit: (Fraction(scale), family) for family, units in _SCALES.items() for unit, scale in units.items()}
 _ANY_CASE = {low: found[0] for low in {unit.lower() for unit in _KNOWN}
              if len(found := [unit for unit in _KNOWN if unit.lower() == low]) == 1}  # fmt: skip
+_TEN = re.compile(r"^[x×*·]?(?:10(?:\^\(?([+-]?\d{1,2})\)?|([+-]\d{1,2}))|10?[eE]([+-]?\d{1,2}))[x×*·]?(?=[^\W\d]|%)")
+"""A power of ten before a unit, without blanks: of `10^-6 cm/s` and `x1E-6cm/s`."""
 _POWER = re.compile(r"[\s.·*]+([^\s.·*/]+?)\^?-1(?=$|[\s.·*/])")
+_PLAIN = str.maketrans("µμ％（）／⁻−–⁰¹²³⁴⁵⁶⁷⁸⁹", "uu%()/---0123456789")
 
 
 class OneUnit(NamedTuple):
@@ -40,8 +57,20 @@ class OneUnit(NamedTuple):
 
 
 def plain_unit(text: str) -> str:
-    """A unit with `u` for the micro sign, whichever of the two it was, and -1 for a raised one."""
-    return text.strip().replace("µ", "u").replace("μ", "u").replace("⁻¹", "-1")
+    """A unit with `u` for the micro sign, whichever of the two it was, and plain digits for raised ones."""
+    return text.strip().translate(_PLAIN)
+
+
+def is_positive(unit: str) -> bool:
+    """Whether a number in this unit is above 0 by its nature: a concentration, a clearance, a time, and no energy."""
+    found = _meaning(unit)
+    return found is not None and found[1] not in _SIGNED
+
+
+def usual_unit(text: str) -> str:
+    """A unit as it is usually written: by its sign where it is written out (`nanomolar`, `微克/毫升`)."""
+    plain = re.sub(r"\s+(?:per|pro|je)\s+", "/", plain_unit(text), flags=re.IGNORECASE)
+    return "/".join(_WORDS.get(part.strip().lower(), part.strip()) for part in plain.split("/"))
 
 
 def is_unit(text: str) -> bool:
@@ -63,7 +92,7 @@ def in_one_unit(values: pl.Series, units: pl.Series, wanted: str = "") -> OneUni
     known = len(values) - values.null_count()
     if units.null_count() == len(units):
         return OneUnit(values, wanted, (), (), known)
-    names = {unit: plain_unit(unit) for unit in units.drop_nulls().unique()}
+    names = {unit: usual_unit(unit) for unit in units.drop_nulls().unique()}
     written = units.replace_strict(names, return_dtype=pl.String).set(values.is_null(), None).rename("unit")
     counted = written.drop_nulls().value_counts().sort("count", "unit", descending=[True, False])
     counts = dict(counted.iter_rows())
@@ -87,11 +116,15 @@ def in_one_unit(values: pl.Series, units: pl.Series, wanted: str = "") -> OneUni
 def _meaning(text: str) -> tuple[Fraction, str, tuple[str, ...]] | None:
     """The size of a unit, of what it is (`mass`), and per what; None where the first is not known. What it is per
     (`10^6 cells`) need not be known: it is then itself."""
-    first, *rest = re.sub(r"\s", "", _POWER.sub(r"/\1", plain_unit(text))).split("/")
-    found = _known(first)
+    plain = re.sub(r"\s+(?:per|pro|je)\s+", "/", plain_unit(text), flags=re.IGNORECASE)
+    plain = re.sub(r"\s", "", _POWER.sub(r"/\1", plain))
+    times = _TEN.match(plain)
+    first, *rest = plain[times.end() if times else 0 :].split("/")
+    found = _known(first.strip("()"))
     if found is None:
         return None
     scale, family = found
+    scale *= Fraction(10) ** int(times[1] or times[2] or times[3]) if times else 1
     family, *per = family.split("/")
     for part in rest:
         name = part.strip("()")
@@ -102,4 +135,5 @@ def _meaning(text: str) -> tuple[Fraction, str, tuple[str, ...]] | None:
 
 
 def _known(name: str) -> tuple[Fraction, str] | None:
+    name = _WORDS.get(name.lower(), name)
     return _KNOWN.get(name) or _KNOWN.get(_ANY_CASE.get(name.lower(), ""))

@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, threads
 from medeor.formats.image_store import ImageStore
+from medeor.formats.image_tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.trust.shortcuts import shortcut
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 SIDE = 32
 """Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
+
+_READ = {
+    "width", "height", "depth", "channels", "spacing", "modality", "identifiers", "nonfinite", "content", "images",
+    "source", "broken",
+}  # fmt: skip
+"""Columns of the case table that say what was read of the images."""
 
 _YIELDS = {"train": 0, "validation": 1, "test": 2}
 """Of two copies, the one in the lesser part goes."""
@@ -52,6 +59,7 @@ def audit_images(
     alike = _look_alike(table, small, good)
     return [
         _unreadable(table),
+        *_unlisted(table),
         _listed("non-finite-pixels", cases, ~numbers, "have pixels that are no number (NaN or infinite)"),
         _listed("constant-images", cases, constant, "show one grey value throughout"),
         _within_parts(table),
@@ -67,7 +75,9 @@ def audit_images(
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None) -> pl.DataFrame:
-    """The case table with a column `removed` that says why a case should go, null for those that stay.
+    """The case table as a table of labels, with a column `removed` that says why a case should go, null for those that
+    stay. It leaves out what was read of the images and names them in `image`, or, where there are several or the user
+    has such a column, in `image_1` and so on.
 
     Images that are unreadable, constant or hold no numbers go; so do all copies of one image, and near copies, with
     different labels; of other copies one stays: that of the test part before validation's, and validation's before
@@ -80,6 +90,8 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
             reasons.setdefault(case_id, why)
 
     remove(named.get("unreadable-images", []), "unreadable image")
+    unlisted = _given(cases.table, "broken").str.starts_with(UNLISTED)
+    remove(cases.table.filter(unlisted)["case_id"].to_list(), "in no row of the table")
     remove(named.get("non-finite-pixels", []), "pixels that are no number")
     remove(named.get("constant-images", []), "constant image")
     remove(named.get("conflicting-labels", []), "copies with different labels")
@@ -92,9 +104,17 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
     for yielding, other in zip(pairs[::2], pairs[1::2], strict=True):
         if other not in reasons:
             remove([yielding], "nearly a copy of another image")
-    return cases.table.with_columns(
-        pl.col("case_id").replace_strict(reasons, default=None, return_dtype=pl.String).alias("removed")
-    )
+    removed = pl.col("case_id").replace_strict(reasons, default=None, return_dtype=pl.String).alias("removed")
+    read = [name for name in cases.table.columns if name in _READ or name.startswith("header.")]
+    return cases.table.select(*_named(cases.table), removed, pl.exclude(*read))
+
+
+def _named(table: pl.DataFrame) -> list[pl.Expr]:
+    """The images of each case, a column each."""
+    most = int(table["images"].list.len().max() or 1)  # type: ignore[arg-type]
+    if most == 1:
+        return [pl.col("source").alias("image" if "image" not in table.columns else "image_1")]
+    return [pl.col("images").list.get(place, null_on_oob=True).alias(f"image_{place + 1}") for place in range(most)]
 
 
 # --- thumbnails ------------------------------------------------------------------------------------------
@@ -303,8 +323,18 @@ def _ids(table: pl.DataFrame, pairs: np.ndarray) -> tuple[str, ...]:
 # --- the rest --------------------------------------------------------------------------------------------
 
 
+def _unlisted(table: pl.DataFrame) -> list[Finding]:
+    """Images of the folder that the table of labels leaves out, as a cleaned table does on purpose."""
+    cases = table.filter(_given(table, "broken").str.starts_with(UNLISTED))
+    if cases.is_empty():
+        return []
+    said = f"{cases.height} of {table.height} images are named by no row of the table of labels and are left out"
+    return [Finding("images-without-a-row", "quality", "unknown", said, tuple(cases["case_id"]))]
+
+
 def _unreadable(table: pl.DataFrame) -> Finding:
-    # A case can also be set aside for want of a label: its image was read.
+    # A case can also be set aside for want of a label, its image read, or of a row in the table, its image left alone.
+    table = table.filter(~_given(table, "broken").fill_null("").str.starts_with(UNLISTED))
     cases = table.filter(_given(table, "broken").is_not_null() & _given(table, "content").is_null())
     if cases.is_empty():
         return Finding("unreadable-images", "quality", "pass", f"all {table.height} images can be read")

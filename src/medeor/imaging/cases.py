@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,22 +14,27 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError, threads
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError, threads
 from medeor.files import digest
 from medeor.formats import image_lists, image_tables
 from medeor.formats.arrays import ImageArray
-from medeor.formats.folders import ImageFiles, find_images
+from medeor.formats.folders import ImageFiles, find_all
 from medeor.formats.image_lists import Listing
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
 from medeor.formats.tables import TABLES, read_table, set_apart
-from medeor.formats.targets import PARTS, read_parts, read_targets
+from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
+from medeor.imaging.identity import case_ids, identity, repeats, tied_groups
+from medeor.imaging.patients import suspected
 
 __all__ = ["ImageStore", "read_cases"]
 
 USUAL_TARGETS = ("label", "target", "class", "diagnosis")
 """Columns taken as the target of a table when the study names none."""
+STRAY = 0.2
+"""Share of flat images among volumes, or of volumes among flat images, up to which they are set aside; more are a study
+of two kinds, which is for the user to part."""
 USUAL_PARTS = ("part", "split", "subset", "set")
 """Columns taken as the official split when the study names none, if they hold the names of parts."""
 
@@ -40,8 +46,11 @@ def read_cases(sources: Sources, study: Study) -> Cases:
 
     The columns of the table, one row a case:
 
-    - `case_id`: 12 hex digits of what the user calls the case, below the source; no other case changes it
-    - `group`: the study's column; without one, cases of the same DICOM patient or with the same pixels share a group
+    - `case_id`: 12 hex digits: a digest of the study's own id (a column `case_id`, or the one that `--where id` names),
+      else of the DICOM identifier, else of the pixels; neither the path nor other cases change it, save that a further
+      copy gets `-2`
+    - `group`: the study's column; without one, cases of the same DICOM patient or examination or with the same pixels
+      share a group
     - `site`, `time`: the study's columns, where it names them
     - `part`: train, validation or test of the official split, null where there is none
     - the targets; then the other columns of the user's table
@@ -63,7 +72,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in listing.facts.columns:
             raise UserError(_no_column(f"there is no column '{name}'", listing))
     # What is wrong with the table is told before the images are read, which may take long.
-    targets, answers = _answers(listing, names, study, sources.targets)
+    targets, answers, of_targets = _answers(listing, names, study, sources.targets)
     parts = _parts(listing, study)
     store = ImageStore(listing.files, listing.arrays)
     read = _read_all(store, listing.rows)
@@ -72,10 +81,13 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if names:
         unknown = answers.select(pl.all_horizontal(pl.all().is_null())).to_series()
         broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
-    ids = _ids(listing.rows["source"].to_list())
+    identities = _identities(listing, study, read)
+    named = listing.facts[study.group].cast(pl.String).to_list() if study.group else [None] * len(read)
+    ids = case_ids(identities, named, listing.rows["source"].to_list())
+    groups = _groups(named, read, ids) if study.group else tied_groups(_ties(read), ids)
     columns: list[pl.Series] = [
         pl.Series("case_id", ids),
-        _groups(listing, study, read, ids),
+        pl.Series("group", groups, pl.String),
         *(listing.facts[column].alias(name) for name, column in _roles(study) if column),
         parts,
         *answers,
@@ -90,7 +102,16 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
-    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups)
+    findings = [
+        *(_guessed(study, names, read) if sources.labelled else ()),
+        *of_targets,
+        *image_lists.findings_of(listing.passed),
+        *repeats(ids, identities, [one.content for one in read]),
+    ]
+    if sources.labelled and not study.group:
+        taken = (*names, study.site, study.time, study.split)
+        findings += [found for found in [suspected(listing, taken, groups, ids)] if found]
+    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups, findings=tuple(findings))
 
 
 # What the user gave ------------------------------------------------------------------------------------------------
@@ -165,13 +186,24 @@ def _opened(item: object) -> _Table:
 def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path], study: Study) -> Listing:
     images: list[ImageFiles] = []
     folders = [path for path in paths if path.is_dir()]
+    aside: list[ImageFiles] = []
+    unread: list[tuple[ImageFiles, str]] = []
+    passed: Counter[tuple[str, str]] = Counter()
     for path, prefix in _prefixed(paths):
-        found = find_images(path) if path.is_dir() else [ImageFiles(path.name, (path,))]
-        images += [ImageFiles(prefix + image.name, image.files) for image in found]
+        if not path.is_dir():
+            images.append(ImageFiles(prefix + path.name, (path,)))
+            continue
+        found = find_all(path)
+        if not found.images and len(paths) == 1:
+            raise UserError(image_lists.none_in(path, found))
+        images += [image._replace(name=prefix + image.name) for image in found.images]
+        aside += [image._replace(name=prefix + image.name) for image, _ in found.aside]
+        unread += [(image._replace(name=prefix + image.name), kind) for image, kind in found.unread]
+        passed += image_lists.passed_over(found)
     if paths and not images:
-        raise UserError(f"{paths[0]} holds no image; medeor reads DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy")
+        raise UserError(f"{paths[0]} holds no image; medeor reads {image_lists.READS}")
     columns = [column.strip() for column in study.where.get("image", "").split(",") if column.strip()]
-    places = Places(tuple(images), (*folders, beside), bool(folders))
+    places = Places(tuple(images), (*folders, beside), bool(folders), tuple(aside), tuple(unread), passed)
     return image_tables.of_table(rows, name, places, columns)
 
 
@@ -225,11 +257,9 @@ def _classes(study: Study) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split("|" if "|" in text else ",") if name.strip())
 
 
-def _answers(
-    listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]
-) -> tuple[tuple, pl.DataFrame]:
+def _answers(listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]) -> TargetColumns:
     if not names:
-        return (), pl.DataFrame(height=listing.rows.height)
+        return TargetColumns((), pl.DataFrame(height=listing.rows.height))
     where = study.where
     classes, positive = _classes(study), where.get("positive", "")
     return read_targets(listing.facts, names, where.get("kind", ""), classes, positive, expected)
@@ -305,6 +335,8 @@ class _Read(NamedTuple):
     header: Mapping[str, str] = {}
     identifiers: tuple[str, ...] = ()
     patient: str = ""
+    study: str = ""
+    uid: str = ""
 
 
 def _read_all(store: ImageStore, rows: pl.DataFrame) -> list[_Read]:
@@ -324,12 +356,14 @@ def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> _Read:
         image = store.read(keys)
     except BrokenImage as error:
         return _Read(error.reason, str(error))
+    except MemoryError:
+        return _Read("it needs more memory than there is", f"{keys[0]}: it needs more memory than there is")
     pixels = image.pixels
     content = hashlib.blake2b(f"{pixels.dtype.str}{pixels.shape}".encode(), digest_size=16)
     content.update(pixels.data)
     return _Read(
         None, "", pixels.shape, content.hexdigest(), image.spacing, image.modality or None, image.nonfinite,
-        image.header, image.identifiers, image.patient,
+        image.header, image.identifiers, image.patient, image.study, image.uid,
     )  # fmt: skip
 
 
@@ -339,11 +373,16 @@ def _of_one_kind(read: list[_Read], sources: pl.Series) -> list[_Read]:
     Raises: UserError where flat images and volumes are mixed."""
     flat = [index for index, one in enumerate(read) if len(one.size) == 3]
     solid = [index for index, one in enumerate(read) if len(one.size) == 4]
-    if flat and solid:
+    few, _ = sorted((flat, solid), key=len)
+    if len(few) > STRAY * len(read):
         raise UserError(
             f"{len(flat)} flat images and {len(solid)} volumes are mixed (such as '{sources[flat[0]]}' and "
             f"'{sources[solid[0]]}'); keep one kind"
         )
+    kinds = ("it is a volume", "flat images") if few is solid else ("it is a flat image", "volumes")
+    read = list(read)
+    for index in few:
+        read[index] = _Read(f"{kinds[0]} where most cases are {kinds[1]}")
     counts = [one.size[0] for one in read if one.size]
     usual = 3 if set(counts) == {1, 3} else max(sorted(set(counts)), key=counts.count)
     allowed = {1, 3} if usual in (1, 3) and {1, 3} <= set(counts) else {usual}
@@ -381,43 +420,45 @@ def _headers(headers: Sequence[Mapping[str, str]]) -> list[pl.Series]:
     return [column for column in columns if column.filter(readable).n_unique() > 1]
 
 
-def _ids(sources: Sequence[str]) -> list[str]:
-    """Pseudonyms: short digests of the names; a name that comes again is counted."""
-    before: dict[str, int] = {}
-    ids = []
-    for source in sources:
-        count = before[source] = before.get(source, 0) + 1
-        name = source if count == 1 else f"{source}\0{count}"
-        ids.append(hashlib.sha256(name.encode()).hexdigest()[:12])
-    return ids
+# Who is who --------------------------------------------------------------------------------------------------------
 
 
-def _groups(listing: Listing, study: Study, read: Sequence[_Read], ids: Sequence[str]) -> pl.Series:
-    """The independent unit of each case: the study's column, else cases tied by their DICOM patient or by equal pixels
-    share the id of the first of them. A patient that all cases share is taken for a placeholder."""
-    if study.group:
-        named = listing.facts[study.group].cast(pl.String)
-        return named.fill_null(pl.Series(ids)).alias("group")
-    patients = {one.patient for one in read if one.size} - {""}
+def _identities(listing: Listing, study: Study, read: Sequence[_Read]) -> list[str]:
+    column = study.where.get("id", "")
+    if column and column not in listing.facts.columns:
+        raise UserError(_no_column(f"there is no column '{column}' of ids", listing))
+    column = column or ("case_id" if "case_id" in listing.facts.columns else "")
+    given = listing.facts[column].cast(pl.String).to_list() if column else [None] * len(read)
+    files = [[file for key in keys for file in listing.files.get(key, ())] for keys in listing.rows["images"].to_list()]
+    return [
+        identity((name or "").strip() or None, one.uid, one.content, paths, source)
+        for name, one, paths, source in zip(given, read, files, listing.rows["source"].to_list())
+    ]
+
+
+def _groups(named: Sequence[str | None], read: Sequence[_Read], ids: Sequence[str]) -> list[str]:
+    """The study's own; a case of which no patient is known counts as one of its own."""
+    return [name if name is not None else own for name, own in zip(named, ids)]
+
+
+def _ties(read: Sequence[_Read]) -> list[list[str | None]]:
+    """What ties cases to one patient: equal pixels, the patient and the examination of DICOM. A patient that all cases
+    share is taken for a placeholder."""
     ties = [[one.content for one in read]]
-    if len(patients) > 1:
-        ties.append([one.patient or None for one in read])
-    return pl.Series("group", [ids[index] for index in _connected(ties, len(ids))], pl.String)
+    for known in ([one.patient for one in read], [one.study for one in read]):
+        if len({value for value, one in zip(known, read) if one.size} - {""}) > 1:
+            ties.append([value or None for value in known])
+    return ties
 
 
-def _connected(ties: Sequence[Sequence[str | None]], count: int) -> np.ndarray:
-    """For each of `count` cases the first case that it is tied to, through any chain of equal values."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    starts, ends = [], []
-    for values in ties:
-        first: dict[str, int] = {}
-        for index, value in enumerate(values):
-            if value is not None:
-                starts.append(index)
-                ends.append(first.setdefault(value, index))
-    links = coo_array((np.ones(len(starts)), (starts, ends)), shape=(count, count))
-    _, labels = connected_components(links, directed=False)
-    _, first_of = np.unique(labels, return_index=True)
-    return first_of[labels]
+def _guessed(study: Study, names: Sequence[str], read: Sequence[_Read]) -> list[Finding]:
+    """What the study leaves open and medeor decided: the first thing that the user should check."""
+    said = []
+    if names and not study.target:
+        said.append(f"target: {', '.join(names)} (guessed; another: --target COLUMN)")
+    if not study.group:
+        if any(one.patient or one.study for one in read):
+            said.append("group: the patient that DICOM names (guessed; another: --group COLUMN)")
+        else:
+            said.append("group: none, each image counts as a patient of its own (guessed; else --group COLUMN)")
+    return [Finding("guessed", "quality", "unknown", "; ".join(said))] if said else []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Explanation, Predictions, Result
+from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Predictions, Result, Target
 from medeor.figures import Figure, Gallery, Picture
 from medeor.imaging.cases import ImageStore
 from medeor.imaging.prepare import Preparation, prepare_one
@@ -15,46 +15,68 @@ from medeor.imaging.prepare import Preparation, prepare_one
 SHOWN = 8
 LARGEST = 256
 """Pixels along the longer side of a picture."""
+_TITLES = {"bad": "Wrong", "good": "Right", "": "Not judged: no truth, or undecided"}
+_TITLES_OF_NUMBERS = {
+    "bad": "Truth outside the interval",
+    "good": "Truth inside the interval",
+    "": "Not judged: no truth, or no interval",
+}
+"""Galleries by tone, in their order."""
 
 
 def galleries(result: Result) -> list[Figure]:
-    """The explained cases, most wrong first, and a note of the maps that did not earn their place."""
+    """The explained cases: the wrong, the right, and those of which nobody can say."""
     explained = _by_case(result.explanations.cases)
-    worst: list[Picture] = []
-    best: list[Picture] = []
+    numbers = all(target.kind == "continuous" for target in result.cases.targets)
+    titles = _TITLES_OF_NUMBERS if numbers else _TITLES
+    pictures: dict[str, list[Picture]] = {tone: [] for tone in titles}
     for case_id, answers in explained.items():
         case = result.cases.where(pl.col("case_id") == case_id)
         (right, caption), shown = judged(case, result.predictions), [a for a in answers if a.shown]
         strongest = max(shown, key=lambda a: a.scores.get("faithfulness", 0.0), default=answers[0])
-        picture = picture_of(case, strongest, caption, "good" if right else "bad")
-        (best if right else worst).append(picture)
+        tone = "" if right is None else "good" if right else "bad"
+        pictures[tone].append(picture_of(case, strongest, caption, tone))
     told = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
-    figures: list[Figure] = []
-    if worst:
-        figures.append(Gallery("Most wrong", tuple(worst[:SHOWN]), told))
-    if best:
-        figures.append(Gallery("Most certain and right", tuple(best[:SHOWN]), told))
-    return figures
+    return [Gallery(titles[tone], tuple(found[:SHOWN]), told) for tone, found in pictures.items() if found]
 
 
-def judged(case: Cases, predictions: Predictions) -> tuple[bool, str]:
-    """Whether the answer for one case is right, and truth and answer in words."""
+def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
+    """Whether the answer for one case is right, and truth and answer in words. A decision is right where it is the
+    truth, a number where the truth lies in its interval. None where no truth is known, or where nothing is wrong and
+    something undecided."""
     rows = predictions.table.filter(pl.col("case_id") == case.ids[0])
-    right, words = True, []
+    verdicts, words = [], []
     for target in case.targets:
         own = rows.filter(pl.col("item").is_in(target.items))
         truth = case.table.get_column(target.name).cast(pl.Float64)[0]
-        if target.kind == "continuous":
-            value = float(own["value"][0])
-            words.append(f"{target.name} {value:.3g}" + ("" if truth is None else f", truly {truth:.3g}"))
-            continue
-        said = _said(own, target.kind == "binary")
-        likely = own["item"][int(own["value"].arg_max() or 0)]
-        words.append(f"{likely} {max(own['value'].to_list()):.0%}, so said {_name(target.classes, said)}")
+        right, said = (_number if target.kind == "continuous" else _class)(own, target, truth)
+        words.append(said)
         if truth is not None:
-            words[-1] = f"truly {_name(target.classes, int(truth))}; {words[-1]}"
-            right &= said == int(truth)
+            verdicts.append(right)
+    right = False if False in verdicts else None if None in verdicts or not verdicts else True
     return right, f"{case.ids[0]}: {'; '.join(words)}"
+
+
+def _number(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
+    low, high = (own[end][0] if end in own.columns else None for end in ("low", "high"))
+    said = f"{target.name} {own['value'][0]:.3g}"
+    said += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
+    if truth is None:
+        return None, said
+    # An end that is not there does not bound; without both there is no interval.
+    known = low is not None or high is not None
+    inside = (low is None or low <= truth) and (high is None or truth <= high)
+    return (inside if known else None), f"{said}, truly {truth:.3g}"
+
+
+def _class(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
+    decided = _decided(own, target)
+    likely = own["item"][int(own["value"].arg_max() or 0)]
+    said = f"{likely} {max(own['value'].to_list()):.0%}, "
+    said += "undecided" if decided is None else f"so said {target.words[decided]}"
+    if truth is None:
+        return None, said
+    return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {said}"
 
 
 def picture_of(case: Cases, explanation: Explanation | None, caption: str, tone: str = "") -> Picture:
@@ -86,16 +108,15 @@ def _by_case(explanations: Sequence[Explanation]) -> dict[str, list[Explanation]
     return by_case
 
 
-def _said(own: pl.DataFrame, binary: bool) -> int:
-    if not binary:
-        return int(own["value"].arg_max() or 0)
-    if "chosen" in own.columns and own["chosen"][0] is not None:
-        return int(own["chosen"][0])
-    return int(own["value"][0] >= 0.5)
-
-
-def _name(classes: tuple[str, ...], index: int) -> str:
-    return classes[index] if classes else ("no", "yes")[index]
+def _decided(own: pl.DataFrame, target: Target) -> int | None:
+    """The class that was decided; None where the decision was withheld, or the case is unlike the training data."""
+    if "verdict" in own.columns and OUT_OF_DOMAIN in own["verdict"]:
+        return None
+    if "chosen" in own.columns:
+        if own["chosen"].null_count():
+            return None
+        return int(own["chosen"][0]) if target.kind == "binary" else int(own["chosen"].cast(pl.Int8).arg_max() or 0)
+    return int(own["value"][0] >= 0.5) if target.kind == "binary" else int(own["value"].arg_max() or 0)
 
 
 def _limited(sides: tuple[int, ...]) -> tuple[int, ...]:

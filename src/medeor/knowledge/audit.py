@@ -37,6 +37,10 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
     given = (graph.facts["part"] if parts is None else parts).cast(pl.Enum(PARTS))
     part = given.to_physical().cast(pl.Int8).fill_null(NONE).to_numpy()
     found = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
+    found += [
+        _spellings(graph.entities["id"], "id", "entities"),
+        _spellings(graph.relations["name"], "relation", "relations"),
+    ]
     copies = relation_pairs(graph, part == TRAIN if (part == TRAIN).any() else None)
     found += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
     if (part == TRAIN).any() and (part > TRAIN).any():
@@ -65,6 +69,27 @@ def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
 def _self_loops(graph: Graph) -> Finding:
     rows = np.flatnonzero(graph.triples[:, 0] == graph.triples[:, 2])
     return _found("self-loops", "quality", rows, f"{len(rows)} edges lead from an entity to itself", "there are none")
+
+
+def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
+    """Identifiers that differ by case, width, blanks or punctuation alone: `MONDO:1` and `mondo_1`."""
+    spelt = (
+        ids.cast(pl.String)
+        .str.normalize("NFKC")
+        .str.to_lowercase()
+        .str.replace_all(r"[\s_:\-]+", " ")
+        .str.strip_chars()
+    )
+    table = pl.DataFrame({"id": ids.cast(pl.String), "spelt": spelt}).filter(spelt.is_duplicated() & (spelt != ""))
+    groups = table.group_by("spelt").agg(pl.col("id").sort()).sort("spelt")
+    check = f"spellings-of-one-{what}"
+    if not groups.height:
+        return Finding(check, "quality", "pass", f"no two {several} differ by their spelling alone")
+    said = "; ".join(", ".join(own) for own in groups["id"].head(3))
+    message = (
+        f"{groups.height} {several} are perhaps there in several spellings: {said}; name them alike if they are one"
+    )
+    return Finding(check, "quality", "fail", message)
 
 
 # --- relations that repeat others ------------------------------------------------------------------------

@@ -90,11 +90,13 @@ def read_graph(
     sources: Sequence[str | Path | np.ndarray | pl.DataFrame],
     where: Mapping[str, str] | None = None,
     memory: int | None = None,
+    learnt: bool = False,
 ) -> Graph:
     """One graph from files, folders, tables, or triples of ids as an array of shape (n, 3).
 
     `where` names the columns of files whose layout medeor does not know (`graph_files.WHERE` says what it takes);
-    `memory` is the number of bytes that reading may use, by default what is free.
+    `memory` is the number of bytes that reading may use, by default what is free; what is to be `learnt` from leaves
+    out edges that are false or of unknown part (see `read_tables`).
 
     Raises: UserError where a source is missing, empty, broken, of an unknown layout, or larger than the memory."""
     given = [Path(source) if isinstance(source, str) else source for source in sources]
@@ -102,7 +104,7 @@ def read_graph(
         raise UserError("a graph needs a source: a file or a folder of triples, an ontology, or a table of edges")
     if len(given) == 1 and isinstance(given[0], Path) and (given[0] / "graph.json").is_file():
         return Graph.open(given[0])
-    graph = assemble(read_tables(given, where or {}, memory))
+    graph = assemble(read_tables(given, where or {}, memory, learnt))
     if not len(graph):
         raise UserError(f"{', '.join(map(str, given))}: no edges were found there")
     return graph

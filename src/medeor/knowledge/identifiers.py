@@ -4,6 +4,7 @@ joined through cross references, with how much of them was joined."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,7 +146,10 @@ def references(source: str | Path | pl.DataFrame) -> pl.DataFrame:
 
 
 def read_joined(
-    sources: Sequence[str | Path | np.ndarray | pl.DataFrame], where: Mapping[str, str], memory: int | None = None
+    sources: Sequence[str | Path | np.ndarray | pl.DataFrame],
+    where: Mapping[str, str],
+    memory: int | None = None,
+    learnt: bool = True,
 ) -> Graph:
     """The graph of one source as `read_graph` gives it; of several their graphs, joined as `merge` does it by the file
     that `where` names as `mapping` and by the cross references that the sources have themselves.
@@ -154,16 +158,31 @@ def read_joined(
     mapping = where.get("mapping", "")
     where = {key: value for key, value in where.items() if key != "mapping"}
     if len(sources) < 2 and not mapping:
-        return read_graph(sources, where, memory)
+        return read_graph(sources, where, memory, learnt)
     links = [references(mapping)] if mapping else []
-    tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory)
+    tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory, learnt)
     several = _by_source(tables)
     if len(several) < 2 and mapping:
         raise UserError(f"--where mapping={mapping} joins the graphs of several sources, and edges come from one")
     if len(several) < 2:
-        return assemble(tables) if several else read_graph(sources, where, memory)
+        return assemble(tables) if several else read_graph(sources, where, memory, learnt)
     links += [table.references for table in tables if table.references.height]
-    return merge([assemble(one) for one in several], pl.concat(links) if links else None).graph
+    graphs = [assemble(one) for one in several]
+    numbers = sorted({table.given for table in tables if table.edges.height})
+    return _by_name(merge(graphs, pl.concat(links) if links else None).graph, graphs, [sources[i] for i in numbers])
+
+
+def _by_name(graph: Graph, graphs: Sequence[Graph], sources: Sequence[object]) -> Graph:
+    """The joined graph with its edges in the order of the names of their files, so that a triple has the same number
+    in whatever order these were given."""
+    if not all(isinstance(source, str | Path) for source in sources):
+        return graph
+    order = sorted(range(len(sources)), key=lambda i: str(sources[i]))
+    ends = np.cumsum([len(one) for one in graphs])
+    rows = np.concatenate([np.arange(ends[i] - len(graphs[i]), ends[i]) for i in order])
+    if (rows == np.arange(len(rows))).all():
+        return graph
+    return replace(graph, triples=graph.triples[rows], facts=graph.facts[rows])
 
 
 def _by_source(tables: Sequence[GraphTables]) -> list[list[GraphTables]]:

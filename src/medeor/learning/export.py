@@ -47,7 +47,7 @@ def to_onnx(model: Model, path: Path) -> str:
     members = model.members if isinstance(model, Ensemble) else (model,)
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
-        raise UserError("only networks go to ONNX; trees are kept as LightGBM's text files in the run's model folder")
+        raise UserError("only networks go to ONNX; trees are kept as arrays (safetensors) in the run's model folder")
     answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.

@@ -10,6 +10,8 @@ import polars as pl
 from medeor.contracts import Cases, Split, Study, UserError
 
 PARTS = ("train", "validation", "test")
+WAYS = ("cv", "random", "group", "time")
+"""Ways of splitting; any other word is a column."""
 FOLDS = 5
 _SLOTS = 5
 """Without an official split a fifth of the groups is the test part."""
@@ -25,7 +27,7 @@ def split_cases(cases: Cases, study: Study) -> Split:
     table = cases.table
     way = "group" if study.split and study.split in (study.group, "random") else study.split
     official = "part" in table.columns and table["part"].null_count() < table.height
-    if way and way not in ("cv", "time", "group") and way not in table.columns:
+    if way and way not in WAYS and way not in table.columns:
         raise UserError(f"--split {way}: no such column; use cv, time, group or one of {', '.join(table.columns)}")
     named = way in table.columns and table[way].dtype == pl.String and set(table[way].unique()) <= {*PARTS, None}
     units = table[way] if way in table.columns and not named and way not in ("time", "group") else table["group"]

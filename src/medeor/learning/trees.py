@@ -1,5 +1,5 @@
-"""Boosted trees (LightGBM; Ke et al. 2017) on a table of features: a method of its own and the strong simple baseline
-beside a network."""
+"""Boosted trees (Ke et al. 2017) on a table of features: a method of its own and the strong simple baseline beside a
+network. LightGBM fits them and is needed for nothing else."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import lightgbm
 import numpy as np
 import polars as pl
 from pydantic import Field
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
-from medeor.files import read_json, write_json, write_text
+from medeor.files import build, read_json, read_text, write_json
+from medeor.learning.boosters import MOST_LEAVES, Booster, read_booster, write_booster
+from medeor.learning.lightgbm_text import MOST_BYTES, parsed
 from medeor.learning.network import EMPTY
 
 
@@ -40,9 +41,9 @@ class Features(Protocol):
 class Boosting:
     """Boosted trees on a table of features."""
 
-    rounds: Annotated[int, Field(ge=1)] = 200
+    rounds: Annotated[int, Field(ge=1, le=10_000)] = 200
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
-    leaves: Annotated[int, Field(ge=2)] = 15
+    leaves: Annotated[int, Field(ge=2, le=MOST_LEAVES)] = 15
     smallest_leaf: Annotated[int, Field(ge=1)] = 10
 
 
@@ -60,13 +61,14 @@ class TreeMethod:
         model = TreeModel(self.features, cases.targets, boosters)
         return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
 
-    def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> lightgbm.Booster:
+    def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> Booster:
+        import lightgbm
+
         known = cases.table[target.name].is_not_null().to_numpy()
         truth = cases.table[target.name].drop_nulls().to_numpy()
         truth = np.log10(truth) if target.scale == "log" else truth
-        several = target.kind in ("multiclass", "ordinal")
         settings: dict[str, Any] = {
-            "objective": "multiclass" if several else "regression" if target.kind == "continuous" else "binary",
+            "objective": _objective(target),
             "learning_rate": self.boosting.learning_rate,
             "num_leaves": self.boosting.leaves,
             "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(truth) // 4)),
@@ -79,9 +81,10 @@ class TreeMethod:
             "force_row_wise": True,
             "num_threads": run.threads,
             "verbosity": -1,
-        } | ({"num_class": len(target.classes)} if several else {})
+        } | ({"num_class": len(target.items)} if _objective(target) == "multiclass" else {})
         data = lightgbm.Dataset(rows[known], truth, params={"verbosity": -1}, free_raw_data=True)
-        return lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
+        fitted = lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
+        return parsed(fitted.model_to_string(), f"the trees of '{target.name}'")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class TreeModel:
 
     features: Features
     targets: tuple[Target, ...]
-    boosters: tuple[lightgbm.Booster, ...]
+    boosters: tuple[Booster, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         rows = self.features.table(cases)
@@ -98,56 +101,88 @@ class TreeModel:
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """Shapley values of the trees (Lundberg et al. 2020), on the scale of the margin."""
-        rows = self.features.table(cases)
-        reasons = []
-        for row, case_id, item in zip(rows, cases.ids, items, strict=True):
-            target, booster = next(both for both in self._both() if item in both[0].items)
-            shares = np.asarray(booster.predict(row[None], pred_contrib=True)).reshape(-1, rows.shape[1] + 1)
-            which = target.items.index(item) if len(shares) > 1 else 0
-            reasons.append(Attribution(case_id, item, "shapley", shares[which, :-1], self.features.names()))
-        return reasons
+        rows, names = self.features.table(cases), self.features.names()
+        reasons: dict[int, Attribution] = {}
+        for target, booster in self._both():
+            own = [place for place, item in enumerate(items) if item in target.items]
+            shares = booster.shapley(rows[own])[..., :-1]
+            for place, share in zip(own, shares, strict=True):
+                which = target.items.index(items[place])
+                reasons.setdefault(place, Attribution(cases.ids[place], items[place], "shapley", share[which], names))
+        return [reasons[place] for place in range(len(cases))]
 
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         """Features that are not kept are missing, which the trees know how to take."""
         target, booster = next(both for both in self._both() if item in both[0].items)
         rows = np.where(kept, self.features.table(case), np.nan)
-        values = np.asarray(booster.predict(rows))
-        values = 10**values if target.scale == "log" else values
-        return values if values.ndim == 1 else values[:, target.items.index(item)]
+        return _values(rows, target, booster)[:, target.items.index(item)]
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for number, booster in enumerate(self.boosters):
+            write_booster(folder / f"booster-{number}.safetensors", booster)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         features = {"kind": self.features.kind, **self.features.to_json()}
-        write_json(folder / "model.json", {"kind": "trees", "features": features, "targets": targets})
-        for number, booster in enumerate(self.boosters):
-            write_text(folder / f"booster-{number}.txt", booster.model_to_string())
+        boosters = [booster.facts() for booster in self.boosters]
+        facts = {"kind": "trees", "features": features, "targets": targets, "boosters": boosters}
+        write_json(folder / "model.json", facts)
 
-    def _both(self) -> list[tuple[Target, lightgbm.Booster]]:
+    def _both(self) -> list[tuple[Target, Booster]]:
         return list(zip(self.targets, self.boosters, strict=True))
 
     @staticmethod
-    def _column(cases: Cases, rows: np.ndarray, target: Target, booster: lightgbm.Booster) -> pl.DataFrame:
-        values = np.asarray(booster.predict(rows)).reshape(len(rows), -1)
-        values = 10**values if target.scale == "log" else values
+    def _column(cases: Cases, rows: np.ndarray, target: Target, booster: Booster) -> pl.DataFrame:
         return pl.DataFrame(
             {
                 "case_id": np.repeat(cases.ids, len(target.items)),
                 "item": list(target.items) * len(rows),
-                "value": values.ravel().astype(float),
+                "value": _values(rows, target, booster).ravel(),
             }
         )
 
 
+def _values(rows: np.ndarray, target: Target, booster: Booster) -> np.ndarray:
+    """Shape (n, items)."""
+    values = booster.predict(rows)
+    return 10**values if target.scale == "log" else values
+
+
 def load(folder: Path) -> TreeModel:
-    """Reads what `TreeModel.save` wrote."""
-    facts = read_json(folder / "model.json")
-    kind = facts["features"].pop("kind")
-    if kind not in tasks.LOADERS:
-        raise UserError(f"{folder / 'model.json'} names the unknown features {kind!r}")
-    features: Features = tasks.find(tasks.LOADERS[kind]).from_json(facts["features"])
-    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
-    boosters = tuple(
-        lightgbm.Booster(model_str=(folder / f"booster-{number}.txt").read_text()) for number in range(len(targets))
-    )
-    return TreeModel(features, targets, boosters)
+    """Reads what `TreeModel.save` wrote, in medeor 0.1 too: that kept LightGBM's text.
+
+    Raises: UserError when it was damaged or changed."""
+    where = folder / "model.json"
+    facts = read_json(where)
+    if not isinstance(facts, dict) or not all(
+        isinstance(facts.get(k), t) for k, t in (("features", dict), ("targets", list))
+    ):
+        raise UserError(f"{where} does not describe trees; it was damaged or changed")
+    features = dict(facts["features"])
+    kind = features.pop("kind", None)
+    found = tasks.find(tasks.LOADERS[kind]) if isinstance(kind, str) and kind in tasks.LOADERS else None
+    if found is None or not hasattr(found, "from_json") or not hasattr(found, "table"):
+        raise UserError(f"{where} names the unknown features {kind!r}")
+    targets = tuple(build(Target, _mapping(target, where), str(where)) for target in facts["targets"])
+    kept = facts.get("boosters", [None] * len(targets))
+    if not isinstance(kept, list) or len(kept) != len(targets):
+        raise UserError(f"{where} does not describe one booster a target; it was damaged or changed")
+    boosters = []
+    for number, (target, own) in enumerate(zip(targets, kept, strict=True)):
+        path = folder / f"booster-{number}.{'safetensors' if 'boosters' in facts else 'txt'}"
+        booster = read_booster(path, own) if "boosters" in facts else parsed(read_text(path, MOST_BYTES), str(path))
+        if (booster.objective, booster.classes) != (_objective(target), len(target.items)):
+            raise UserError(
+                f"{path} does not answer '{target.name}' as {where} describes it; it was damaged or changed"
+            )
+        boosters.append(booster)
+    return TreeModel(found.from_json(features), targets, tuple(boosters))
+
+
+def _mapping(value: object, where: Path) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise UserError(f"{where} does not describe its targets; it was damaged or changed")
+    return value
+
+
+def _objective(target: Target) -> str:
+    return {"binary": "binary", "continuous": "regression"}.get(target.kind, "multiclass")

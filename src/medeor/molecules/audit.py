@@ -32,6 +32,9 @@ LARGE = 100
 """Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
 COMPARED = 20_000
 """Rows whose compounds are compared with each other; of more, the first so many, and the findings say so."""
+_READ = ("given", "place", "source", "content", "changes", "unread", "broken", "fold")
+"""Columns of the case table that say what was read of a row."""
+
 _YIELDS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -53,7 +56,8 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-    """The case table with a column `removed` that says why a case should go, null for those that stay. What is no
+    """The case table as a table of labels: without what was read of the structures, which stand in `smiles`, and with a
+    column `removed` that says why a case should go, null for those that stay. What is no
     molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
     the part that is scored last, with what they all say of each target (see `_together`)."""
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
@@ -73,7 +77,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .then(pl.lit("the same compound as another row"))
     )
     table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
-    return table.with_columns(reason.alias("removed")).drop("row", "rank")
+    return table.with_columns(reason.alias("removed")).drop("row", "rank", *_READ, strict=False)
 
 
 def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
@@ -311,7 +315,8 @@ def _continuous(cases: Cases) -> list[Target]:
 
 
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
-    check, said, unknown, stated = "units", list(cases.store(MoleculeStore).mixed), [], ""
+    store = cases.store(MoleculeStore)
+    check, said, unknown, stated = "units", list(store.mixed), [], ""
     for target in _continuous(cases):
         endpoint = endpoint_of(target, cases)
         if endpoint is None:
@@ -321,8 +326,15 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
             said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
-    if unknown:
-        return Finding(check, "quality", "unknown", f"no unit is known of {', '.join(unknown)}")
+    open_ = [f"no unit is known of {', '.join(unknown)} (--where unit=… states it)"] if unknown else []
+    for name in store.assumed:
+        endpoint = store.endpoints[name]
+        open_.append(
+            f"no unit is written of '{name}': it is taken for '{endpoint.title}' in {endpoint.measured_in}, by its "
+            "name or its file's (--where unit=… or endpoint=… states it)"
+        )
+    if open_:
+        return Finding(check, "quality", "unknown", "; ".join(open_))
     return Finding(check, "quality", "pass", f"every number lies where its unit lets expect it{stated}")
 
 
@@ -354,7 +366,8 @@ def _unread(table: pl.DataFrame) -> Finding:
     if found.is_empty():
         return Finding("unread-values", "labels", "pass", "every value that is given was read")
     said = (
-        f"{found.height} rows have text where a number is expected, such as {found['place'][0]}; they count as unknown"
+        f"{found.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
+        f"code, an unknown unit), such as {found['place'][0]}; they count as unknown"
     )
     return Finding("unread-values", "labels", "fail", said, tuple(found["case_id"]))
 

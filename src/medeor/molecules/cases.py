@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError
-from medeor.formats.beside import Beside, beside, is_beside
-from medeor.formats.measurements import is_measured, read_measurements
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.formats.beside import is_beside
+from medeor.formats.measurements import is_measured
 from medeor.formats.molecules import MoleculeRows, read_molecules
 from medeor.formats.tables import set_apart
-from medeor.formats.targets import by_own_name, names_cases, read_parts, read_target
-from medeor.formats.units import OneUnit, in_one_unit
+from medeor.formats.targets import PARTS, names_cases, read_parts
+from medeor.molecules.answers import known_endpoints, read_answers
 from medeor.molecules.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.splits import WAYS, parts, units
 from medeor.molecules.standardise import Rules, Standard, standardised
@@ -26,12 +26,15 @@ _OWN = {
     "case_id", "group", "site", "time", "part", "source", "place", "given", "smiles", "content", "changes", "broken",
     "fold", "unread",
 }  # fmt: skip
+_USUAL_PARTS = ("part", "split", "subset", "set", "fold", "partition")
+"""What a column of parts is usually called."""
 
 
 def read_cases(sources: Sources, study: Study) -> Cases:
     """The cases of a study and their `MoleculeStore`. Sources are tables, SDF, lists of SMILES, polars tables, or
     SMILES themselves. `where` may hold `smiles` (the column of structures), `kind`, `classes` and `positive` (see
-    `formats.targets`), `tautomer=canonical` and `stereo=drop`.
+    `formats.targets`), `tautomer=canonical` and `stereo=drop`, and of numbers `scale`, `unit`, `endpoint` and `decimal`
+    (see `molecules.answers`).
 
     The columns of the table, one row a case:
 
@@ -57,7 +60,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         if name and name not in facts.columns:
             raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
     names = target_columns(rows, study) if sources.labelled else ()
-    answers = _answers(facts, names, study, rows.name, sources.targets)
+    answers = read_answers(facts, names, study, rows.name, sources.targets, _roles(study), rows.decimal)
     facts = facts.rename(answers.beside)
     read = standardised(rows.structures.to_list(), rules(study))
     broken = [problem or one.problem for problem, one in zip(rows.problems, read)]
@@ -84,11 +87,16 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     )
     table = _grouped(table, facts, study, sources.labelled)
     compounds = table["smiles"].drop_nulls().unique(maintain_order=True)
-    store = MoleculeStore(compounds, (*rows.notes, *answers.notes), answers.left_out, answers.mixed)
+    answered = sources.model.targets if sources.model else answers.targets
+    endpoints = answers.endpoints if names else known_endpoints(answered, study)
+    notes = (*rows.notes, *answers.notes)
+    store = MoleculeStore(compounds, notes, answers.left_out, answers.mixed, endpoints, answers.assumed)
     roles = {study.group: "group", study.site: "site", study.time: "time"} | {name: name for name in names}
     here = set_apart(facts.columns, _OWN.__contains__) | roles
     subgroups = tuple(here[name] for name in study.subgroups)
-    return Cases(table, answers.targets, (store,), subgroups)
+    noticed = [replace(one.finding, cases=tuple(table["case_id"].gather(list(one.rows)))) for one in answers.findings]
+    unused = _unused_parts(facts, study) if sources.labelled else ()
+    return Cases(table, answers.targets, (store,), subgroups, findings=(*rows.findings, *noticed, *unused))
 
 
 def rules(study: Study) -> Rules:
@@ -120,149 +128,13 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
     raise UserError(f"{rows.name}: say which columns to predict with --target; it has {_listed(free)}")
 
 
-class _Answers(NamedTuple):
-    table: pl.DataFrame
-    targets: tuple[Target, ...]
-    unread: pl.Series
-    """List of text: the targets of each row whose text is no measurement."""
-    left_out: tuple[str, ...]
-    """Names of targets without two different values."""
-    notes: tuple[str, ...]
-    """How relations and units were found and values converted."""
-    mixed: tuple[str, ...]
-    """Why values of a target could not all be put in one unit."""
-    beside: dict[str, str]
-    """The columns that say relation or unit of a target, and what they are called beside it."""
-
-
-def _answers(
-    facts: pl.DataFrame, names: Sequence[str], study: Study, where: str, expected: Sequence[Target]
-) -> _Answers:
-    """The targets, with limits where values are censored. Of several, one without two different values is left out of
-    the targets and stays a column, for the audit to name; unless it is `expected`."""
-    wanted = {target.name: target for target in expected}
-    targets: list[Target] = []
-    columns: list[pl.Series] = []
-    unread: dict[str, pl.Series] = {}
-    left_out: list[str] = []
-    notes: list[str] = []
-    mixed: list[str] = []
-    speaking = _speaking(facts, names, study, where, wanted)
-    several = len(names) > 1
-    classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
-    for name in names:
-        column = facts[name]
-        endpoint = find_endpoint(name, where)
-        unit = wanted[name].unit if name in wanted else endpoint.measured_in if endpoint else ""
-        if several and name not in wanted and column.drop_nulls().n_unique() < 2:
-            left_out.append(name)
-            columns.append(column)
-            continue
-        kind = _kind(name, endpoint, study, wanted)
-        by = speaking.get(name)
-        if by or (kind == "continuous" and column.dtype == pl.String) or (not kind and is_measured(column)):
-            measured = read_measurements(column, *(facts[one] if one else None for one in by or ()))
-            unread[name] = measured.unreadable
-            converted = in_one_unit(measured.values, measured.units, unit)
-            notes += [*_used(name, by), *_conversion(name, converted)]
-            mixed += _mixture(name, converted, unit)
-            column, kind, unit = converted.values, "continuous", converted.unit
-            if (measured.sides != 0).any():
-                columns.append(measured.sides.alias(Target(name, "continuous").limit))
-        positive = study.where.get("positive", "")
-        target, values = read_target(column, kind, () if several else classes, positive, wanted.get(name))
-        if several and name not in wanted:
-            target = by_own_name(target)
-        if target.kind == "continuous" and name not in wanted:
-            scale: Literal["linear", "log"] = "log" if endpoint is not None and endpoint.scale == "log" else "linear"
-            target = Target(name, "continuous", (), unit, scale)
-        if target.scale == "log" and (bad := int((values <= 0).sum())):
-            raise UserError(
-                f"{where}: {bad} values of '{name}' are 0 or below, and it is learned by its logarithm; "
-                "take them out, or give a limit (<0.01)"
-            )
-        targets.append(target)
-        columns.append(values)
-    if names and not targets:
-        raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
-    flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
-    rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * facts.height
-    table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
-    flagged = pl.Series(rows, dtype=pl.List(pl.String))
-    free = [(name, one) for name, by in speaking.items() for one in by if one and one not in _roles(study)]
-    here = {one: f"{name}.given {one}" for name, one in free}
-    return _Answers(table, tuple(targets), flagged, tuple(left_out), tuple(notes), tuple(mixed), here)
-
-
-def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[str, Target]) -> str:
-    """What kind of target a column is known to be before its values are looked at; empty where they decide."""
-    if name in wanted:
-        return "continuous" if wanted[name].kind == "continuous" else "classes"
-    return study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
-
-
-def _speaking(
-    facts: pl.DataFrame, names: Sequence[str], study: Study, where: str, wanted: Mapping[str, Target]
-) -> dict[str, Beside]:
-    """The columns that say relation or unit of each measured target that has any. A relation counts where the target's
-    own cells hold none; one of a general name not for a negative logarithm: it may be the concentration's, the other
-    way round."""
-    known = {name: find_endpoint(name, where) for name in names}
-    measured = [name for name in names if _is_number(facts[name], _kind(name, known[name], study, wanted))]
-    found = {}
-    for name in measured:
-        endpoint = known[name]
-        alone = len(measured) == 1 and not (endpoint and endpoint.unit.startswith("-log10"))
-        by = beside(facts.drop(set(names) - {name}), name, alone)
-        if by.relations and (read_measurements(facts[name]).sides != 0).any():
-            by = by._replace(relations="")
-        if any(by):
-            found[name] = by
-    return found
-
-
-def _is_number(column: pl.Series, kind: str) -> bool:
-    if kind:
-        return kind == "continuous"
-    if column.dtype.is_numeric():
-        return column.drop_nulls().n_unique() > 1 and read_target(column)[0].kind == "continuous"
-    return is_measured(column)
-
-
-def _used(name: str, by: Beside | None) -> list[str]:
-    by = by or Beside()
-    said = [f"relations of '{name}' in column '{by.relations}'"] if by.relations else []
-    return said + ([f"units of '{name}' in column '{by.units}'"] if by.units else [])
-
-
-def _conversion(name: str, one: OneUnit) -> list[str]:
-    return [f"'{name}' in {one.unit}, converted where written in {_counted(one.converted)}"] if one.converted else []
-
-
-def _mixture(name: str, one: OneUnit, known: str) -> list[str]:
-    """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
-    where the target's is not `known`."""
-    said = []
-    if one.foreign:
-        into = f"in {one.unit}" if one.unit else "without a unit"
-        said.append(f"'{name}' is read {into}, and of that no known multiple is {_counted(one.foreign)}")
-    if one.converted and one.bare and not known:
-        said.append(f"{one.bare} values of '{name}' stand without a unit among others in several; {one.unit} is taken")
-    return said
-
-
-def _counted(units: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{unit} ({count} rows)" for unit, count in units)
-
-
 def _roles(study: Study) -> set[str]:
     return {study.group, study.site, study.time, study.split, *study.subgroups}
 
 
 def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
-    """What is known of a target: by its name, or the name of the file that its first case stood in."""
-    place = cases.table["place"].first() if "place" in cases.table.columns else ""
-    return find_endpoint(target.name, str(place).split(" of ", 1)[-1])
+    """What is known of a target, in its unit."""
+    return cases.store(MoleculeStore).endpoints.get(target.name)
 
 
 def _source(item: object) -> str | Path | pl.DataFrame:
@@ -281,6 +153,8 @@ def _together(listed: Sequence[MoleculeRows]) -> MoleculeRows:
         pl.concat([one.places.rename("places") for one in listed]),
         ", ".join(one.name for one in listed),
         tuple(note for one in listed for note in one.notes),
+        tuple(finding for one in listed for finding in one.findings),
+        listed[0].decimal if len({one.decimal for one in listed}) == 1 else "",
     )
 
 
@@ -309,13 +183,26 @@ def _grouped(table: pl.DataFrame, facts: pl.DataFrame, study: Study, labelled: b
 
 
 def _given_part(facts: pl.DataFrame, study: Study) -> list[pl.Series]:
-    """The column of parts that the study names, if its values are such."""
+    """The column of parts that the study names; none where its values do not name parts and stay together instead.
+    Raises: UserError for a slip among parts, or in all of them."""
     if study.split not in facts.columns:
         return []
-    try:
-        return [read_parts(facts[study.split])]
-    except UserError:
-        return []
+    column = facts[study.split]
+    known = set(column.cast(pl.String).str.strip_chars().str.to_lowercase().drop_nulls())
+    slips = study.split.lower() in _USUAL_PARTS and all(get_close_matches(text, PARTS, 1, 0.7) for text in known)
+    return [read_parts(column)] if known & set(PARTS) or (known and slips) else []
+
+
+def _unused_parts(facts: pl.DataFrame, study: Study) -> tuple[Finding, ...]:
+    """A word on a column of parts that a study without a split of its own leaves aside."""
+    for name in facts.columns if not study.split else ():
+        column = facts[name]
+        if name.lower() in _USUAL_PARTS and column.dtype == pl.String:
+            known = set(column.str.strip_chars().str.to_lowercase().drop_nulls())
+            if len(known) > 1 and known <= set(PARTS):
+                said = f"column '{name}' names parts and is not used; --split {name} takes them"
+                return (Finding("parts-not-used", "quality", "unknown", said),)
+    return ()
 
 
 def _others(facts: pl.DataFrame, targets: Sequence[str], study: Study) -> list[pl.Series]:

@@ -29,6 +29,7 @@ from medeor.contracts import (
 )
 from medeor.files import build, read_json, replacing, write_json, write_parquet
 from medeor.learning.folds import remembered
+from medeor.molecules.doubts import distinguishes, doubts
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
 from medeor.molecules.store import MoleculeStore
 from medeor.trust.answers import Answers, line_up
@@ -75,6 +76,9 @@ class Reach:
     """Error below which none is expected."""
     few: int | None = None
     """How many compounds were held out, where they are too few to say anything: the verdict is out of domain."""
+    stereo: bool = False
+    """Whether the compounds that taught the model tell stereoisomers apart (see `doubts.distinguishes`): then one whose
+    configuration is left open is borderline."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,11 @@ class Domain:
             self.tell(reach, cases.ids, first[:, place], mean[:, place], atoms, strange)
             for place, reach in enumerate(self.reaches)
         ]
-        return pl.concat(parts)
+        told = doubts(cases.table, any(reach.stereo for reach in self.reaches))
+        return pl.concat(
+            _doubted(part, told.changed, told.undefined if reach.stereo else {})
+            for part, reach in zip(parts, self.reaches, strict=True)
+        )
 
     def _strangers(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
         """The lowest atomic number of each case that no training compound has, or 0; shape (count,). Hydrogen, which
@@ -160,6 +168,19 @@ class Domain:
         return table.explode("item")
 
 
+def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
+    """Verdicts that are borderline at best where something is doubted of a case, with the reasons behind the others."""
+    for why in doubts:
+        if why:
+            doubt = pl.col("case_id").replace_strict(why, default=None, return_dtype=pl.String)
+            inside = doubt.is_not_null() & (pl.col("verdict") == IN_DOMAIN)
+            table = table.with_columns(
+                pl.when(inside).then(pl.lit(BORDERLINE)).otherwise("verdict").alias("verdict"),
+                pl.concat_str("reason", doubt, separator="; ", ignore_nulls=True).replace("", None).alias("reason"),
+            )
+    return table
+
+
 _COLUMNS = {
     "case_id": pl.String,
     "item": pl.String,
@@ -207,7 +228,8 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Domain, Pr
     for number, target in enumerate(cases.targets):
         held = line_up(taught, held_out, target) if len(places) else None
         own = np.empty(0, np.int64) if held is None else of_row[held.rows]
-        reaches.append(_reach(target, held, first[own, number], mean[own, number]))
+        reach = _reach(target, held, first[own, number], mean[own, number])
+        reaches.append(replace(reach, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
     domain = replace(domain, reaches=tuple(reaches))
     if not len(places):
         return domain, held_out

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from typing import Literal
 
 import numpy as np
+
+from medeor.contracts import UserError
+from medeor.formats.headings import read_heading
+from medeor.formats.units import factor
 
 FEW = 5
 """Values below which nothing is said of a column's unit."""
@@ -42,6 +47,13 @@ class Endpoint:
         """The unit of the column's values, as an axis or a report names it."""
         return f"log10 {self.unit}" if self.scale == "log10" else self.unit
 
+    def certain(self, column: str) -> bool:
+        """Whether a column of this name can be in no other unit: it is a mere ratio or a negative logarithm (pIC50,
+        which is of mol/L by definition), or the name holds the unit."""
+        if self.unit.startswith("-log10") or self.unit in ("ratio", "log10 ratio"):
+            return _plain(column) not in GENERIC
+        return bool(self.unit) and _plain(column) in self.names and _plain(self.unit) in _plain(column)
+
 
 @lru_cache(maxsize=1)
 def endpoints() -> dict[str, Endpoint]:
@@ -51,12 +63,45 @@ def endpoints() -> dict[str, Endpoint]:
     return {name: Endpoint(name, **{**table, "names": tuple(table["names"])}) for name, table in tables.items()}
 
 
-def find_endpoint(column: str, file: str = "") -> Endpoint | None:
-    """The endpoint that a column measures: by the column's name, or where that says nothing (`activity`, `y`), by the
-    name of its file."""
-    known = _by_name()
-    if (found := known.get(_plain(column))) is not None:
+def named_endpoint(name: str) -> Endpoint:
+    """The endpoint that a user names (`hlm_clearance`). Raises: UserError where there is none, with those close by."""
+    if (found := endpoints().get(name)) is not None:
         return found
+    close = difflib.get_close_matches(name, endpoints(), n=4, cutoff=0.4) or list(endpoints())
+    raise UserError(f"where endpoint={name}: no such endpoint is known; there are {', '.join(close)}")
+
+
+def in_unit(endpoint: Endpoint, unit: str) -> Endpoint | None:
+    """An endpoint with its plausible range in another unit; None where that is no multiple of its own."""
+    if not unit or unit == endpoint.measured_in:
+        return endpoint
+    (sign, own), (other, wanted) = _logarithm(endpoint.measured_in), _logarithm(unit)
+    size = factor(own, wanted) if sign == other else None
+    if size is None:
+        return None
+    if sign:
+        shift = float(np.log10(float(size))) * (-1 if sign.startswith("-") else 1)
+        return replace(
+            endpoint,
+            low=endpoint.low + shift,
+            high=endpoint.high + shift,
+            unit=unit if endpoint.scale != "log10" else wanted,
+        )
+    return replace(endpoint, low=endpoint.low * float(size), high=endpoint.high * float(size), unit=wanted)
+
+
+def _logarithm(unit: str) -> tuple[str, str]:
+    sign = next((sign for sign in ("log10 ", "-log10 ", "ln ") if unit.startswith(sign)), "")
+    return sign, unit.removeprefix(sign)
+
+
+def find_endpoint(column: str, file: str = "") -> Endpoint | None:
+    """The endpoint that a column measures: by the column's name, with or without its unit, or where that says nothing
+    (`activity`, `y`), by the name of its file."""
+    known = _by_name()
+    for name in (column, read_heading(column).subject):
+        if (found := known.get(_plain(name))) is not None:
+            return found
     if _plain(column) not in GENERIC:
         return None
     words = re.split(r"[\W_]+", re.sub(r"\.(csv|tsv|txt|parquet|xlsx|sdf|smi)(\.gz)?$", "", file.lower()))
@@ -64,7 +109,7 @@ def find_endpoint(column: str, file: str = "") -> Endpoint | None:
     return next((known[text] for run in runs if (text := _plain("".join(run))) in known), None)
 
 
-GENERIC = ("activity", "label", "y", "target", "value", "class", "measurement", "outcome", "exp", "property")
+GENERIC = ("activity", "label", "y", "target", "value", "class", "measurement", "outcome", "exp", "expt", "property")
 """Names of columns that hold something to be predicted, and do not say what."""
 
 

@@ -25,10 +25,12 @@ _BARE = "This bundle carries no training compounds; ask the run folder, or train
 _UNTOLD = "its reasons are not shown"
 
 
-def tell(cases: Cases, predictions: Predictions, model: Model, run: Run, why: bool) -> Iterable[Figure]:
-    """Of each compound the endpoints and the nearest measured compounds; with `why` also the reasons for the first
-    `DRAWN` endpoints, as far as they can be believed."""
-    explained = _explained(cases, model, run) if why else []
+def tell(
+    cases: Cases, predictions: Predictions, model: Model, run: Run, withheld: Mapping[str, str] | None
+) -> Iterable[Figure]:
+    """Of each compound the endpoints and the nearest measured compounds; unless `withheld` is None also the reasons for
+    the first `DRAWN` endpoints, as far as they can be believed and are not withheld."""
+    explained = [] if withheld is None else _explained(cases, model, run, withheld)
     measured = measured_of(model, run) if isinstance(model, DomainModel) else None
     items = {item: target for target in cases.targets for item in target.items}
     usable = cases.usable
@@ -49,11 +51,11 @@ def tell(cases: Cases, predictions: Predictions, model: Model, run: Run, why: bo
                 yield from _reason(case["smiles"], reason, items[reason.item])
 
 
-def _explained(cases: Cases, model: Model, run: Run) -> list[Explanation]:
+def _explained(cases: Cases, model: Model, run: Run, withheld: Mapping[str, str]) -> list[Explanation]:
     """The reasons for the first endpoints of each compound, each by the method that was the most faithful."""
     usable = cases.usable
     items = [item for target in cases.targets for item in target.items][:DRAWN]
-    each = [faithfulness.examine(model, usable, [item] * len(usable), run).cases for item in items]
+    each = [faithfulness.examine(model, usable, [item] * len(usable), run, withheld).cases for item in items]
     return _best([one for found in each for one in found])
 
 
@@ -98,7 +100,7 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
         names = {False: "", True: str(one["item"])}
     plausible = one.get("plausible")
     may = "either" if plausible is None else names[bool(plausible)]
-    decided = "" if one.get("chosen") is None else names[bool(one["chosen"])]
+    decided = "undecided" if one.get("chosen") is None else names[bool(one["chosen"])]
     return str(one["item"]), _number(one["value"]), may, "probability", decided, better, verdict
 
 

@@ -27,17 +27,28 @@ FORM = "group rewritten"
 CHARGE = "charge neutralised"
 TAUTOMER = "tautomer made canonical"
 STEREO = "stereochemistry dropped"
-CHANGES = (SALT, MIXTURE, METAL, FORM, CHARGE, TAUTOMER, STEREO)
+MAPS = "atom map numbers removed"
+RACEMATE = "racemate or relative stereochemistry read as it is drawn"
+ION = "counter-ion removed that may be the active part"
+CHANGES = (MAPS, RACEMATE, SALT, ION, MIXTURE, METAL, FORM, CHARGE, TAUTOMER, STEREO)
 """Every change that the rules can make, in the order in which they are made (of metals first)."""
+DOUBTFUL = {
+    MIXTURE: "several compounds stand in it, and only the largest is predicted",
+    METAL: "it lost its metal, and only the rest is predicted",
+    ION: "a counter-ion was left out that may be what acts",
+    RACEMATE: "it is a racemate or of unknown configuration, and is predicted as it is drawn",
+}
+"""Changes after which a prediction answers another question, and why."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """What is done to every molecule, in this order.
 
-    1. It is parsed, and checked for valence and aromaticity (RDKit's sanitisation); explicit hydrogens are folded in,
-       those that only mark a side of a double bond (`[H]/N=C`) among them, and labelled ones (deuterium) not. A
-       CXSMILES extension (` |&1:1|`) is left out: of a racemate the form that is drawn counts.
+    1. Numbers of an atom map are left out. It is parsed, and checked for valence and aromaticity (RDKit's
+       sanitisation); explicit hydrogens are folded in, those that only mark a side of a double bond (`[H]/N=C`) among
+       them, and labelled ones (deuterium) not. A CXSMILES extension (` |&1:1|`) is left out: of a racemate the form
+       that is drawn counts.
     2. Bonds of alkali and alkaline earth metals are cut (RDKit's MetalDisconnector): they are salts. A complex of
        another metal (cisplatin) stays whole, for the audit to name.
     3. Known counter-ions and solvents are removed (RDKit's FragmentRemover list), and inorganic parts beside organic
@@ -80,7 +91,8 @@ def _chunk(texts: Sequence[str | None], rules: Rules) -> list[Standard]:
 
 def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     """One SMILES by the rules."""
-    text = _EXTENSION.sub("", (text or "").strip())
+    given = (text or "").strip()
+    text, maps = _MAP.subn(r"\1]", _EXTENSION.sub("", given))
     if not text:
         return _refused("there is no structure")
     mol = parsed(text)
@@ -91,7 +103,9 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     if (size := mol.GetNumHeavyAtoms()) > LARGEST:
         said = f"{size:,} atoms other than hydrogen, more than {LARGEST:,}: not a small molecule"
         return _refused(f"{said}; proteins are read as sequences")
-    changes: list[str] = []
+    changes = [MAPS] if maps else []
+    if "|" in given and _RELATIVE.search(given):
+        changes.append(RACEMATE)
     # Most molecules are one neutral piece: for them the text alone says that rules 2 to 5 have nothing to do.
     salt, metal = _SALT_METALS.search(text) is not None, METALS.search(text) is not None
     if salt and not metal:
@@ -181,6 +195,9 @@ _TO_SETTLE = (
 """What follows from atoms, bonds and aromaticity."""
 _HYDROGEN = Chem.MolFromSmarts("[#1]")
 _EXTENSION = re.compile(r"\s+\|.*\|$")
+_RELATIVE = re.compile(r"\|[^|]*(?:&|o)\d+:[^|]*\|$")
+"""An extension that makes of a drawn form a racemate (`&1:3`), or one of two (`o1:3`)."""
+_MAP = re.compile(r"(\[[^\]:]+):\d+\]")
 _CHARGED = re.compile(r"\[[^\]]*[+-]")
 _MARKED = re.compile(r"[@/\\]|\[\d")
 _SALT_METALS = re.compile(r"\[\d*(?:Li|Na|K|Rb|Cs|Be|Mg|Ca|Sr|Ba)(?![a-z])")
@@ -189,6 +206,12 @@ METALS = re.compile(
     r"Tm|Yb|Lu|Hf|Ta|W|Re|Os|Ir|Pt|Au|Hg|Tl|Pb|Bi|Po|Ra|Th|U)(?![a-z])"
 )
 """A metal in a SMILES that makes complexes rather than salts."""
+_USUAL = {1, 5, 6, 7, 8, 9, 11, 12, 15, 16, 17, 19, 20, 35, 53} | {
+    number for number in range(1, 119) if METALS.search(f"[{Chem.GetPeriodicTable().GetElementSymbol(number)}]")
+}
+"""Elements of usual counter-ions and solvents, and metals, which have a change of their own."""
+_HARDLY_MORE = 4
+"""Atoms other than hydrogen of a carbonate or nitrate."""
 _GROUPS = """\
 sulfone\t[S+2:1]([O-:2])[O-:3]>>[S+0:1](=[O+0:2])=[O+0:3]
 sulfoxide\t[S+;D3:1][O-:2]>>[S+0:1]=[O+0:2]
@@ -223,9 +246,20 @@ def _main_part(mol: Chem.Mol, changes: list[str]) -> Chem.Mol:
     distinct = {Chem.MolToSmiles(part): part for part in left}
     organic = {smiles: part for smiles, part in distinct.items() if any(a.GetAtomicNum() == 6 for a in part.GetAtoms())}
     distinct = organic or distinct
+    kept: Chem.Mol = max(distinct.items(), key=lambda both: (both[1].GetNumHeavyAtoms(), both[0]))[1]
     if len(Chem.GetMolFrags(mol)) > 1:
         changes.append(SALT if len(distinct) == 1 else MIXTURE)
-    return max(distinct.items(), key=lambda both: (both[1].GetNumHeavyAtoms(), both[0]))[1]
+        if len(distinct) == 1 and _may_act(mol, kept):
+            changes.append(ION)
+    return kept
+
+
+def _may_act(whole: Chem.Mol, kept: Chem.Mol) -> bool:
+    """Whether what is left out may be what acts: an ion of an element that is no usual counter-ion (lithium), or any,
+    where what is kept is hardly more than one itself (potassium carbonate)."""
+    lost = {atom.GetAtomicNum() for atom in whole.GetAtoms()} - {atom.GetAtomicNum() for atom in kept.GetAtoms()}
+    organic = any(atom.GetAtomicNum() == 6 and atom.GetTotalNumHs() for atom in kept.GetAtoms())
+    return bool(lost - _USUAL) or (bool(lost) and not organic and kept.GetNumHeavyAtoms() <= _HARDLY_MORE)
 
 
 def _flat(mol: Chem.Mol) -> str:

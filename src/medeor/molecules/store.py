@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 
 from medeor import cache
 from medeor.files import digest
+from medeor.molecules.endpoints import Endpoint
 from medeor.molecules.graphs import VERSION, MoleculeGraphs, graphs
 from medeor.molecules.workers import WORTHWHILE
 
@@ -26,6 +28,10 @@ class MoleculeStore:
     """Targets that were asked for and are none: columns without two different values."""
     mixed: tuple[str, ...] = ()
     """Why values of a target could not all be put in one unit."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """What is known of the targets, by name, in their units."""
+    assumed: tuple[str, ...] = ()
+    """Targets of which no unit is written, so that the usual one of their endpoint is taken."""
 
     @cached_property
     def digest(self) -> str:

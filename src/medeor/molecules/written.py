@@ -12,8 +12,9 @@ from medeor.formats.molecules import identifiers, write_sdf
 
 def carried(columns: Sequence[str]) -> list[str]:
     """The columns of a table of compounds that a table of predictions keeps: what names a compound in the user's file,
-    under the name that it has there, and `smiles`, the standardised structure that was predicted."""
-    return [*identifiers(columns), "smiles"]
+    under the name that it has there, `smiles`, the standardised structure that was predicted, and `changes`, what the
+    standardisation did."""
+    return [*identifiers(columns), "smiles", "changes"]
 
 
 def write(table: pl.DataFrame, path: Path) -> None:

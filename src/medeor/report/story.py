@@ -14,7 +14,6 @@ from medeor.contracts import (
     Cases,
     Explanations,
     Finding,
-    Measure,
     Plan,
     Predictions,
     Result,
@@ -25,10 +24,13 @@ from medeor.contracts import (
 from medeor.figures import Figure, Lines, Series, Table
 from medeor.files import read_json, write_text
 from medeor.report.card import Fact, card
-from medeor.report.page import Headline, Report, Section, Tone, write
+from medeor.report.decisions import decisions, first_words
+from medeor.report.page import Headline, Report, Section, write
+from medeor.report.verdict import own_figure
+from medeor.report.verdict import verdict as verdict_of
 from medeor.trust import curves
-from medeor.trust.compare import COMPARED, compare
-from medeor.trust.measures import HEADLINES, LOWER_IS_BETTER, headlines, subgroup_table
+from medeor.trust.calibration import Calibration
+from medeor.trust.measures import headlines, subgroup_table
 
 SAID = {
     "test": "the test part, scored once",
@@ -54,20 +56,22 @@ def tell(
     drawn = curves.figures(
         result.cases, result.predictions, baseline=result.baseline, measures=measures, subgroups=subgroups
     )
-    verdict, tone = _verdict(result)
+    verdict, tone = verdict_of(result)
     counts = split.table.group_by("part").len().sort("len", descending=True)
     parts = ", ".join(f"{n} {name}" for name, n in counts.iter_rows())
     targets = ", ".join(target.name for target in result.cases.targets)
+    calibration = _calibration(folder)
+    asked, decided = first_words(result.cases.targets, calibration), decisions(result.cases.targets, calibration)
     report = Report(
         title=folder.resolve().name,
-        subtitle=f"Predicts {targets}. {len(split.table)} cases: {parts}. Results on {SAID.get(part, part)}.",
+        subtitle=f"Predicts {targets}. {asked}{len(split.table)} cases: {parts}. Results on {SAID.get(part, part)}.",
         task=study.task,
         verdict=verdict,
         tone=tone,
         simulated=simulated,
         headlines=_headlines(result),
         sections=(
-            Section("Results", _results_intro(part), tuple(drawn)),
+            Section("Results", _results_intro(part), (*decided, *drawn)),
             Section("Cases and reasons", _reasons_intro(result.explanations), tuple(task.show(result))),
             Section("Audit of the data", "What was checked before and after the fit.", findings=tuple(findings)),
             Section("Fit", "", tuple(_logs(folder))),
@@ -115,50 +119,16 @@ def tell_answers(path: Path, task: str, answers: Answers) -> None:
 
 def _headlines(result: Result) -> tuple[Headline, ...]:
     made = []
-    for name in filter(None, dict.fromkeys((_own(result), *headlines(result.cases.targets), "accuracy", "ece"))):
+    for name in filter(None, dict.fromkeys((own_figure(result), *headlines(result.cases.targets), "accuracy", "ece"))):
         if name in result.measures:
             baseline = result.measures.get(f"baseline/{name}")
             made.append(Headline(curves.label(name), result.measures[name], baseline=baseline))
     return tuple(made[:6])
 
 
-def _own(result: Result) -> str:
-    """What a task measures first and no other: its headline, before those that all targets of a kind have."""
-    first = next(iter(result.measures), "")
-    known = {*COMPARED, *(name for names in HEADLINES.values() for name in names)}
-    return first if first.split("/")[0].split("@")[0] not in known else ""
-
-
-def _verdict(result: Result) -> tuple[str, Tone]:
-    """Whether the model beats the simple baseline, by the paired interval of their difference in the first headline; a
-    task's own figure by whether the two intervals overlap."""
-    ours, theirs = (result.measures.get(prefix + _own(result), Measure(None)) for prefix in ("", "baseline/"))
-    if ours.value is not None and theirs.value is not None:
-        said = f"{curves.label(_own(result))} {_bracketed(ours)} against {_bracketed(theirs)} of the simple baseline"
-        if ours.low is not None and theirs.high is not None and ours.low > theirs.high:
-            return f"The model beats the simple baseline: {said}.", "good"
-        if ours.value > theirs.value:
-            return f"The model is ahead of the simple baseline, but their intervals overlap: {said}.", "neutral"
-        return f"The model does not beat the simple baseline: {said}.", "bad"
-    name = next(iter(headlines(result.cases.targets)), "")
-    rows = compare(result.cases, result.predictions, result.baseline, metrics=[name]) if name else []
-    row = rows[0] if rows else None
-    if row is None or row.difference is None:
-        return "There is no baseline to hold this model against.", "neutral"
-    said = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
-    if row.low is not None and row.high is not None:
-        said += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
-    if row.better == "ours":
-        return f"The model beats the simple baseline: {said}.", "good"
-    gain = -row.difference if name in LOWER_IS_BETTER else row.difference
-    if gain > 0:
-        return f"The model is ahead of the simple baseline, but not beyond chance: {said}.", "neutral"
-    return f"The model does not beat the simple baseline: {said}.", "bad"
-
-
-def _bracketed(measure: Measure) -> str:
-    between = "" if measure.low is None or measure.high is None else f" ({measure.low:.3f} to {measure.high:.3f})"
-    return f"{measure.value:.3f}{between}"
+def _calibration(folder: Path) -> Calibration | None:
+    path = folder / "calibration.json"
+    return Calibration.from_json(read_json(path)) if path.exists() else None
 
 
 def _results_intro(part: str) -> str:

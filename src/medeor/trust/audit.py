@@ -183,7 +183,8 @@ def _imbalance(cases: Cases) -> Finding:
         present = np.flatnonzero(counts)
         if len(present) < 2:
             continue
-        rare, common = present[np.argmin(counts[present])], present[np.argmax(counts[present])]
+        # Of equals the last is called rare and the first common, so that two classes are named.
+        rare, common = present[::-1][np.argmin(counts[present[::-1]])], present[np.argmax(counts[present])]
         said = ", ".join(f"{counts[label]} with {class_name(target, int(label))}" for label in (common, rare))
         worst = max(worst, (counts[common] / counts[rare], said))
     ratio, said = worst
@@ -219,16 +220,21 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
     probability of j is at least what cases labelled j have on average; as many, with the most of j over i, are
     suspected. Of continuous targets, the outliers.
 
-    `cases` may be more than those predicted. Hard cases are suspected too: a person has to look."""
+    Where labels follow from the case by chance, even right probabilities contradict some of them: labels are suspected
+    only if wrong ones explain them better than calibrated probabilities alone (see `_flipped`). `held_out` are to be
+    calibrated. `cases` may be more than those predicted. Hard cases are suspected too: a person has to look."""
     check = "label-errors"
     doubtful: list[tuple[float, str]] = []
-    judged, wrong = 0, 0.0
+    judged, wrong, expected = 0, 0.0, 0
     for target in cases.targets:
         ids, labels, values = _held_out(cases, target, held_out.table)
         if len(ids) < _ENOUGH:
             continue
         judge = _outliers if target.kind == "continuous" else _contradicted
         doubts, share = judge(labels, values)
+        if target.kind != "continuous" and share <= TOO_MANY and not _flipped(labels, values):
+            expected += int(np.count_nonzero(doubts < 0))
+            doubts, share = np.zeros(len(ids)), 0.0
         doubtful += [(float(doubts[row]), ids[row]) for row in np.flatnonzero(doubts < 0)]
         judged, wrong = judged + len(ids), wrong + share * len(ids)
     if not judged:
@@ -241,6 +247,7 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
         return Finding(check, "labels", "unknown", said, ranked)
     if share >= LABEL_ERRORS and len(ranked) > 2:
         return Finding(check, "labels", "fail", f"{said}; some are only hard: look, at the first ones first", ranked)
+    said += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
     return Finding(check, "labels", "pass", f"{said} (bound {LABEL_ERRORS:.0%})", ranked)
 
 
@@ -278,6 +285,29 @@ def _contradicted(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.nda
         worst = np.argsort(margin, kind="stable")[: round(joint[label, other])]
         doubts[rows[worst]] = np.minimum(doubts[rows[worst]], margin[worst])
     return doubts, float(1 - np.trace(joint) / max(joint.sum(), 1))
+
+
+def _flipped(labels: np.ndarray, probabilities: np.ndarray) -> bool:
+    """Whether a share of labels drawn from the other classes explains the labels beyond chance: the likelihood ratio of
+    a model with that share against one without, each with its own slope of the log-probabilities, so that a model that
+    is merely too sure of itself or too little is no evidence (a label noise model; Bootkrajang and Kabán 2012)."""
+    logs = np.log(np.clip(probabilities, 1e-12, None))
+    logs -= logs.max(axis=1, keepdims=True)
+    likelihoods = []
+    for slope in _SLOPES:
+        powers = np.exp(slope * logs)
+        right = powers[np.arange(len(labels)), labels.astype(int)] / powers.sum(axis=1)
+        wrong = (1 - right) / (probabilities.shape[1] - 1)
+        mixed = right + np.array(_SHARES)[:, None] * (wrong - right)
+        likelihoods.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=1))
+    best = np.max(likelihoods, axis=0)
+    return bool(2 * (best.max() - best[0]) > _CHANCE)
+
+
+_SLOPES = tuple(np.geomspace(0.1, 10, 41))
+_SHARES = (0.0, *np.geomspace(0.005, 0.3, 15))
+_CHANCE = 3.84
+"""Exceeded by a likelihood ratio in 2.5 % of studies whose labels are all right: the share cannot be below none."""
 
 
 def _outliers(labels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:

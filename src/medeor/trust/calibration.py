@@ -16,6 +16,7 @@ from medeor.files import build
 from medeor.trust.answers import Answers, arrange, line_up, probabilities
 from medeor.trust.intervals import Statistic, resample
 from medeor.trust.scores import Array, curve
+from medeor.trust.skill import Skill
 
 ENOUGH = 20
 """Groups below which probabilities are left as they are, and below which no shape could be told from chance."""
@@ -63,6 +64,8 @@ class TargetCalibration:
     """By `spread`: how far it reaches, in multiples of the case's spread and `floor`; `margin` is for cases without."""
     floor: float = 0.0
     """What is added to every spread, in the unit of the number."""
+    skill: Skill | None = None
+    """What the model is shown to know; None in runs of medeor 0.1, which did not ask."""
     scale: Literal["linear", "log"] = "linear"
     """log: the interval reaches as far in powers of ten above the value as below, and so do its margins."""
 
@@ -106,6 +109,13 @@ class Calibration:
                 pl.when(ours[name]).then(pl.col(f"{name} new")).otherwise(pl.col(name)).alias(name) for name in known
             ).drop([f"{name} new" for name in known])
         return replace(predictions, table=table)
+
+    @property
+    def withheld(self) -> dict[str, str]:
+        """By item, why its reasons are not shown: the model is not shown to know anything about it."""
+        return {
+            item: one.skill.missing for one in self.targets if one.skill and one.skill.missing for item in one.items
+        }
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

@@ -3,7 +3,7 @@ random maps do, and change when the weights are drawn anew. A reason that fails 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -61,13 +61,16 @@ class Faithfulness:
     """Share of maps, the given one among them, that do as well: one-sided."""
 
 
-def examine(model: Model, cases: Cases, items: Sequence[str], run: Run) -> Explanations:
+def examine(
+    model: Model, cases: Cases, items: Sequence[str], run: Run, withheld: Mapping[str, str] = {}
+) -> Explanations:
     """The model's reasons for `items[i]` in case i, by every method it knows, each with its scores and a verdict.
 
     A map is shown if it beats all but `MOST_P` of random maps, if its rank correlation with the map of an untrained
     model is below `SAME_REASONS`, and if, over five cases and more, its method passes both as well: the interval of
     the mean gain over random maps above zero, the mean correlation below the bound. What stands in for an element that
-    is taken away is the model's to say (`ablate`).
+    is taken away is the model's to say (`ablate`). `withheld` says, by item, why no map of it is tested or shown
+    (see `Calibration.withheld`).
 
     Summary, by method: `grad-cam/faithfulness`, `grad-cam/faithfulness/random`, `grad-cam/faithfulness/gain`,
     `grad-cam/randomised weights`, `grad-cam/shown` (a share), means over cases with intervals by group."""
@@ -77,7 +80,8 @@ def examine(model: Model, cases: Cases, items: Sequence[str], run: Run) -> Expla
     judged = []
     for done, reason in enumerate(reasons, start=1):
         case = cases.where(pl.col("case_id") == reason.case_id)
-        judged.append(_scored(reason, partial(model.ablate, case, reason.item, run=run), run.seed))
+        against = withheld.get(reason.item, "")
+        judged.append(_scored(reason, partial(model.ablate, case, reason.item, run=run), run.seed, against))
         run.progress("explain", done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []
@@ -205,12 +209,14 @@ def sameness(values: np.ndarray, untrained: np.ndarray) -> float:
     return float(one @ other / size) if size > 0 else 0.0
 
 
-def _scored(reason: Attribution, answer: Answer, seed: int) -> Explanation:
+def _scored(reason: Attribution, answer: Answer, seed: int, withheld: str = "") -> Explanation:
     def verdict(scores: dict[str, float], against: str) -> Explanation:
         return Explanation(
             reason.case_id, reason.item, reason.method, reason.values, reason.elements, scores, not against, against
         )
 
+    if withheld:
+        return verdict({}, withheld)
     if not np.isfinite(reason.values).all() or np.ptp(reason.values) == 0:
         return verdict({}, "the map is the same everywhere: the method found nothing that speaks for this answer")
     found = faithfulness(reason.values, answer, ordered=not reason.elements, seed=seed)

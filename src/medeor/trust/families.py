@@ -16,6 +16,14 @@ from medeor.trust.scores import Array
 PREVALENCES = (0.01, 0.05, 0.1)
 """At which predictive values are stated: those of a part with many cases say little about a clinic with few."""
 
+ENOUGH = 40
+"""Independent positives from which the specificity at a stated sensitivity is given, and negatives for the sensitivity
+at a stated specificity: an order statistic of fewer is too coarse to be resampled."""
+
+_AREAS = ("auroc", "auprc")
+_SENSITIVITIES = tuple(f"sensitivity@specificity={fixed:.2f}" for fixed in scores.SPECIFICITIES)
+_SPECIFICITIES = tuple(f"specificity@sensitivity={fixed:.2f}" for fixed in scores.SENSITIVITIES)
+
 LABEL_MEANS = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "brier", "log_loss", "ece")
 """Figures whose mean over several binary targets (the macro mean) is reported under the plain name."""
 
@@ -53,8 +61,11 @@ def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
 
     def ranking() -> Statistic:
         if binary:
-            rank = scores.ranking(one.values[:, 0], one.truth == 1)
-            return Statistic(ranked, rank, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
+            every = scores.ranking(one.values[:, 0], one.truth == 1)
+            places = [(_AREAS + _SENSITIVITIES + _SPECIFICITIES).index(name) for name in ranked]
+            return Statistic(
+                ranked, lambda w: every(w)[:, places], one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked)
+            )
         present = np.array([0 < np.count_nonzero(one.truth == index) < len(one) for index in range(len(classes))])
         each = [scores.areas(one.values[:, index], one.truth == index) for index in np.flatnonzero(present)]
 
@@ -66,12 +77,11 @@ def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
 
         return Statistic(ranked, of, one.groups, (everyone,) * len(ranked), (pairs,) * len(ranked))
 
-    ranked: tuple[str, ...] = ("auroc", "auprc")
     if binary:
-        ranked += tuple(f"sensitivity@specificity={other:.2f}" for other in scores.SPECIFICITIES)
-        ranked += tuple(f"specificity@sensitivity={other:.2f}" for other in scores.SENSITIVITIES)
+        # The fixed side is an order statistic of one class, of negatives or of positives.
+        ranked = _AREAS + _SENSITIVITIES * (held[0] >= ENOUGH) + _SPECIFICITIES * (held[1] >= ENOUGH)
     else:
-        ranked += tuple(f"auroc/{name}" for name in classes)
+        ranked = _AREAS + tuple(f"auroc/{name}" for name in classes)
     decided = decision_names(one.target, prevalences)
 
     def decisions() -> Statistic:

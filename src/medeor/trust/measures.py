@@ -45,16 +45,16 @@ def measure(
     """Every figure that the targets of these cases allow, by name. A case without a truth is left out of that target.
 
     Classes: `auroc` (macro one against the rest, then `auroc/CLASS`), `auprc` (average precision), `accuracy`,
-    `balanced_accuracy`, `f1` (macro for more than two classes), `recall/CLASS`, `brier` (binary: of the positive class,
-    0 to 1; else summed over the classes, 0 to 2), `log_loss`, `ece` (15 bins of equal mass, debiased; of the positive
-    class, or of the most probable of several), `brier/uncalibrated`, `ece/uncalibrated`, `log_loss/uncalibrated`,
-    `coverage` and `set_size` of the conformal sets. Binary: `sensitivity, specificity, ppv, npv` of the decisions, as
-    they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that prevalence (default: those
-    the cases name, else `PREVALENCES`);
-    `sensitivity@specificity=0.95` and `specificity@sensitivity=0.95`, read off this part's own ROC curve. Ordinal:
-    `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse, r2, pearson,
-    spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their logarithm
-    `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
+    `balanced_accuracy`, `f1` (macro for more than two classes), `recall/CLASS`, `brier` (binary: of the positive
+    class, 0 to 1; else summed over the classes, 0 to 2), `log_loss`, `ece` (15 bins of equal mass, debiased; of the
+    positive class, or of the most probable of several), `brier/uncalibrated`, `ece/uncalibrated`,
+    `log_loss/uncalibrated`, `coverage` and `set_size` of the conformal sets. Binary: `sensitivity, specificity, ppv,
+    npv` of the decisions, as they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that
+    prevalence (default: those the cases name, else `PREVALENCES`); `sensitivity@specificity=0.95` and
+    `specificity@sensitivity=0.95`, read off this part's own ROC curve where the fixed class has `families.ENOUGH`
+    groups. Ordinal: `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse,
+    r2, pearson, spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their
+    logarithm `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
 
     Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
     the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
