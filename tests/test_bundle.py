@@ -62,7 +62,7 @@ def test_the_same_model_is_the_same_file(packed: Path, tiny_run: Path, tmp_path:
 def test_what_a_fit_left_beside_the_model_stays_behind(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "r"
     shutil.copytree(tiny_run, folder)
-    shutil.copytree(folder / "model" / "fold-0", folder / "model" / "without" / "fold-0")
+    shutil.copytree(folder / "model" / "model" / "fold-0", folder / "model" / "without" / "fold-0")
     (folder / "model" / "notes.json").write_text("{}")
     write_bundle(folder, folder / "r.medeor")
     assert (folder / "r.medeor").read_bytes() == (tiny_run / "tiny.medeor").read_bytes()
@@ -147,12 +147,12 @@ def test_nothing_is_written_outside(packed: Path, tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_their_network_are_refused(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "r"
     shutil.copytree(tiny_run, folder)
-    facts = read_json(folder / "model" / "fold-0" / "model.json")
+    facts = read_json(folder / "model" / "model" / "fold-0" / "model.json")
     facts["recipe"]["network_facts"]["widths"] = [4, 8]
-    (folder / "model" / "fold-0" / "model.json").write_text(json.dumps(facts))
+    (folder / "model" / "model" / "fold-0" / "model.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match=r"weights.safetensors does not fit"):
         load(folder)
-    (folder / "model" / "fold-0" / "model.json").write_text('{"kind": "sorcery"}')
+    (folder / "model" / "model" / "fold-0" / "model.json").write_text('{"kind": "sorcery"}')
     with pytest.raises(UserError, match="sorcery"):
         load(folder)
 

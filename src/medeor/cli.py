@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medeor.console import Console
-from medeor.contracts import Stopped, UserError
+from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN, Stopped, UserError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from medeor.contracts import Finding
     from medeor.figures import Figure
 
@@ -195,7 +197,7 @@ def predict(
     elif not out:
         print(table.write_csv(), end="")
     else:
-        print(f"{table['case_id'].n_unique()} cases predicted: {out}")
+        print(f"{table['case_id'].n_unique()} cases predicted{_verdicts(table)}: {out}")
 
 
 @app.command()
@@ -400,6 +402,17 @@ def _print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> Non
         other = measures.get(f"baseline/{name}", {}).get("value")
         table.add_row(name, _number(measure["value"]), interval, "" if other is None else _number(other))
     RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _verdicts(table: pl.DataFrame) -> str:
+    """How many cases are not like the training data, where anybody judged them."""
+    if "verdict" not in table.columns:
+        return ""
+    counts = {
+        name: table.filter(table["verdict"] == name)["case_id"].n_unique() for name in (OUT_OF_DOMAIN, BORDERLINE)
+    }
+    told = " and ".join(f"{count} of them {name}" for name, count in counts.items() if count)
+    return f", {told}" if told else ""
 
 
 def _print_figures(figures: Sequence[Figure]) -> None:

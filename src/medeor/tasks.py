@@ -171,6 +171,7 @@ LOADERS: dict[str, str] = {
     "folds": "medeor.learning.folds:load",
     "trees": "medeor.learning.trees:load",
     "image-recipe": "medeor.imaging.recipe:ImageRecipe",
+    "image-domain": "medeor.imaging.domain:load",
     "image-features": "medeor.imaging.features:ImageFeatures",
     "graph-recipe": "medeor.knowledge.recipe:GraphRecipe",
     "graph-baseline": "medeor.knowledge.baselines:load",

@@ -12,6 +12,7 @@ import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import planning
+from medeor.imaging.domain import WithDomain
 from medeor.imaging.gain import WithGain
 from medeor.imaging.task import ImageTask
 from medeor.learning import probe
@@ -94,7 +95,11 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
 
     task = ImageTask()
     plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
+    judged = task.method(plan)
+    assert isinstance(judged, WithDomain)
+    plan = replace(plan, domain=False)
     stack = task.method(plan)
+    assert stack == judged.method
     assert isinstance(stack, Stack)
     assert list(stack.parts) == ["network", "trees"]
     assert isinstance(stack.parts["network"].method, NetworkMethod)  # type: ignore[attr-defined]

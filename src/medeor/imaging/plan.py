@@ -71,4 +71,6 @@ class ImagePlan:
     model, calibrated and weighted on the validation part, or on one fold."""
     mirrored: bool = False
     """Whether each image is also read mirrored, left to right, and the two answers averaged."""
+    domain: bool = True
+    """Whether each prediction says how its image compares with the training images."""
     estimate: Estimate = field(default_factory=Estimate)

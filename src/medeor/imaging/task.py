@@ -25,6 +25,7 @@ from medeor.figures import Figure
 from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
 from medeor.imaging.cases import read_cases
+from medeor.imaging.domain import WithDomain, verdict_table
 from medeor.imaging.features import ImageFeatures
 from medeor.imaging.gain import WithGain
 from medeor.imaging.gallery import galleries
@@ -33,7 +34,7 @@ from medeor.imaging.recipe import ImageRecipe
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
 from medeor.learning.probe import settled
-from medeor.learning.stack import StackModel, earned_table, stacked
+from medeor.learning.stack import StackModel, earned_table, innermost, stacked
 from medeor.learning.trees import TreeMethod
 from medeor.trust.measures import measure
 
@@ -65,10 +66,12 @@ class ImageTask:
             "trees": _trees(plan),
         }
         method = stacked(methods, plan.parts, plan.members)
+        if plan.domain:
+            method = WithDomain(method, plan.preparation)
         steps = [step for step in (plan.preparation.denoise, plan.preparation.enhance) if step != "none"]
         if not steps:
             return method
-        plain = replace(plan, preparation=replace(plan.preparation, denoise="none", enhance="none"))
+        plain = replace(plan, preparation=replace(plan.preparation, denoise="none", enhance="none"), domain=False)
         return WithGain(method, self.method(plain), " and ".join(steps))
 
     def baseline(self, plan: ImagePlan) -> Method:
@@ -80,8 +83,10 @@ class ImageTask:
 
     def show(self, result: Result) -> Iterable[Figure]:
         yield from galleries(result)
-        if isinstance(result.model, StackModel):
-            yield earned_table(result.model)
+        yield from verdict_table(result.predictions)
+        model = result.model and innermost(result.model)
+        if isinstance(model, StackModel):
+            yield earned_table(model)
 
 
 def _trees(plan: ImagePlan) -> Method:

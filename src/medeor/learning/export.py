@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from medeor.contracts import Model, UserError
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
-from medeor.learning.stack import StackModel
+from medeor.learning.stack import StackModel, innermost
 
 TOLERANCE = 1e-4
 """Largest difference between ONNX's values and ours that is let pass."""
@@ -39,6 +39,7 @@ def to_onnx(model: Model, path: Path) -> str:
     except ModuleNotFoundError as error:
         raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
     note = ""
+    model = innermost(model)
     if isinstance(model, StackModel):
         others = " and ".join(list(model.parts)[1:])
         note = f"it holds the network alone, which here answers together with {others}: its values are not the run's"

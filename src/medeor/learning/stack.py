@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -123,6 +123,21 @@ def load(folder: Path) -> StackModel:
     parts = {name: tasks.load_model(folder / name) for name in facts["parts"]}
     weights = {name: tuple(own) for name, own in facts["weights"].items()}
     return StackModel(parts, targets, weights, tuple(Earned(**one) for one in facts["earned"]))
+
+
+@runtime_checkable
+class Wrapper(Protocol):
+    """A model that adds to what another one answers, such as how a case compares with the training data."""
+
+    @property
+    def model(self) -> Model: ...
+
+
+def innermost(model: Model) -> Model:
+    """The model that answers, without those that only add to its answers."""
+    while isinstance(model, Wrapper):
+        model = model.model
+    return model
 
 
 def earned_table(model: StackModel) -> Figure:
