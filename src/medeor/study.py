@@ -378,7 +378,7 @@ def repaired(asked: Read) -> pl.DataFrame:
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [_as_written(target, table.columns) for target in asked.every.targets]
+    said = [_as_written(target, table.columns) for target in asked.every.targets if target.name in table.columns]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
     table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
     return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)

@@ -15,6 +15,7 @@ from medeor import cache, catalogue, study
 from medeor.bundle import TOLD, Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import (
+    IN_DOMAIN,
     Answers,
     Cases,
     Explanations,
@@ -158,7 +159,9 @@ def audit(
         if clean:
             table = study.repaired(read)
             write_any(table, Path(clean))
-            console.say(f"{clean}: {table.height} of {len(read.every)} cases stay")
+            # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
+            total = read.task.clean(read.every, read.findings, read.split).height
+            console.say(f"{clean}: {table.height} of {total} rows stay")
     return list(read.findings)
 
 
@@ -172,6 +175,8 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
     set aside, and those that taught the model, are told."""
+    import polars as pl
+
     console = console or Console()
     trained = run if isinstance(run, Trained) else load(run)
     if name in ("test", "cv", "validation"):
@@ -194,7 +199,12 @@ def evaluate(
                 f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "
                 "expect less of new cases"
             )
-        measures = trained.task.evaluate(cases, trained.predict_cases(cases))
+        predictions = trained.predict_cases(cases)
+        if "verdict" in predictions.table.columns:
+            told = predictions.table.unique("case_id").filter(pl.col("verdict") != IN_DOMAIN)
+            for verdict, count in told["verdict"].value_counts(sort=True).iter_rows():
+                console.say(f"{count} of the {len(cases)} cases that are scored are {verdict} (see `medeor predict`)")
+        measures = trained.task.evaluate(cases, predictions)
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
         write_json(metrics, {**read_json(metrics), name: {key: m._asdict() for key, m in measures.items()}})

@@ -212,7 +212,13 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         wrong = _wrong_line(text, len(names), ())
-        raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
+        if wrong or text.quote is None:
+            raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
+        # Line ends within quotes can confuse a parser that divides a text among threads.
+        lines = io.StringIO(text.content.decode(), newline="")
+        rows = [row for _, row in _rows(lines, text.separator, text.quote) if any(row)][below - text.skipped :]
+        full = [[value or None for value in row] + [None] * (len(names) - len(row)) for row in rows]
+        return pl.DataFrame(full, schema=dict.fromkeys(names, pl.String), orient="row").cast(kind)
 
 
 def _wrong_line(text: Text, width: int, needed: Sequence[int]) -> str:

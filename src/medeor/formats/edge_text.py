@@ -105,7 +105,8 @@ def open_text(path: Path, known: Callable[[Sequence[str]], bool]) -> Text:
     names = _named_above(comments, len(header), separator, quote, known)
     if known(header):
         names = []
-    content, passed = _without_later_comments(content, separator, len(header), bool(names) or known(header))
+    named = bool(names) or known(header)
+    content, passed = _without_later_comments(content, separator, quote, len(header), named)
     said = [Finding("quotes", "quality", "pass", f"{path.name}: {note}")] if note else []
     if passed:
         message = f"{path.name}: {passed} lines that begin with # were passed over as comments"
@@ -163,16 +164,21 @@ def _named_above(
     return next((names for names in rows if len(names) == width and known(names)), [])
 
 
-def _without_later_comments(content: bytes, separator: str, width: int, named: bool) -> tuple[bytes, int]:
+def _without_later_comments(
+    content: bytes, separator: str, quote: str | None, width: int, named: bool
+) -> tuple[bytes, int]:
     """The text with later lines that begin with # left empty, and how many these are. Below a header, a line with a
-    value for each column is a row."""
+    value for each column is a row, and within quotes no line begins."""
     if b"\n#" not in content:
         return content, 0
     passed = 0
+    quotes = np.flatnonzero(np.frombuffer(content, np.uint8) == ord('"')) if quote else np.zeros(0, np.int64)
 
     def emptied(match: re.Match[bytes]) -> bytes:
         nonlocal passed
-        if named and match.group().count(separator.encode()) == width - 1:
+        inside = np.searchsorted(quotes, match.start()) % 2
+        open_quote = quote and match.group().count(b'"') % 2
+        if inside or open_quote or (named and match.group().count(separator.encode()) >= width - 1):
             return match.group()
         passed += 1
         return b""
@@ -227,14 +233,15 @@ def _quoted(content: bytes, separator: str) -> tuple[bytes, str | None, str]:
     whole = blank + rb'"[^"]*(?:""[^"]*)*"' + blank + rb"(?=[" + mark + rb"\r\n]|\Z)"
     start = rb"(?:(?<=[" + mark + rb"\n])|\A)"
     masked, quoted = re.subn(start + whole, b"q", content)
-    width = _widths(content, separator)[:1]
-    plain_even, masked_even = (set(_widths(text, separator)) == set(width) for text in (content, masked))
+    plain_widths, masked_widths = _widths(content, separator), _widths(masked, separator)
+    plain_even, masked_even = len(plain_widths) == 1, len(masked_widths) == 1
     within = rb'"[^"\n' + mark + rb']*(?:""[^"\n' + mark + rb']*)*"'
     closed = len(re.findall(start + blank + within + blank + rb"(?=[" + mark + rb"\r\n]|\Z)", content))
     opened = len(re.findall(start + blank + rb'"', content))
-    if (plain_even and closed < opened) or not quoted:
+    plain = plain_even and closed < opened and not (masked_even and masked_widths[0] < plain_widths[0])
+    if plain or not quoted:
         return content, None, "a quote that is not closed stands as it is" if opened else ""
-    if not plain_even and not masked_even and max(_widths(masked, separator)) > width[0]:
+    if not plain_even and not masked_even and max(masked_widths) > masked_widths[0]:
         return content, '"' if separator in ",;" else None, ""
     letter = rb"[^" + mark + rb'\r\n"]*"[^' + mark + rb"\r\n]*"
     if b'"' in masked or (blank and re.search(rb"[" + mark + rb'] +"', content)):

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import Answering, Answers, Cases, Model, Run, UserError
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Model, Run, UserError
 from medeor.figures import Drawing, Figure, Table
 from medeor.knowledge import names
 from medeor.knowledge.cases import HOLDS
@@ -34,7 +34,7 @@ _WITHOUT_GRAPH = (
 )
 _CAPTION = (
     "known: taught to the model, or held out from it. by degree: the rank had it been guessed by how often each entity "
-    "answers this relation in training."
+    "answers this relation in training. verdict: how the triple compares with those in training."
 )
 _PATHS_CAPTION = (
     "drop: fall of the answer's log-probability when the model's ends are learnt again without the path; beside it the "
@@ -74,9 +74,9 @@ class Removed:
 def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
     sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
-    triple in words), `answer` (id), `name`, `kind`, `known` (`taught`, `held out`; null for a new one), `rank`,
-    `rank_by_degree`, `contradictions` and `paths` (each with its edges as they stand in the source graph; null where
-    the graph is not at hand).
+    triple in words), `verdict` and `reason` (of an answer out of domain nothing is chosen), `answer` (id), `name`,
+    `kind`, `known` (`taught`, `held out`; null for a new one), `rank`, `rank_by_degree`, `contradictions` and `paths`
+    (each with its edges as they stand in the source graph; null where the graph is not at hand).
 
     Raises: UserError for a name or relation that is not known, or a question that is none."""
     networks, processors = networks_of(asked.model)
@@ -92,6 +92,9 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     by_degree = realistic_places(count[question.answers])[best]
     cases = _cases(graph, shown)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == HOLDS.name)
+    if "chosen" in table.columns:
+        strange = (pl.col("verdict") == OUT_OF_DOMAIN).fill_null(False)
+        table = table.with_columns(pl.when(~strange).then("chosen").alias("chosen"))
     known = _known(shown, processors)
     found = graph.entities[question.answers[best]].select(answer="id", name="name", kind="kind")
     evidence = [[None, None]] * len(best)
@@ -310,14 +313,18 @@ def _pairs(entities: list[int]) -> tuple[list[int], list[int]]:
 def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Figure]:
     given, relation = graph.entities["name"][question.given], graph.relations["name"][question.relation]
     title = f"{given} | {relation} | ?" if question.tails else f"? | {relation} | {given}"
-    rows = tuple(
+    columns = ["", "answer", "probability", "known", "by degree", "contradicted by", "verdict", "why"]
+    if table["reason"].null_count() == len(table):
+        columns.pop()
+    shown = (
         (row["rank"], row["name"], row["value"], row["known"] or "new", row["rank_by_degree"],
-         ", ".join(sorted({one["relation"] for one in row["contradictions"] or []})) or None)
+         ", ".join(sorted({one["relation"] for one in row["contradictions"] or []})) or None,
+         row["verdict"], row["reason"])
         for row in table.iter_rows(named=True)
     )  # fmt: skip
-    columns = ("", "answer", "probability", "known", "by degree", "contradicted by")
+    rows = tuple(row[: len(columns)] for row in shown)
     if not len(graph):
-        return [Table(title, columns, rows, f"{_CAPTION} {_WITHOUT_GRAPH}")]
+        return [Table(title, tuple(columns), rows, f"{_CAPTION} {_WITHOUT_GRAPH}")]
     reasons = tuple(
         (row["rank"], path["words"], _cited(path["edges"]), path["drop"], path["drop_random_path"],
          path["drop_same_ends"])
@@ -325,7 +332,7 @@ def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Figu
         for path in row["paths"]
     )  # fmt: skip
     heads = ("", "path", "sources (licence, release)", "drop", "random path", "same ends")
-    told = Table(title, columns, rows, _CAPTION), Table("What speaks for them", heads, reasons, _PATHS_CAPTION)
+    told = Table(title, tuple(columns), rows, _CAPTION), Table("What speaks for them", heads, reasons, _PATHS_CAPTION)
     return [*told, *_drawn(graph, question, table)]
 
 

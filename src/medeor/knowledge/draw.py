@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -22,6 +23,8 @@ ROWS = 500_000
 """Edges that are turned into text at once."""
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 """By kind; Tol's bright scale, told apart also by the colour-blind (Paul Tol, SRON/EPS/TN/09-002)."""
+UNPRINTED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{FFFE}\x{FFFF}]"
+"""Characters that XML 1.0 does not know."""
 MOST_NAMED = 60
 """Entities beyond which a picture is a thicket."""
 
@@ -89,11 +92,11 @@ def _tsv(graph: Graph) -> Iterator[bytes]:
 def _graphml(graph: Graph) -> Iterator[bytes]:
     """GraphML 1.0 (graphml.graphdrawing.org): entities n0, n1, … with id, name and kind; edges with their facts."""
     spoken = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
-    keys = [("node", name) for name in ("id", "name", "kind")] + [("edge", name) for name in ("relation", *spoken)]
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
-    for what, name in keys:
-        plain = escape(name, {'"': "&quot;"})
-        head += f'<key id="{what}.{plain}" for="{what}" attr.name="{plain}" attr.type="string"/>\n'
+    for what, names_of in (("node", ("id", "name", "kind")), ("edge", ("relation", *spoken))):
+        for number, name in enumerate(names_of):
+            plain = escape(_printed(name), {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
+            head += f'<key id="{_key(what, name, number)}" for="{what}" attr.name="{plain}" attr.type="string"/>\n'
     yield f'{head}<graph edgedefault="directed">\n'.encode()
     nodes = graph.entities.select("id", "name", "kind")
     opening = pl.format('<node id="n{}">', pl.int_range(pl.len()))
@@ -107,18 +110,26 @@ def _graphml(graph: Graph) -> Iterator[bytes]:
     yield b"</graph>\n</graphml>\n"
 
 
+def _key(what: str, name: str, number: int) -> str:
+    """What GraphML calls a column: by its name, where that is plain."""
+    return f"{what}.{name}" if re.fullmatch(r"[A-Za-z_][\w .-]*", name) else f"{what}{number}"
+
+
+def _printed(text: str) -> str:
+    return re.sub(UNPRINTED.replace("\\x{", "\\u").replace("}", ""), "", text)
+
+
 def _elements(
     table: pl.DataFrame, opening: pl.Expr, what: str, columns: Sequence[str] = ("id", "name", "kind")
 ) -> bytes:
-    # XML 1.0 knows no control characters but tab and line ends.
     text = [
-        pl.col(name).cast(pl.String).str.replace_many(["&", "<", ">"], ["&amp;", "&lt;", "&gt;"])
-        .str.replace_all(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "")
+        pl.col(name).cast(pl.String).str.replace_many(["&", "<", ">", "\r"], ["&amp;", "&lt;", "&gt;", "&#13;"])
+        .str.replace_all(UNPRINTED, "")
         for name in columns
     ]  # fmt: skip
     data = [
-        pl.format('<data key="{}">{}</data>', pl.lit(f"{what}.{escape(name)}"), value).fill_null("")
-        for name, value in zip(columns, text)
+        pl.format('<data key="{}">{}</data>', pl.lit(_key(what, name, number)), value).fill_null("")
+        for number, (name, value) in enumerate(zip(columns, text))
     ]
     lines = table.select(pl.concat_str(opening, *data, pl.lit(f"</{what}>\n"))).to_series()
     return "".join(lines).encode()
@@ -198,6 +209,7 @@ def _arrow(start: np.ndarray, end: np.ndarray) -> str:
 
 
 def _text(place: np.ndarray, text: str, size: int, more: str = "") -> str:
+    text = _printed(text)
     short = text if len(text) <= 34 else f"{text[:33]}…"
     anchor = "" if "text-anchor" in more else ' text-anchor="middle"'
     return (

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medeor.contracts import Cases, UserError
 from medeor.knowledge.cases import triples_of, true_triples
+from medeor.knowledge.domain import Domain
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.kin import Kin, kin_of
 from medeor.knowledge.ranking import Known
@@ -30,6 +31,8 @@ class GraphProcessors:
     """How many of them are of the training part."""
     kin: Kin = field(default_factory=Kin.none)
     """Who stands in for the entities that no training triple has."""
+    kinds: tuple[str | None, ...] = ()
+    """Of the entities, None where unknown; empty where no entity's is known."""
 
     @classmethod
     def of(cls, cases: Cases) -> GraphProcessors:
@@ -41,7 +44,9 @@ class GraphProcessors:
         rest = np.setdiff1d(_keys(graph.triples, *size), taught)
         triples = _triples(np.concatenate((taught, rest)), *size)
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
-        return cls(*names, torch.from_numpy(triples), len(taught), kin_of(graph, triples[: len(taught)]))
+        kinds = graph.entities["kind"].cast(pl.String)
+        known = tuple(kinds) if kinds.null_count() < len(kinds) else ()
+        return cls(*names, torch.from_numpy(triples), len(taught), kin_of(graph, triples[: len(taught)]), known)
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
@@ -51,7 +56,9 @@ class GraphProcessors:
         )
         empty = torch.zeros(int(triples), 3, dtype=torch.int32)  # type: ignore[call-overload]
         kin = Kin.none(int(values.get("untaught", 0)))  # type: ignore[call-overload]
-        return cls(tuple(entities), tuple(relations), empty, int(training), kin)  # type: ignore[arg-type, call-overload]
+        listed: dict[str, list] = values.get("kinds") or {"names": [], "of": []}  # type: ignore[assignment]
+        kinds = tuple(listed["names"][place] for place in listed["of"])
+        return cls(tuple(entities), tuple(relations), empty, int(training), kin, kinds)  # type: ignore[arg-type, call-overload]
 
     def to_json(self) -> Mapping[str, object]:
         return {
@@ -60,8 +67,37 @@ class GraphProcessors:
             "triples": len(self.triples),
             "training": self.training,
             "untaught": len(self.kin.strange),
+            "kinds": self._listed_kinds(),
             "training cases inside": True,
         }
+
+    def _listed_kinds(self) -> dict[str, list]:
+        names = list(dict.fromkeys(self.kinds))
+        place = {name: i for i, name in enumerate(names)}
+        return {"names": names, "of": [place[kind] for kind in self.kinds]}
+
+    def domain(self, taught: np.ndarray) -> Domain:
+        """What the training triples, shape (n, 3), are about. Restored processors leave them to the network."""
+        place = {kind: i for i, kind in enumerate(dict.fromkeys(kind for kind in self.kinds if kind is not None))}
+        known = self.kinds or (None,) * len(self.entities)
+        kinds = np.array([-1 if kind is None else place[kind] for kind in known], np.int64)
+        return Domain.of(taught, len(self.entities), len(self.relations), kinds)
+
+    def words(self, cases: Cases) -> pl.DataFrame:
+        """Names of head, relation and tail of some cases, and the kinds of their ends: head_kind and tail_kind."""
+        graph, triples = cases.store(Graph), triples_of(cases)
+        name, relation = graph.entities["name"], graph.relations["name"]
+        kind = pl.Series(self.kinds or [None] * len(self.entities), dtype=pl.String)
+        own = self.places(graph, triples)
+        return pl.DataFrame(
+            {
+                "head": name[triples[:, 0]],
+                "relation": relation[triples[:, 1]],
+                "tail": name[triples[:, 2]],
+                "head_kind": kind[own[:, 0]],
+                "tail_kind": kind[own[:, 2]],
+            }
+        )
 
     @property
     def taught(self) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +67,11 @@ class GraphRecipe:
     def infer(self, network: nn.Module, cases: Cases, processors: GraphProcessors, run: Run) -> Iterator[Predictions]:
         assert isinstance(network, Completer)
         triples = processors.understood(cases).to(network.entity.device)
-        yield predictions(cases.ids, triples, network.asker(), network.known, self.memory)
+        found = predictions(cases.ids, triples, network.asker(), network.known, self.memory).table
+        taught = network.triples[: network.training_triples].cpu().numpy()
+        verdicts = processors.domain(taught).verdicts(triples.cpu().numpy(), processors.words(cases))
+        verdicts = verdicts.with_columns(pl.Series("case_id", cases.ids, dtype=pl.String))
+        yield Predictions(found.join(verdicts, on="case_id", how="left", maintain_order="left"))
 
     def attribute(
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: GraphProcessors, run: Run

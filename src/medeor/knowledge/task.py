@@ -23,10 +23,12 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
+from medeor.formats.graph_tables import PARTS
 from medeor.knowledge import planning
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.baselines import BaselineMethod
 from medeor.knowledge.cases import UNDIVIDED, read_cases
+from medeor.knowledge.draw import edges
 from medeor.knowledge.evaluation import evaluate
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.others import read_others
@@ -55,7 +57,24 @@ class GraphTask:
         return audit_graph(graph, parts)
 
     def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-        return cases.table.with_columns(pl.lit(None, pl.String).alias("removed"))
+        """The edges of the graph as a table that is read again (`draw.edges`), with their official parts, and
+        `removed`: why an edge should go. Of an edge that is there several times, the one whose part is scored last
+        stays, and of these the first."""
+        graph = cases.store(Graph)
+        table = edges(graph)
+        table = table.select(name for name in table.columns if table[name].null_count() < len(table))
+        rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
+        own = rows.join(cases.table.select("case_id", "group"), on="case_id", how="left", maintain_order="left")
+        parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
+        order = parts.replace_strict(list(PARTS), range(len(PARTS)), default=-1, return_dtype=pl.Int8)
+        key = pl.struct("head", "relation", "tail")
+        table = table.with_row_index("row").with_columns(order=order).sort("order", "row", descending=[True, False])
+        last = pl.col("order") == pl.col("order").max().over(key)
+        removed = (
+            pl.when(~last).then(pl.lit("the same edge is in a part that is scored later"))
+            .when(~key.is_first_distinct()).then(pl.lit("the same edge is there before"))
+        )  # fmt: skip
+        return own.hstack(table.with_columns(removed=removed).sort("row").drop("row", "order"))
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
         """From the training triples: see `planning.rules`. A budget of minutes becomes a number of epochs by a short

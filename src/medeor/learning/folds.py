@@ -13,7 +13,21 @@ import polars as pl
 
 from medeor import tasks
 from medeor.console import aside
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, UserError, threads
+from medeor.contracts import (
+    BORDERLINE,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Attribution,
+    Cases,
+    Fitted,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    UserError,
+    threads,
+)
 from medeor.files import read_json, read_parquet, write_json, write_parquet
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
@@ -108,14 +122,21 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean of several models, item by item."""
+    """The mean of several models, item by item, and the mildest of their verdicts: what one member has learnt from is
+    not strange to all."""
 
     members: tuple[Model, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         tables = [member.predict(cases, run.child(f"fold-{i}")).table for i, member in enumerate(self.members)]
-        mean = pl.concat(tables).group_by("case_id", "item", maintain_order=True).agg(pl.col("value").mean())
-        return Predictions(mean)
+        every = pl.concat(tables)
+        mean = every.group_by("case_id", "item", maintain_order=True).agg(pl.col("value").mean())
+        if "verdict" not in every.columns:
+            return Predictions(mean)
+        order = pl.col("verdict").replace_strict({IN_DOMAIN: 0, BORDERLINE: 1, OUT_OF_DOMAIN: 2}, default=None)
+        mildest = every.select("case_id", "item", "verdict", "reason").sort(order, nulls_last=True, maintain_order=True)
+        mildest = mildest.unique(["case_id", "item"], keep="first")
+        return Predictions(mean.join(mildest, on=["case_id", "item"], how="left", maintain_order="left"))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""
