@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from safetensors.numpy import load_file
 
 import medeor
 import tiny
@@ -39,6 +40,11 @@ def room(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def train(*more: object) -> tiny.Said:
     return tiny.medeor("train", *tiny.labelled(Path("h")), "--out", "r", "--quiet", *more)
+
+
+def trees(room: Path) -> Path:
+    """The file of the fitted trees, wherever in the model it lies."""
+    return next((room / "r" / "model").rglob("booster-0.safetensors"))
 
 
 def edit_plan(room: Path) -> None:
@@ -104,7 +110,7 @@ def test_a_half_done_run_stops_too(room: Path) -> None:
     said = train()
     assert said.code == 2
     assert "another plan" in said.complaints[0]
-    assert (run / "model" / "booster-0.safetensors").exists()
+    assert trees(room).exists()
 
 
 def test_another_setting_is_named_and_again_obeys_it(room: Path) -> None:
@@ -112,9 +118,9 @@ def test_another_setting_is_named_and_again_obeys_it(room: Path) -> None:
     assert said.code == 2
     assert "settings.trees.rounds was not set and is 7" in said.complaints[0]
     assert "--again" in said.complaints[0]
-    before = (room / "r" / "model" / "booster-0.safetensors").read_bytes()
+    before = trees(room).read_bytes()
     assert train("--set", "trees.rounds=7", "--again").code == 0
-    assert (room / "r" / "model" / "booster-0.safetensors").read_bytes() != before
+    assert trees(room).read_bytes() != before
     assert read_toml(room / "r" / "plan.toml")["trees"]["rounds"] == 7
 
 
@@ -123,16 +129,16 @@ def test_again_fits_by_the_plan_as_it_was_edited(room: Path) -> None:
     fields = {"labels": "h/labels.csv", "target": "lesion", "group": "patient_id", "split": "part"}
     with pytest.raises(UserError, match="--again"):
         medeor.train("h/images", out="r", **fields)
-    trained = medeor.train("h/images", out="r", again=True, **fields)
-    assert {len(booster.leaves) for booster in trained.model.boosters} == {5}  # type: ignore[attr-defined]
+    medeor.train("h/images", out="r", again=True, **fields)
+    assert len(load_file(trees(room))["leaves"]) == 5
     assert read_json(room / "r" / "baseline" / "key.json") == read_json(room / "r" / "model" / "key.json")
     assert train().code == 0
 
 
 def test_a_comment_or_the_estimate_in_the_plan_changes_nothing(room: Path) -> None:
     path = room / "r" / "plan.toml"
-    model = (room / "r" / "model" / "booster-0.safetensors").stat().st_mtime_ns
+    model = trees(room).stat().st_mtime_ns
     path.write_text("# mine\n" + path.read_text().replace("[estimate]", "[estimate]\nminutes = 99.0"))
     said = train()
     assert said.code == 0, said.err
-    assert (room / "r" / "model" / "booster-0.safetensors").stat().st_mtime_ns == model
+    assert trees(room).stat().st_mtime_ns == model

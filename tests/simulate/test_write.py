@@ -175,3 +175,9 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path: Path) -
     with pytest.raises(UserError, match="not empty"):
         write(small(), tmp_path / "full")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("content", ["Größe,y\n1,2\n".encode("cp1252"), b"a;b\n1;2;3\n", b'a,b\n"1,2\n', b""])
+def test_a_table_in_another_dialect_is_not_simulated(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    assert not is_simulated(tmp_path / "t.csv")
