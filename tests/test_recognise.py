@@ -50,3 +50,10 @@ def test_a_source_that_shows_nothing_asks_for_the_task(name: str, tmp_path: Path
     pl.DataFrame({"a": [1]}).write_csv(tmp_path / "table.csv")
     with pytest.raises(UserError, match=r"--task|neither a file"):
         task_of(Study((str(tmp_path / name),)))
+
+
+def test_every_ending_of_an_image_that_is_read_shows_the_task() -> None:
+    from medeor.formats.images import ENDINGS
+    from medeor.tasks import TASKS
+
+    assert set(ENDINGS) <= set(TASKS["image-classification"].endings)

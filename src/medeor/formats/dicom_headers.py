@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
@@ -106,7 +107,9 @@ def settle(data: Dataset, depth: int = 0) -> None:
 
 def _mended(data: Dataset, tag: BaseTag) -> bool:
     """Replaces a number that could not be decoded by what it says with a point for its comma; else removes it."""
-    raw = data.get_item(tag)
+    raw = None
+    with suppress(*UNREADABLE):
+        raw = data.get_item(tag)
     content = getattr(raw, "value", None)
     kind = getattr(raw, "VR", None) or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
     data.pop(tag, None)

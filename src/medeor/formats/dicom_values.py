@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import UID
 
 from medeor.formats.dicom_headers import UNREADABLE, number, numbers
 from medeor.formats.images import BrokenImage, damage_told
@@ -23,7 +24,7 @@ def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
 
     Raises: BrokenImage where the pixels cannot be decoded."""
     syntax = data.file_meta.TransferSyntaxUID
-    if not syntax.is_transfer_syntax:
+    if not isinstance(syntax, UID) or not syntax.is_transfer_syntax:
         raise BrokenImage(path, "its transfer syntax is none of DICOM's: truncated or damaged")
     shift = 0 if syntax.is_compressed else _shift(data)
     stored = int(number(data.get("BitsStored"), 0))

@@ -36,7 +36,10 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
         shape, stored = tuple(int(length) for length in file.shape), header.get_data_dtype()
     if len(shape) < 2 or min(shape) < 1:
         raise BrokenImage(path, f"its shape is {shape}, which is no image")
-    check_size(path, float(np.prod(shape, dtype=float)) * stored.itemsize)
+    count = float(np.prod(shape, dtype=float)) * stored.itemsize
+    check_size(path, count)
+    if not _is_packed(path) and path.stat().st_size < count:
+        raise BrokenImage(path, "NIfTI: truncated or damaged")
     with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
         pixels = np.asanyarray(file.dataobj)
         names = _identifiers(header)
@@ -77,15 +80,18 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
 
 def _opened(path: Path) -> Any:
     """The file with its voxels unread: mapped from disk, or unpacked as a stream."""
-    with path.open("rb") as file:
-        head = file.read(2)
-    packed = head == b"\x1f\x8b"
+    packed = _is_packed(path)
     if packed == path.name.lower().endswith(".gz") and path.name.lower().endswith((".nii", ".nii.gz")):
         return nibabel.load(path)
     stream: Any = gzip.open(path) if packed else path.open("rb")  # noqa: SIM115
     kind = nibabel.Nifti2Image if stream.read(8)[4:] == b"n+2\0" else nibabel.Nifti1Image
     stream.seek(0)
     return kind.from_stream(stream)
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _affine(header: Any) -> np.ndarray | None:

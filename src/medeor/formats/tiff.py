@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,8 @@ _DECODED = {1, 8, 32773, 32946, 34925, 50000}
 _WHOLE = {1, 8, 16, 32, 64}
 """Bits a sample that tifffile unpacks by itself."""
 _GREY_INVERTED, _GREY, _RGB, _PALETTE = 0, 1, 2, 3
+FEW_STRIPS = 4096
+"""Strips or tiles that a page may claim beyond those that it has."""
 _PREMULTIPLIED, _ALPHA = 1, 2
 """What ExtraSamples calls transparency; 0 is a channel of its own."""
 
@@ -31,8 +34,9 @@ def read_tiff(path: Path) -> Image:
     float32. A last sample that the file calls transparency is laid over black; every other one is a channel.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
-    if _is_endless(path):
-        raise BrokenImage(path, "TIFF: truncated or damaged")
+    with damage_told(path, "TIFF"):
+        if _is_endless(path):
+            raise BrokenImage(path, "TIFF: truncated or damaged")
     with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
         facts, fields = _facts(page), _fields(page)
@@ -43,6 +47,7 @@ def read_tiff(path: Path) -> Image:
         extra = tuple(int(kind) for kind in page.extrasamples)
         samples, turn = int(page.samplesperpixel), int(page.tags.valueof(274, default=1))
         photometric, count = int(page.photometric), len(file.pages)
+        strips, stored = math.prod(page.chunked), len(page.dataoffsets)
         by_tifffile = page.compression in _DECODED and photometric <= _PALETTE and page.bitspersample in _WHOLE
         by_tifffile = by_tifffile and page.predictor in (1, 2)
         size = float(np.prod(page.shape, dtype=float)) * count * (page.dtype.itemsize if page.dtype else 1)
@@ -52,6 +57,9 @@ def read_tiff(path: Path) -> Image:
         raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
     if len(kinds) > 1:
         raise BrokenImage(path, "its pages differ in size or type")
+    # A page in millions of strips that are not there would be filled up one by one.
+    if strips > max(stored, FEW_STRIPS) or not size:
+        raise BrokenImage(path, "TIFF: truncated or damaged")
     check_size(path, size)
     if by_tifffile:
         pixels, colours = _by_tifffile(path, shape is None)
