@@ -238,3 +238,54 @@ def test_a_slip_among_parts_is_refused_and_its_value_named() -> None:
     assert "part" not in table.columns
     found = read(y=PIC50, split=["train"] * 30 + ["test"] * 30, asked={"target": "y"})[2]
     assert "--split split" in found["parts-not-used"].message
+
+
+# Whole files ---------------------------------------------------------------------------------------------
+
+FEW = """smiles,y
+CCO,0
+c1ccccc1,1
+C[C@H](N)C(=O)O,2
+CC(=O)Oc1ccccc1C(=O)O,3
+[Na+].[Cl-],4
+CCN,5
+OC,6
+CCCC,7
+c1ccsc1,8
+F/C=C/F,91e400"""
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.smi", "x.txt"])
+def test_a_number_too_large_for_any_is_unknown_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    table, target, _ = file(tmp_path / name, FEW, target="y")
+    assert table["y"].to_list()[-1] is None
+    assert not {"inf", "9223372036854775807"} & set(target.classes)
+    assert table.height == 10
+
+
+def test_an_export_of_chembl_is_read_whole(tmp_path: Path) -> None:
+    head = '"Molecule ChEMBL ID";"Smiles";"Standard Type";"Standard Relation";"Standard Value";"Standard Units"\n'
+    lines = [
+        f'"CHEMBL{i}";"{s}";"IC50";"\'{">" if i % 10 == 0 else "="}\'";"{v:.2f}";"nM"'
+        for i, (s, v) in enumerate(zip(SMILES, NANOMOLAR))
+    ]
+    table, target, found = file(tmp_path / "x.csv", head + "\n".join(lines), target="Standard Value")
+    assert (target.unit, target.scale) == ("nM", "log")
+    assert table["Standard Value"].to_list() == pytest.approx(NANOMOLAR, abs=0.01)
+    assert (table[target.limit] == 1).sum() == 6
+    assert table["Molecule ChEMBL ID"][3] == "CHEMBL3"
+    assert found["units"].status == "pass"
+
+
+def test_an_amount_learnt_by_its_logarithm_is_predicted_above_0(tmp_path: Path) -> None:
+    cells = [f"{value / 1000:.4g} uM" for value in NANOMOLAR]
+    run = medeor.train(
+        pl.DataFrame({"smiles": SMILES, "IC50": cells}),
+        out=tmp_path / "run",
+        accept=("near-duplicates-across-parts",),
+        settings={"parts": '["trees"]', "trees.rounds": "20", "members": "single"},
+    )
+    table = run.predict(pl.DataFrame({"smiles": [*SMILES, "CCO", "C" * 30]}))
+    assert (table["low"] > 0).all()
+    assert (table["value"] > 0).all()
+    assert set(table["unit"]) == {"uM"}
