@@ -42,6 +42,9 @@ Set = Annotated[
     typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
 ]
 Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
+Trust = Annotated[
+    list[str] | None, typer.Option(help="A module whose code may run because the run, bundle, plan or study names it.")
+]
 Out = Annotated[str, typer.Option(help="Where to write.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -59,6 +62,7 @@ def train(
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
+    trust: Trust = None,
     out: Out = "",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -70,7 +74,7 @@ def train(
         raise UserError("say where the run shall go: --out runs/NAME")
     with Console(quiet) as console:
         fields = _fields(study, task, labels, target, group, split, where, settings, accept)
-        trained = verbs.train(*sources or (), out=out, console=console, **fields)
+        trained = verbs.train(*sources or (), out=out, console=console, trust=trust or (), **fields)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     if as_json:
         _print_json(metrics)
@@ -93,6 +97,7 @@ def plan(
     split: Split = "",
     where: Where = None,
     settings: Set = None,
+    trust: Trust = None,
     out: Out = "",
     as_json: Json = False,
 ) -> None:
@@ -104,7 +109,7 @@ def plan(
     from medeor import files, verbs
 
     fields = _fields(study, task, labels, target, group, split, where, settings, None)
-    made = verbs.plan(*sources or (), out=out, console=Console(quiet=True), **fields)
+    made = verbs.plan(*sources or (), out=out, console=Console(quiet=True), trust=trust or (), **fields)
     values = files.plain(dataclasses.asdict(made))  # type: ignore[call-overload]
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
 
@@ -121,6 +126,7 @@ def audit(
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
+    trust: Trust = None,
     clean: Annotated[str, typer.Option(help="Write the repaired table of cases to this file.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -130,7 +136,7 @@ def audit(
     from medeor import verbs
 
     fields = _fields(study, task, labels, target, group, split, where, settings, accept)
-    findings = verbs.audit(*sources or (), clean=clean, console=Console(), **fields)
+    findings = verbs.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -146,6 +152,7 @@ def evaluate(
     target: Target = None,
     group: Group = "",
     where: Where = None,
+    trust: Trust = None,
     name: Annotated[str, typer.Option(help="Name of this part in metrics.json.")] = "other",
     as_json: Json = False,
 ) -> None:
@@ -153,7 +160,7 @@ def evaluate(
     from medeor import verbs
 
     fields = _fields("", "", labels, target, group, "", where, None, None)
-    measures = verbs.evaluate(run, *sources, name=name, **fields)
+    measures = verbs.evaluate(run, *sources, name=name, trust=trust or (), **fields)
     if as_json:
         _print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
     else:
@@ -167,21 +174,23 @@ def predict(
     where: Annotated[
         list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
     ] = None,
+    trust: Trust = None,
     out: Out = "",
     as_json: Json = False,
 ) -> None:
     """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json; .html: a page
     on a few cases)."""
     from medeor import verbs
+    from medeor.formats.spreadsheet import guarded
 
     question = _pairs(where, "--where")
     figures: Sequence[Figure] = ()
     if question and not sources:
-        table, figures = verbs.ask(run, question, out=out)
+        table, figures = verbs.ask(run, question, out=out, trust=trust or ())
     elif sources and not question and (out.endswith(".html") or not (out or as_json)):
-        table, figures = verbs.tell(run, *sources, out=out)
+        table, figures = verbs.tell(run, *sources, out=out, trust=trust or ())
     else:
-        table = verbs.predict(run, *sources or (), out=out, where=question)
+        table = verbs.predict(run, *sources or (), out=out, where=question, trust=trust or ())
     if as_json:
         print(table.write_json())
     elif question and out:
@@ -189,7 +198,7 @@ def predict(
     elif figures and not out:
         _print_figures(figures)
     elif not out:
-        print(table.write_csv(), end="")
+        print(guarded(table).write_csv(), end="")
     else:
         print(f"{table['case_id'].n_unique()} cases predicted: {out}")
 
@@ -199,13 +208,14 @@ def explain(
     run: Runs,
     sources: Others,
     target: Annotated[str, typer.Option(help="Which of several targets to explain.")] = "",
+    trust: Trust = None,
     out: Out = "explanation.html",
     as_json: Json = False,
 ) -> None:
     """Say why, for each case, and how far the reason can be believed."""
     from medeor import verbs
 
-    explanations = verbs.explain(run, *sources, out=out, target=target)
+    explanations = verbs.explain(run, *sources, out=out, target=target, trust=trust or ())
     rows = [
         {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
         | dict(e.scores)
@@ -234,12 +244,13 @@ def compare(
     ours: Annotated[str, typer.Argument(help="A finished run.")],
     theirs: Annotated[str, typer.Argument(help="Another finished run over the same cases.")],
     shared: Annotated[bool, typer.Option("--shared", help="Leave out cases that only one of them predicted.")] = False,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Compare two runs, paired over the same cases."""
     from medeor import verbs
 
-    rows = [row._asdict() for row in verbs.compare(ours, theirs, shared=shared)]
+    rows = [row._asdict() for row in verbs.compare(ours, theirs, shared=shared, trust=trust or ())]
     if as_json:
         _print_json(rows)
         return
@@ -254,12 +265,13 @@ def export(
     embeddings: Annotated[str, typer.Option(help="The .parquet file to write: id, name, kind, vector.")] = "",
     graph: Annotated[str, typer.Option(help="The file of a run's graph to write: .tsv, .graphml or .svg.")] = "",
     around: Annotated[str, typer.Option(help="The entity around which the .svg is drawn.")] = "",
+    trust: Trust = None,
 ) -> None:
     """Write the networks as ONNX, checked against medeor's own answers, what they learnt as embeddings, or the graph
     that they answer from."""
     from medeor import verbs
 
-    for path in verbs.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around):
+    for path in verbs.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around, trust=trust or ()):
         print(path)
 
 

@@ -153,3 +153,17 @@ def test_the_title_of_a_record_is_the_first_identifier_that_is_known(tmp_path: P
     write_sdf(tmp_path / "out.sdf", SMILES[:3], facts)
     titles = [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))]
     assert titles == ["a b", "8", ""]
+
+
+def test_no_name_or_value_ends_a_record_or_begins_another(tmp_path: Path) -> None:
+    end = "1\n\n$$$$\nevil\n"
+    facts = pl.DataFrame(
+        {"Name": [end, "$$$$"], f"x>{end}<y": [end, ">  <z>"], "_Name": ["a", "b"], "y": [">24", "-1"]}
+    )
+    write_sdf(tmp_path / "t.sdf", ["CCO", "CCN"], facts)
+    assert (tmp_path / "t.sdf").read_text().splitlines().count("$$$$") == 2
+    read = list(Chem.SDMolSupplier(str(tmp_path / "t.sdf")))
+    assert [Chem.MolToSmiles(one) for one in read] == ["CCO", "CCN"]
+    assert [sorted(one.GetPropNames()) for one in read] == [["Name", "x)1 $$$$ evil (y", "y"]] * 2
+    assert [one.GetProp("y") for one in read] == [">24", "-1"]
+    assert [one.GetProp("_Name").split() for one in read] == [["1", "$$$$", "evil"], ["$$$$"]]

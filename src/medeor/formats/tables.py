@@ -14,6 +14,7 @@ import polars as pl
 
 from medeor.contracts import UserError
 from medeor.formats.measurements import with_decimal_points
+from medeor.formats.spreadsheet import unguarded
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 """How the names of tables end."""
@@ -99,8 +100,9 @@ def _csv(path: Path) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
-    table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
-    return table.select(typed(column, decimal_comma=separator == ";") for column in table)
+    names = [name.strip() for name in unguarded(pl.Series(table.columns, dtype=pl.String))]
+    table = table.rename({old: new for old, new in zip(table.columns, names) if old != new}, strict=False)
+    return table.select(typed(unguarded(column), decimal_comma=separator == ";") for column in table)
 
 
 def content_of(path: Path) -> bytes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from medeor.contracts import Cases, UserError
+from medeor.files import build
 from medeor.knowledge.cases import triples_of, true_triples
 from medeor.knowledge.graph import Graph
 from medeor.knowledge.kin import Kin, kin_of
@@ -45,13 +48,19 @@ class GraphProcessors:
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
-        """From `to_json`; the triples are zeros until they are read from beside it."""
-        entities, relations, triples, training = (
-            values[key] for key in ("entities", "relations", "triples", "training")
-        )
-        empty = torch.zeros(int(triples), 3, dtype=torch.int32)  # type: ignore[call-overload]
-        kin = Kin.none(int(values.get("untaught", 0)))  # type: ignore[call-overload]
-        return cls(tuple(entities), tuple(relations), empty, int(training), kin)  # type: ignore[arg-type, call-overload]
+        """From `to_json`; the triples are zeros until they are read from beside it. Raises: UserError where it is
+        damaged."""
+        own = {key: value for key, value in values.items() if key != "training cases inside"}
+        facts = build(_Saved, own, "model.json")
+        if facts.training > facts.triples or facts.untaught > len(facts.entities):
+            raise UserError("model.json is damaged: more triples taught the model than it knows")
+        empty = torch.zeros(facts.triples, 3, dtype=torch.int32)
+        return cls(facts.entities, facts.relations, empty, facts.training, Kin.none(facts.untaught))
+
+    @property
+    def holds_training_values(self) -> bool:
+        """A graph is completed by what it already holds."""
+        return True
 
     def to_json(self) -> Mapping[str, object]:
         return {
@@ -60,7 +69,6 @@ class GraphProcessors:
             "triples": len(self.triples),
             "training": self.training,
             "untaught": len(self.kin.strange),
-            "training cases inside": True,
         }
 
     @property
@@ -96,6 +104,18 @@ class GraphProcessors:
         names = graph.relations["name"][used]
         relation[used] = _places(names, names, self.relations)
         return np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)
+
+
+_Count = Annotated[int, Field(ge=0, le=1 << 33)]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    entities: Annotated[tuple[str, ...], Field(min_length=1)]
+    relations: Annotated[tuple[str, ...], Field(min_length=1)]
+    triples: _Count
+    training: _Count
+    untaught: _Count = 0
 
 
 def _places(ids: pl.Series, names: pl.Series, known: tuple[str, ...]) -> np.ndarray:

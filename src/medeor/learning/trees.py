@@ -14,9 +14,10 @@ import polars as pl
 from pydantic import Field
 
 from medeor import tasks
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
-from medeor.files import read_json, write_json, write_text
+from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target
+from medeor.files import write_json, write_text
 from medeor.learning.network import EMPTY
+from medeor.learning.saved import checked_targets, facts_of
 
 
 class Features(Protocol):
@@ -115,6 +116,10 @@ class TreeModel:
         values = 10**values if target.scale == "log" else values
         return values if values.ndim == 1 else values[:, target.items.index(item)]
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
@@ -139,14 +144,17 @@ class TreeModel:
         )
 
 
+@dataclass(frozen=True)
+class _Saved:
+    features: dict[str, Any]
+    targets: tuple[Target, ...]
+
+
 def load(folder: Path) -> TreeModel:
     """Reads what `TreeModel.save` wrote."""
-    facts = read_json(folder / "model.json")
-    kind = facts["features"].pop("kind")
-    if kind not in tasks.LOADERS:
-        raise UserError(f"{folder / 'model.json'} names the unknown features {kind!r}")
-    features: Features = tasks.find(tasks.LOADERS[kind]).from_json(facts["features"])
-    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
+    facts, where = facts_of(folder, _Saved), folder / "model.json"
+    features: Features = tasks.rebuilt(facts.features, "table", where)
+    targets = checked_targets(facts.targets, str(where))
     boosters = tuple(
         lightgbm.Booster(model_str=(folder / f"booster-{number}.txt").read_text()) for number in range(len(targets))
     )

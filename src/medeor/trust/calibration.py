@@ -4,7 +4,7 @@ set or an interval of stated coverage. All of it learns from held-out prediction
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -106,6 +106,14 @@ class Calibration:
                 pl.when(ours[name]).then(pl.col(f"{name} new")).otherwise(pl.col(name)).alias(name) for name in known
             ).drop([f"{name} new" for name in known])
         return replace(predictions, table=table)
+
+    def check(self, targets: Sequence[Target], where: str) -> None:
+        """Raises: UserError where it was not learnt for these targets."""
+        kinds = {target.name: (target.kind, target.items, target.scale) for target in targets}
+        for one in self.targets:
+            classes = 0 if one.kind == "continuous" else max(2, len(one.items))
+            if kinds.get(one.target) != (one.kind, one.items, one.scale) or len(one.plausible_from) != classes:
+                raise UserError(f"{where} was learnt for another target than '{one.target}'; the files do not fit")
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
