@@ -24,7 +24,7 @@ from sklearn import metrics as sk
 import medeor
 import tiny
 from medeor.console import Console
-from medeor.contracts import Stopped
+from medeor.contracts import Stopped, UserError
 from medeor.files import read_json, read_toml
 
 LEFT = {
@@ -514,14 +514,33 @@ def test_a_network_of_ones_own_is_named_and_never_carried(
         flags = (*tiny.labelled(tiny_hospital), "--set", "network.name=ours.nets:Net")
         said = tiny.medeor("train", *flags, "--out", folder)
         assert said.code == 0, said.err
-        assert tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images").code == 0
+        for trained in (folder, folder / "r.medeor"):
+            refused = tiny.medeor("predict", trained, tiny_hospital / "images")
+            assert (refused.code, len(refused.complaints)) == (2, 1)
+            assert "--trust ours.nets" in refused.complaints[0]
+            given = tiny.medeor("predict", trained, tiny_hospital / "images", "--trust", "ours.nets")
+            assert given.code == 0, given.err
+        page = ("--out", tmp_path / "why.html")
+        why = tiny.medeor("explain", folder, sorted((tiny_hospital / "images").rglob("*.png"))[0], *page)
+        assert why.code == 2
+        why = tiny.medeor(
+            "explain", folder, sorted((tiny_hospital / "images").rglob("*.png"))[0], *page, "--trust", "ours.nets"
+        )
+        assert why.code == 0, why.err
+        trained = medeor.load(folder / "r.medeor", trust="ours.nets")
+        with pytest.raises(UserError, match="--trust"):  # the word given was for that file
+            medeor.load(folder)
+        monkeypatch.setenv("MEDEOR_TRUST", "another, ours.nets")
+        assert medeor.load(folder).predict(tiny_hospital / "images").equals(trained.predict(tiny_hospital / "images"))
+        monkeypatch.delenv("MEDEOR_TRUST")
+        assert tiny.medeor("train", *flags, "--out", folder).code == 0  # what is typed is trusted
     with zipfile.ZipFile(folder / "r.medeor") as bundle:
         content = b"".join(bundle.read(name) for name in bundle.namelist())
     assert b"ours.nets:Net" in content
     assert b"SECRET INGREDIENT" not in content
     for name in ("ours", "ours.nets"):
         monkeypatch.delitem(sys.modules, name)
-    elsewhere = tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images")
+    elsewhere = tiny.medeor("predict", folder / "r.medeor", tiny_hospital / "images", "--trust", "ours.nets")
     assert elsewhere.code == 2
     assert "ours" in elsewhere.complaints[0]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
-from medeor import __version__, cache, catalogue
+from medeor import __version__, cache, catalogue, trusted
+from medeor.archive import pack, unpack
 from medeor.console import Console
 from medeor.contracts import (
     OUT_OF_DOMAIN,
@@ -38,27 +40,32 @@ from medeor.files import (
     build,
     digest,
     enough_memory,
-    explained,
     read_json,
     read_parquet,
     read_toml,
-    replacing,
-    sha256,
     write_text,
 )
 from medeor.formats.embeddings import Embeddings, read_embeddings
-from medeor.formats.images import DAMAGED
-from medeor.tasks import TASKS, find, known_question, load_model, open_task
+from medeor.learning.saved import checked_targets
+from medeor.tasks import PART, TASKS, check_kinds, find, known_question, load_model, open_task
 from medeor.trust.calibration import Calibration, rule
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-SCHEMA = 1
+SCHEMA = 2
 _CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
 """What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
 
+_PATHS = ("sources", "labels", "inputs")
+"""What a study says of places of files. It is of no use elsewhere, and paths may name a person."""
+
+_ENTRIES = re.compile(
+    rf"study\.toml|{'|'.join(map(re.escape, _CARRIED))}"
+    rf"|model/({PART}/){{0,8}}({PART}\.(json|safetensors|txt)|analogues\.parquet)"
+)
+"""The names of what a bundle holds. Parquet is of medeor 0.1 and is not read: it may unpack to any size."""
 
 TOLD = 20
 """Cases of which more is told than a table of predictions holds."""
@@ -77,11 +84,23 @@ class Trained:
     targets: tuple[Target, ...]
     model: Model
     calibration: Calibration | None
+    trust: frozenset[str] = frozenset()
+    """Modules whose code its networks may run (see `medeor.trusted`)."""
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Around whatever asks the model: its cache, and the modules that it may import."""
+        with cache.within(self.folder), trusted.trusting(self.trust):
+            yield
 
     @cached_property
     def digest(self) -> str:
         model = sorted((self.folder / "model").rglob("*"))
         return digest(*(path for path in model if path.is_file()))
+
+    @property
+    def _items(self) -> list[str]:
+        return [item for target in self.targets for item in target.items]
 
     @property
     def run(self) -> Run:
@@ -110,19 +129,22 @@ class Trained:
         known of the case: the name that the user gave it (`source`), what its task carries along (`TaskFacts.carries`)
         and, for a case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it
         stands beside the value. Of a case unlike all that taught the model nothing is chosen."""
-        with cache.within(self.folder):
+        with self.at_work():
             return self._predicted(self.read(*sources))
 
     def tell(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
         """Predictions and, where the task can tell of single cases and there are no more than `TOLD`, what a reader
         wants to know of each; with `why` also the reasons, as far as they can be believed."""
+        import polars as pl
+
         facts = TASKS[self.study.task]
-        with cache.within(self.folder):
+        with self.at_work():
             cases = self.read(*sources)
             table = self._predicted(cases)
             told = facts.tells and len(cases) <= TOLD
+            asked = table.filter(pl.col("item").is_in(self._items) | pl.col("item").is_null())
             withheld = self.withheld if why else None
-            figures = find(facts.tells)(cases, Predictions(table), self.model, self.run, withheld) if told else ()
+            figures = find(facts.tells)(cases, Predictions(asked), self.model, self.run, withheld) if told else ()
             return Answers(table, tuple(figures))
 
     def _predicted(self, cases: Cases) -> pl.DataFrame:
@@ -147,7 +169,7 @@ class Trained:
 
         Raises: UserError where the model answers no such question."""
         answer: Callable[[Mapping[str, str], Answering], Answers] = known_question(self.study.task, where)
-        with cache.within(self.folder):
+        with self.at_work():
             return answer(where, self)
 
     def embeddings(self) -> Embeddings:
@@ -186,28 +208,43 @@ class Trained:
         find(facts.graphs)(self.model, self.run, path, around)
 
     def predict_cases(self, cases: Cases) -> Predictions:
+        """Calibrated. Raises: UserError where the model does not answer all that `targets` ask."""
         predictions = self.model.predict(cases.usable, self.run)
+        if len(predictions.table) and (missing := set(self._items) - set(predictions.table["item"].unique())):
+            raise UserError(f"the model does not answer '{min(missing)}', which its targets.json asks; it is damaged")
         return self.calibration.apply(predictions) if self.calibration else predictions
 
 
 @enough_memory()
-def load(path: str | Path) -> Trained:
-    """Opens a run folder or a bundle.
+def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
+    """Opens a run folder or a bundle. Of the modules that it names, such as that of a user's own network, only those
+    in `trust` are imported.
 
-    Raises: UserError when it is neither, was damaged, or was written by a newer medeor."""
+    Raises: UserError when it is neither, was damaged, was written by a newer medeor, or names a module that is not
+    trusted."""
     path = Path(path)
-    if path.is_dir():
-        state = read_json(path / "run.json") if (path / "run.json").exists() else None
-        if not isinstance(state, dict) or not state.get("finished"):
-            raise UserError(f"{path} is no finished run: let `medeor train` walk to its end there")
-        return _open(path)
-    if not path.exists():
-        raise UserError(f"{path}: no such run folder or bundle")
-    # The folder lives as long as the process: weights may be read from it lazily.
-    room = tempfile.TemporaryDirectory(prefix="medeor-")
-    _rooms.append(room)
-    _unpack(path, Path(room.name))
-    return _open(Path(room.name))
+    with trusted.trusting(trust):
+        if path.is_dir():
+            state = read_json(path / "run.json") if (path / "run.json").exists() else None
+            if not isinstance(state, dict) or not state.get("finished"):
+                raise UserError(f"{path} is no finished run: let `medeor train` walk to its end there")
+            return _open(path)
+        if not path.exists():
+            raise UserError(f"{path}: no such run folder or bundle")
+        room = tempfile.TemporaryDirectory(prefix="medeor-")
+        try:
+            unpack(path, Path(room.name), _ENTRIES, SCHEMA)
+            found = _open(Path(room.name), received=True)
+        except UserError as error:
+            room.cleanup()
+            said = str(error).replace(room.name, str(path))
+            raise UserError(said if str(path) in said else f"{path}: {said}") from None
+        except BaseException:
+            room.cleanup()
+            raise
+        # The folder lives as long as the process: weights may be read from it lazily.
+        _rooms.append(room)
+        return found
 
 
 def opened(path: str | Path) -> Store:
@@ -219,76 +256,43 @@ _rooms: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def write_bundle(folder: Path, path: Path) -> None:
-    """Packs a finished run into one file: an uncompressed zip with `manifest.json` first."""
+    """Packs a finished run into one file."""
     study = read_toml(folder / "study.toml")
-    # Where its cases lay is of no use elsewhere, and paths may name a person.
-    asked = {key: value for key, value in study.items() if key not in ("sources", "labels")}
-    if "where" in asked:
-        own = TASKS[study["task"]].files
-        asked["where"] = {key: value for key, value in asked["where"].items() if key not in own}
-    question = tomli_w.dumps(asked)
+    own = (*_PATHS, *TASKS[study["task"]].files)
+    question = {key: value for key, value in study.items() if key not in own}
+    if "where" in question:
+        question["where"] = {key: value for key, value in question["where"].items() if key not in own}
     with tempfile.TemporaryDirectory(prefix="medeor-") as room:
         # What the model saves of itself, and nothing else that its fit left in the folder.
-        load_model(folder / "model").save(Path(room, "model"))
-        write_text(Path(room, "study.toml"), question)
+        model = load_model(folder / "model")
+        model.save(Path(room, "model"))
+        write_text(Path(room, "study.toml"), tomli_w.dumps(question))
         for name in _CARRIED:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, Path(room, name))
-        files = {file.relative_to(room).as_posix(): file for file in sorted(Path(room).rglob("*")) if file.is_file()}
-        models = [read_json(file) for file in Path(room, "model").rglob("model.json")]
-        manifest = {
-            "schema": SCHEMA,
-            "medeor": __version__,
-            "task": study["task"],
-            "sha256": {name: sha256(file) for name, file in files.items()},
-            # What is fitted knows whether it must keep its cases: a graph is completed by what it already holds.
-            "training cases inside": any(m.get("processors", {}).get("training cases inside", False) for m in models),
-        }
-        with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
-            # A fixed date, so that the same model is the same file.
-            archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest, indent=1))
-            for name, file in files.items():
-                archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+        facts = {"schema": SCHEMA, "medeor": __version__, "task": study["task"]}
+        pack(Path(room), {**facts, "training cases inside": model.holds_training_values}, path)
 
 
-def _unpack(path: Path, room: Path) -> None:
-    damaged = f"{path} is damaged or no medeor bundle"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read("manifest.json"))
-            schema = manifest.get("schema") if isinstance(manifest, dict) else None
-            if not isinstance(schema, int) or schema > SCHEMA:
-                written = manifest.get("medeor") if isinstance(manifest, dict) else None
-                raise UserError(f"{path} was written by medeor {written} (schema {schema}); this medeor reads {SCHEMA}")
-            sums: Mapping[str, str] = manifest["sha256"]
-            if set(archive.namelist()) != {"manifest.json", *sums}:
-                raise UserError(f"{damaged}: its entries are not those of its manifest; get a fresh copy")
-            for name, expected in sums.items():
-                target = (room / name).resolve()
-                if not target.is_relative_to(room.resolve()):
-                    raise UserError(f"{damaged}: the entry {name!r} points outside of it; do not use this file")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with explained(target), archive.open(name) as packed, target.open("wb") as file:
-                    shutil.copyfileobj(packed, file)
-                if sha256(target) != expected:
-                    raise UserError(f"{damaged}: {name} does not match its checksum; get a fresh copy")
-    except (zipfile.BadZipFile, *DAMAGED) as error:
-        raise UserError(f"{damaged} ({error or type(error).__name__}); get a fresh copy") from None
-
-
-def _open(folder: Path) -> Trained:
-    study = study_from(read_toml(folder / "study.toml"), str(folder / "study.toml"))
-    facts = read_json(folder / "targets.json")
-    targets = tuple(build(Target, fact, f"{folder / 'targets.json'}") for fact in facts)
-    calibration = folder / "calibration.json"
-    return Trained(
-        folder,
-        study,
-        open_task(study.task, study.where),
-        targets,
-        load_model(folder / "model"),
-        Calibration.from_json(read_json(calibration)) if calibration.exists() else None,
-    )
+def _open(folder: Path, received: bool = False) -> Trained:
+    """What lies in a folder. `received`: it was unpacked from a bundle, and what it says of places of files is of
+    another machine at best."""
+    where = str(folder / "study.toml")
+    study = study_from(read_toml(folder / "study.toml"), where)
+    task = open_task(study.task, study.where)
+    if received:
+        where_kept = {key: value for key, value in study.where.items() if key not in TASKS[study.task].files}
+        study = dataclasses.replace(study, sources=(), labels="", inputs={}, where=where_kept)
+    where, facts = str(folder / "targets.json"), read_json(folder / "targets.json")
+    if not isinstance(facts, list):
+        raise UserError(f"{where} is no list of targets; it is damaged")
+    targets = checked_targets([build(Target, fact, where) for fact in facts], where)
+    path = folder / "calibration.json"
+    calibration = Calibration.from_json(read_json(path), str(path)) if path.exists() else None
+    if calibration:
+        calibration.check(targets, str(path))
+    check_kinds(folder / "model", study.task)
+    return Trained(folder, study, task, targets, load_model(folder / "model"), calibration, trusted.modules())
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}
@@ -312,7 +316,8 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
             if not isinstance(value, dict):
                 raise UserError(f"{where}: {key} must be a table, e.g. [{key}]")
             checked[key] = {
-                name: inner if isinstance(inner, str) else json.dumps(inner) for name, inner in value.items()
+                name: inner if isinstance(inner, str) else json.dumps(inner, default=str)
+                for name, inner in value.items()
             }
         elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
             checked[key] = value

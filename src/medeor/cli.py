@@ -44,6 +44,9 @@ Set = Annotated[
     typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
 ]
 Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
+Trust = Annotated[
+    list[str] | None, typer.Option(help="A module whose code may run because the run, bundle, plan or study names it.")
+]
 Out = Annotated[str, typer.Option(help="Where to write.")]
 Again = Annotated[
     bool, typer.Option("--again", help="Fit anew: throw away what was fitted in --out, by whatever plan and data.")
@@ -64,6 +67,7 @@ def train(
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
+    trust: Trust = None,
     out: Out = "",
     again: Again = False,
     quiet: Quiet = False,
@@ -76,7 +80,7 @@ def train(
         raise UserError("say where the run shall go: --out runs/NAME")
     with Console(quiet) as console:
         fields = _fields(study, task, labels, target, group, split, where, settings, accept)
-        trained = verbs.train(*sources or (), out=out, console=console, again=again, **fields)
+        trained = verbs.train(*sources or (), out=out, console=console, again=again, trust=trust or (), **fields)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     if as_json:
         _print_json(metrics)
@@ -99,6 +103,7 @@ def plan(
     split: Split = "",
     where: Where = None,
     settings: Set = None,
+    trust: Trust = None,
     out: Out = "",
     as_json: Json = False,
 ) -> None:
@@ -110,7 +115,7 @@ def plan(
     from medeor import files, verbs
 
     fields = _fields(study, task, labels, target, group, split, where, settings, None)
-    made = verbs.plan(*sources or (), out=out, console=Console(quiet=True), **fields)
+    made = verbs.plan(*sources or (), out=out, console=Console(quiet=True), trust=trust or (), **fields)
     values = files.plain(dataclasses.asdict(made))  # type: ignore[call-overload]
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
 
@@ -127,6 +132,7 @@ def audit(
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
+    trust: Trust = None,
     clean: Annotated[str, typer.Option(help="Write the repaired table of cases to this file.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -136,7 +142,7 @@ def audit(
     from medeor import verbs
 
     fields = _fields(study, task, labels, target, group, split, where, settings, accept)
-    findings = verbs.audit(*sources or (), clean=clean, console=Console(), **fields)
+    findings = verbs.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -152,6 +158,7 @@ def evaluate(
     target: Target = None,
     group: Group = "",
     where: Where = None,
+    trust: Trust = None,
     name: Annotated[str, typer.Option(help="Name of this part in metrics.json.")] = "other",
     as_json: Json = False,
 ) -> None:
@@ -159,7 +166,7 @@ def evaluate(
     from medeor import verbs
 
     fields = _fields("", "", labels, target, group, "", where, None, None)
-    measures = verbs.evaluate(run, *sources, name=name, **fields)
+    measures = verbs.evaluate(run, *sources, name=name, trust=trust or (), **fields)
     if as_json:
         _print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
     else:
@@ -173,21 +180,23 @@ def predict(
     where: Annotated[
         list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
     ] = None,
+    trust: Trust = None,
     out: Out = "",
     as_json: Json = False,
 ) -> None:
     """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json; .html: a page
     on a few cases)."""
     from medeor import verbs
+    from medeor.formats.spreadsheet import guarded
 
     question = _pairs(where, "--where")
     figures: Sequence[Figure] = ()
     if question and not sources:
-        table, figures = verbs.ask(run, question, out=out)
+        table, figures = verbs.ask(run, question, out=out, trust=trust or ())
     elif sources and not question and (out.endswith(".html") or not (out or as_json)):
-        table, figures = verbs.tell(run, *sources, out=out)
+        table, figures = verbs.tell(run, *sources, out=out, trust=trust or ())
     else:
-        table = verbs.predict(run, *sources or (), out=out, where=question)
+        table = verbs.predict(run, *sources or (), out=out, where=question, trust=trust or ())
     if as_json:
         print(table.write_json())
     elif question and out:
@@ -195,7 +204,7 @@ def predict(
     elif figures and not out:
         _print_figures(figures)
     elif not out:
-        print(table.write_csv(), end="")
+        print(guarded(table).write_csv(), end="")
     else:
         print(f"{table['case_id'].n_unique()} cases predicted{_verdicts(table)}: {out}")
 
@@ -205,13 +214,14 @@ def explain(
     run: Runs,
     sources: Others,
     target: Annotated[str, typer.Option(help="Which of several targets to explain.")] = "",
+    trust: Trust = None,
     out: Out = "explanation.html",
     as_json: Json = False,
 ) -> None:
     """Say why, for each case, and how far the reason can be believed."""
     from medeor import verbs
 
-    explanations = verbs.explain(run, *sources, out=out, target=target)
+    explanations = verbs.explain(run, *sources, out=out, target=target, trust=trust or ())
     rows = [
         {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
         | dict(e.scores)
@@ -240,12 +250,13 @@ def compare(
     ours: Annotated[str, typer.Argument(help="A finished run.")],
     theirs: Annotated[str, typer.Argument(help="Another finished run over the same cases.")],
     shared: Annotated[bool, typer.Option("--shared", help="Leave out cases that only one of them predicted.")] = False,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Compare two runs, paired over the same cases."""
     from medeor import verbs
 
-    rows = [row._asdict() for row in verbs.compare(ours, theirs, shared=shared)]
+    rows = [row._asdict() for row in verbs.compare(ours, theirs, shared=shared, trust=trust or ())]
     if as_json:
         _print_json(rows)
         return
@@ -260,12 +271,13 @@ def export(
     embeddings: Annotated[str, typer.Option(help="The .parquet file to write: id, name, kind, vector.")] = "",
     graph: Annotated[str, typer.Option(help="The file of a run's graph to write: .tsv, .graphml or .svg.")] = "",
     around: Annotated[str, typer.Option(help="The entity around which the .svg is drawn.")] = "",
+    trust: Trust = None,
 ) -> None:
     """Write the networks as ONNX, checked against medeor's own answers, what they learnt as embeddings, or the graph
     that they answer from."""
     from medeor import verbs
 
-    for path in verbs.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around):
+    for path in verbs.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around, trust=trust or ()):
         print(path)
 
 

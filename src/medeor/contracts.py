@@ -404,6 +404,12 @@ class Model(Protocol):
         shape (m, *elements), are left."""
         ...
 
+    @property
+    def holds_training_values(self) -> bool:
+        """Whether what `save` writes holds training cases, or values from which one of them can be read; the manifest
+        of a bundle says so."""
+        ...
+
     def save(self, folder: Path) -> None: ...
 
 
@@ -523,6 +529,11 @@ class Batches(Protocol):
 
 class Processors(Protocol):
     """The transformations that were fitted on the training cases of one model."""
+
+    @property
+    def holds_training_values(self) -> bool:
+        """See `Model.holds_training_values`."""
+        ...
 
     def to_json(self) -> Mapping[str, object]: ...
 

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -223,9 +224,15 @@ def read_arrays(path: Path, expected: Mapping[str, tuple[type[np.generic], int]]
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(_read(path))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); it was damaged or is another file") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return number
 
 
 def write_toml(path: Path, value: object) -> None:
@@ -238,7 +245,7 @@ def write_toml(path: Path, value: object) -> None:
 def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable TOML: {error}") from None
 
 
@@ -316,6 +323,8 @@ def _read(path: Path) -> str:
         raise UserError(f"{path} is a folder, not a file") from None
     except PermissionError:
         raise UserError(f"{path} may not be read") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
@@ -324,6 +333,8 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
     Raises: UserError naming the first wrong key, its value and what was expected."""
     import pydantic
 
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: there should be a table of names and values, and there is {str(values)[:40]!r}")
     _known(kind, values, where)
     try:
         return pydantic.TypeAdapter(kind).validate_python(dict(values))
@@ -334,7 +345,7 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
 def _refused(error: pydantic.ValidationError, where: str, above: str = "") -> UserError:
     first = error.errors()[0]
     key = ".".join([above] * bool(above) + [str(part) for part in first["loc"]])
-    found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+    found = "" if first["type"] == "missing" else f" (found {first['input']!r:.80})"
     return UserError(f"{where}: {key}: {first['msg'].lower()}{found}")
 
 
@@ -385,7 +396,7 @@ def _nested(settings: Mapping[str, str]) -> dict[str, Any]:
     for key, text in settings.items():
         try:
             typed = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             typed = text
         *path, last = key.split(".")
         inner = values

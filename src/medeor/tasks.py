@@ -4,6 +4,7 @@ rooms that they name; the command line, its help and the reference are made from
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +167,9 @@ TASKS: dict[str, TaskFacts] = {
     )
 }
 
+PART = r"[a-z0-9][a-z0-9-]{0,40}"
+"""The name of a part of a model, and so of its folder."""
+
 LOADERS: dict[str, str] = {
     "network": "medeor.learning.network:load",
     "folds": "medeor.learning.folds:load",
@@ -182,7 +186,8 @@ LOADERS: dict[str, str] = {
     "molecule-domain": "medeor.molecules.domain:load",
     "molecule-adapted": "medeor.molecules.adapt:load",
 }
-"""What rebuilds a saved part, by the `kind` its `model.json` states. Nothing else is ever imported from a file."""
+"""What rebuilds a saved part, by the `kind` its `model.json` states: a function for a model, a class for a part of one.
+Nothing else is imported because a file names it, but the modules that the user trusts (`medeor.trusted`)."""
 
 
 def find(lives: str) -> Any:
@@ -234,10 +239,53 @@ def known_question(name: str, where: Mapping[str, str]) -> Any:
 
 
 def load_model(folder: Path) -> Model:
-    """The model saved in a folder, whatever its kind."""
-    facts = read_json(folder / "model.json")
-    kind = facts.get("kind") if isinstance(facts, dict) else None
-    if kind not in LOADERS:
-        raise UserError(f"{folder / 'model.json'} names the unknown kind {kind!r}; a newer medeor may have written it")
-    model: Model = find(LOADERS[kind])(folder)
+    """The model saved in a folder, whatever its kind.
+
+    Raises: UserError where it is of no known kind, or damaged."""
+    where = folder / "model.json"
+    facts = read_json(where)
+    load = _known_kind(facts, where)
+    if isinstance(load, type):
+        raise UserError(f"{where}: '{facts['kind']}' is a part of a model, and no model by itself")
+    model: Model = load(folder)
     return model
+
+
+def load_part(folder: Path, name: str) -> Model:
+    """A model that is a part of the one in `folder`, in a folder of its own within that.
+
+    Raises: UserError also for a name that is no plain one: it must lead nowhere else."""
+    part = folder / name
+    if not re.fullmatch(PART, name) or part.is_symlink():
+        raise UserError(f"{folder / 'model.json'} names the part {name[:40]!r}, which is no folder of its own")
+    return load_model(part)
+
+
+def rebuilt(values: object, having: str, where: Path) -> Any:
+    """The part of a model that `values`, its `to_json` with its `kind`, describe: a recipe or a table of features.
+
+    Raises: UserError where it is no object with the method `having`."""
+    made = _known_kind(values, where)
+    if not (isinstance(made, type) and hasattr(made, "from_json") and hasattr(made, having)):
+        raise UserError(f"{where}: {values['kind']!r} cannot stand here")  # type: ignore[index]
+    return made.from_json({key: value for key, value in values.items() if key != "kind"})  # type: ignore[attr-defined]
+
+
+def _known_kind(facts: object, where: Path) -> Any:
+    kind = facts.get("kind") if isinstance(facts, dict) else None
+    if not isinstance(kind, str) or kind not in LOADERS:
+        raise UserError(f"{where} names the unknown kind {str(kind)[:60]!r}; a newer medeor may have written it")
+    return find(LOADERS[kind])
+
+
+def check_kinds(folder: Path, task: str) -> None:
+    """Raises: UserError where a model below this folder has parts that belong to another task's kind of data."""
+    own = TASKS[task].lives.partition(":")[0].rpartition(".")[0]
+    for path in folder.rglob("model.json"):
+        facts = read_json(path)
+        stated = [facts, *facts.values()] if isinstance(facts, dict) else []
+        for kind in (one.get("kind") for one in stated if isinstance(one, dict)):
+            place = LOADERS.get(kind, "") if isinstance(kind, str) else ""
+            room = place.partition(":")[0].rpartition(".")[0] if place else own
+            if room not in (own, "medeor.learning"):
+                raise UserError(f"{path}: a part of the kind {kind!r} is none of a model of {task}; it is damaged")

@@ -6,12 +6,12 @@ import dataclasses
 import io
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from medeor import cache, catalogue, study
+from medeor import cache, catalogue, study, trusted
 from medeor.bundle import TOLD, Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import (
@@ -39,6 +39,7 @@ from medeor.files import (
     write_json,
     write_toml,
 )
+from medeor.formats.spreadsheet import guarded
 from medeor.formats.targets import positive_class
 from medeor.tasks import TASKS, find
 
@@ -83,13 +84,15 @@ def train(
     out: str | Path,
     console: Console | None = None,
     again: bool = False,
+    trust: str | Sequence[str] = (),
     **fields: Any,
 ) -> Trained:
     """Walks the whole road into the folder `out` and returns what was trained. What was interrupted there goes on. A
-    model that was fitted there with anything else is thrown away only where it is to be fitted `again`.
+    model that was fitted there with anything else is thrown away only where it is to be fitted `again`. Modules that a
+    file names are imported only where they are among `trust`, here and in every verb; those that `settings` name are.
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
-    with _stopping() as stopping:
+    with _trusting(trust, fields), _stopping() as stopping:
         return study.walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
@@ -106,6 +109,7 @@ def read(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     labelled: bool = True,
     console: Console | None = None,
+    trust: str | Sequence[str] = (),
     **fields: Any,
 ) -> Reading:
     """The cases of a study and what its audit finds; of cases that are only to be predicted (`labelled=False`) what the
@@ -115,7 +119,7 @@ def read(
 
     Raises: UserError as `train` would, up to the audit."""
     question, console = asked(*sources, **fields), console or Console()
-    with _room():
+    with _trusting(trust, fields), _room():
         if labelled:
             found = study.read(question, console)
             return Reading(found.every, found.findings)
@@ -128,13 +132,14 @@ def plan(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
     console: Console | None = None,
+    trust: str | Sequence[str] = (),
     **fields: Any,
 ) -> Plan:
     """What would be done, how long and in how much memory. With `out` the plan is written there, to be read, edited
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
-    with _room():
+    with _trusting(trust, fields), _room():
         made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
         private_folder(Path(out))
@@ -147,6 +152,7 @@ def audit(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     clean: str | Path = "",
     console: Console | None = None,
+    trust: str | Sequence[str] = (),
     **fields: Any,
 ) -> list[Finding]:
     """Every check of the data and the split. With `clean`, the repaired table of cases is written to that file: the
@@ -154,7 +160,7 @@ def audit(
     console = console or Console()
     if clean:
         _writer(Path(clean))
-    with _room():
+    with _trusting(trust, fields), _room():
         read = study.read(asked(*sources, **fields), console)
         if clean:
             table = study.repaired(read)
@@ -171,6 +177,7 @@ def evaluate(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     name: str = "other",
     console: Console | None = None,
+    trust: str | Sequence[str] = (),
     **fields: Any,
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
@@ -178,10 +185,10 @@ def evaluate(
     import polars as pl
 
     console = console or Console()
-    trained = run if isinstance(run, Trained) else load(run)
+    trained = run if isinstance(run, Trained) else load(run, trust=trust)
     if name in ("test", "cv", "validation"):
         raise UserError(f"'{name}' is a part of the study itself; name these data otherwise")
-    with cache.within(trained.folder):
+    with trained.at_work():
         every = _labelled(trained, sources, fields)
         cases = every.usable
         if len(cases) < len(every):
@@ -217,6 +224,7 @@ def predict(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
     where: Mapping[str, str] | None = None,
+    trust: str | Sequence[str] = (),
 ) -> pl.DataFrame:
     """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
     sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
@@ -224,12 +232,12 @@ def predict(
     if where:
         if sources:
             raise UserError("give cases to predict or a question (--where), not both")
-        return ask(run, where, out=out).table
+        return ask(run, where, out=out, trust=trust).table
     if not sources:
         raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
     if Path(out).suffix == ".html":
-        return tell(run, *sources, out=out).table
-    trained = run if isinstance(run, Trained) else load(run)
+        return tell(run, *sources, out=out, trust=trust).table
+    trained = run if isinstance(run, Trained) else load(run, trust=trust)
     facts = TASKS[trained.study.task]
     own = facts.writes.get(Path(out).suffix, "")
     if own:
@@ -245,7 +253,12 @@ def predict(
 
 
 @enough_memory()
-def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataFrame, out: str | Path = "") -> Answers:
+def tell(
+    run: str | Path | Trained,
+    *sources: str | Path | np.ndarray | pl.DataFrame,
+    out: str | Path = "",
+    trust: str | Sequence[str] = (),
+) -> Answers:
     """Predictions of a few cases, and of each what a reader wants to know; with `out` as one HTML page, with the
     reasons as far as they can be believed.
 
@@ -254,7 +267,7 @@ def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataF
 
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run)
+    trained = run if isinstance(run, Trained) else load(run, trust=trust)
     told = trained.tell(*sources, why=bool(out))
     if out and not told.figures:
         raise UserError(
@@ -267,7 +280,9 @@ def tell(run: str | Path | Trained, *sources: str | Path | np.ndarray | pl.DataF
 
 
 @enough_memory()
-def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "") -> Answers:
+def ask(
+    run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
+) -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
     (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
 
@@ -277,7 +292,7 @@ def ask(run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path 
         writable(Path(out))
     elif out:
         _writer(Path(out), (".html",))
-    trained = run if isinstance(run, Trained) else load(run)
+    trained = run if isinstance(run, Trained) else load(run, trust=trust)
     answers = trained.ask(where)
     if page:
         from medeor.report import story
@@ -294,6 +309,7 @@ def explain(
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
     target: str = "",
+    trust: str | Sequence[str] = (),
 ) -> Explanations:
     """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too. Of
     several targets the one that is named, else the one with the highest value, of numbers the first.
@@ -304,13 +320,13 @@ def explain(
 
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run)
+    trained = run if isinstance(run, Trained) else load(run, trust=trust)
     if "explain" not in trained.task.steps:
         name = trained.study.task
         asks = " ".join(f"--where {key}=…" for key in list(TASKS[name].asks)[:2])
         instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
         raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
-    with cache.within(trained.folder):
+    with trained.at_work():
         cases = trained.read(*sources)
         predictions = trained.predict_cases(cases)
         cases = cases.usable
@@ -321,20 +337,22 @@ def explain(
     return explanations
 
 
-def compare(ours: str | Path, theirs: str | Path, *, shared: bool = False) -> list[Difference]:
+def compare(
+    ours: str | Path, theirs: str | Path, *, shared: bool = False, trust: str | Sequence[str] = ()
+) -> list[Difference]:
     """The paired comparison of two runs over the same cases; with `shared` over those that both predicted."""
     from medeor.trust.compare import compare as paired
 
-    cases, first = results(Path(ours))
-    _, second = results(Path(theirs))
+    cases, first = results(Path(ours), trust)
+    _, second = results(Path(theirs), trust)
     return paired(cases, first, second, shared_only=shared)
 
 
-def results(folder: Path) -> tuple[Cases, Predictions]:
+def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predictions]:
     """The cases that a finished run was evaluated on, with its predictions, read back from its folder."""
     import polars as pl
 
-    trained = load(folder)
+    trained = load(folder, trust=trust)
     if not (folder / "predictions.parquet").exists():
         raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
     table = read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
@@ -351,6 +369,7 @@ def export(
     graph: str | Path = "",
     around: str = "",
     console: Console | None = None,
+    trust: str | Sequence[str] = (),
 ) -> list[Path]:
     """`onnx`: the networks as one ONNX model: prepared inputs in, averaged values out, checked against medeor's own.
     `embeddings`: a table (.parquet) of what was learnt of each thing that the model knows: id, name, kind, vector;
@@ -365,7 +384,7 @@ def export(
         writable(path)
     if embeddings and Path(embeddings).suffix != ".parquet":
         raise UserError(f"{embeddings}: embeddings are written to a file ending in .parquet")
-    trained = load(run)
+    trained = load(run, trust=trust)
     if embeddings:
         write_any(trained.embeddings().table, Path(embeddings))
     if graph:
@@ -425,7 +444,7 @@ def _writer(path: Path, others: Sequence[str] = ()) -> Callable[[pl.DataFrame, i
     import polars as pl
 
     writers: dict[str, Callable[[pl.DataFrame, io.BytesIO], object]] = {
-        ".csv": lambda table, file: table.select(~pl.selectors.list()).write_csv(file),
+        ".csv": lambda table, file: guarded(table.select(~pl.selectors.list())).write_csv(file),
         ".parquet": lambda table, file: table.write_parquet(file),
         ".json": lambda table, file: table.write_json(file),
     }
@@ -466,6 +485,12 @@ def _typed(key: str, text: str, kind: str) -> Any:
         return int(text) if kind == "int" else float(text)
     except ValueError:
         raise UserError(f"--set {key}={text}: {key} is a number") from None
+
+
+def _trusting(trust: str | Sequence[str], fields: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Trusts what the user names, and what the settings that they gave with this call name; those of a `study.toml` are
+    not among them."""
+    return trusted.trusting(trust, map(str, dict(fields.get("settings") or {}).values()))
 
 
 @contextmanager

@@ -336,3 +336,17 @@ def test_values_that_begin_like_a_heading_and_blocks_without_an_end(tmp_path: Pa
     assert rows.facts["IC50"].to_list() == [">5 and <10", "7"]
     assert rows.facts["n"].to_list() == [2, None]
     assert rows.structures.null_count() == 0
+
+
+def test_no_name_or_value_ends_a_record_or_begins_another(tmp_path: Path) -> None:
+    end = "1\n\n$$$$\nevil\n"
+    facts = pl.DataFrame(
+        {"Name": [end, "$$$$"], f"x>{end}<y": [end, ">  <z>"], "_Name": ["a", "b"], "y": [">24", "-1"]}
+    )
+    write_sdf(tmp_path / "t.sdf", ["CCO", "CCN"], facts)
+    assert (tmp_path / "t.sdf").read_text().splitlines().count("$$$$") == 2
+    read = list(Chem.SDMolSupplier(str(tmp_path / "t.sdf")))
+    assert [Chem.MolToSmiles(one) for one in read] == ["CCO", "CCN"]
+    assert [sorted(one.GetPropNames()) for one in read] == [["Name", "x)1 $$$$ evil (y", "y"]] * 2
+    assert [one.GetProp("y") for one in read] == [">24", "-1"]
+    assert [one.GetProp("_Name").split() for one in read] == [["1", "$$$$", "evil"], ["$$$$"]]

@@ -159,6 +159,7 @@ def package(monkeypatch):
     module = types.ModuleType("hospital")
     module.Squeezed, module.Flat, module.SmallCNN, module.number = Squeezed, Flat, SmallCNN, lambda: 3
     monkeypatch.setitem(sys.modules, "hospital", module)
+    monkeypatch.setenv("MEDEOR_TRUST", "hospital,clinic,nowhere.at.all")
 
 
 FACTS = {"dimensions": 2, "channels": 1, "outputs": 2, "size": (12, 12)}
@@ -190,7 +191,10 @@ def test_a_network_without_feature_maps_cannot_have_a_heat_map():
         ("transformer-xxl", {}, "choose one of"),
         ("nowhere.at.all:Net", {}, "cannot import 'nowhere.at.all'"),
         ("hospital:Absent", {}, "has no 'Absent'"),
-        ("hospital:number", {}, "gave a int"),
+        ("hospital:number", {}, "no subclass of torch.nn.Module"),
+        ("elsewhere:Net", {}, "--trust elsewhere"),
+        ("hospital.wing:Net", {}, "--trust hospital.wing"),
+        ("../hospital:Net", {}, "no name of a module"),
         ("resnet", {"wdths": (4,)}, "no setting 'wdths'.*widths"),
         ("hospital:Squeezed", {"channels": 3}, "fails on images of shape"),
         ("hospital:Squeezed", {"dimensions": 3, "size": (8, 8, 8)}, "fails on images of shape"),
@@ -201,9 +205,14 @@ def test_what_is_wrong_with_a_network_is_said(name, options, message):
         build(name, **{**FACTS, **options})
 
 
+@pytest.mark.usefixtures("package")
 def test_logits_of_the_wrong_shape_are_refused(monkeypatch):
+    class Stubborn(Squeezed):
+        def __init__(self) -> None:
+            super().__init__(outputs=5)
+
     module = types.ModuleType("clinic")
-    module.Stubborn = lambda: Squeezed(outputs=5)
+    module.Stubborn = Stubborn
     monkeypatch.setitem(sys.modules, "clinic", module)
     with pytest.raises(UserError, match=r"\(2, 1, 12, 12\) to \(2, 5\); it must give \(2, 2\)"):
         build("clinic:Stubborn", **FACTS)

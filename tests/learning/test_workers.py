@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from medeor import tasks
+from medeor import tasks, trusted
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Folds
@@ -36,6 +36,29 @@ class Tell:
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         rows = split.part(cases, "validation").table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0))
         return Fitted(Told(run.threads), Predictions(rows))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TellTrust:
+    """Learns how many of two modules it may import."""
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        rows = split.part(cases, "validation").table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0))
+        return Fitted(Told(len(trusted.modules() & {"ours", "theirs.nets"})), Predictions(rows))  # type: ignore[arg-type]
+
+
+def test_a_fold_in_a_process_of_its_own_trusts_the_same_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tasks.LOADERS, "told", f"{__name__}:load")
+    monkeypatch.setenv("MEDEOR_TRUST", "ours")
+    ids = [f"c{i}" for i in range(4)]
+    cases = Cases(pl.DataFrame({"case_id": ids, "group": ids}))
+    fold = pl.Series([0, 0, 1, 1], dtype=pl.Int32)
+    split = Split(pl.DataFrame({"case_id": ids, "part": ["train"] * 4, "fold": fold}))
+    with trusted.trusting("theirs.nets"):
+        model = Folds(TellTrust(), 2).fit(cases, split, Run(tmp_path, threads=2)).model
+    assert [member.threads for member in model.members] == [2, 2]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("threads", "workers", "share"), [(2, 2, 1), (8, 2, 4), (16, 16, 5)])

@@ -89,6 +89,10 @@ class EffectModel:
     def ablate(self, case, item, kept, run):
         return np.full(len(kept), self.effect)
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def save(self, folder):
         write_json(folder / "model.json", {"kind": "toy-effect", "effect": self.effect})
 

@@ -124,6 +124,10 @@ class Found:
     def ablate(self, case, item, kept, run):
         return np.zeros(len(kept))
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def save(self, folder):
         write_json(folder / "model.json", {"kind": "toy-found", "texts": self.texts, "values": self.values})
 

@@ -29,6 +29,8 @@ class Numbers:
 class NoProcessors:
     """Nothing was fitted."""
 
+    holds_training_values = False
+
     def to_json(self) -> Mapping[str, object]:
         return {}
 

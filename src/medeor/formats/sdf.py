@@ -73,12 +73,22 @@ def write_sdf(path: Path, smiles: Sequence[str | None], facts: pl.DataFrame) -> 
             if mol.GetNumAtoms():
                 rdDepictor.Compute2DCoords(mol)
             title = next((row[name] for name in named if row[name] is not None), "")
-            mol.SetProp("_Name", " ".join(str(title).split()))
             for name, value in row.items():
-                if value is not None:
-                    mol.SetProp(name, f"{value:.6g}" if isinstance(value, float) else str(value))
+                if value is not None and not name.startswith("_"):  # to RDKit such a name means something else
+                    mol.SetProp(_line(name).translate(_BRACKETS).strip(), _line(value))
+            mol.SetProp("_Name", _line(title))
             writer.write(mol)
         writer.close()
+
+
+def _line(value: object) -> str:
+    """A value on one line, which no reader takes for the end of a record or the head of a property."""
+    text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return f" {text}" if re.match(r"\${4}|>.*<.*>|M  END", text) else text
+
+
+_BRACKETS = str.maketrans("<>", "()")
+"""A property's name stands between angle brackets."""
 
 
 def _divided(text: str) -> Iterator[str]:

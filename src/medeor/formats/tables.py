@@ -17,6 +17,7 @@ from medeor.contracts import Finding, UserError
 from medeor.files import reading
 from medeor.formats.encodings import decode, decoded, encoding_found
 from medeor.formats.measurements import with_decimal_points
+from medeor.formats.spreadsheet import unguarded
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 """How the names of tables end."""
@@ -131,8 +132,9 @@ def _csv(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
     names = _header(text, separator)
-    table.columns = _apart(names if len(names) == table.width else [name.strip() for name in table.columns])
-    return table.select(typed(column, decimal_comma=separator == ";") for column in table)
+    names = names if len(names) == table.width else [name.strip() for name in table.columns]
+    table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
+    return table.select(typed(unguarded(column), decimal_comma=separator == ";") for column in table)
 
 
 def _header(text: str, separator: str) -> list[str]:

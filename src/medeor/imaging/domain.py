@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
 from medeor import tasks
@@ -36,11 +35,12 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.figures import Figure, Table
-from medeor.files import build, read_json, replacing, write_json
+from medeor.files import replacing, write_json
 from medeor.imaging.appearance import Appearance, appearance
 from medeor.imaging.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
 from medeor.imaging.prepare import Preparation, prepare
 from medeor.learning.folds import remembered
+from medeor.learning.saved import Shape, arrays_of, facts_of
 
 BORDER, OUT = 0.95, 0.975
 """Shares of held-out training images that lie nearer: beyond the first the verdict is borderline, beyond the second out
@@ -274,6 +274,11 @@ class DomainModel:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return self.model.ablate(case, item, kept, run)
 
+    @property
+    def holds_training_values(self) -> bool:
+        """Of the training images it keeps means and covariances."""
+        return self.model.holds_training_values
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "model" / "model.json").exists():
@@ -286,49 +291,38 @@ class DomainModel:
         with replacing(folder / _FILE) as new:
             save_file(arrays, new)
         facts = {"preparation": asdict(self.domain.preparation), "facts": asdict(self.domain.facts)}
-        inside = {"training cases inside": False}
-        write_json(folder / "model.json", {"kind": "image-domain", **facts, "processors": inside})
+        write_json(folder / "model.json", {"kind": "image-domain", **facts})
+
+
+@dataclass(frozen=True)
+class _Saved:
+    preparation: Preparation
+    facts: Facts
 
 
 def load(folder: Path) -> DomainModel:
     """Reads what `DomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
-    where = str(folder / "model.json")
-    written = read_json(folder / "model.json")
-    for name in ("preparation", "facts"):
-        if not isinstance(written.get(name), dict):
-            raise UserError(f"{where}: {name} is missing or no table; the model was damaged")
-    preparation = build(Preparation, written["preparation"], where)
-    facts = build(Facts, written["facts"], where)
-    return DomainModel(
-        tasks.load_model(folder / "model"), ImageDomain(preparation, facts, _read(folder / _FILE, preparation, facts))
-    )
+    saved = facts_of(folder, _Saved)
+    gaussians = _read(folder / _FILE, saved.preparation, saved.facts)
+    return DomainModel(tasks.load_part(folder, "model"), ImageDomain(saved.preparation, saved.facts, gaussians))
 
 
 def _read(path: Path, preparation: Preparation, facts: Facts) -> tuple[Gaussian, ...]:
     """The arrays, each of the shape that the preparation asks for and finite."""
-    damaged = f"{path} does not fit its model.json; the model was damaged"
-    try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); the model was damaged") from None
-    if not facts.usual and not arrays:
+    if not facts.usual:
+        arrays_of(path, {})
         return ()
     blank = appearance(torch.zeros(0, preparation.channels, *preparation.size))
     counts = [len(blank.columns(*kinds)) for kinds in PARTS]
+    names = (("mean", 1), ("scale", 1), ("precision", 2))
     shapes = {
-        f"{part}.{name}": (count,) * axes
-        for part, count in enumerate(counts)
-        for name, axes in (("mean", 1), ("scale", 1), ("precision", 2))
+        f"{part}.{name}": Shape("F32", (count,) * axes) for part, count in enumerate(counts) for name, axes in names
     }
-    if len(facts.usual) != len(PARTS) + 1 or {name: one.shape for name, one in arrays.items()} != shapes:
-        raise UserError(damaged)
-    if any(one.dtype != np.float32 or not np.isfinite(one).all() for one in arrays.values()):
-        raise UserError(damaged)
-    parts = tuple(
-        Gaussian(*(arrays[f"{part}.{name}"] for name in ("mean", "scale", "precision"))) for part in range(len(PARTS))
-    )
-    if any((one.scale <= 0).any() for one in parts):
-        raise UserError(damaged)
+    arrays = arrays_of(path, shapes)
+    parts = tuple(Gaussian(*(arrays[f"{part}.{name}"] for name, _ in names)) for part in range(len(PARTS)))
+    finite = all(np.isfinite(one).all() for one in arrays.values())
+    if len(facts.usual) != len(PARTS) + 1 or not finite or any((one.scale <= 0).any() for one in parts):
+        raise UserError(f"{path} does not fit its model.json; the model was damaged")
     return parts
 
 

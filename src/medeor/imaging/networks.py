@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medeor import trusted
 from medeor.contracts import UserError
 
 Norm = Literal["batch", "group"]
@@ -280,9 +281,9 @@ def build(name: str, *, dimensions: int, channels: int, outputs: int, size: Sequ
     """A new network with random weights, checked by one pass over two blank images.
 
     Args:
-        name: a key of `NETWORKS`, or `package.module:Name` for a class (or function) of the user's own that returns
-            an `nn.Module`. It is called with those of `dimensions`, `channels`, `outputs` and `size` that its
-            signature names, and with `options`.
+        name: a key of `NETWORKS`, or `package.module:Name` for a subclass of `nn.Module` of the user's own, in a module
+            that is trusted (`medeor.trusted`). It is called with those of `dimensions`, `channels`, `outputs` and
+            `size` that its signature names, and with `options`.
         dimensions: 2 or 3.
         channels: channels of the images.
         outputs: number of logits.
@@ -290,14 +291,20 @@ def build(name: str, *, dimensions: int, channels: int, outputs: int, size: Sequ
         options: the network's own settings, such as `widths`.
 
     Raises:
-        UserError: for an unknown name or option, or a network that does not map `(batch, channels, *size)` to
-            `(batch, outputs)`.
+        UserError: for an unknown name or option, a module that is not trusted, or a network that does not map
+            `(batch, channels, *size)` to `(batch, outputs)`.
     """
-    factory = _imported(name) if ":" in name else _listed(name)
     facts = {"dimensions": dimensions, "channels": channels, "outputs": outputs, "size": tuple(size)}
-    network = _called(name, factory, facts, options)
-    _check(name, network, channels, outputs, size)
-    return network
+    if ":" in name:
+        # Code of the user's own need not know that tensors may be without numbers.
+        with torch.device("cpu"):
+            network = _called(name, _imported(name), facts, options)
+            _check(name, network, channels, outputs, size)
+            return network
+    # Tried without numbers first: sizes that nobody can pay for are refused before memory is taken for them.
+    with torch.device("meta"):
+        _check(name, _called(name, _listed(name), facts, options), channels, outputs, size)
+    return _called(name, _listed(name), facts, options)
 
 
 def _listed(name: str) -> Callable[..., nn.Module]:
@@ -308,16 +315,20 @@ def _listed(name: str) -> Callable[..., nn.Module]:
     raise UserError(f"unknown network '{name}': {hint} or name your own as package.module:Name")
 
 
-def _imported(name: str) -> Callable[..., nn.Module]:
+def _imported(name: str) -> type[nn.Module]:
     module, _, attribute = name.partition(":")
+    trusted.require(module, f"network '{name}'")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise UserError(
             f"network '{name}': cannot import '{module}' ({error}); install it, or add it to PYTHONPATH"
         ) from error
     except AttributeError as error:
         raise UserError(f"network '{name}': '{module}' has no '{attribute}'") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise UserError(f"network '{name}' is no subclass of torch.nn.Module; name the class of the network itself")
+    return found
 
 
 def _called(name: str, factory: Callable[..., nn.Module], facts: dict[str, Any], options: dict[str, Any]) -> nn.Module:
@@ -328,10 +339,10 @@ def _called(name: str, factory: Callable[..., nn.Module], facts: dict[str, Any],
         own = ", ".join(p for p in parameters if p not in facts) or "none"
         raise UserError(f"network '{name}' has no setting '{unknown[0]}'; its settings: {own}")
     taken = {fact: value for fact, value in facts.items() if fact in parameters or open_ended}
-    network = factory(**taken, **options)
-    if not isinstance(network, nn.Module):
-        raise UserError(f"network '{name}' is no torch.nn.Module: calling it gave a {type(network).__name__}")
-    return network
+    try:
+        return factory(**taken, **options)
+    except ValueError as error:
+        raise UserError(f"network '{name}' cannot be built with these settings: {error}") from error
 
 
 @torch.no_grad()

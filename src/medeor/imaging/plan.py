@@ -21,8 +21,12 @@ class Network:
 
     name: str = "resnet"
     """small-cnn, resnet, resnet50, convnet, or your own as package.module:Name."""
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128, 256)
-    blocks: tuple[Annotated[int, Field(ge=1)], ...] = (2, 2, 2, 2)
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=16384)], ...], Field(min_length=1, max_length=12)] = (
+        32, 64, 128, 256,
+    )  # fmt: skip
+    blocks: Annotated[tuple[Annotated[int, Field(ge=1, le=200)], ...], Field(min_length=1, max_length=12)] = (
+        2, 2, 2, 2,
+    )  # fmt: skip
     norm: Literal["batch", "group"] = "batch"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

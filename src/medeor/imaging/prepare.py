@@ -3,6 +3,7 @@ kept, intensities brought to one scale. Nothing here is fitted, so the result ca
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from medeor.imaging.cases import ImageStore
 
 VERSION = "1"
 """Of the arithmetic below: a change makes cached arrays stale."""
+LARGEST = 1 << 27
+"""Numbers of one prepared image: 512 x 512 x 512 voxels."""
 LARGE = 1 << 22
 """Bytes of prepared images from which they are kept in the cache."""
 
@@ -30,7 +33,7 @@ LARGE = 1 << 22
 class Preparation:
     """How every image is prepared, at training and ever after."""
 
-    size: tuple[Annotated[int, Field(ge=4, le=4096)], ...]
+    size: Annotated[tuple[Annotated[int, Field(ge=4, le=4096)], ...], Field(min_length=2, max_length=3)]
     """Sides in pixels or voxels; two or three."""
     channels: Annotated[int, Field(ge=1, le=64)]
     intensity: Literal["range", "image", "window"] = "range"
@@ -42,6 +45,10 @@ class Preparation:
     enhance: Literal["none", "clahe", "bias field"] = "none"
     """`clahe`: contrast-limited adaptive histogram equalisation (Zuiderveld 1994); `bias field`: division by a smooth
     field, a cubic polynomial fitted to the logarithm of the foreground."""
+
+    def __post_init__(self) -> None:
+        if self.channels * math.prod(self.size) > LARGEST:
+            raise ValueError(f"size: an image has at most {LARGEST:,} numbers, channels counted; choose a smaller size")
 
 
 def prepare(cases: Cases, preparation: Preparation) -> Tensor:

@@ -42,6 +42,10 @@ class ImageProcessors:
     spread: tuple[float, ...]
     """Mean and standard deviation of each channel of all prepared images."""
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
@@ -222,9 +226,11 @@ class ImageRecipe:
         return ImageProcessors(heads, each, tuple(sample.mean(axes).tolist()), tuple(spread.tolist()))
 
     def restore(self, processors: Mapping[str, object]) -> ImageProcessors:
-        values = dict(processors)
-        heads = heads_from(values.pop("heads"), "model.json")  # type: ignore[arg-type]
-        return build(ImageProcessors, {**values, "heads": heads}, "model.json")
+        heads = heads_from(processors.get("heads"), "model.json")
+        made = build(ImageProcessors, {**processors, "heads": heads}, "model.json")
+        if not len(made.mean) == len(made.spread) == self.preparation.channels or min(made.spread) <= 0:
+            raise UserError("model.json: the processors have no mean and spread for each channel; it is damaged")
+        return made
 
     def batches(self, cases: Cases, processors: ImageProcessors, seed: int) -> ImageBatches:
         images, truth = prepare(cases, self.preparation), processors.heads.truth(cases)

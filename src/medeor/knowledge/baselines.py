@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import Field
+from safetensors.torch import save_file
 from torch import Tensor
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split
-from medeor.files import read_json, replacing, write_json
+from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, UserError
+from medeor.files import replacing, write_json
 from medeor.knowledge.batches import both_ways, ranges
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.processors import GraphProcessors
 from medeor.knowledge.ranking import predictions
+from medeor.learning.saved import Shape, arrays_of, check_places, facts_of
 
 NAMES = ("degree", "rules")
 
@@ -88,6 +90,10 @@ class GraphBaseline:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
 
+    @property
+    def holds_training_values(self) -> bool:
+        return self.processors.holds_training_values
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         facts = {
@@ -142,13 +148,43 @@ class GraphBaseline:
         return found
 
 
+_Row = list[Annotated[int, Field(ge=-1, le=1 << 31)]]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    relation: _Row
+    first: _Row
+    second: _Row
+    confidence: list[Annotated[float, Field(ge=0, lt=1)]]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    chosen: Literal["degree", "rules"]
+    memory: Annotated[int, Field(ge=1)]
+    processors: dict[str, Any]
+    rules: _Rules
+
+
 def load(folder: Path) -> GraphBaseline:
-    """Reads what `GraphBaseline.save` wrote."""
-    facts = read_json(folder / "model.json")
-    empty = GraphProcessors.restored(facts["processors"])
-    triples = load_file(folder / "triples.safetensors")["triples"]
-    processors = GraphProcessors(empty.entities, empty.relations, triples, empty.training)
-    return GraphBaseline(processors, pl.DataFrame(facts["rules"], schema=_SCHEMA), facts["chosen"], facts["memory"])
+    """Reads what `GraphBaseline.save` wrote. Raises: UserError where it is damaged."""
+    facts, where, path = facts_of(folder, _Saved), str(folder / "model.json"), folder / "triples.safetensors"
+    with torch.device("meta"):  # the triples lie beside it
+        said = GraphProcessors.restored(facts.processors)
+    triples = torch.from_numpy(arrays_of(path, {"triples": Shape("I32", (len(said.triples), 3))})["triples"])
+    both = 2 * len(said.relations)
+    check_places(triples[:, [0, 2]].flatten(), len(said.entities), str(path))
+    check_places(triples[:, 1], len(said.relations), str(path))
+    columns = vars(facts.rules)
+    if len({len(column) for column in columns.values()}) > 1:
+        raise UserError(f"{where} is damaged: its rules have columns of different lengths")
+    rules = pl.DataFrame(columns, schema=_SCHEMA)
+    check_places(rules["relation"].to_numpy(), both, where)
+    check_places(rules["first"].to_numpy(), both, where)
+    check_places(rules["second"].to_numpy() + 1, both + 1, where)
+    processors = GraphProcessors(said.entities, said.relations, triples, said.training)
+    return GraphBaseline(processors, rules, facts.chosen, facts.memory)
 
 
 _SCHEMA: Mapping[str, Any] = {"relation": pl.Int64, "first": pl.Int64, "second": pl.Int64, "confidence": pl.Float64}

@@ -49,8 +49,8 @@ def kept_graph(run: Run, processors: GraphProcessors) -> Graph | None:
 def _members(model: Model) -> list[tuple[Completer, GraphProcessors]]:
     found = []
     for member in model.members if isinstance(model, Ensemble) else (model,):
-        assert isinstance(member, NetworkModel)
-        assert isinstance(member.network, Completer)
+        if not isinstance(member, NetworkModel) or not isinstance(member.network, Completer):
+            raise UserError("this model is no network of a graph, which alone answers questions; its files do not fit")
         # Restored processors leave their triples to the network's weights.
         triples = member.network.triples.cpu()
         given = member.processors

@@ -3,9 +3,9 @@ lets every entity hear from its neighbours first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from medeor.knowledge.plan import Embedding
 from medeor.knowledge.processors import GraphProcessors
 from medeor.knowledge.ranking import Known
 from medeor.knowledge.scorers import SCORERS, Convolution, compare, cubes, match
+from medeor.learning.saved import check_places
 
 DISTANCE = 9.0
 """Between an entity and a query, from where a triple is rather false."""
@@ -75,6 +76,17 @@ class Completer(nn.Module):
             for name, values in processors.kin._asdict().items():
                 self.register_buffer(name, values)
         self.drop = nn.Dropout(plan.dropout)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Raises: UserError where triples or kin are of entities or relations that there are not."""
+        found = super().load_state_dict(state_dict, strict, assign)
+        entities = len(self.entity)
+        places = [(self.triples[:, [0, 2]].flatten(), entities), (self.triples[:, 1], self.relations)]
+        if self.untaught:
+            places += [(self.strange, entities), (self.near.flatten(), entities)]
+        for own, end in places:
+            check_places(own, end, "weights.safetensors")
+        return found
 
     def entities(self) -> Tensor:
         """Vectors of all entities, shape (entities, d); once learning is over, of those that nothing was taught of the

@@ -15,7 +15,7 @@ class Embedding:
     """How entities and relations are represented and compared."""
 
     scorer: Literal["complex", "distmult", "rotate", "transe", "conve"] = "complex"
-    dimension: Annotated[int, Field(ge=2)] = 200
+    dimension: Annotated[int, Field(ge=2, le=16384)] = 200
     """Numbers of an entity; for complex and rotate half of them are imaginary parts."""
     reciprocal: bool = True
     """Whether the inverse of each relation is learnt apart (Lacroix et al. 2018), or follows from the relation."""
@@ -27,7 +27,7 @@ class Embedding:
     """Standard deviation of the first values; 0: one over the root of the dimension."""
     layers: Annotated[int, Field(ge=0, le=4)] = 0
     """Of a graph network (R-GCN) before the scorer; 0 for none."""
-    bases: Annotated[int, Field(ge=1)] = 8
+    bases: Annotated[int, Field(ge=1, le=1024)] = 8
     """Weight matrices that the relations of a layer share."""
     edge_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
 

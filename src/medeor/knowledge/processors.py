@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from medeor.contracts import Cases, UserError
+from medeor.files import build
 from medeor.knowledge.cases import triples_of, true_triples
 from medeor.knowledge.domain import Domain
 from medeor.knowledge.graph import Graph
@@ -50,15 +53,21 @@ class GraphProcessors:
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
-        """From `to_json`; the triples are zeros until they are read from beside it."""
-        entities, relations, triples, training = (
-            values[key] for key in ("entities", "relations", "triples", "training")
-        )
-        empty = torch.zeros(int(triples), 3, dtype=torch.int32)  # type: ignore[call-overload]
-        kin = Kin.none(int(values.get("untaught", 0)))  # type: ignore[call-overload]
-        listed: dict[str, list] = values.get("kinds") or {"names": [], "of": []}  # type: ignore[assignment]
-        kinds = tuple(listed["names"][place] for place in listed["of"])
-        return cls(tuple(entities), tuple(relations), empty, int(training), kin, kinds)  # type: ignore[arg-type, call-overload]
+        """From `to_json`; the triples are zeros until they are read from beside it. Raises: UserError where it is
+        damaged."""
+        own = {key: value for key, value in values.items() if key != "training cases inside"}
+        facts = build(_Saved, own, "model.json")
+        kinds_fit = len(facts.kinds.of) in (0, len(facts.entities))
+        if facts.training > facts.triples or facts.untaught > len(facts.entities) or not kinds_fit:
+            raise UserError("model.json is damaged: its triples, entities and kinds do not fit together")
+        empty = torch.zeros(facts.triples, 3, dtype=torch.int32)
+        kinds = tuple(facts.kinds.names[place] for place in facts.kinds.of)
+        return cls(facts.entities, facts.relations, empty, facts.training, Kin.none(facts.untaught), kinds)
+
+    @property
+    def holds_training_values(self) -> bool:
+        """A graph is completed by what it already holds."""
+        return True
 
     def to_json(self) -> Mapping[str, object]:
         return {
@@ -68,7 +77,6 @@ class GraphProcessors:
             "training": self.training,
             "untaught": len(self.kin.strange),
             "kinds": self._listed_kinds(),
-            "training cases inside": True,
         }
 
     def _listed_kinds(self) -> dict[str, list]:
@@ -132,6 +140,30 @@ class GraphProcessors:
         names = graph.relations["name"][used]
         relation[used] = _places(names, names, self.relations)
         return np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)
+
+
+_Count = Annotated[int, Field(ge=0, le=1 << 33)]
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    names: tuple[str | None, ...] = ()
+    of: tuple[_Count, ...] = ()
+    """The place among the names, entity by entity; empty in graphs without kinds."""
+
+    def __post_init__(self) -> None:
+        if any(place >= len(self.names) for place in self.of):
+            raise ValueError("a kind has no name")
+
+
+@dataclass(frozen=True)
+class _Saved:
+    entities: Annotated[tuple[str, ...], Field(min_length=1)]
+    relations: Annotated[tuple[str, ...], Field(min_length=1)]
+    triples: _Count
+    training: _Count
+    untaught: _Count = 0
+    kinds: _Kinds = _Kinds()
 
 
 def _places(ids: pl.Series, names: pl.Series, known: tuple[str, ...]) -> np.ndarray:

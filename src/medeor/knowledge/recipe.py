@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run
@@ -26,7 +28,7 @@ class GraphRecipe:
 
     embedding: Embedding
     training: Training
-    memory: int
+    memory: Annotated[int, Field(ge=1)]
     """Bytes that the scores of a ranking may take."""
     kind: str = "graph-recipe"
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from medeor import tasks
 from medeor.console import aside
@@ -28,9 +29,10 @@ from medeor.contracts import (
     UserError,
     threads,
 )
-from medeor.files import read_json, read_parquet, write_json, write_parquet
+from medeor.files import read_parquet, write_json, write_parquet
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
+from medeor.learning.saved import facts_of
 from medeor.learning.workers import fit_apart
 
 HELD_OUT = "held_out.parquet"
@@ -146,6 +148,10 @@ class Ensemble:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return np.mean([member.ablate(case, item, kept, run) for member in self.members], axis=0)
 
+    @property
+    def holds_training_values(self) -> bool:
+        return any(member.holds_training_values for member in self.members)
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for number, member in enumerate(self.members):
@@ -154,10 +160,15 @@ class Ensemble:
         write_json(folder / "model.json", {"kind": "folds", "members": len(self.members)})
 
 
+@dataclass(frozen=True)
+class _Saved:
+    members: Annotated[int, Field(ge=1, le=1000)]
+
+
 def load(folder: Path) -> Ensemble:
-    """Reads what `Ensemble.save` wrote."""
-    members = read_json(folder / "model.json")["members"]
-    return Ensemble(tuple(tasks.load_model(folder / f"fold-{number}") for number in range(members)))
+    """Reads what `Ensemble.save` wrote. Raises: UserError where it is damaged."""
+    members = facts_of(folder, _Saved).members
+    return Ensemble(tuple(tasks.load_part(folder, f"fold-{number}") for number in range(members)))
 
 
 def _mean(same: tuple[Attribution, ...]) -> Attribution:

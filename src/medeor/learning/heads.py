@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medeor.contracts import Cases, Predictions, Target
+from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.files import build
+from medeor.learning.saved import checked_targets
 
 _LEAST = 1e-30
 """What stands for a value that is not known, so that it has a logarithm."""
@@ -144,6 +145,12 @@ def heads_for(cases: Cases, balanced: bool = False) -> Heads:
     return Heads(cases.targets, tuple(scales), tuple(weights))
 
 
-def heads_from(values: Mapping[str, object], where: str) -> Heads:
-    """Heads from their `to_json`."""
-    return build(Heads, values, where)
+def heads_from(values: object, where: str) -> Heads:
+    """Heads from their `to_json`. Raises: UserError where they are damaged."""
+    heads = build(Heads, values, where)  # type: ignore[arg-type]
+    checked_targets(heads.targets, where)
+    widths = [1 if target.kind == "continuous" else max(2, len(target.classes)) for target in heads.targets]
+    spreads = [spread for _, spread in heads.scales]
+    if not widths or [len(own) for own in heads.weights] != widths or len(spreads) != len(widths) or min(spreads) <= 0:
+        raise UserError(f"{where}: the heads have no scale and weights that go with their targets")
+    return heads

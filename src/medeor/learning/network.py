@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
-from medeor.files import read_json, replacing, write_json
+from medeor.files import replacing, write_json
 from medeor.learning.fit import channels_last, device, fit_network
+from medeor.learning.saved import Shape, check_arrays, facts_of
 from medeor.learning.schedule import Schedule
 
 EMPTY = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
@@ -65,6 +65,10 @@ class NetworkModel:
         with torch.inference_mode():
             return self.recipe.ablate(self.network, case, item, kept, self.processors, run)
 
+    @property
+    def holds_training_values(self) -> bool:
+        return self.processors.holds_training_values
+
     def save(self, folder: Path) -> None:
         facts = {
             "kind": "network",
@@ -78,22 +82,43 @@ class NetworkModel:
             save_file(weights, new)
 
 
+@dataclass(frozen=True)
+class _Saved:
+    recipe: dict[str, Any]
+    processors: dict[str, Any]
+
+
 def load(folder: Path) -> NetworkModel:
-    """Reads what `NetworkModel.save` wrote."""
-    facts = read_json(folder / "model.json")
-    kind = facts["recipe"].pop("kind")
-    if kind not in tasks.LOADERS:
-        raise UserError(
-            f"{folder / 'model.json'} names the unknown recipe {kind!r}; a newer medeor may have written it"
-        )
-    recipe: Recipe[Any, Any] = tasks.find(tasks.LOADERS[kind]).from_json(facts["recipe"])
-    processors = recipe.restore(facts["processors"])
+    """Reads what `NetworkModel.save` wrote.
+
+    Raises: UserError where it is damaged; code of the user's own runs only where it is trusted."""
+    facts, where, weights = facts_of(folder, _Saved), folder / "model.json", folder / "weights.safetensors"
+    recipe: Recipe[Any, Any] = tasks.rebuilt(facts.recipe, "network", where)
+    # Built without memory first: what the file does not hold is not made room for.
+    with torch.device("meta"):
+        skeleton = recipe.network(recipe.restore(facts.processors))
+    check_arrays(weights, {name: _shape(value) for name, value in skeleton.state_dict().items()})
+    processors = recipe.restore(facts.processors)
     network = recipe.network(processors)
-    try:
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(f"{folder / 'weights.safetensors'} does not fit its network: {str(error)[:200]}") from None
+    state = load_file(weights)
+    parameters = {name for name, _ in network.named_parameters()}
+    for name, value in state.items():
+        # A buffer may hold infinities, as masks do.
+        if value.is_floating_point() and bool((~value.isfinite() if name in parameters else value.isnan()).any()):
+            raise UserError(f"{weights} is damaged: '{name}' holds values that are no numbers")
+    network.load_state_dict(state)
     return NetworkModel(recipe, processors, channels_last(network).to(device()).eval())
+
+
+def _shape(value: Tensor) -> Shape:
+    return Shape(_TYPES[value.dtype], tuple(value.shape))
+
+
+_TYPES = {
+    torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
+    torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
+}  # fmt: skip
+"""What safetensors calls them."""
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:

@@ -6,19 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
-from medeor.files import read_json, write_json
+from medeor.files import write_json
 from medeor.learning.folds import members, remembered
 from medeor.learning.network import joined
+from medeor.learning.saved import checked_targets, facts_of
 
 PRIOR = 50
 """Cases that it takes to move the weights half of the way from equal ones."""
@@ -100,6 +102,10 @@ class StackModel:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return self._first.ablate(case, item, kept, run)
 
+    @property
+    def holds_training_values(self) -> bool:
+        return any(part.holds_training_values for part in self.parts.values())
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, part in self.parts.items():
@@ -114,15 +120,26 @@ class StackModel:
         return next(iter(self.parts.values()))
 
 
+@dataclass(frozen=True)
+class _Saved:
+    pool: str
+    targets: tuple[Target, ...]
+    parts: Annotated[tuple[Annotated[str, Field(pattern=f"^{tasks.PART}$")], ...], Field(min_length=1)]
+    weights: dict[str, tuple[Annotated[float, Field(ge=0, le=1e6)], ...]]
+    earned: tuple[Earned, ...]
+
+
 def load(folder: Path) -> StackModel:
-    """Reads what `StackModel.save` wrote."""
-    facts = read_json(folder / "model.json")
-    if facts.get("pool") != POOL:
-        raise UserError(f"{folder / 'model.json'} was stacked by another version of medeor; train it again")
-    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
-    parts = {name: tasks.load_model(folder / name) for name in facts["parts"]}
-    weights = {name: tuple(own) for name, own in facts["weights"].items()}
-    return StackModel(parts, targets, weights, tuple(Earned(**one) for one in facts["earned"]))
+    """Reads what `StackModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved), str(folder / "model.json")
+    if facts.pool != POOL:
+        raise UserError(f"{where} was stacked by another version of medeor; train it again")
+    targets = checked_targets(facts.targets, where)
+    fits = {target.name: len(facts.parts) for target in targets}
+    if {name: len(own) for name, own in facts.weights.items()} != fits or len(set(facts.parts)) < len(facts.parts):
+        raise UserError(f"{where} is damaged: it needs one weight for each target and each of its different parts")
+    parts = {name: tasks.load_part(folder, name) for name in facts.parts}
+    return StackModel(parts, targets, facts.weights, facts.earned)
 
 
 @runtime_checkable
@@ -265,11 +282,12 @@ def _blended(known: _Known, target: Target) -> Predictions:
 
 
 def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
-    """Values of a target, shape (cases, items). Raises: ValueError where one is missing."""
+    """Values of a target, shape (cases, items). Raises: UserError where one is missing."""
     wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
-    rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left").select(target.items)
-    if rows.null_count().sum_horizontal()[0]:
-        raise ValueError(f"a part of a stack does not answer '{target.name}' for every case")
+    rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left")
+    if not set(target.items) <= set(rows.columns) or rows.select(target.items).null_count().sum_horizontal()[0]:
+        raise UserError(f"a part of this stack does not answer '{target.name}' for every case; the model is damaged")
+    rows = rows.select(target.items)
     return rows.to_numpy()
 
 

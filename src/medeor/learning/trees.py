@@ -14,10 +14,11 @@ from pydantic import Field
 
 from medeor import tasks
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
-from medeor.files import build, read_json, read_text, write_json
+from medeor.files import read_text, write_json
 from medeor.learning.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.lightgbm_text import MOST_BYTES, parsed
 from medeor.learning.network import EMPTY
+from medeor.learning.saved import checked_targets, facts_of
 
 
 class Features(Protocol):
@@ -117,6 +118,10 @@ class TreeModel:
         rows = np.where(kept, self.features.table(case), np.nan)
         return _values(rows, target, booster)[:, target.items.index(item)]
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for number, booster in enumerate(self.boosters):
@@ -147,41 +152,34 @@ def _values(rows: np.ndarray, target: Target, booster: Booster) -> np.ndarray:
     return 10**values if target.scale == "log" else values
 
 
+@dataclass(frozen=True)
+class _Saved:
+    features: dict[str, Any]
+    targets: tuple[Target, ...]
+    boosters: tuple[dict[str, Any], ...] | None = None
+    """None in medeor 0.1, which kept LightGBM's text."""
+
+
 def load(folder: Path) -> TreeModel:
-    """Reads what `TreeModel.save` wrote, in medeor 0.1 too: that kept LightGBM's text.
-
-    Raises: UserError when it was damaged or changed."""
-    where = folder / "model.json"
-    facts = read_json(where)
-    if not isinstance(facts, dict) or not all(
-        isinstance(facts.get(k), t) for k, t in (("features", dict), ("targets", list))
-    ):
-        raise UserError(f"{where} does not describe trees; it was damaged or changed")
-    features = dict(facts["features"])
-    kind = features.pop("kind", None)
-    found = tasks.find(tasks.LOADERS[kind]) if isinstance(kind, str) and kind in tasks.LOADERS else None
-    if found is None or not hasattr(found, "from_json") or not hasattr(found, "table"):
-        raise UserError(f"{where} names the unknown features {kind!r}")
-    targets = tuple(build(Target, _mapping(target, where), str(where)) for target in facts["targets"])
-    kept = facts.get("boosters", [None] * len(targets))
-    if not isinstance(kept, list) or len(kept) != len(targets):
+    """Reads what `TreeModel.save` wrote, in medeor 0.1 too. Raises: UserError where it was damaged or changed."""
+    facts, where = facts_of(folder, _Saved), folder / "model.json"
+    features: Features = tasks.rebuilt(facts.features, "table", where)
+    targets = checked_targets(facts.targets, str(where))
+    if facts.boosters is not None and len(facts.boosters) != len(targets):
         raise UserError(f"{where} does not describe one booster a target; it was damaged or changed")
-    boosters = []
-    for number, (target, own) in enumerate(zip(targets, kept, strict=True)):
-        path = folder / f"booster-{number}.{'safetensors' if 'boosters' in facts else 'txt'}"
-        booster = read_booster(path, own) if "boosters" in facts else parsed(read_text(path, MOST_BYTES), str(path))
+    boosters = tuple(_booster(folder, facts, number) for number in range(len(targets)))
+    for number, (target, booster) in enumerate(zip(targets, boosters, strict=True)):
         if (booster.objective, booster.classes) != (_objective(target), len(target.items)):
-            raise UserError(
-                f"{path} does not answer '{target.name}' as {where} describes it; it was damaged or changed"
-            )
-        boosters.append(booster)
-    return TreeModel(found.from_json(features), targets, tuple(boosters))
+            wrong = f"{folder / f'booster-{number}'} does not answer '{target.name}' as {where} describes it"
+            raise UserError(f"{wrong}; it was damaged or changed")
+    return TreeModel(features, targets, boosters)
 
 
-def _mapping(value: object, where: Path) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} does not describe its targets; it was damaged or changed")
-    return value
+def _booster(folder: Path, facts: _Saved, number: int) -> Booster:
+    if facts.boosters is not None:
+        return read_booster(folder / f"booster-{number}.safetensors", facts.boosters[number])
+    path = folder / f"booster-{number}.txt"
+    return parsed(read_text(path, MOST_BYTES), str(path))
 
 
 def _objective(target: Target) -> str:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from medeor import cache
+from medeor import cache, trusted
 from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
 from medeor.files import enough_memory
 
@@ -87,6 +87,7 @@ def _start(
     environment = {**os.environ, **counts, "PYTHONPATH": os.pathsep.join(sys.path)}
     if (shared := cache.folder()) is not None:  # also the one that a run lends where the cache is off
         environment["MEDEOR_CACHE"] = str(shared)
+    environment[trusted.VARIABLE] = ",".join(sorted(trusted.modules()))
     child = subprocess.Popen(
         [sys.executable, "-m", "medeor.learning.workers"],
         stdin=subprocess.PIPE,

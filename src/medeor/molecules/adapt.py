@@ -4,14 +4,15 @@ doi:10.1016/j.neunet.2005.07.009) learns what it gets wrong there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from pydantic import Field
+from safetensors.numpy import save_file
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
@@ -28,8 +29,9 @@ from medeor.contracts import (
     Target,
     UserError,
 )
-from medeor.files import build, read_json, replacing, write_json
+from medeor.files import replacing, write_json
 from medeor.learning.network import joined
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.domain import BITS, sketch
 from medeor.molecules.fingerprints import blocks
 from medeor.molecules.neighbours import answers_of
@@ -203,6 +205,11 @@ class AdaptedModel:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return self.base.ablate(case, item, kept, run.child("base"))
 
+    @property
+    def holds_training_values(self) -> bool:
+        """Its weights are what the base got wrong on each compound."""
+        return True
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "base" / "model.json").exists():
@@ -217,18 +224,30 @@ class AdaptedModel:
         write_json(folder / "model.json", {"kind": "molecule-adapted", "corrections": facts})
 
 
+@dataclass(frozen=True)
+class _SavedCorrection:
+    target: Target
+    alike: Annotated[float, Field(ge=0)]
+    common: Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    corrections: tuple[_SavedCorrection, ...]
+
+
 def load(folder: Path) -> AdaptedModel:
-    """Reads what `AdaptedModel.save` wrote."""
-    facts: Mapping[str, list[dict]] = read_json(folder / "model.json")
-    arrays = load_file(folder / _FILE)
-    corrections = tuple(
-        Correction(
-            build(Target, one["target"], str(folder / "model.json")),
-            np.unpackbits(arrays[f"prints-{place}"], axis=1, count=BITS),
-            arrays[f"weights-{place}"],
-            float(one["alike"]),
-            float(one["common"]),
-        )
-        for place, one in enumerate(facts["corrections"])
-    )
-    return AdaptedModel(tasks.load_model(folder / "base"), corrections)
+    """Reads what `AdaptedModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved).corrections, str(folder / "model.json")
+    targets = checked_targets([one.target for one in facts], where)
+    shapes = {f"prints-{place}": Shape("U8", (None, BITS // 8)) for place in range(len(facts))}
+    shapes |= {f"weights-{n}": Shape("F64", (None, len(target.items))) for n, target in enumerate(targets)}
+    arrays = arrays_of(folder / _FILE, shapes)
+    corrections = []
+    for place, one in enumerate(facts):
+        prints, weights = arrays[f"prints-{place}"], arrays[f"weights-{place}"]
+        if len(prints) != len(weights) or np.isnan(weights).any():
+            raise UserError(f"{where} is damaged: it has not one weight for each compound")
+        prints = np.unpackbits(prints, axis=1, count=BITS)
+        corrections.append(Correction(one.target, prints, weights, one.alike, one.common))
+    return AdaptedModel(tasks.load_part(folder, "base"), tuple(corrections))

@@ -4,13 +4,15 @@ analogues stand nearest."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from rdkit import Chem
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from medeor import tasks
 from medeor.contracts import (
@@ -26,9 +28,11 @@ from medeor.contracts import (
     Run,
     Split,
     Target,
+    UserError,
 )
-from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
+from medeor.files import read_json, read_parquet, replacing, write_json
 from medeor.learning.folds import remembered
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.doubts import distinguishes, doubts
 from medeor.molecules.fingerprints import blocks, fingerprints, nearest
 from medeor.molecules.store import MoleculeStore
@@ -50,7 +54,7 @@ FEW = 20
 LARGER = 1.5
 """Times the largest training compound from which a compound is unknown by its size."""
 
-_FILE, _ANALOGUES = "domain.safetensors", "analogues.parquet"
+_FILE, _ANALOGUES = "domain.safetensors", "analogues.json"
 _VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
 
 
@@ -314,7 +318,7 @@ class WithDomain:
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         inner = remembered(self.method, cases, split, run.child("model"))
         domain, held_out = learn(cases, split, inner.held_out)
-        told = measured_in(cases, split) if self.analogues else None
+        told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
         return Fitted(DomainModel(inner.model, domain, told), held_out)
 
 
@@ -343,6 +347,11 @@ class DomainModel:
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         return self.model.ablate(case, item, kept, run)
 
+    @property
+    def holds_training_values(self) -> bool:
+        """A sketch is no value, and no structure can be read from it (see `BITS`)."""
+        return self.measured is not None or self.model.holds_training_values
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "model" / "model.json").exists():
@@ -352,34 +361,65 @@ class DomainModel:
         with replacing(folder / _FILE) as new:
             save_file(arrays, new)
         if self.measured is not None:
-            write_parquet(folder / _ANALOGUES, self.measured)
+            write_json(folder / _ANALOGUES, self.measured.to_dict(as_series=False))
         facts = {
             "kind": "molecule-domain",
             "targets": [asdict(target) for target in domain.targets],
             "reaches": [asdict(reach) for reach in domain.reaches],
             "elements": list(domain.elements),
             "largest": domain.largest,
-            "processors": {"training cases inside": self.measured is not None},
         }
         write_json(folder / "model.json", facts)
 
 
+@dataclass(frozen=True)
+class _Saved:
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    reaches: tuple[Reach, ...]
+    elements: tuple[Annotated[int, Field(ge=0, le=118)], ...]
+    largest: Annotated[int, Field(ge=0)]
+    processors: dict[str, bool] = field(default_factory=dict)
+    """Of medeor 0.1, which said here whether the compounds go along."""
+
+
 def load(folder: Path) -> DomainModel:
-    """Reads what `DomainModel.save` wrote."""
-    where = str(folder / "model.json")
-    facts: Mapping[str, object] = read_json(folder / "model.json")
-    arrays = load_file(folder / _FILE)
-    targets = tuple(build(Target, one, where) for one in facts["targets"])  # type: ignore[attr-defined]
+    """Reads what `DomainModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved), str(folder / "model.json")
+    targets = checked_targets(facts.targets, where)
+    if [(one.target, one.items) for one in facts.reaches] != [(one.name, one.items) for one in targets]:
+        raise UserError(f"{where} is damaged: what it says of distance is of other targets")
+    shapes = {"sketches": Shape("U8", (None, BITS // 8)), "known": Shape("U8", (None, -(-len(targets) // 8)))}
+    arrays = arrays_of(folder / _FILE, shapes)
+    if len(arrays["sketches"]) != len(arrays["known"]):
+        raise UserError(f"{where} is damaged: it has not as many sketches as compounds")
     domain = Domain(
         targets,
         np.unpackbits(arrays["sketches"], axis=1, count=BITS),
         np.unpackbits(arrays["known"], axis=1, count=len(targets)).astype(bool),
-        tuple(facts["elements"]),  # type: ignore[arg-type]
-        int(facts["largest"]),  # type: ignore[call-overload]
-        tuple(build(Reach, one, where) for one in facts["reaches"]),  # type: ignore[attr-defined]
+        facts.elements,
+        facts.largest,
+        facts.reaches,
     )
     told = folder / _ANALOGUES
-    return DomainModel(tasks.load_model(folder / "model"), domain, read_parquet(told) if told.exists() else None)
+    measured = _measured_from(told, targets, len(domain.sketches)) if told.exists() else None
+    return DomainModel(tasks.load_part(folder, "model"), domain, measured)
+
+
+def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.DataFrame:
+    """The compounds that go with a model. Raises: UserError where they are not those of its sketches."""
+    values = read_json(path)
+    needed = {"smiles", *(target.name for target in targets)}
+    if not isinstance(values, dict) or not needed <= set(values) <= needed | {target.limit for target in targets}:
+        raise UserError(f"{path} is damaged: its columns are not those of the model")
+    ends = {target.name: len(target.words) for target in targets if target.kind != "continuous"}
+    for name, column in values.items():
+        if not isinstance(column, list) or len(column) != compounds:
+            raise UserError(f"{path} is damaged: '{name}' has not as many values as the model has compounds")
+        for value in column:
+            fits = isinstance(value, str) if name == "smiles" else value is None or type(value) in (int, float)
+            if not fits or (name in ends and value is not None and value not in range(ends[name])):
+                raise UserError(f"{path} is damaged: '{name}' holds {str(value)[:40]!r}")
+    return pl.DataFrame(values, schema={name: pl.String if name == "smiles" else pl.Float64 for name in values})
 
 
 # --- measured analogues ----------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from medeor.contracts import Cases
 from medeor.files import build
@@ -28,9 +30,9 @@ def _rows(smiles: tuple[str, ...], size: int, radius: int) -> np.ndarray:
 class MoleculeFeatures:
     """ECFP counts beside descriptors."""
 
-    size: int = 1024
+    size: Annotated[int, Field(ge=16, le=65536)] = 1024
     """Numbers that the fingerprint is folded to."""
-    radius: int = 2
+    radius: Annotated[int, Field(ge=0, le=8)] = 2
     kind: str = "molecule-features"
 
     @classmethod

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from pydantic import Field
+from safetensors.numpy import save_file
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target
-from medeor.files import read_json, replacing, write_json
+from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.files import replacing, write_json
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.fingerprints import fingerprints, nearest
 
 
@@ -87,6 +90,10 @@ class NeighbourModel:
         target = next(one for one in self.targets if item in one.items)
         return _as_said((shares * values).sum(axis=1) / shares.sum(axis=1), target)
 
+    @property
+    def holds_training_values(self) -> bool:
+        return True
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"prints": np.packbits(self.prints > 0, axis=1)}
@@ -116,10 +123,20 @@ class NeighbourModel:
         return (values * weights[..., None]).sum(axis=1) / weights.sum(axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class _Saved:
+    k: Annotated[int, Field(ge=1, le=1000)]
+    bits: Literal[2048]
+    targets: tuple[Target, ...]
+
+
 def load(folder: Path) -> NeighbourModel:
-    """Reads what `NeighbourModel.save` wrote."""
-    facts = read_json(folder / "model.json")
-    arrays = load_file(folder / "neighbours.safetensors")
-    targets = tuple(Target(**{**target, "classes": tuple(target["classes"])}) for target in facts["targets"])
-    prints = np.unpackbits(arrays["prints"], axis=1, count=facts["bits"])
-    return NeighbourModel(targets, prints, tuple(arrays[f"answers-{n}"] for n in range(len(targets))), facts["k"])
+    """Reads what `NeighbourModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved), str(folder / "model.json")
+    targets = checked_targets(facts.targets, where)
+    shapes = {f"answers-{n}": Shape("F32", (None, len(target.items))) for n, target in enumerate(targets)}
+    arrays = arrays_of(folder / "neighbours.safetensors", {"prints": Shape("U8", (None, facts.bits // 8)), **shapes})
+    if not len(arrays["prints"]) or any(len(array) != len(arrays["prints"]) for array in arrays.values()):
+        raise UserError(f"{where} is damaged: it has not as many answers as compounds")
+    prints = np.unpackbits(arrays["prints"], axis=1, count=facts.bits)
+    return NeighbourModel(targets, prints, tuple(arrays[f"answers-{n}"] for n in range(len(targets))), facts.k)

@@ -20,7 +20,7 @@ class Network:
 
     name: Literal["d-mpnn", "attention"] = "d-mpnn"
     """d-mpnn: messages along directed bonds (Yang et al. 2019); attention: atoms that weigh their neighbours."""
-    width: Annotated[int, Field(ge=4)] = 300
+    width: Annotated[int, Field(ge=4, le=16384)] = 300
     depth: Annotated[int, Field(ge=1, le=12)] = 3
     """Bonds that news travels."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

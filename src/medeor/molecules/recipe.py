@@ -30,6 +30,10 @@ class MoleculeProcessors:
 
     heads: Heads
 
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
     def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
@@ -128,7 +132,7 @@ class MoleculeRecipe:
         return MoleculeProcessors(heads_for(cases, self.training.balanced))
 
     def restore(self, processors: Mapping[str, object]) -> MoleculeProcessors:
-        return MoleculeProcessors(heads_from(processors["heads"], "model.json"))  # type: ignore[arg-type]
+        return MoleculeProcessors(heads_from(processors.get("heads"), "model.json"))
 
     def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
         store, heads = cases.store(MoleculeStore), processors.heads

@@ -4,7 +4,7 @@ set or an interval of stated coverage. All of it learns from held-out prediction
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -116,6 +116,14 @@ class Calibration:
         return {
             item: one.skill.missing for one in self.targets if one.skill and one.skill.missing for item in one.items
         }
+
+    def check(self, targets: Sequence[Target], where: str) -> None:
+        """Raises: UserError where it was not learnt for these targets."""
+        kinds = {target.name: (target.kind, target.items, target.scale) for target in targets}
+        for one in self.targets:
+            classes = 0 if one.kind == "continuous" else max(2, len(one.items))
+            if kinds.get(one.target) != (one.kind, one.items, one.scale) or len(one.plausible_from) != classes:
+                raise UserError(f"{where} was learnt for another target than '{one.target}'; the files do not fit")
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

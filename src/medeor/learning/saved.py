@@ -1,0 +1,103 @@
+"""What a model is read back from: the facts in its `model.json`, and its arrays. Anybody may have written them, so each
+is checked before it is used, and each size before memory is taken for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from medeor.contracts import Target, UserError
+from medeor.files import build, read_json
+
+T = TypeVar("T")
+
+
+def facts_of(folder: Path, kind: type[T]) -> T:
+    """What the `model.json` of a folder states beside its `kind`, as a dataclass with every value checked.
+
+    Raises: UserError naming the first wrong key."""
+    path = folder / "model.json"
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is no table; the model is damaged")
+    return build(kind, {key: value for key, value in values.items() if key != "kind"}, str(path))
+
+
+def checked_targets(targets: Sequence[Target], where: str) -> tuple[Target, ...]:
+    """Targets whose classes go with their kind.
+
+    Raises: UserError where they do not."""
+    for target in targets:
+        least, most = {"binary": (2, 2), "continuous": (0, 0)}.get(target.kind, (2, 1 << 20))
+        count, own_name = len(target.classes), target.kind == "binary" and not target.classes
+        if not (own_name or least <= count <= most) or len(set(target.classes)) < count:
+            raise UserError(f"{where}: '{target.name}' is {target.kind} and has the classes {list(target.classes)[:5]}")
+    if len({target.name for target in targets}) < len(targets):
+        raise UserError(f"{where}: two targets have the same name")
+    return tuple(targets)
+
+
+class Shape(NamedTuple):
+    """What an array must be like."""
+
+    type: str
+    """As safetensors writes it: `F32`, `U8`, `I32`."""
+    sides: tuple[int | None, ...]
+    """None: any length."""
+
+
+def arrays_of(path: Path, expected: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    """The arrays of a file.
+
+    Raises: UserError unless they are those expected, and every number in them is finite or, where it is missing, NaN.
+    """
+    check_arrays(path, expected)
+    with safe_open(path, "np") as file:
+        arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in expected}
+    for name, array in arrays.items():
+        if np.isinf(array).any():
+            raise UserError(f"{path} is damaged: '{name}' holds infinite numbers")
+    return arrays
+
+
+def check_arrays(path: Path, expected: Mapping[str, Shape]) -> None:
+    """Compares what a file of arrays says of itself with what is expected, before any array is read.
+
+    Raises: UserError for the first difference."""
+    try:
+        with safe_open(path, "np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: Shape(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (SafetensorError, OSError, OverflowError, ValueError) as error:
+        raise UserError(f"{path} is no readable file of arrays: {str(error)[:200]}") from None
+    for name in [*expected, *found]:
+        if name not in found or name not in expected:
+            raise UserError(f"{path} does not fit its model.json: it has {_few(found)}, not {_few(expected)}")
+        own, asked = found[name], expected[name]
+        alike = len(own.sides) == len(asked.sides) and all(a in (None, b) for a, b in zip(asked.sides, own.sides))
+        if own.type != asked.type or not alike:
+            raise UserError(
+                f"{path} does not fit its model.json: '{name}' is {own.type} of shape {_sides(own)}, "
+                f"not {asked.type} of {_sides(asked)}"
+            )
+
+
+def check_places(places: Any, end: int, where: str) -> None:
+    """Raises: UserError unless all of these whole numbers, an array or a tensor, point to one of `end` things."""
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < end:
+        raise UserError(f"{where} is damaged: it points to what it does not hold")
+
+
+def _few(names: Mapping[str, object]) -> str:
+    shown = ", ".join(f"'{name[:60]}'" for name in list(names)[:4])
+    return (shown or "nothing") + (", …" if len(names) > 4 else "")
+
+
+def _sides(shape: Shape) -> str:
+    return "×".join("?" if side is None else str(side) for side in shape.sides) or "1"
