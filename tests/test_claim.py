@@ -104,7 +104,7 @@ def test_a_half_done_run_stops_too(room: Path) -> None:
     said = train()
     assert said.code == 2
     assert "another plan" in said.complaints[0]
-    assert (run / "model" / "booster-0.safetensors").exists()
+    assert (run / "model" / "model" / "booster-0.safetensors").exists()
 
 
 def test_another_setting_is_named_and_again_obeys_it(room: Path) -> None:
@@ -112,9 +112,9 @@ def test_another_setting_is_named_and_again_obeys_it(room: Path) -> None:
     assert said.code == 2
     assert "settings.trees.rounds was not set and is 7" in said.complaints[0]
     assert "--again" in said.complaints[0]
-    before = (room / "r" / "model" / "booster-0.safetensors").read_bytes()
+    before = (room / "r" / "model" / "model" / "booster-0.safetensors").read_bytes()
     assert train("--set", "trees.rounds=7", "--again").code == 0
-    assert (room / "r" / "model" / "booster-0.safetensors").read_bytes() != before
+    assert (room / "r" / "model" / "model" / "booster-0.safetensors").read_bytes() != before
     assert read_toml(room / "r" / "plan.toml")["trees"]["rounds"] == 7
 
 
@@ -124,15 +124,15 @@ def test_again_fits_by_the_plan_as_it_was_edited(room: Path) -> None:
     with pytest.raises(UserError, match="--again"):
         medeor.train("h/images", out="r", **fields)
     trained = medeor.train("h/images", out="r", again=True, **fields)
-    assert {len(booster.leaves) for booster in trained.model.boosters} == {5}  # type: ignore[attr-defined]
+    assert {len(booster.leaves) for booster in trained.model.model.boosters} == {5}  # type: ignore[attr-defined]
     assert read_json(room / "r" / "baseline" / "key.json") == read_json(room / "r" / "model" / "key.json")
     assert train().code == 0
 
 
 def test_a_comment_or_the_estimate_in_the_plan_changes_nothing(room: Path) -> None:
     path = room / "r" / "plan.toml"
-    model = (room / "r" / "model" / "booster-0.safetensors").stat().st_mtime_ns
+    model = (room / "r" / "model" / "model" / "booster-0.safetensors").stat().st_mtime_ns
     path.write_text("# mine\n" + path.read_text().replace("[estimate]", "[estimate]\nminutes = 99.0"))
     said = train()
     assert said.code == 0, said.err
-    assert (room / "r" / "model" / "booster-0.safetensors").stat().st_mtime_ns == model
+    assert (room / "r" / "model" / "model" / "booster-0.safetensors").stat().st_mtime_ns == model
