@@ -419,7 +419,7 @@ def test_a_disk_that_fills_up_ends_the_road_with_one_message(tiny_hospital: Path
     said = tiny.Said(child.returncode, out, err)
     _refused(said, f"cannot write {folder}", "as large as")
     assert not tiny.strays(folder)
-    assert (folder / "model" / "weights.safetensors").exists()
+    assert (folder / "model" / "model" / "weights.safetensors").exists()
     assert tiny.medeor(*flags, "--quiet").code == 0
 
 

@@ -278,7 +278,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path)
 
 def _same_models(one: Path, other: Path) -> None:
     ours, theirs = tiny.bits(one / "model"), tiny.bits(other / "model")
-    assert {"fold-4/weights.safetensors", "held_out.parquet"} <= set(ours)
+    assert {"model/fold-4/weights.safetensors", "held_out.parquet"} <= set(ours)
     assert ours == theirs
     assert tiny.bits(one) == tiny.bits(other)
 
@@ -290,7 +290,7 @@ def test_killed_in_the_middle_of_a_fit_it_resumes_to_the_same_bits(
     flags = ("train", *tiny.labelled(tiny_hospital), "--out", folder)
     child = tiny.process(*flags)
     until = time.monotonic() + 60
-    while not list((folder / "model").glob("fold-[12]/checkpoint.safetensors")) and time.monotonic() < until:
+    while not list((folder / "model" / "model").glob("fold-[12]/checkpoint.safetensors")) and time.monotonic() < until:
         time.sleep(0.002)
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
@@ -300,7 +300,7 @@ def test_killed_in_the_middle_of_a_fit_it_resumes_to_the_same_bits(
     assert said.code == 2
     assert "no finished run" in said.complaints[0]
     # What the kill may have cut in two:
-    log = next((folder / "model").glob("fold-*/log.jsonl"))
+    log = next((folder / "model" / "model").glob("fold-*/log.jsonl"))
     log.write_text(log.read_text() + '{"step": 3, "ep')
     (folder / "model" / ".weights.safetensors.abc.unfinished").mkdir()
     assert tiny.medeor(*flags, "--quiet").code == 0
@@ -329,7 +329,7 @@ def test_asked_to_stop_it_saves_and_goes_on_to_the_same_bits(
     assert said.complaints == ["medeor: stopped and saved; the same command goes on from here"]
     assert told.count(when) <= 3  # soon: at the next step of a fit, the next case of an explanation
     if when.startswith("fit"):
-        assert (folder / "model" / when.split()[1] / "checkpoint.safetensors").exists()
+        assert (folder / "model" / "model" / when.split()[1] / "checkpoint.safetensors").exists()
     assert not tiny.strays(folder)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder, "--quiet").code == 0
