@@ -106,7 +106,7 @@ def read(study: Study, console: Console) -> Read:
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
     if study.split == "time":
-        every = in_order_of_time(every)
+        every = in_order_of_time(every, study.time or "time")
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
