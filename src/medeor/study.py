@@ -110,7 +110,7 @@ def read(study: Study, console: Console) -> Read:
         if finding.check == "guessed":
             console.say(finding.message)
     if study.split == "time":
-        every = in_order_of_time(every)
+        every = in_order_of_time(every, study.time or "time")
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]

@@ -140,6 +140,9 @@ def test_a_label_that_is_constant_elsewhere_is_read_by_its_own_words() -> None:
         (["grade  II", "grade II", "grade II", "grade I"], ("grade I", "grade II"), [1, 1, 1, 0]),
         (["le\u0301sion", "l\u00e9sion", "l\u00e9sion", "sain"], ("sain", "l\u00e9sion"), [1, 1, 1, 0]),
         (["1.0", "1", "1", "0"], ("0", "1"), [1, 1, 1, 0]),
+        (["y", "yes", "yes", "no"], ("no", "yes"), [1, 1, 1, 0]),
+        (["1", "yes", "yes", "no"], ("no", "yes"), [1, 1, 1, 0]),
+        (["阳性", "+", "+", "-"], ("-", "+"), [1, 1, 1, 0]),
     ],
 )
 def test_spellings_of_one_class_are_one_and_the_finding_names_them(values: list, classes: tuple, indices: list) -> None:
@@ -148,6 +151,15 @@ def test_spellings_of_one_class_are_one_and_the_finding_names_them(values: list,
     (found,) = findings
     assert (found.check, found.status) == ("class-spellings", "fail")
     assert all(repr(value) in found.message for value in values if values.count(value) == 1 and value not in classes)
+
+
+@pytest.mark.parametrize(
+    "values", [["normal", "benign", "malignant"], ["-", "+", "++"], ["0", "1", "2"], ["N", "O", "1"]]
+)
+def test_what_is_more_than_yes_and_no_stays_several_classes(values: list) -> None:
+    target, _, findings = read_target(pl.Series("t", values))
+    assert set(target.classes) == set(values)
+    assert findings == ()
 
 
 def test_genotypes_that_differ_in_case_alone_stay_apart() -> None:

@@ -75,6 +75,11 @@ _PAIRS = (
     "无 有|無 有|否 是|假 真|非 是|nc ad|cn ad|hc ad|nc pd|hc pd|hc pt|hc sz|td asd|c p|wt mt|wt vt|ref alt|nd t2d|nr r"
 )  # fmt: skip
 """Codes that say something as a pair alone: of `F` and `T` the first is no, of `F` and `M` neither."""
+_ANSWERS = (
+    "no|n|false|f|0|neg|negative|-|否|无|無|阴性|陰性|阴|non|faux|nein|falsch|negativ|falso|negativo|negatif|nao",
+    "yes|y|true|t|1|pos|positive|+|是|有|阳性|陽性|阳|oui|vrai|ja|wahr|positiv|si|verdadero|positivo|positif|sim",
+)
+"""What only says no or yes, so that `no` and `n` are one answer."""
 _PREFIXES = ("in", "un", "non", "nicht", "im", "ir", "不", "非", "无", "無", "未")
 """What makes a word the absence of the other class's."""
 
@@ -95,6 +100,11 @@ def positive_of(first: str, second: str) -> int | None:
     if (numbers := _numbers(pair, texts)) is not None:
         return numbers
     return None if signs[0] == signs[1] else int(signs[1] > signs[0])
+
+
+def answer_of(text: str) -> int | None:
+    """0 for a word or code that only says no, 1 for yes; None for all that names a class."""
+    return _ANSWER_OF.get(without_accents(plain(text)).replace("−", "-"))
 
 
 def _plain(text: str) -> str:
@@ -171,6 +181,7 @@ def _column(place: int, *languages: str) -> frozenset[str]:
     return frozenset(_plain(word) for language in chosen for word in _WORDS[language][place].split("|"))
 
 
+_ANSWER_OF = {word: answer for answer, line in enumerate(_ANSWERS) for word in line.split("|")}
 _ABSENT, _PRESENT, _NEGATIONS = _column(0), _column(1), _column(2)
 _LONG_ABSENT, _LONG_PRESENT = (frozenset(word for word in words if len(word) > 2) for words in (_ABSENT, _PRESENT))
 _CHINESE_ABSENT, _CHINESE_PRESENT = _column(0, "Chinese"), _column(1, "Chinese")

@@ -13,7 +13,7 @@ from medeor.contracts import Finding, Target, TargetKind, UserError
 from medeor.formats.dates import are_days, are_written_days
 from medeor.formats.measurements import read_measurements
 from medeor.formats.missing import Missing, plain, says_unknown, without_missing_classes, without_missing_numbers
-from medeor.formats.positive import positive_of
+from medeor.formats.positive import answer_of, positive_of
 
 FEW = 20
 """Whole numbers with more different values than this are measured, not classes."""
@@ -305,8 +305,8 @@ def _without_codes(column: pl.Series, kind: str, classes: Sequence[str]) -> Miss
 
 def _one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series, tuple[Finding, ...]]:
     """Values that differ in case, spaces, full-width forms or punctuation behind them alone as one: that which is named
-    among the `classes`, else the most frequent. Where all would become one class, as genotypes may (`AA`, `Aa`), they
-    stay what they are."""
+    among the `classes`, else the most frequent. So are words that all say no or yes (`no`, `n`, `0`). Where all would
+    become one class, as genotypes may (`AA`, `Aa`), they stay what they are."""
     counts = values.drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
     written = {plain(one): one for one in classes}
     if len(written) < len(classes):
@@ -316,6 +316,11 @@ def _one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series,
         spelt.setdefault(_class_form(text), []).append((text, count))
     if len(spelt) == 1 and counts.height > 1 and not classes:
         return values, ()
+    if len(spelt) > 2 and not classes and all(answer_of(form) is not None for form in spelt):
+        spelt = {
+            str(answer): [one for form, variants in spelt.items() if answer_of(form) == answer for one in variants]
+            for answer in (0, 1)
+        }
     name_of = {
         text: written.get(form, " ".join(variants[0][0].split()))
         for form, variants in spelt.items()

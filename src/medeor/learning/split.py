@@ -74,9 +74,9 @@ def deal(units: pl.Series, strata: np.ndarray, slots: int, seed: int) -> np.ndar
     return rows.join(by_unit, on="unit", how="left", maintain_order="left")["slot"].to_numpy()
 
 
-def in_order_of_time(cases: Cases) -> Cases:
+def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
     """The cases with days and times that were text as such, so that they can be put in order, and a finding on how they
-    were read; numbers (years, days since a start) are in order already.
+    were read; numbers (years, days since a start) are in order already. `name` is what the user calls their column.
 
     Raises: UserError for text that is neither, and for days that can be read in two ways."""
     if "time" not in cases.table.columns:
@@ -89,7 +89,7 @@ def in_order_of_time(cases: Cases) -> Cases:
         numbers = written if (written.str.slice(0, 4).cast(pl.Int64) > 2200).any() else times
     if numbers.dtype != pl.String:
         return cases
-    read = read_times(numbers)
+    read = read_times(numbers.alias(name))
     counted = numbers.str.strip_chars().cast(pl.Float64, strict=False)
     if read is None and counted.null_count() == numbers.null_count():
         return replace(cases, table=cases.table.with_columns(counted.alias("time")))
