@@ -25,16 +25,25 @@ class Network:
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = (2, 2, 2, 2)
     norm: Literal["batch", "group"] = "batch"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pooling: Literal["mean", "mean and max"] = "mean"
+    """What a resnet makes of the cells of its last map: with the maximum a small finding in a large volume counts."""
 
     def options(self) -> dict[str, object]:
         """What the network of this name is built with."""
         if ":" in self.name:
             return {}
-        every = {"widths": self.widths, "blocks": self.blocks, "norm": self.norm, "dropout": self.dropout}
+        every: dict[str, object] = {
+            "pooling": self.pooling,
+            "widths": self.widths,
+            "blocks": self.blocks,
+            "norm": self.norm,
+            "dropout": self.dropout,
+        }
+
         taken = {
             "small-cnn": ("widths",),
-            "resnet": ("widths", "blocks", "norm", "dropout"),
-            "resnet50": ("widths", "norm", "dropout"),
+            "resnet": ("widths", "blocks", "norm", "dropout", "pooling"),
+            "resnet50": ("widths", "norm", "dropout", "pooling"),
             "convnet": ("widths", "blocks", "dropout"),
         }
         return {name: every[name] for name in taken.get(self.name, ())}
@@ -71,4 +80,7 @@ class ImagePlan:
     model, calibrated and weighted on the validation part, or on one fold."""
     mirrored: bool = False
     """Whether each image is also read mirrored, left to right, and the two answers averaged."""
+    padding: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the prepared training images that is filled because they do not cover the grid; measured when planning,
+    obeyed by nothing."""
     estimate: Estimate = field(default_factory=Estimate)
