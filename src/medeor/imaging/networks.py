@@ -26,7 +26,7 @@ Pooling = Literal["mean", "mean and max"]
 SMALL = 64
 """Side in pixels up to which a network keeps full resolution in its stem: there is none to throw away."""
 
-MANY = 40**3
+MANY = 1 << 17
 """Voxels beyond which the stem of a network for volumes shortens the finer axes."""
 
 
@@ -184,7 +184,7 @@ class ResNet(nn.Module):
         dropout: share of pooled features dropped before the head while training.
         pooling: what the head is given of each channel of the last stage: its mean, or mean and maximum.
         spacing: distances between the voxels of a volume along its axes, in any unit. Then each stage convolves and
-            halves only the finer axes, and the stem halves them where there are more voxels than in a cube of 40.
+            halves only the finer axes, and the stem halves them where there are more voxels than `MANY`.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ VOXELS = 64**3
 LONGEST = 224
 """Pixels of a flat image's longer side, and voxels along one axis of a volume."""
 
-MANY = 40**3
+MANY = 1 << 17
 """Voxels of a prepared volume beyond which a network is kept narrow and its fit short."""
 
 WHOLE = 0.95
