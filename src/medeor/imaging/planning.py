@@ -107,7 +107,7 @@ def _agreed(named: pl.Series, channels: int) -> str:
 
 def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
     """The default plan for these training cases. Choices for flat images were made by cross-validation on public sets;
-    those for large volumes on simulated training cases with small findings. Of the `settings` that a user fixed the
+    those for large volumes on one simulated set with small findings. Of the `settings` that a user fixed the
     size counts here, as the spacing of the grid follows from it."""
     facts = fingerprint(cases)
     volume = len(facts.sides) == 3
@@ -124,20 +124,19 @@ def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
         asked = with_settings(replace(preparation, spacing=None), {"size": fixed["preparation.size"]}, "--set")
         preparation = replace(preparation, size=asked.size, spacing=_over(facts.extents, asked.size))
     small = facts.cases < SMALL
-    large = volume and math.prod(preparation.size) > MANY
     wide = max(preparation.size) > 64 and not volume
     return ImagePlan(
         preparation=preparation,
         # Deep maps of large volumes lose what fills a part of one slice: four stages learnt nothing of it, two did.
         network=Network(
-            widths=(8, 16) if large else (32, 64, 128, 256) if wide else (16, 32, 64, 128),
-            blocks=(1, 1) if large else (1, 1, 1, 1),
+            widths=(8, 16) if large(preparation) else (32, 64, 128, 256) if wide else (16, 32, 64, 128),
+            blocks=(1, 1) if large(preparation) else (1, 1, 1, 1),
             pooling="mean and max" if volume else "mean",
         ),
         augmentation=_augmentation(facts, preparation),
-        training=Training(batch=8 if large else 16 if volume else 32 if small else 64),
+        training=Training(batch=8 if large(preparation) else 16 if volume else 32 if small else 64),
         schedule=Schedule(
-            epochs=20 if large else 50 if small else 30 if facts.cases <= FEW else 15,
+            epochs=40 if large(preparation) else 50 if small else 30 if facts.cases <= FEW else 15,
             learning_rate=2e-3,
             weight_decay=0.05,
             clip=0.0,
@@ -149,6 +148,11 @@ def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
         mirrored=True,
         padding=padding(cases, preparation),
     )
+
+
+def large(preparation: Preparation) -> bool:
+    """Whether these are volumes of so many voxels that a network for them is costly."""
+    return len(preparation.size) == 3 and math.prod(preparation.size) > MANY
 
 
 def padding(cases: Cases, preparation: Preparation) -> float:

@@ -62,7 +62,7 @@ class ImageTask:
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {
-            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule),
+            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not planning.large(plan.preparation)),
             "trees": _trees(plan),
         }
         method = stacked(methods, plan.parts, plan.members)
