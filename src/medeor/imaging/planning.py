@@ -107,8 +107,8 @@ def _agreed(named: pl.Series, channels: int) -> str:
 
 def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
     """The default plan for these training cases. Choices for flat images were made by cross-validation on public sets;
-    those for large volumes on one simulated set with small findings. Of the `settings` that a user fixed the
-    size counts here, as the spacing of the grid follows from it."""
+    those for large volumes rest on a few runs over simulated volumes with small findings. Of the `settings` that a user
+    fixed, the size counts here, as the spacing of the grid follows from it."""
     facts = fingerprint(cases)
     volume = len(facts.sides) == 3
     size, spacing = _grid(facts)
@@ -127,7 +127,7 @@ def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
     wide = max(preparation.size) > 64 and not volume
     return ImagePlan(
         preparation=preparation,
-        # Deep maps of large volumes lose what fills a part of one slice: four stages learnt nothing of it, two did.
+        # A small finding is lost in the deep maps of a large volume, so its network has two stages.
         network=Network(
             widths=(8, 16) if large(preparation) else (32, 64, 128, 256) if wide else (16, 32, 64, 128),
             blocks=(1, 1) if large(preparation) else (1, 1, 1, 1),
