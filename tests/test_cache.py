@@ -213,6 +213,29 @@ def test_processes_that_make_the_same_entry_agree(folder: Path) -> None:
     assert [item.name for item in (folder / "volumes").iterdir()] == [cache.path_for("volumes", KEY).name]
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_another_made_meanwhile_stays(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody may be reading it already."""
+
+    def write(path: Path, content: str) -> None:
+        if kind == "folder":
+            path.mkdir()
+        (path / "x" if kind == "folder" else path).write_text(content)
+
+    def slow(path: Path) -> None:
+        cache.keep("images", KEY, lambda new: write(new, "first"))
+        write(path, "second")
+
+    path = cache.keep("images", KEY, slow)
+    monkeypatch.setattr(cache, "_checked", {})
+    assert cache.keep("images", KEY, slow) == path
+    assert (path / "x" if kind == "folder" else path).read_text() == "first"
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    assert not capsys.readouterr().err
+
+
 def test_imports_no_numerical_library() -> None:
     code = "import sys, medeor.cache; print([m for m in ('numpy', 'torch', 'polars') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
