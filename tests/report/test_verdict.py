@@ -145,6 +145,27 @@ def test_a_ranking_task_that_cannot_tell_true_from_false_explains_nothing() -> N
     assert said(0.3)[1] == "good"
 
 
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs", "tone"),
+    [
+        ("mrr", (0.30, 0.28, 0.32), (0.25, 0.23, 0.27), "good"),
+        ("mrr", (0.30, 0.26, 0.34), (0.25, 0.23, 0.27), "neutral"),
+        ("mrr", (0.20, 0.18, 0.22), (0.25, 0.23, 0.27), "bad"),
+        ("set_size", (1.2, 1.1, 1.3), (2.0, 1.9, 2.1), "good"),
+        ("set_size", (1.9, 1.8, 2.0), (2.0, 1.9, 2.1), "neutral"),
+        ("set_size", (2.1, 2.0, 2.2), (2.0, 1.9, 2.1), "bad"),
+    ],
+)
+def test_of_a_figure_of_its_own_the_intervals_decide_in_its_direction(
+    name: str, ours: tuple[float, ...], theirs: tuple[float, ...], tone: str
+) -> None:
+    """A set is the better the smaller it is."""
+    cases = Cases(pl.DataFrame({"case_id": ["a"], "y": [1]}), (Target("y", "binary"),))
+    empty = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
+    measures = {name: Measure(*ours), f"baseline/{name}": Measure(*theirs), "auroc": Measure(0.8, 0.7, 0.9)}
+    assert verdict(Result(cases, empty, empty, Explanations((), {}), measures))[1] == tone
+
+
 def test_the_interval_that_is_quoted_is_the_one_of_the_measures() -> None:
     cases = Cases(pl.DataFrame({"case_id": [f"c{n}" for n in range(CASES)], "sick": SICK}), (BINARY,))
     predicted = pl.DataFrame({"case_id": cases.ids, "item": "yes", "value": RANDOM})

@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
@@ -288,22 +290,60 @@ def test_label_errors_of_a_two_class_question_and_of_a_number() -> None:
     assert found.status == "fail"
 
 
-def two_classes(n: int, apart: float, wrong: float, seed: int) -> Finding:
-    """Two normal distributions with their exact probabilities, and a share of wrong labels."""
+def drawn(n: int, apart: float, wrong: float, seed: int, sure: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of two normal distributions, a share of them wrong, and log-odds: exact, or `sure` times as large."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, 2, n)
-    risk = 1 / (1 + np.exp(-apart * (generator.normal(apart * (truth - 0.5)))))
-    labels = np.where(generator.random(n) < wrong, 1 - truth, truth)
+    odds = sure * apart * generator.normal(apart * (truth - 0.5))
+    return np.where(generator.random(n) < wrong, 1 - truth, truth), odds
+
+
+def two_classes(n: int, apart: float, wrong: float, seed: int, sure: float = 1.0) -> Finding:
+    labels, odds = drawn(n, apart, wrong, seed, sure)
+    risk = 1 / (1 + np.exp(-odds))
     ids = [f"c{i}" for i in range(n)]
     cases = Cases(pl.DataFrame({"case_id": ids, "sick": labels}), (SICK,))
     return label_errors(cases, Predictions(pl.DataFrame({"case_id": ids, "item": "yes", "value": risk})))
 
 
-@pytest.mark.parametrize("apart", [2.0, 3.0, 4.0])
-def test_labels_that_are_only_hard_are_not_called_wrong(apart: float) -> None:
-    claims = [two_classes(600, apart, 0.0, seed).cases for seed in range(40)]
+@pytest.mark.parametrize(("apart", "sure"), [(2.0, 1.0), (3.0, 1.0), (4.0, 1.0), (3.0, 3.0), (3.0, 0.3)])
+def test_labels_that_are_only_hard_are_not_called_wrong(apart: float, sure: float) -> None:
+    """Also by models that are too sure of themselves, or too little."""
+    claims = [two_classes(600, apart, 0.0, seed, sure).cases for seed in range(40)]
     # One is expected among forty studies, and four or more in one of fifty times forty.
     assert sum(bool(cases) for cases in claims) <= 3
+
+
+def test_hard_labels_of_several_classes_are_not_called_wrong() -> None:
+    claims = 0
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        probabilities = np.exp(4 * generator.normal(size=(600, 3)))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        labels = (probabilities.cumsum(axis=1) < generator.random((600, 1))).sum(axis=1).clip(0, 2)
+        claims += bool(judged(labels, probabilities).cases)
+    assert claims <= 4
+
+
+def test_labels_are_called_wrong_where_that_explains_them_beyond_chance() -> None:
+    """Twice the gain in log-likelihood by a share of wrong labels, found by a general optimiser, against 3.84."""
+
+    def loss(parameters: np.ndarray, labels: np.ndarray, odds: np.ndarray) -> float:
+        right = expit(np.exp(parameters[0]) * np.where(labels == 1, odds, -odds))
+        return -float(np.log(right + parameters[1] * (1 - 2 * right) + 1e-300).sum())
+
+    claimed = []
+    for seed in range(20):
+        labels, odds = drawn(600, 4.0, 0.004, seed)
+        free, none = (
+            minimize(loss, (0.0, start), (labels, odds), bounds=[(-2.3, 2.3), (0, most)]).fun
+            for start, most in ((0.01, 0.3), (0.0, 0.0))
+        )
+        gain = 2 * (none - free)
+        if abs(gain - 3.84) > 0.3:
+            claimed.append(gain > 3.84)
+            assert bool(two_classes(600, 4.0, 0.004, seed).cases) == claimed[-1]
+    assert 4 < sum(claimed) < len(claimed) - 2
 
 
 def test_wrong_labels_among_hard_ones_are_still_found() -> None:
