@@ -107,6 +107,9 @@ def at(*spacing: float, x: float = 0.0, angle: float = 0.0) -> np.ndarray:
         (at(2, 2, 3), True, "spacing, 3 x 1 x 1 and 3 x 2 x 2 mm"),
         (at(1, 1, 3), False, "one has a place in the patient and the other has none"),
         (at(1, 1, 3, angle=0.3), True, "place in the patient"),
+        # A tenth of the distance of neighbours is the bound: of the first voxel, and of the farthest.
+        (at(1, 1, 3, x=0.12), True, "place in the patient, by up to 0.12 mm"),
+        (at(1, 1, 3, angle=0.03), True, "place in the patient, by up to 0.212 mm"),
     ],
 )
 def test_channels_on_other_grids_are_set_aside_with_the_reason(
@@ -129,9 +132,10 @@ def test_channels_on_other_grids_are_set_aside_with_the_reason(
     assert unreadable.cases == (cases.ids[0],)
 
 
-def test_rounding_in_a_header_and_another_order_of_axes_are_the_same_grid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounded", [0.0004, 0.08])
+def test_rounding_in_a_header_and_another_order_of_axes_are_the_same_grid(tmp_path: Path, rounded: float) -> None:
     turned = at(1, 1, 3)
-    turned[0, 0], turned[0, 3] = -1, 5.0004
+    turned[0, 0], turned[0, 3] = -1, 5 + rounded
     nifti(tmp_path / "a.nii", at(1, 1, 3))
     nifti(tmp_path / "b.nii", turned)
     (tmp_path / "t.csv").write_text("t1,t2\na.nii,b.nii\n")
