@@ -106,14 +106,14 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
-    for finding in every.findings:
-        if finding.check == "guessed":
-            console.say(finding.message)
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     cases = every.usable
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
+    for finding in every.findings:
+        if finding.check == "guessed":
+            console.say(finding.message)
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
