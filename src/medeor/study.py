@@ -389,9 +389,21 @@ def _as_named(table: pl.DataFrame, study: Study) -> pl.DataFrame:
     part = "part" if study.split in ("", *WAYS) else study.split
     if part in set(table.columns) - {"part"} or table.get_column("part", default=pl.Series([None])).is_null().all():
         part = ""  # The user's own column is there, or there are no parts.
+    elif "part (table)" in table.columns:
+        part = ""  # So is the column that the official split was read from.
     roles = {"group": study.group, "site": study.site, "time": study.time, "part": part}
-    table = table.drop([role for role, column in roles.items() if not column], strict=False)
+    table = table.rename(_asked_for(study, "image", table.columns)).drop(
+        [role for role, column in roles.items() if not column], strict=False
+    )
     return put_back(table.rename({role: column for role, column in roles.items() if role in table.columns}))
+
+
+def _asked_for(study: Study, what: str, columns: Sequence[str]) -> dict[str, str]:
+    """What the columns `image` or `image_1`, `image_2`, … are called by `--where image=A,B`."""
+    names = [name.strip() for name in study.where.get(what, "").split(",") if name.strip()]
+    given = {what: names[0], f"{what}_1": names[0]} if len(names) == 1 else {}
+    given |= {f"{what}_{place}": name for place, name in enumerate(names, 1)}
+    return {name: new for name, new in given.items() if name in columns and new not in columns}
 
 
 def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
