@@ -109,6 +109,8 @@ def read(study: Study, console: Console) -> Read:
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     cases = every.usable
+    if not len(cases) and len(every):
+        raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
     for finding in every.findings:
@@ -117,6 +119,13 @@ def read(study: Study, console: Console) -> Read:
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def _reasons(cases: Cases) -> str:
+    """Why cases are set aside, the commonest reason first, with their numbers."""
+    counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
+    said = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
+    return said + ("; …" if counted.height > 5 else "")
 
 
 def read_unlabelled(study: Study, console: Console) -> Cases:
