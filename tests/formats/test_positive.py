@@ -9,7 +9,8 @@ PAIRS = {
     "English": "benign,malignant|no,yes|negative,positive|normal,abnormal|healthy,sick|control,case|ctrl,case|"
     "HC,patient|control,AD|NC,AD|CN,MCI|WT,mut|wild-type,mutant|false,true|absent,present|alive,dead|low,high|normal,COVID-19|"
     "no finding,pneumonia|inactive,active|Non-blocker,Blocker|unaffected,affected|disease-free,disease|not ill,ill|"
-    "without metastasis,with metastasis|no evidence of disease,recurrence|healthy,unhealthy|normal,not normal|as expected,not normal|"
+    "without metastasis,with metastasis|no evidence of disease,recurrence|healthy,unhealthy|normal,not normal|"
+    "as expected,not normal|"
     "negative for malignancy,positive for malignancy|HER2-,HER2+|ER negative,ER positive|nevus,melanoma|"
     "not detected,detected|non-diabetic,diabetic|Healthy Control,Parkinson|unremarkable,lesion|benign,non-benign",
     "Chinese": "阴性,阳性|良性,恶性|陰性,陽性|良性,惡性|正常,异常|正常,異常|健康,患者|对照,病例|對照組,病例組|无,有|"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+import medeor
 from medeor.contracts import UserError
 from medeor.formats.encodings import decoded
 from medeor.formats.tables import read_table, set_apart, table_findings
@@ -166,3 +167,21 @@ def test_columns_that_share_a_name_are_all_kept_and_told(tmp_path: Path) -> None
 def test_days_that_no_calendar_has_stay_text(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("day,seen\n2021-13-45,2021-03-04 x\n2021-03-04,2021-03-05 y\n")
     assert read_table(tmp_path / "t.csv").rows() == [("2021-13-45", "2021-03-04 x"), ("2021-03-04", "2021-03-05 y")]
+
+
+def damaged(path: Path, damage: str) -> Path:
+    comma = "," if path.suffix == ".csv" else "\t"
+    rows = [["smiles", "name"], ["CCO", "ethanol"], [f"CC{damage}C", "propane"], ["CCCC", "butane"]]
+    path.write_bytes("\n".join(map(comma.join, rows)).encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["molecules.csv", "molecules.tsv"])
+def test_a_carriage_return_within_a_line_ends_no_row(name: str, tmp_path: Path) -> None:
+    assert len(medeor.read(damaged(tmp_path / name, "\r"), labelled=False).cases) == 3
+
+
+@pytest.mark.parametrize("name", ["molecules.csv", "molecules.tsv"])
+def test_a_value_that_never_ends_is_told_with_its_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"{name}: line \d holds a value of more than 131,072 characters"):
+        medeor.read(damaged(tmp_path / name, '"' + "C" * 140_000), labelled=False)

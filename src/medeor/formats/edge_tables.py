@@ -183,14 +183,18 @@ def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> lis
     return [Finding("first-row", "quality", "unknown", f"{message} by --where", ("0",))]
 
 
-def _rows(lines: Iterable[str], separator: str, quote: str | None) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterable[str], text: Text) -> Iterator[tuple[int, list[str]]]:
     """Values of each row, with the number of the line on which it ends."""
-    if quote is None:
-        yield from ((i, line.rstrip("\r\n").split(separator)) for i, line in enumerate(lines, 1))
+    if text.quote is None:
+        yield from ((i, line.rstrip("\r\n").split(text.separator)) for i, line in enumerate(lines, 1))
         return
-    reader = csv.reader(lines, delimiter=separator, quotechar=quote)
-    for row in reader:
-        yield reader.line_num, row
+    reader = csv.reader(lines, delimiter=text.separator, quotechar=text.quote)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error:
+        longest = f"more than {csv.field_size_limit():,} characters"
+        raise UserError(f"{text.path}, line {reader.line_num}: a value of {longest}; check its quotes") from None
 
 
 def _distinct(header: Sequence[str]) -> list[str]:
@@ -217,7 +221,7 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
             raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
         # Line ends within quotes can confuse a parser that divides a text among threads.
         lines = io.StringIO(text.content.decode(), newline="")
-        rows = [row for _, row in _rows(lines, text.separator, text.quote) if any(row)][below - text.skipped :]
+        rows = [row for _, row in _rows(lines, text) if any(row)][below - text.skipped :]
         full = [[value or None for value in row] + [None] * (len(names) - len(row)) for row in rows]
         return pl.DataFrame(full, schema=dict.fromkeys(names, pl.String), orient="row").cast(kind)
 
@@ -225,7 +229,7 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
 def _wrong_line(text: Text, width: int, needed: Sequence[int]) -> str:
     """What is wrong with the first row that has too many values, or none where one is needed; empty where none is."""
     lines = io.StringIO(text.content.decode(), newline="")
-    for line, row in _rows(lines, text.separator, text.quote):
+    for line, row in _rows(lines, text):
         if not any(row):
             continue
         if len(row) > width or len(row) <= max(needed, default=-1):

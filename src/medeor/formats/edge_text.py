@@ -217,7 +217,11 @@ def _opening(pattern: bytes, content: bytes) -> bytes:
 def _values(line: str, separator: str, quote: str | None) -> list[str]:
     if quote is None:
         return [value.strip() for value in line.rstrip("\r\n").split(separator)]
-    return [value.strip() for value in next(csv.reader([line], delimiter=separator, quotechar=quote), [])]
+    lines = [line.replace("\r", " ")]
+    try:
+        return [value.strip() for value in next(csv.reader(lines, delimiter=separator, quotechar=quote), [])]
+    except csv.Error:  # a value longer than any that is meant
+        return [value.strip() for value in line.split(separator)]
 
 
 def _quoted(content: bytes, separator: str) -> tuple[bytes, str | None, str]:

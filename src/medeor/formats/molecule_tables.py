@@ -3,10 +3,9 @@ written."""
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ import polars as pl
 from medeor.contracts import UserError
 from medeor.formats.measurements import Decimal, decimal_sign
 from medeor.formats.structures import NAMES, is_structure, share
-from medeor.formats.tables import MISSING, content_of, decoded, delimiter, typed
+from medeor.formats.tables import MISSING, content_of, decoded, delimiter, rows_of, typed
 from medeor.formats.units import is_unit, usual_unit
 
 IDENTIFIERS = (
@@ -68,7 +67,8 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     asked = re.match(r"(?i)sep=([^\n])\s*$", above[-1]) if above else None
     separator = asked[1] if asked else _separator(text)
     quote = quoting(text, separator, str(path))
-    rows = list(islice(filter(None, _rows(text, separator, quote)), _LOOKED_AT))
+    every = (row for _, row in rows_of(text, separator, str(path), quote) if row)
+    rows = list(islice(every, _LOOKED_AT))
     bare = is_headless(rows[0], rows[1:])
     try:
         table = pl.read_csv(
@@ -80,7 +80,9 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
             has_header=not bare,
         )
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path}: {_wrong_row(text, separator, quote) or str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"{path}: {_wrong_row(text, separator, quote, str(path)) or str(error).splitlines()[0]}"
+        ) from None
     if not table.height:
         raise UserError(f"{path} has a header and no rows")
     if bare:
@@ -182,12 +184,10 @@ def quoting(text: str, separator: str, name: str) -> str | None:
     even = all(line.count(separator) == width for line in lines)
     if even and any(not _encloses(value) for line in lines if '"' in line for value in line.split(separator)):
         return None
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    for row in rows:
+    for last, row in rows_of(text, separator, name):
         for value in row:
             boundaries = value.count("\n")
             if boundaries and width and value.count(separator) == boundaries * width and _holds_structure(value):
-                last = rows.line_num
                 said = (
                     f"{name}: a quote that opens in line {last - boundaries} swallows what follows, up to line {last}"
                 )
@@ -219,17 +219,11 @@ def _typed(column: pl.Series, decimal: Decimal, decimal_comma: bool) -> pl.Serie
     return typed(column, decimal_comma=decimal_comma)
 
 
-def _wrong_row(text: str, separator: str, quote: str | None) -> str:
-    rows = _rows(text, separator, quote)
+def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> str:
+    rows = (row for _, row in rows_of(text, separator, where, quote))
     width = len(next(rows, []))
     for number, row in enumerate(rows, 2):
         if row and len(row) != width:
             said = f"row {number} has {len(row)} values where the first has {width}"
             return f"{said}; check its quotes, and take out what stands above its header"
     return ""
-
-
-def _rows(text: str, separator: str, quote: str | None) -> Iterator[list[str]]:
-    if quote:
-        return csv.reader(io.StringIO(text), delimiter=separator)
-    return csv.reader(io.StringIO(text), delimiter=separator, quoting=csv.QUOTE_NONE)

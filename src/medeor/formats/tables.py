@@ -7,7 +7,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -130,19 +130,36 @@ def _csv(path: Path) -> pl.DataFrame:
             io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise UserError(f"{path}: {_wrong_row(text, separator) or str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: {_wrong_row(text, separator, str(path)) or str(error).splitlines()[0]}") from None
     names = _header(text, separator)
     names = names if len(names) == table.width else [name.strip() for name in table.columns]
     table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
     return table.select(typed(unguarded(column), decimal_comma=separator == ";") for column in table)
 
 
-def _header(text: str, separator: str) -> list[str]:
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
+def rows_of(text: str, separator: str, where: str, quote: str | None = '"') -> Iterator[tuple[int, list[str]]]:
+    """The values of each row of text, and the number of the line on which it ends. A carriage return within a line is
+    a space.
+
+    Raises: UserError where a value is longer than any that is meant."""
+    lines = io.StringIO(text.replace("\r\n", "\n").replace("\r", " "))
+    reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE)
     try:
-        return [name.strip().strip('"').strip() for name in next((row for row in rows if row), [])]
+        for row in reader:
+            yield reader.line_num, row
     except csv.Error:
+        longest = f"{csv.field_size_limit():,}"
+        raise UserError(
+            f"{where}: line {reader.line_num} holds a value of more than {longest} characters; check its quotes"
+        ) from None
+
+
+def _header(text: str, separator: str) -> list[str]:
+    try:
+        row = next((row for _, row in rows_of(text, separator, "") if row), [])
+    except UserError:
         return []
+    return [name.strip().strip('"').strip() for name in row]
 
 
 def _apart(names: Sequence[str]) -> list[str]:
@@ -219,10 +236,11 @@ def _are_names(known: pl.Series) -> bool:
     return bool(plain) and (known.str.contains("E").any() or known.str.contains(r"^\d{2,}e").any())
 
 
-def _wrong_row(text: str, separator: str) -> str:
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    width = len(next(rows, []))
-    for row in rows:
+def _wrong_row(text: str, separator: str, where: str) -> str:
+    rows = rows_of(text, separator, where)
+    _, first = next(rows, (0, []))
+    width = len(first)
+    for line, row in rows:
         if row and len(row) != width:
-            return f"row {rows.line_num} has {len(row)} values where the header has {width}; check its quotes"
+            return f"row {line} has {len(row)} values where the header has {width}; check its quotes"
     return ""
