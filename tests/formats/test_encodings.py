@@ -91,3 +91,19 @@ def test_the_audit_says_which_encoding_was_assumed(tmp_path: Path) -> None:
         assert reading.cases.targets[0].classes == ("gutartig", "bösartig")
         said[encoding] = [found.message for found in reading.findings if found.check == "text-encoding"]
     assert said == {"cp1252": ["cp1252.csv is in Windows Latin, and was read so"], "utf-8": []}
+
+
+def test_zeros_on_both_sides_are_no_utf_16() -> None:
+    assert decode("plain".encode("utf-16-le")) == ("plain", "utf-16-le")
+    assert decode("plain".encode("utf-16-be")) == ("plain", "utf-16-be")
+    content = b"a\0b\0c\0" + b"\0d\0e\0f"
+    assert decode(content) == (content.decode(), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "joined", [["结节", "恶性肿瘤", "患者", "良性", "阴性"], ["Опухоль", "норма"], ["größer", "naïve"]]
+)
+@pytest.mark.parametrize("own", ["größer", "20 °C", "5 µM"])
+def test_lines_of_utf_8_do_not_say_how_the_others_are_written(own: str, joined: list[str]) -> None:
+    content = b"id,note\n1," + own.encode("cp1252") + b"\n" + "\n".join(f"2,{word}" for word in joined).encode()
+    assert decode(content) == ("\n".join(["id,note", f"1,{own}", *(f"2,{word}" for word in joined)]), "mixed")
