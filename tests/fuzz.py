@@ -39,7 +39,7 @@ class Seed(NamedTuple):
 
 
 def mutated(seeds: tuple[Seed, ...], number: int) -> Seed:
-    """Input `number`: always the same for the same seeds. Every second one is changed once, the others more often."""
+    """Input `number`: always the same for the same seeds. About half are changed once, the others more often."""
     draw = np.random.default_rng(number)
     one = seeds[number % len(seeds)]
     other = seeds[int(draw.integers(len(seeds)))]
@@ -194,7 +194,7 @@ def _image_files(folder: Path) -> list[Path]:
     from PIL import Image as Pillow
     from pydicom.uid import RLELossless
 
-    from formats.dicom_files import data_set, write
+    from formats.dicom_files import data_set
 
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)
@@ -209,6 +209,12 @@ def _image_files(folder: Path) -> list[Path]:
     tifffile.imwrite(folder / "d.tif", deep, compression="zlib", metadata={"spacing": 2.5})
     tifffile.imwrite(folder / "v.tif", draw.random((3, 12, 10)).astype(np.float32), imagej=True)
     Pillow.fromarray(colour).convert("P").save(folder / "p.tif", compression="tiff_lzw")
+
+    def write(path: Path, pixels: np.ndarray, **attributes: object) -> None:
+        data = data_set(pixels, **attributes)
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+        data.save_as(path, enforce_file_format=True)
+
     volume = draw.integers(-1000, 1000, (3, 12, 10)).astype(np.int16)
     ct = {"Modality": "CT", "PixelSpacing": [0.5, 0.8], "RescaleSlope": 1, "RescaleIntercept": -1024}
     write(folder / "flat.dcm", volume[0], **ct, PatientID="7", WindowCenter=40, WindowWidth=400)

@@ -1,5 +1,5 @@
 """Damaged and odd files of every format are read or refused in a line or two: no traceback, no end of the process, none
-that takes longer than 20 s or more than 6 GB. MEDEOR_FUZZ says how many are tried; the examples are always the same."""
+that takes longer than 20 s or more than 6 GB. MEDEOR_FUZZ says how many are tried, each with a fixed seed."""
 
 from __future__ import annotations
 
