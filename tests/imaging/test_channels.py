@@ -100,6 +100,13 @@ def at(*spacing: float, x: float = 0.0, angle: float = 0.0) -> np.ndarray:
     return affine
 
 
+def about(corner: float) -> np.ndarray:
+    """A grid that is turned about this corner, which stays in its place."""
+    turned = at(1, 1, 3, angle=0.03)
+    turned[:2, 3] = corner - turned[:2, :2] @ [corner, corner]
+    return turned
+
+
 @pytest.mark.parametrize(
     ("other", "placed", "words"),
     [
@@ -109,7 +116,8 @@ def at(*spacing: float, x: float = 0.0, angle: float = 0.0) -> np.ndarray:
         (at(1, 1, 3, angle=0.3), True, "place in the patient"),
         # A tenth of the distance of neighbours is the bound: of the first voxel, and of the farthest.
         (at(1, 1, 3, x=0.12), True, "place in the patient, by up to 0.12 mm"),
-        (at(1, 1, 3, angle=0.03), True, "place in the patient, by up to 0.212 mm"),
+        (about(0), True, "place in the patient, by up to 0.212 mm"),
+        (about(5), True, "place in the patient, by up to 0.212 mm"),
     ],
 )
 def test_channels_on_other_grids_are_set_aside_with_the_reason(

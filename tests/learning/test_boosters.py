@@ -246,6 +246,8 @@ ATTACKS: dict[str, Callable[[str], str]] = {
     "num_class huge": _first("num_class", "1000000"),
     "trees an iteration": _first("num_tree_per_iteration", "0"),
     "tree_sizes bad": _first("tree_sizes", "999999999"),
+    "tree_sizes larger": _first("tree_sizes", "9999"),
+    "tree_sizes smaller": _first("tree_sizes", "99"),
     "tree_sizes short": lambda text: re.sub(r"tree_sizes=\d+ ", "tree_sizes=", text),
     "tree_sizes long": lambda text: text.replace("tree_sizes=", "tree_sizes=300 "),
     "truncated": lambda text: text[: len(text) // 4],
