@@ -377,3 +377,15 @@ def test_a_colour_rendering_of_ct_keeps_its_colours_and_tells_its_names(real_dat
     for name in ("PatientName", "InstitutionName", "RequestAttributesSequence/AccessionNumber", "(0031,1020)"):
         assert name in image.identifiers
     assert not any("SIMPSON" in str(text) for text in (*image.header.values(), *image.identifiers))
+
+
+def test_a_damaged_modality_is_neither_kept_nor_printed(tmp_path: Path) -> None:
+    """A code string has at most 16 capitals, digits and underscores (DICOM PS3.5, 6.2)."""
+    path = write(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8), Modality="\0\1Doe^Jane" * 40)
+    assert read_image(path).modality == ""
+    data = pydicom.dcmread(path)
+    del data.PixelData
+    del data.Rows
+    data.save_as(path)
+    with pytest.raises(UserError, match=r"a\.dcm: no image in this DICOM file \(no modality\)"):
+        read_image(path)

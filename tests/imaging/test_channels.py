@@ -9,10 +9,12 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image as Pillow
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import medeor
+from medeor.formats.image_store import ImageStore
 from medeor.imaging.prepare import prepare
 
 RNG = np.random.default_rng(0)
@@ -157,3 +159,13 @@ def test_pictures_of_two_pixel_spacings_are_no_channels_of_one(tmp_path: Path) -
     (tmp_path / "t.csv").write_text("one,two\na.dcm,b.dcm\n")
     with pytest.raises(medeor.UserError, match=r"spacing, 1 x 1 and 0\.5 x 0\.5 mm"):
         medeor.read(tmp_path, labels=str(tmp_path / "t.csv"), where={"image": "one,two"}, labelled=False)
+
+
+def test_a_case_has_an_identity_of_its_own_where_all_its_images_have(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        dicom(tmp_path / f"{name}.dcm", RNG.normal(0, 30, (16, 16)), "MR")
+    Pillow.fromarray(RNG.integers(0, 255, (16, 16), np.uint8)).save(tmp_path / "c.png")
+    store = ImageStore({path.stem: (str(path),) for path in sorted(tmp_path.iterdir())})
+    own = [store.read([key]).uid for key in "abc"]
+    assert store.read(["a", "b"]).uid == f"{own[0]} {own[1]}"
+    assert own[2] == store.read(["a", "c"]).uid == ""

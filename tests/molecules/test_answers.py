@@ -289,3 +289,12 @@ def test_an_amount_learnt_by_its_logarithm_is_predicted_above_0(tmp_path: Path) 
     assert (table["low"] > 0).all()
     assert (table["value"] > 0).all()
     assert set(table["unit"]) == {"uM"}
+
+
+def test_a_code_for_unknown_is_no_limit() -> None:
+    table = pl.DataFrame(
+        {"smiles": ["C" * n for n in range(1, 9)], "y": ["0.5", "<0.1", "1.5", "2.5", "<-999", "3.5", "0.7", "-0.4"]}
+    )
+    cases = medeor.read(table, target="y").cases
+    assert cases.table["y"].to_list() == [0.5, 0.1, 1.5, 2.5, None, 3.5, 0.7, -0.4]
+    assert cases.table["y.limit"].to_list() == [0, -1, 0, 0, None, 0, 0, 0]

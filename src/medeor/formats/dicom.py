@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def _image(
         pixels,
         spacing=spacing,
         affine=affine,
-        modality=str(data.get("Modality") or ""),
+        modality=_modality(data),
         header=acquisition_facts(data) | {"size": "x".join(str(length) for length in pixels.shape[:0:-1])},
         identifiers=names,
         nonfinite=nonfinite,
@@ -147,7 +148,13 @@ def _data_set(path: Path) -> Dataset:
 def _why_no_pixels(data: Dataset) -> str:
     if "Rows" in data:
         return "no pixel data: the file is truncated, or only its header was exported; export it again"
-    return f"no image in this DICOM file ({data.get('Modality') or 'no modality'}): it is of another kind, or cut short"
+    return f"no image in this DICOM file ({_modality(data) or 'no modality'}): it is of another kind, or cut short"
+
+
+def _modality(data: Dataset) -> str:
+    """The code of the modality; empty where there is none, or what stands there is damaged."""
+    code = str(data.get("Modality") or "").strip(" \0")
+    return code if re.fullmatch(r"[A-Z0-9_]{1,16}", code) else ""
 
 
 def _frames(data: Dataset) -> int:

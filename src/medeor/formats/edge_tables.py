@@ -88,7 +88,8 @@ def understood(
     gaps = [name for name in frame.columns if frame[name].null_count()]
     columns = columns_of(frame.columns, where, gaps)
     if columns is None:
-        raise UserError(f"{place} has {', '.join(frame.columns)}; say which is which: --where head=… --where tail=…")
+        names = ", ".join(name[:40] for name in frame.columns[:20])
+        raise UserError(f"{place} has {names}; say which is which: --where head=… --where tail=…")
     spaces = plain.spaces if plain else {}
     if columns.nodes:
         return _nodes(frame, columns, findings, place)._replace(spaces=spaces)
@@ -131,7 +132,7 @@ def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, l
         columns |= dict(zip(order, plain))
     constants = constants_of(columns, where)
     if not {"head", "tail"} <= columns.keys():
-        said = ", ".join(text.header[:6])
+        said = ", ".join(name[:40] for name in text.header[:6])
         ask = "name its columns by their numbers: --where head=1 --where relation=2 --where tail=3"
         raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({said}); {ask}")
     if "relation" not in {*columns, *constants}:
