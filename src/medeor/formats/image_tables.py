@@ -89,7 +89,7 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
         why = _why(finder, texts[0][0], looked)
         raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', {why}")
     passed = Counter(places.passed)
-    passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder))})
+    passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
     listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
     return _with_the_rest(listing, where, places)
 
@@ -142,13 +142,15 @@ def _refuse_no_header(table: pl.DataFrame, where: str, column: str, finder: _Fin
         )
 
 
-def _other_images(facts: pl.DataFrame, finder: _Finder) -> list[str]:
-    """Further columns whose values name images, others than those of the first."""
+def _other_images(facts: pl.DataFrame, finder: _Finder, keys: Sequence[Sequence[str]]) -> list[str]:
+    """Further columns that name images, others than those of the rows' cases."""
     names = []
     for column in facts:
-        values = column.drop_nulls().unique().head(SAMPLE).to_list() if column.dtype == pl.String else []
-        found = {one.name for one in map(finder.find, values) if isinstance(one, ImageFiles)}
-        if len(values) > 1 and 2 * len(found) > len(values) and facts.height > 1:
+        values = column.to_list()[:SAMPLE] if column.dtype == pl.String else []
+        named = [(value, own) for value, own in zip(values, keys) if value is not None and own]
+        found = [(finder.find(value), own) for value, own in named]
+        other = {one.name for one, own in found if isinstance(one, ImageFiles) and one.name not in own}
+        if len(other) > 1 and 2 * len(other) > len(named):
             names.append(column.name)
     return names
 

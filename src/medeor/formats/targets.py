@@ -33,6 +33,12 @@ KINDS = ("classes", "ordinal", "continuous")
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test", "holdout": "test",
+    "trainset": "train", "valset": "validation", "testset": "test",
+    "训练": "train", "训练集": "train", "訓練": "train", "訓練集": "train",
+    "验证": "validation", "验证集": "validation", "驗證": "validation",
+    "驗證集": "validation", "测试": "test", "测试集": "test", "測試": "test", "測試集": "test",
+    "entrenamiento": "train", "validación": "validation", "validacion": "validation", "prueba": "test",
+    "apprentissage": "train", "entraînement": "train", "entrainement": "train", "validierung": "validation",
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
 _NO_YES = ("0", "1")
