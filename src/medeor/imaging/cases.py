@@ -25,6 +25,7 @@ from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
 from medeor.formats.tables import TABLES, read_table, set_apart, table_findings
 from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
+from medeor.imaging.geometry import geometry_told, lean_of
 from medeor.imaging.identity import case_ids, identity, repeats, tied_groups
 from medeor.imaging.patients import odd_groups, one_spelling, suspected
 
@@ -112,6 +113,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         *image_lists.findings_of(listing.passed),
         *repeats(ids, identities, [one.content for one in read]),
     ]
+    findings += geometry_told([one.lean for one in read], [len(one.size) == 4 for one in read], ids)
     findings += _parts_told(listing, study) if is_study else []
     if is_study and study.group:
         there = [row for row, one in enumerate(read) if one.size]
@@ -373,6 +375,8 @@ class _Read(NamedTuple):
     patient: str = ""
     study: str = ""
     uid: str = ""
+    lean: float | None = None
+    """Degrees by which its slices lean; None where its place is unknown."""
 
 
 def _read_all(store: ImageStore, rows: pl.DataFrame) -> list[_Read]:
@@ -399,7 +403,7 @@ def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> _Read:
     content.update(pixels.data)
     return _Read(
         None, "", pixels.shape, content.hexdigest(), image.spacing, image.modality or None, image.nonfinite,
-        image.header, image.identifiers, image.patient, image.study, image.uid,
+        image.header, image.identifiers, image.patient, image.study, image.uid, lean_of(image.affine),
     )  # fmt: skip
 
 
