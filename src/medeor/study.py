@@ -106,17 +106,26 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
-    for finding in every.findings:
-        if finding.check == "guessed":
-            console.say(finding.message)
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     cases = every.usable
+    if not len(cases) and len(every):
+        raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
+    for finding in every.findings:
+        if finding.check == "guessed":
+            console.say(finding.message)
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+
+
+def _reasons(cases: Cases) -> str:
+    """Why cases are set aside, the commonest reason first, with their numbers."""
+    counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
+    said = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
+    return said + ("; …" if counted.height > 5 else "")
 
 
 def read_unlabelled(study: Study, console: Console) -> Cases:

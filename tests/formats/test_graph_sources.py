@@ -546,3 +546,85 @@ def test_damaged_ontologies_and_tables_are_read_or_refused(
     except UserError:
         return
     assert "" not in told.graph.entities["id"]
+
+
+# --- signs, parts and names ------------------------------------------------------------------------------
+
+
+def test_a_column_called_not_negates(tmp_path: Path) -> None:
+    rows = "".join(f"d{i},r,x{i % 7},{'NOT' if i % 2 else ''}\n" for i in range(20))
+    told = one(tmp_path, "g.csv", f"head,relation,tail,not\n{rows}")
+    assert [head for head, _, _ in told.triples] == [f"d{i}" for i in range(0, 20, 2)]
+
+
+@pytest.mark.parametrize("name", ["weight", "sign", "Score"])
+def test_edges_with_a_negative_weight_are_a_finding(name: str, tmp_path: Path) -> None:
+    rows = "".join(f"d{i},r,x{i % 7},{-1 if i % 2 else 0.5}\n" for i in range(20))
+    told = one(tmp_path, "g.csv", f"head,relation,tail,{name}\n{rows}")
+    assert len(told.triples) == 20
+    assert told.findings["negative-weights"].status == "fail"
+    assert "10 edges" in told.findings["negative-weights"].message
+    assert (
+        "negative-weights"
+        not in one(tmp_path, "h.csv", f"head,relation,tail,{name}\n{rows.replace('-1', '1')}").findings
+    )
+
+
+@pytest.mark.parametrize("names", [("trn", "vld", "tst"), ("g_tr", "g_va", "g_te")])
+def test_parts_by_short_names_are_kept(names: tuple[str, ...], tmp_path: Path) -> None:
+    files = {f"{name}.tsv": text for name, text in zip(names, (LINES, "a\tr\tc\n", "b\tr\td\n"))}
+    told = Told(folder(tmp_path, files))
+    assert dict(zip(told.triples, told.parts))["b", "r", "d"] == "test"
+    assert sorted(told.parts) == ["test", "train", "train", "train", "validation"]
+
+
+def test_a_training_file_beside_others_that_name_no_part_is_a_finding(tmp_path: Path) -> None:
+    told = Told(folder(tmp_path, {"train.tsv": LINES, "eval.tsv": "b\tr\td\n"}))
+    assert told.findings["parts-not-kept"].status == "fail"
+    assert len(told.triples) == 4
+
+
+def test_a_name_keeps_no_trailing_modifier(tmp_path: Path) -> None:
+    text = '[Term]\nid: T:1\nname: root {xref="X:1", source="a b"}\n\n[Term]\nid: T:2\nname: a {b} c\nis_a: T:1\n'
+    assert one(tmp_path, "o.obo", text).names == {"T:1": "root", "T:2": "a {b} c"}
+
+
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_a_term_keeps_its_name_whichever_file_is_read_first(first: str, tmp_path: Path) -> None:
+    new = "[Term]\nid: T:1\nname: root\nalt_id: T:9\n\n[Term]\nid: T:2\nname: b\nis_a: T:1\n"
+    old = "[Term]\nid: T:9\nname: nine\n\n[Term]\nid: T:8\nname: c\nis_a: T:9\n"
+    told = Told(folder(tmp_path, {f"{first}.obo": new, "m.obo": old}))
+    assert told.names["T:1"] == "root"
+    assert ("T:8", "is_a", "T:1") in told.triples
+    assert "nine" in told.graph.synonyms["name"].to_list()
+
+
+# --- damage ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "o.obo",
+            b'[Term]\nid: X:0\nname: \xff\xfe\x00 n0\nis_a: X:,\nis_a: \nrelationship: part_of\nalt_id:\nsynonym: "s\n',
+        ),
+        ("o.obo", b'[Term]\nid:\nis_a: X:1\n\n[Term]\nid: X;0\nis_a: X:0 {x="\xc3\n\n[Ter'),
+        (
+            "MRREL.RRF",
+            b"C0000001|A|AUI|RO|C0000002|A2|AUI|may_treat|R1||S|S|||N||\nC1||\xff|RO\n|||RO|C2|||x||||||||\n",
+        ),
+        ("g.parquet", b"PAR1" + b"\x15\x04" * 40 + b"\xff\xff\xff\x7fPAR1"),
+        ("g.tsv", b'a\tr\tb\n\xff\xfe\x00"\t"\n\t\t\n'),
+        ("g.jsonl", b'{"subject": 1, "object": [}\n'),
+        ("g.tsv.gz", b"\x1f\x8b\x08\x00damaged"),
+    ],
+)
+def test_damage_is_refused_or_a_finding(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = ""
+    try:
+        reading = medeor.read(tmp_path / name, task="graph-completion", labelled=False)
+    except UserError as error:
+        said = str(error)
+    assert name in said or any(one.status == "fail" for one in reading.findings)

@@ -30,6 +30,13 @@ from medeor.formats.measurements import decimal_sign, holds_relations, is_measur
         ("3.0 ± 0.5", 3.0, 0),
         ("3.0 (n=2)", 3.0, 0),
         ("12 %", 12.0, 0),
+        ("1.2×10⁻⁶", 1.2e-6, 0),
+        ("1.2 x 10^-6", 1.2e-6, 0),
+        (">1.2x10-6 M", 1.2e-6, 1),
+        ("3·10^(4)", 3e4, 0),
+        ("1.2 E-6", 1.2e-6, 0),
+        ("'7.5", 7.5, 0),
+        ("7.5 [6.1-8.2]", 7.5, 0),
     ],
 )
 def test_a_value_and_its_side(text: str, value: float, side: int) -> None:
@@ -52,7 +59,15 @@ def test_what_is_no_measurement_is_listed_and_unknown() -> None:
     assert read.unreadable.to_list() == [True, False, False, True, True]
 
 
-@pytest.mark.parametrize("text", ["5-10", "5 – 10", "5 to 10 nM", "5 nM - 10 nM", "5nM-10nM", "<5-10", "5 x 10^-6"])
+@pytest.mark.parametrize("text", ["5٫25", "5|6", "5^2", "5 ± 1 x10^-6", "5²·3"])
+def test_digits_that_are_not_understood_are_not_left_out(text: str) -> None:
+    read = read_measurements(pl.Series("x", [text]))
+    assert (read.values.to_list(), read.unreadable.to_list()) == ([None], [True])
+
+
+@pytest.mark.parametrize(
+    "text", ["5-10", "5 – 10", "5 to 10 nM", "5 nM - 10 nM", "5nM-10nM", "<5-10", "5 x 10", "5 × 2 mg"]
+)
 def test_a_range_or_a_product_is_no_single_number(text: str) -> None:
     read = read_measurements(pl.Series("x", [text]))
     assert (read.values.to_list(), read.unreadable.to_list()) == ([None], [True])

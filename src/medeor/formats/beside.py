@@ -26,9 +26,12 @@ _KIND = (
     "activityname", "standardname", "messgröße", "messgroesse", "kenngröße", "指标", "活性类型", "类型",
 )  # fmt: skip
 """What a column is called that says what was measured: IC50, Ki, inhibition."""
+_ASSAYS = {"a", "b", "f", "p", "t", "u", "adme", "binding", "functional", "physicochemical", "toxicity", "unassigned"}
+"""Types of assays as ChEMBL has them, in lower case."""
 _OF_WHAT = (
     "target", "targetid", "targetname", "targetchemblid", "targetprefname", "protein", "proteinname", "uniprot",
     "uniprotid", "gene", "genesymbol", "receptor", "kinase", "enzyme", "species", "targetorganism", "organism",
+    "assayorganism", "assaytissuename", "assaycelltype", "targetsourceorganismaccordingtocuratorordatasource",
     "cellline", "靶点", "靶标", "种属",
 )  # fmt: skip
 """What a column is called that says of which protein or species something was measured."""
@@ -92,7 +95,7 @@ def kinds_of_measurement(facts: pl.DataFrame, target: str) -> tuple[str, list[st
         texts = known[name].str.strip_chars().drop_nulls().rename("kind")
         counted = texts.value_counts().sort("count", "kind", descending=[True, False])
         spelled = {text.lower() for text in counted["kind"]}
-        kinds = _plain(name) in _KIND and sum(map(_is_measured, spelled)) >= 2
+        kinds = _plain(name) in _KIND and (sum(map(_is_measured, spelled)) >= 2 or spelled <= _ASSAYS)
         if len(spelled) > 1 and (kinds or _plain(name) in _OF_WHAT):
             return name, counted["kind"].to_list()
     return "", []

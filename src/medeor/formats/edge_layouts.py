@@ -33,7 +33,8 @@ CONSTANTS = ("relation", "head_kind", "tail_kind", "source", "licence", "release
 PART_NAMES = {"train": "train", "training": "train", "valid": "validation", "validation": "validation",
               "val": "validation", "dev": "validation", "development": "validation", "tune": "validation",
               "test": "test", "testing": "test", "heldout": "test", "holdout": "test", "held_out": "test",
-              "hold_out": "test", "held-out": "test", "hold-out": "test"}  # fmt: skip
+              "hold_out": "test", "held-out": "test", "hold-out": "test", "trn": "train", "tr": "train",
+              "learn": "train", "vld": "validation", "va": "validation", "tst": "test", "te": "test"}  # fmt: skip
 
 _EDGES = {
     "head": "head head_id h head_entity subject subject_id source source_id source_node from from_id start node1 node_1"
@@ -50,7 +51,7 @@ _EDGES = {
     "licence": "licence license",
     "release": "release version",
     "part": "part split",
-    "negated": "negated negation is_negated qualifier qualifiers",
+    "negated": "negated negation is_negated is_not not qualifier qualifiers",
 }
 _NODES = {
     "key": "index node_index",

@@ -22,6 +22,7 @@ from medeor.formats.tables import typed
 
 _NO = ("true", "t", "1", "yes", "y", "negated")
 """Values of a column that says whether an edge is negated; a qualifier says `NOT`."""
+_WEIGHTS = ("weight", "weights", "w", "sign", "effect", "score", "value", "correlation")
 _TRUTHS = ("label", "labels", "y", "positive", "is_positive", "truth", "is_true", "class", "holds")
 """Columns that say by 1 and 0 whether an edge holds."""
 
@@ -277,15 +278,27 @@ def _asserted(frame: pl.DataFrame, negated: str, name: str) -> tuple[pl.DataFram
             kinds = set(value.unique().drop_nulls())
             if kinds in ({"0", "1"}, {"-1", "1"}, {"false", "true"}):
                 signs.append((column, value.is_in(["0", "-1", "false"]).fill_null(False)))
-    findings = []
+    findings = _signed(frame, name)
     for column, sign in signs:
         if count := int(sign.sum()):
             message = f"{name}: {count} edges do not hold by the column '{column}' and were set aside"
             findings.append(Finding("negated-edges", "quality", "pass", message))
-    if not findings:
-        return frame, []
+    if not signs:
+        return frame, findings
     gone = pl.DataFrame([sign.alias(str(i)) for i, (_, sign) in enumerate(signs)]).select(pl.any_horizontal("*"))
     return frame.filter(~gone.to_series()), findings
+
+
+def _signed(frame: pl.DataFrame, name: str) -> list[Finding]:
+    """A word on edges with a negative weight, which may say that they do not hold, or of what kind they are."""
+    for column in frame.columns:
+        if column.lower() in _WEIGHTS:
+            weights = frame[column].cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+            if count := int((weights < 0).sum()):
+                message = f"{name}: {count} edges are negative in the column '{column}' and count as edges like all "
+                message += "others; take them out if they do not hold, or name another relation in them"
+                return [Finding("negative-weights", "quality", "fail", message)]
+    return []
 
 
 def _negative(column: pl.Series) -> pl.Series:

@@ -71,6 +71,11 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
         taken = [file for file in taken if file not in left]
         aside += [file.path for file in left]
     else:
+        if parts and len(taken) > 1:
+            names = ", ".join(f"{file.path.name} ({file.part})" for file in parts[:4])
+            message = f"{names}: no other file is named as a part beside it; all edges are taken together and divided"
+            message += " anew. Name the files train, valid and test to keep them apart"
+            findings.append(Finding("parts-not-kept", "quality", "fail", message))
         taken = [file._replace(part="") for file in taken]
     order = ("", *PARTS)
     taken.sort(

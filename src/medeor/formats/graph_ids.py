@@ -9,7 +9,7 @@ import polars as pl
 
 from medeor.contracts import Finding
 from medeor.formats.edge_tables import Edges, Nodes
-from medeor.formats.graph_tables import GraphTables
+from medeor.formats.graph_tables import SYNONYMS, GraphTables
 
 
 def translated(read: Sequence[Nodes | Edges], where: Mapping[str, str]) -> Iterator[GraphTables]:
@@ -121,8 +121,17 @@ def current(found: Sequence[GraphTables]) -> list[GraphTables]:
         ends = [pl.col(side).cast(pl.String).replace(old, new).cast(pl.Categorical) for side in ("head", "tail")]
         if any(table.edges[side].cast(pl.String).is_in(old.implode()).any() for side in ("head", "tail")):
             table = table._replace(edges=table.edges.with_columns(ends))
-        nodes = table.nodes.with_columns(pl.col("id").replace(old, new))
-        tables.append(table._replace(nodes=nodes))
+        # The term keeps its own name, whichever file is read first; that of the old identifier is a synonym of it.
+        before = table.nodes["id"].is_in(old.implode())
+        also = table.nodes.filter(before & table.nodes["name"].is_not_null())
+        also = also.select(pl.col("id").replace(old, new), "name", language=pl.lit(None, pl.String)).cast(SYNONYMS)  # type: ignore[arg-type]
+        nodes = table.nodes.with_columns(
+            pl.col("id").replace(old, new),
+            *(pl.when(before).then(None).otherwise(pl.col(one)).alias(one) for one in ("name", "kind")),
+        )
+        tables.append(
+            table._replace(nodes=nodes, synonyms=pl.concat([table.synonyms, also.cast(table.synonyms.schema)]))
+        )
     first = next(i for i, table in enumerate(tables) if table.alternatives.height)
     told = tables[first].findings
     if len(several):

@@ -32,6 +32,9 @@ _NEGATIVE = re.compile(
 _CONDITION = re.compile(r"(?:^|[\s_@,(])(?!1/2$)(?=[^\s_@,]*\d)[\dxX×eE^.,+()/-]+$")
 """A number before a unit: of a condition (`inhibition at 10 uM`), or a power of ten that belongs to the unit."""
 
+_AT = re.compile(r"\s*(?:@|(?<![A-Za-z])(?:at|bei)\s)\s*\d[\d.,]*\s*[^\W\d_]*$", re.IGNORECASE)
+"""The condition at the end of a heading: `@ 24h`, `at 10 uM`."""
+
 
 class Heading(NamedTuple):
     """What the heading of a column of numbers says."""
@@ -66,7 +69,7 @@ def read_heading(name: str) -> Heading:
                 return Heading(rest, unit, logarithm)
         if rest.lower().lstrip("-") in ("log", "log10", "lg", "ln") and (inner := read_heading(inside)).unit:
             return Heading(f"{rest} {inner.subject}", inner.unit, logarithm)
-    plain = " ".join(_BRACKETS.sub(" ", text).split())
+    plain = _AT.sub("", " ".join(_BRACKETS.sub(" ", text).split()))
     subject, unit = _last(plain)
     if not unit and _PERCENT.search(plain):
         subject, unit = " ".join(_PERCENT.sub(" ", plain).split()), "%"
@@ -95,7 +98,7 @@ def _last(text: str) -> tuple[str, str]:
 def _slashed(tail: str) -> str:
     """`uL_min_mg` as `uL/min/mg`: names of columns often have no slash."""
     parts = re.split(r"[_\s]+", tail.strip())
-    return "/".join(parts) if len(parts) > 1 and all(is_unit(part) for part in parts) else ""
+    return "/".join(parts) if len(parts) > 1 and "1" not in parts and all(map(is_unit, parts)) else ""
 
 
 def _unit(text: str, subject: str) -> str:

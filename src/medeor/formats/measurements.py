@@ -15,11 +15,19 @@ _SPACE = " \u00a0\u2009\u202f'’"
 """What else sets groups of three digits apart."""
 _NUMBER = rf"([+−-]?(?:\d{{1,3}}(?:[{_SPACE}]\d{{3}})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?)"
 _PATTERN = rf"^{_SIGN}\s*{_NUMBER}\s*([^\d\s.,;<>=~–—−-].*)?$"
-_REMARKS = r"^(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+−-]?\d+)?\s*|(?:^|\s)\([^)]*\)"
-"""What may stand behind a number and says nothing of its size or unit: a spread, a remark in parentheses."""
+_REMARKS = r"^(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+−-]?\d+)?\s*|(?:^|\s)(?:\([^)]*\)|\[[^\]]*\])"
+"""What may stand behind a number and says nothing of its size or unit: a spread, a remark in brackets."""
+_POWER_OF_TEN = (
+    r"^([<>=~≤≥+−-]*\s*[\d.,]*\d)\s*"
+    r"(?:[x×*·⋅]\s*10(?:\^\(?([+−-]?\d{1,2})\)?|([+−-]\d{1,2}))|[eE]([+−-]\d{1,2}))($|[^\d.,].*)"
+)
+"""A number with a power of ten as it is printed: `1.2 × 10^-6`, `1.2x10-6`, `1.2 E-6`."""
+_RAISED = "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 _ANOTHER = r"^(?:to|bis|and|or|[x×*·/:])\s*\d|\s[–—−-]\s*\d|\p{L}[–—−-]\d+(?:[.,]\d+)*[\p{L}%]"
 """What follows the first number of a range or a product, with or without a unit of its own."""
 _UNIT = r"^((?:\p{L}|[%°/]).*?)[\s.,;*†]*$"
+_MORE_DIGITS = r"^[^\p{L}%°/].*\d"
+"""Digits behind the number that are neither of its unit nor of a remark: `5٫25`, `3|6`, `2^8`."""
 _DECIMAL_COMMA = r"^[+-]?(?:0?,|0\d*,|\d{4,},|\d+,(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:\.\d{3})+,\d)"
 _DECIMAL_POINT = r"^[+-]?(?:0?\.|0\d*\.|\d{4,}\.|\d+\.(?:\d{1,2}|\d{4,})(?:[eE]|$)|\d{1,3}(?:,\d{3})+\.\d)"
 _THREE_AFTER_COMMA = r"^[+-]?[1-9]\d{0,2},\d{3}(?:[eE]|$)"
@@ -135,13 +143,13 @@ def _of_numbers(column: pl.Series) -> pl.DataFrame:
 
 def _of_text(column: pl.Series, decimal: Decimal) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The columns value, sign and unit of each cell, null where it has none, and unreadable; and the ambiguous."""
-    text = column.str.strip_chars().replace("", None).rename("text")
+    text = _plainly(column.str.strip_chars()).replace("", None).rename("text")
     parts = text.to_frame().select(
         sign=pl.col("text").str.extract(_PATTERN, 1),
         number=pl.col("text").str.extract(_PATTERN, 2).str.replace_all("−", "-").str.replace_all(f"[{_SPACE}]", ""),
         tail=pl.col("text").str.extract(_PATTERN, 3).str.replace_all(_REMARKS, "").str.strip_chars(),
     )
-    alone = ~parts["tail"].str.contains(_ANOTHER).fill_null(False)
+    alone = ~parts["tail"].str.contains(f"{_ANOTHER}|{_MORE_DIGITS}").fill_null(False)
     numbers, ambiguous = _numbers(parts["number"], decimal)
     value = numbers.cast(pl.Float64, strict=False)
     value = value.set(~(value.is_finite() & alone).fill_null(False), None)
@@ -149,6 +157,14 @@ def _of_text(column: pl.Series, decimal: Decimal) -> tuple[pl.DataFrame, tuple[s
         "sign", unit=pl.col("tail").str.extract(_UNIT, 1), value=value, unreadable=text.is_not_null() & value.is_null()
     )
     return parts, ambiguous
+
+
+def _plainly(text: pl.Series) -> pl.Series:
+    """Texts with printed powers of ten as `1.2e-6`, and without the apostrophe by which spreadsheets mark text."""
+    text = text.str.replace(r"^'([\d<>=~≤≥+−.-])", "$1")
+    raised = text.str.contains(f"10[{_RAISED}]").fill_null(False)
+    plain = text.str.replace(f"10([{_RAISED}])", "10^$1").str.replace_many(list(_RAISED), list("+-0123456789"))
+    return plain.zip_with(raised, text).str.replace(_POWER_OF_TEN, "${1}e$2$3$4$5")
 
 
 def _unquoted(column: pl.Series) -> pl.Series:

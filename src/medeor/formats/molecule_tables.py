@@ -17,6 +17,7 @@ from medeor.contracts import UserError
 from medeor.formats.measurements import Decimal, decimal_sign
 from medeor.formats.structures import NAMES, is_structure, share
 from medeor.formats.tables import MISSING, content_of, decoded, delimiter, typed
+from medeor.formats.units import is_unit, usual_unit
 
 IDENTIFIERS = (
     "name", "id", "compoundid", "compoundname", "compound", "moleculeid", "moleculename", "chemblid",
@@ -63,7 +64,9 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
         raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
     if not text.strip():
         raise UserError(f"{path} is empty")
-    separator = _separator(text)
+    text, above = _below_comments(text)
+    asked = re.match(r"(?i)sep=([^\n])\s*$", above[-1]) if above else None
+    separator = asked[1] if asked else _separator(text)
     quote = quoting(text, separator, str(path))
     rows = list(islice(filter(None, _rows(text, separator, quote)), _LOOKED_AT))
     bare = is_headless(rows[0], rows[1:])
@@ -83,10 +86,37 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     if bare:
         table = named(table, names)
     table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
+    table, described = _without_descriptions(table)
     signs = {decimal_sign(column) for column in table} - {""}
     decimal: Decimal = signs.pop() if len(signs) == 1 else ""
     columns = [_typed(column, decimal, separator == ";" and decimal != "point") for column in table]
-    return TextTable(pl.DataFrame(columns), 1 if bare else 2, decimal, MARKS[separator])
+    first = len(above) + described + (1 if bare else 2)
+    return TextTable(pl.DataFrame(columns), first, decimal, MARKS.get(separator, repr(separator)))
+
+
+def _below_comments(text: str) -> tuple[str, list[str]]:
+    """A table without the lines above it that are no rows, and these: `sep=;`, and comments (`# exported by …`) that do
+    not hold as many values as the first row."""
+    lines = text.splitlines(keepends=True)
+    begins = next((place for place, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
+    if re.match(r"(?i)sep=.\s*$", lines[begins]):
+        begins += 1
+    elif begins and any(lines[begins].count(mark) == lines[begins - 1].count(mark) > 0 for mark in MARKS):
+        begins -= 1
+    return "".join(lines[begins:]), lines[:begins]
+
+
+def _without_descriptions(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """A table of PubChem's without the rows that describe its columns, and how many there were; the units that they
+    name stand beside the values instead."""
+    tag = next((name for name in table.columns if name.upper() == "PUBCHEM_RESULT_TAG"), "")
+    if not tag:
+        return table, 0
+    describes = pl.col(tag).str.starts_with("RESULT_").fill_null(False)
+    rows, described = table.filter(~describes), table.filter(describes)
+    units = described.filter(pl.col(tag) == "RESULT_UNIT").to_dicts()
+    named = {name: unit for row in units for name, unit in row.items() if unit and name != tag and is_unit(unit)}
+    return rows.with_columns(pl.col(name) + f" {usual_unit(unit)}" for name, unit in named.items()), described.height
 
 
 def _separator(text: str) -> str:
@@ -194,7 +224,8 @@ def _wrong_row(text: str, separator: str, quote: str | None) -> str:
     width = len(next(rows, []))
     for number, row in enumerate(rows, 2):
         if row and len(row) != width:
-            return f"row {number} has {len(row)} values where the first has {width}; check its quotes"
+            said = f"row {number} has {len(row)} values where the first has {width}"
+            return f"{said}; check its quotes, and take out what stands above its header"
     return ""
 
 

@@ -14,6 +14,8 @@ from medeor.formats.tables import content_of
 
 _COMMENT = r"\s*(\{[^}]*\}\s*)?(!.*)?$"
 """A trailing modifier and a comment (OBO 1.4, section 3.4)."""
+_MODIFIER = r"\s+\{[^{}=]+=\"[^{}]*\}\s*$"
+"""A trailing modifier of a name, which may hold braces of its own."""
 _ESCAPED = r"\\([\"\\:,()\[\]{}! ])"
 
 
@@ -89,13 +91,18 @@ def _licence(header: pl.DataFrame) -> str | None:
 
 def _nodes(terms: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
     names = _tagged(terms, "name").unique("id", keep="first", maintain_order=True)
+    text = pl.col("value").str.replace(_MODIFIER, "").str.replace_all(_ESCAPED, "$1")
     spaces = _tagged(terms, "namespace").unique("id").select("id", kind="value")
     general = _one(header, "default-namespace")
     kind = pl.coalesce("kind", pl.lit(general, pl.String), pl.col("id").str.extract(r"^([A-Za-z]\w*):"))
     return (
         terms.select("id")
         .unique(maintain_order=True)
-        .join(names.select("id", name=pl.col("value").str.replace_all(_ESCAPED, "$1")), on="id", how="left")
+        .join(
+            names.select("id", name=text),
+            on="id",
+            how="left",
+        )
         .join(spaces, on="id", how="left")
         .select("id", "name", kind)
         .cast(NODES)  # type: ignore[arg-type]

@@ -26,8 +26,10 @@ SPAN_OF_POSITIVE = 10.0
 """The same where the unit says that the quantity is above 0 by its nature."""
 _TRIMMED, _SPAN_LEFT = 0.01, 50.0
 """A share of the values at each end that may be slips, and how far the others must reach."""
-_FEW_ZEROS = 0.1
-"""Share of values that are 0 or below, up to which a quantity may be one that is above 0."""
+_FEW_BELOW = 0.1
+"""Share of values below 0, up to which a quantity may be one that is above 0."""
+_MANY_CLASSES = 20
+"""Different texts beyond which those that begin with numbers are no classes."""
 _SIGNS: tuple[Decimal, ...] = ("", "comma", "point")
 _FITS = 0.9
 """Share of values that have to be plausible, read in one way and not in the other, for commas to be told apart."""
@@ -335,7 +337,7 @@ def _scale(
     known = np.sort(values.drop_nulls().to_numpy().astype(float))
     above = known[known > 0]
     positive = is_positive(target.unit)
-    if len(np.unique(above)) < 3 or len(above) < (1 - _FEW_ZEROS) * len(known):
+    if len(np.unique(above)) < 3 or (known < 0).sum() > _FEW_BELOW * len(known):
         return "linear", []
     cut = int(np.ceil(_TRIMMED * len(above))) if len(above) > 20 else 0
     wide = above[-1] / above[0] >= SPAN and above[-1 - cut] / above[cut] >= _SPAN_LEFT
@@ -396,7 +398,14 @@ def _is_number(column: pl.Series, kind: str, classes: Sequence[str] = ()) -> boo
     if column.dtype.is_numeric():
         column = without_missing_numbers(column).column
         return column.drop_nulls().n_unique() > 1 and read_target(column)[0].kind == "continuous"
-    return is_measured(column)
+    return is_measured(column) or _begins_with_numbers(column)
+
+
+def _begins_with_numbers(column: pl.Series) -> bool:
+    """Whether too many different texts for classes begin with a number: measurements of which none can be read."""
+    known = column.drop_nulls().cast(pl.String).str.strip_chars()
+    numbers = known.str.contains(r"^[<>=~≤≥+−-]*\s*\d")
+    return known.n_unique() > _MANY_CLASSES and 2 * numbers.sum() >= len(known)
 
 
 def _speaking(
@@ -448,8 +457,8 @@ def _mixture(name: str, one: OneUnit, known: str) -> list[str]:
         said.append(f"'{name}' is read in {one.unit}; {_counted(one.foreign)} is no known multiple and left out")
     elif one.foreign:
         said.append(f"'{name}' is read without a unit, and of that no known multiple is {_counted(one.foreign)}")
-    if one.converted and one.bare and not known:
-        said.append(f"{one.bare} values of '{name}' stand without a unit among others in several; {one.unit} is taken")
+    if one.unit and one.bare and not known:
+        said.append(f"{one.bare} values of '{name}' stand without a unit among others with one; {one.unit} is taken")
     return said
 
 

@@ -15,6 +15,7 @@ from medeor.molecules.endpoints import wrong_unit
 from medeor.molecules.fingerprints import blocks, fingerprints
 from medeor.molecules.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.store import MoleculeStore
+from medeor.molecules.workers import in_chunks
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
@@ -48,7 +49,7 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
     findings += [_changed("mixtures", MIXTURE, "are mixtures, of which the largest part counts", table)]
     findings += [_metals(good), _large(good)]
-    findings += [_within_parts(good), _across_parts(good), _conflicting(good, cases)]
+    findings += [_within_parts(good), _across_parts(good), _tautomers(good), _conflicting(good, cases)]
     findings += _near(good, cases)
     findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
     findings += [_left_out(store)]
@@ -186,6 +187,31 @@ def _across_parts(table: pl.DataFrame) -> Finding:
     exact = copies.filter(pl.col("in_part").n_unique().over("smiles") > 1)["smiles"].n_unique()
     said = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
     return Finding(check, "leakage", "fail", said, tuple(copies["case_id"]))
+
+
+def _tautomers(table: pl.DataFrame) -> Finding:
+    """Compounds that stand in another part as another tautomer."""
+    check = "tautomers-across-parts"
+    compounds = table.unique("content", maintain_order=True).head(COMPARED)["content"]
+    hashes = [one for chunk in in_chunks(_without_tautomers, compounds.to_list()) for one in chunk]
+    known = pl.DataFrame({"content": compounds, "tautomers": pl.Series(hashes, dtype=pl.String)})
+    joined = table.join(known, on="content", how="inner", maintain_order="left")
+    forms, parts = (pl.col(name).n_unique().over("tautomers") > 1 for name in ("content", "in_part"))
+    found = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
+    if found.is_empty():
+        return Finding(check, "quality", "pass", "no compound stands in another part as another tautomer")
+    said = f"{found['tautomers'].n_unique()} compounds stand in another part as another tautomer, such as "
+    said += f"{found['place'][0]}; --where tautomer=canonical makes them one"
+    return Finding(check, "quality", "fail", said, tuple(found["case_id"]))
+
+
+def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
+    """What all tautomers of each molecule share (RDKit's HetAtomTautomer hash)."""
+    from rdkit import Chem
+    from rdkit.Chem import rdMolHash
+
+    kind = rdMolHash.HashFunction.HetAtomTautomer
+    return [rdMolHash.MolHash(Chem.MolFromSmiles(text), kind) for text in texts if text]
 
 
 def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
