@@ -93,3 +93,16 @@ def test_the_last_axis_is_of_channels_where_no_picture_is_so_narrow(
     assert first.pixels.shape == (channels, *size)
     expected = np.moveaxis(pixels[0], -1, 0) if shape[-1] < 9 else pixels[0].reshape(channels, *size)
     np.testing.assert_array_equal(first.pixels, expected)
+
+
+@pytest.mark.parametrize("odd", ["1900-01-01", "9999-12-31"])
+def test_a_day_that_stands_for_none_is_told_in_a_split_by_time(odd: str) -> None:
+    days = [f"2020-{1 + k % 12:02d}-{1 + k:02d}" for k in range(23)]
+    table = pl.DataFrame({"label": ["no", "yes"] * 12, "day": [odd, *days]}).with_columns(pl.col("day").str.to_date())
+    asked = {"target": "label", "time": "day", "split": "time"}
+    findings = {one.check: one for one in medeor.read(IMAGES, table, **asked).findings}
+    assert findings["odd-times"].status == "fail"
+    assert len(findings["odd-times"].cases) == 1
+    assert odd in findings["odd-times"].message
+    good = table.with_columns(pl.lit("2020-05-05").str.to_date().alias("day"))
+    assert "odd-times" not in {one.check for one in medeor.read(IMAGES, good, **asked).findings}
