@@ -18,7 +18,9 @@ from medeor.files import sha256
 from medeor.formats.images import DAMAGED, BrokenImage, Image, check_size, damage_told, made_finite
 from medeor.formats.pictures import channels_first, without_alpha
 
-Layout = Literal["grey", "colour", "channels", "volume", "colour volume", "channel volume"]
+Layout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
+MOST_LAST = 8
+"""Length of the last axis up to which it holds channels: no picture is so narrow."""
 
 IN_MEMORY = 1 << 30
 """Bytes up to which a compressed member of an archive is held in memory; a larger one is unpacked in the cache."""
@@ -29,9 +31,10 @@ def layout_of(shape: tuple[int, ...]) -> Layout:
 
     - (n, rows, columns): grey
     - (n, rows, columns, 3 or 4): colour; a fourth channel of 8 bits is transparency, of more a channel
+    - (n, rows, columns, channels) with 1, 2 or 5 to 8 channels: channels of a flat image, which come last
     - (n, channels, rows, columns) with at most 4 channels: channels of a flat image
     - (n, slices, rows, columns): volumes
-    - (n, slices, rows, columns, 3): colour volumes
+    - (n, slices, rows, columns, 1, 2 or 3): colours or channels of a volume, which come last
     - (n, channels, slices, rows, columns): channels of a volume
 
     Raises: UserError for another number of axes."""
@@ -39,13 +42,19 @@ def layout_of(shape: tuple[int, ...]) -> Layout:
         case 3:
             return "grey"
         case 4:
-            return "colour" if shape[3] in (3, 4) else "channels" if shape[1] <= 4 else "volume"
+            if shape[3] in (3, 4):
+                return "colour"
+            return "channels" if shape[1] <= 4 else "channels last" if _come_last(shape) else "volume"
         case 5:
-            return "colour volume" if shape[4] == 3 else "channel volume"
+            return "colour volume" if shape[4] == 3 or (shape[4] < 3 and _come_last(shape)) else "channel volume"
     raise UserError(
         f"an array of shape {shape} is no set of images; medeor reads (n, rows, columns), (n, rows, columns, 3), "
         "(n, channels, rows, columns), (n, slices, rows, columns) and (n, channels, slices, rows, columns)"
     )
+
+
+def _come_last(shape: tuple[int, ...]) -> bool:
+    return shape[-1] <= MOST_LAST < min(shape[-3:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +83,16 @@ class ImageArray:
                 pixels = channels_first(_opaque(pixels))
             case "volume":
                 pixels = pixels[None]
-            case "colour volume":
+            case "colour volume" | "channels last":
                 pixels = np.moveaxis(pixels, -1, 0)
         pixels, nonfinite = made_finite(_plain(pixels), f"image {index}")
         return Image(np.ascontiguousarray(pixels), nonfinite=nonfinite)
 
 
 def read_npy(path: Path) -> Image:
-    """One image: (rows, columns), (rows, columns, 3 or 4), (slices, rows, columns) or (channels, slices, rows,
-    columns); uint8, integers up to 32 bits or float32.
+    """One image: (rows, columns), (rows, columns, channels), (channels, rows, columns) with at most 4 channels,
+    (slices, rows, columns), (channels, slices, rows, columns) or (slices, rows, columns, channels); uint8, integers up
+    to 32 bits or float32.
 
     Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
     with damage_told(path, ".npy"):
@@ -99,7 +109,9 @@ def read_npy(path: Path) -> Image:
     }
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)):
         array = channels_first(_opaque(array))
-    elif array.ndim == 3:
+    elif _come_last(array.shape) and array.shape[0] > 4:
+        array = np.moveaxis(array, -1, 0)
+    elif array.ndim == 3 and not (array.shape[0] <= 4 and min(array.shape[1:]) > MOST_LAST):
         array = array[None]
     pixels, nonfinite = made_finite(_plain(array), path)
     return Image(np.ascontiguousarray(pixels), header=facts, nonfinite=nonfinite)

@@ -68,8 +68,8 @@ def read_series(paths: Sequence[Path]) -> Image:
     """The volume (1 or 3, slices, rows, columns) of DICOM slices of one series, ordered along their normal by where
     they lie in the patient, whatever their names and numbers.
 
-    Raises: BrokenImage where a slice is damaged, or they are of several series, orientations, pixel spacings or sizes,
-    share a position, or are unevenly spaced."""
+    Raises: BrokenImage where a slice is damaged, or they are of several series, patients, orientations, pixel spacings
+    or sizes, share a position, or are unevenly spaced."""
     folder = paths[0].parent
     slices = [_slice(path, len(paths)) for path in paths]
     several = {str(data.get("SeriesInstanceUID")) for data, _, _ in slices}
@@ -79,6 +79,8 @@ def read_series(paths: Sequence[Path]) -> Image:
     if len(sizes) > 1:
         raise BrokenImage(folder, f"slices of {len(sizes)} sizes in one series")
     headers = [data for data, _, _ in slices]
+    if len({str(data.get("PatientID") or "") for data in headers}) > 1:
+        raise BrokenImage(folder, "slices of several patients in one series; separate them")
     order, affine = stacked_in_space(folder, [place_of(data) for data in headers], [in_plane(d) for d in headers])
     channels = max(len(pixels) for _, pixels, _ in slices)
     planes = [np.broadcast_to(slices[k][1], (channels, *slices[k][1].shape[1:])) for k in order]

@@ -178,6 +178,12 @@ def findings_of(passed: Mapping[tuple[str, str], int]) -> tuple[Finding, ...]:
     if apart := of("apart").total():
         message = f"{apart} series lie in several folders (copies, or parts that do not fit together): each is a case"
         findings.append(Finding("series-in-several-folders", "quality", "fail", message))
+    if columns := sorted(of("column")):
+        message = (
+            f"{', '.join(map(repr, columns))} also name{'s' * (len(columns) == 1)} images, which are not used; name "
+            "all channels of a case with --where image=A,B"
+        )
+        findings.append(Finding("image-columns", "quality", "unknown", message))
     return tuple(findings)
 
 

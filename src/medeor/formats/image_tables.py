@@ -55,7 +55,9 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
         if name not in table.columns:
             raise UserError(f"{where} has no column '{name}'; it has {listed(table.columns)}")
     finder = _Finder(places)
+    asked = bool(columns)
     columns = tuple(columns) or (_image_column(table, where, finder),)
+    _refuse_no_header(table, where, columns[0], finder)
     texts = [table[name].cast(pl.String).to_list() for name in columns]
     finder.settle(value for text in texts for value in text)
     facts = table.drop(columns)
@@ -86,7 +88,9 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
         looked = " and ".join(str(folder) for folder in places.folders) or "the files given"
         why = _why(finder, texts[0][0], looked)
         raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', {why}")
-    listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=Counter(places.passed))
+    passed = Counter(places.passed)
+    passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
+    listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
     return _with_the_rest(listing, where, places)
 
 
@@ -127,6 +131,28 @@ def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
             f"or name the column with --where image=COLUMN; it has {listed(table.columns)}"
         )
     return best
+
+
+def _refuse_no_header(table: pl.DataFrame, where: str, column: str, finder: _Finder) -> None:
+    """Raises: UserError where what ought to be the heading of the images names one of them itself."""
+    if "." in column and isinstance(finder.find(column), ImageFiles):
+        raise UserError(
+            f"{where} has no header: its first row ({listed(table.columns, 4)}) names an image; put names of the "
+            "columns above it, such as image,label"
+        )
+
+
+def _other_images(facts: pl.DataFrame, finder: _Finder, keys: Sequence[Sequence[str]]) -> list[str]:
+    """Further columns that name images, others than those of the rows' cases."""
+    names = []
+    for column in facts:
+        values = column.to_list()[:SAMPLE] if column.dtype == pl.String else []
+        named = [(value, own) for value, own in zip(values, keys) if value is not None and own]
+        found = [(finder.find(value), own) for value, own in named]
+        other = {one.name for one, own in found if isinstance(one, ImageFiles) and one.name not in own}
+        if len(other) > 1 and 2 * len(other) > len(named):
+            names.append(column.name)
+    return names
 
 
 def _why(finder: _Finder, value: str | None, looked: str) -> str:

@@ -49,7 +49,8 @@ _OFTEN = {
 """What says so where two other classes are left, and may be one itself where not: `ND` is also *no dementia*."""
 _UNDECIDED = {
     "English": "indeterminate|uncertain|equivocal|inconclusive|undecided|non-diagnostic|nondiagnostic|not diagnostic|"
-    "unclear|not sure|unsure|ambiguous|unclassifiable|cannot be determined",
+    "unclear|not sure|unsure|ambiguous|unclassifiable|cannot be determined|ungradable|"
+    "not gradable|lost to follow up|lost to follow-up",
     "Chinese": "不确定|不確定|无法判断|無法判斷|无法确定|無法確定|难以判断|難以判斷|待排|可疑待查",
     "French": "indéterminé|indéterminée|incertain|incertaine|équivoque|douteux|douteuse|non concluant|non concluante",
     "German": "unklar|unsicher|unbestimmt|uneindeutig|nicht eindeutig|fraglich|zweifelhaft",
@@ -102,7 +103,7 @@ def without_missing_classes(column: pl.Series, grades: bool = False) -> Missing:
     texts = _texts(column)
     counts = texts.drop_nulls().value_counts().rows()
     plain = {text: _plain(text) for text, _ in counts}
-    codes = {text for text, one in plain.items() if one in _UNKNOWN_TEXTS}
+    codes = {text for text, one in plain.items() if not one or one in _UNKNOWN_TEXTS}
     signed = any(one.startswith("+") for one in plain.values())
     for known in (_OFTEN_TEXTS, () if grades else _UNDECIDED_TEXTS, () if signed else _DASHES):
         found = {text for text, one in plain.items() if one in known}

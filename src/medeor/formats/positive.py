@@ -92,6 +92,9 @@ def positive_of(first: str, second: str) -> int | None:
         return 1
     if " ".join(reversed(texts)) in _PAIR_SET:
         return 0
+    answers = [answer_of(first), answer_of(second)]
+    if None not in answers and answers[0] != answers[1]:
+        return int(answers[1] == 1)
     signs = [_sign(text) for text in texts]
     for place in (0, 1):
         # What is not healthy is looked for; what is not active is not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zipfile
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,8 +18,10 @@ from medeor.files import reading
 from medeor.formats.encodings import decode, decoded, encoding_found
 from medeor.formats.measurements import with_decimal_points
 from medeor.formats.spreadsheet import unguarded
+from medeor.formats.workbooks import ENDINGS as WORKBOOKS
+from medeor.formats.workbooks import read_workbook
 
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", *WORKBOOKS)
 """How the names of tables end."""
 TEXTS = (".csv", ".tsv", ".txt", ".gz")
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A"]
@@ -39,10 +41,11 @@ def read_table(path: Path) -> pl.DataFrame:
     ending = path.suffix.lower()
     if ending in (".parquet", ".pq"):
         table = _parquet(path)
-    elif ending in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
+    elif ending in WORKBOOKS:
         table = _excel(path)
     else:
         table = _csv(path)
+    table = _without_empty_end(table)
     if not table.height:
         raise UserError(f"{path} has a header and no rows")
     return table
@@ -51,10 +54,13 @@ def read_table(path: Path) -> pl.DataFrame:
 def table_findings(path: Path) -> tuple[Finding, ...]:
     """What a table is not plainly: text in another encoding than UTF-8, names that several columns share."""
     path = Path(path)
+    if path.suffix.lower() in WORKBOOKS and path.is_file():
+        return read_workbook(path).findings
     if path.suffix.lower() not in TEXTS or not path.is_file():
         return ()
     content = content_of(path)
     text, encoding = decode(content)
+    text = _lines(text)
     names = _header(text, delimiter(text))
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     said = (
@@ -73,7 +79,7 @@ def columns_of(path: Path) -> list[str]:
         if path.suffix.lower() in (".parquet", ".pq"):
             with reading(path, "Parquet"):
                 return list(pl.read_parquet_schema(path))
-        if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"):
+        if path.suffix.lower() in WORKBOOKS:
             return _excel(path).columns
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = [decoded(file.readline(1 << 16)) for _ in range(3)]
@@ -110,18 +116,14 @@ def _parquet(path: Path) -> pl.DataFrame:
 
 
 def _excel(path: Path) -> pl.DataFrame:
-    try:
-        import fastexcel
-    except ModuleNotFoundError:
-        raise UserError(f'{path}: Excel needs the package fastexcel: pip install "medeor[imaging]"') from None
-    try:
-        return pl.read_excel(path, engine="calamine", infer_schema_length=None)
-    except (pl.exceptions.PolarsError, fastexcel.FastExcelError, zipfile.BadZipFile, OSError, ValueError) as error:
-        raise UserError(f"{path} is not a readable Excel workbook ({str(error).splitlines()[0]})") from None
+    sheet = read_workbook(path)
+    table = sheet.table
+    table.columns = _apart([_one_line(name) for name in table.columns])
+    return table.select(typed(column) for column in table) if sheet.raw else table
 
 
 def _csv(path: Path) -> pl.DataFrame:
-    text = decoded(content_of(path))
+    text = _lines(decoded(content_of(path)))
     if "\0" in text:
         raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
     separator = delimiter(text)
@@ -132,9 +134,45 @@ def _csv(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UserError(f"{path}: {_wrong_row(text, separator, str(path)) or str(error).splitlines()[0]}") from None
     names = _header(text, separator)
-    names = names if len(names) == table.width else [name.strip() for name in table.columns]
+    names = names if len(names) == table.width else [_one_line(name) for name in table.columns]
     table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
-    return table.select(typed(unguarded(column), decimal_comma=separator == ";") for column in table)
+    columns = [unguarded(column) for column in table]
+    commas = separator == ";" and any(map(_has_decimal_commas, columns))
+    columns = [_without_thousands(column) for column in columns] if commas else columns
+    return pl.DataFrame([typed(column, decimal_comma=separator == ";") for column in columns])
+
+
+def _has_decimal_commas(column: pl.Series) -> bool:
+    known = column.str.strip_chars().drop_nulls()
+    return bool(len(known)) and bool(known.str.contains(r"^[+-]?[\d.]*\d,\d+$").any())
+
+
+def _without_thousands(column: pl.Series) -> pl.Series:
+    """Numbers without the points between thousands (`1.234`, `1.234,5`), of a table that writes decimal commas."""
+    text = column.str.strip_chars()
+    known = text.drop_nulls()
+    if not len(known) or not known.str.contains(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$").all():
+        return column
+    return text.str.replace_all(".", "", literal=True)
+
+
+def _lines(text: str) -> str:
+    """Text with the line ends of today, where they are those of old Macs, without Excel's own first line `sep=;`."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    first, _, rest = text.partition("\n")
+    return rest if re.fullmatch(r"\s*\"?sep=.\"?\s*", first, re.IGNORECASE) else text
+
+
+def _one_line(name: str) -> str:
+    """A heading without line breaks and with single spaces."""
+    return " ".join(name.split())
+
+
+def _without_empty_end(table: pl.DataFrame) -> pl.DataFrame:
+    """The table without empty rows at its end, which spreadsheets add. Those in between keep the others' numbers."""
+    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return table.head(int(filled[-1]) + 1) if len(filled) else table
 
 
 def rows_of(text: str, separator: str, where: str, quote: str | None = '"') -> Iterator[tuple[int, list[str]]]:
@@ -159,7 +197,7 @@ def _header(text: str, separator: str) -> list[str]:
         row = next((row for _, row in rows_of(text, separator, "") if row), [])
     except UserError:
         return []
-    return [name.strip().strip('"').strip() for name in row]
+    return [_one_line(name.strip().strip('"')) for name in row]
 
 
 def _apart(names: Sequence[str]) -> list[str]:

@@ -10,9 +10,17 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Finding, Target, TargetKind, UserError
+from medeor.formats.class_names import doubtful, in_order
 from medeor.formats.dates import are_days, are_written_days
 from medeor.formats.measurements import read_measurements
-from medeor.formats.missing import Missing, plain, says_unknown, without_missing_classes, without_missing_numbers
+from medeor.formats.missing import (
+    Missing,
+    plain,
+    says_unknown,
+    without_accents,
+    without_missing_classes,
+    without_missing_numbers,
+)
 from medeor.formats.positive import answer_of, positive_of
 
 FEW = 20
@@ -25,13 +33,23 @@ KINDS = ("classes", "ordinal", "continuous")
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test", "holdout": "test",
+    "trainset": "train", "valset": "validation", "testset": "test",
+    "训练": "train", "训练集": "train", "訓練": "train", "訓練集": "train",
+    "验证": "validation", "验证集": "validation", "驗證": "validation",
+    "驗證集": "validation", "测试": "test", "测试集": "test", "測試": "test", "測試集": "test",
+    "entrenamiento": "train", "validación": "validation", "validacion": "validation", "prueba": "test",
+    "apprentissage": "train", "entraînement": "train", "entrainement": "train", "validierung": "validation",
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
 _NO_YES = ("0", "1")
 _NUMBER = r"^[+−-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?\s*(?:[\p{L}%°/µμ][^\d,;]*)?$"
 """A number, perhaps with a unit; not `007`, which is a name."""
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
 _ENOUGH_ROWS = 10
 """Rows from which it is no chance that exactly one of several labels is true in each."""
+_ENOUGH_BY_CHANCE = 5.0
+"""Rows in which two of several labels would be true if they had nothing to do with each other, from which it is no
+chance that there is none."""
 _SHOWN = 5
 """Values that a message lists."""
 
@@ -98,8 +116,10 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
     missing = _without_codes(finite.column, kind, classes)
     values = _as_text(missing.column)
     findings = _codes_found(name, missing._replace(codes={**finite.codes, **missing.codes}))
+    _refuse_numbers(name, values, kind, classes)
     values, spellings = _one_spelling(values, classes)
-    found = sorted_classes(values.drop_nulls().unique().to_list())
+    counts = dict(values.drop_nulls().value_counts().iter_rows())
+    found = sorted_classes(list(counts))
     if not kind and not classes and names_cases(values if column.dtype == pl.String else column):
         raise UserError(
             f"target '{name}' has {len(found)} different texts in {len(values.drop_nulls())} rows, which name cases "
@@ -112,6 +132,8 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
                 f" beside what says unknown ({_listed(map(repr, codes))}; name it with --where classes= if it is one)"
             )
         raise UserError(f"target '{name}' {alone}: there is nothing to tell apart")
+    if kind == "ordinal" and not classes and len(found) > 2:
+        found = _in_order(name, found)
     names, place = _named(name, found, classes)
     guessed = False
     if len(names) == 2:
@@ -126,7 +148,33 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
     chosen: TargetKind = "binary" if len(names) == 2 else "ordinal" if kind == "ordinal" else "multiclass"
     indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
     target = Target(name, chosen, names, guessed=guessed)
-    return TargetColumn(target, indices.alias(name), (*findings, *spellings))
+    odd = () if classes else doubtful(name, counts)
+    return TargetColumn(target, indices.alias(name), (*findings, *spellings, *odd))
+
+
+def _in_order(name: str, found: Sequence[str]) -> list[str]:
+    ordered = in_order(found)
+    if ordered is None:
+        raise UserError(
+            f"target '{name}' is to be ordinal, and the order of {_listed(map(repr, found))} is not known; name them "
+            "from the lowest to the highest with --where classes=A|B|C"
+        )
+    return ordered
+
+
+def _refuse_numbers(name: str, values: pl.Series, kind: str, classes: Sequence[str]) -> None:
+    """Raises: UserError where most values are measurements, among which some text has made all of them classes."""
+    known = values.drop_nulls()
+    numbers = known.str.strip_chars().str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    measured = numbers.drop_nulls()
+    if kind or classes or 2 * len(measured) < len(known) or measured.n_unique() < 3 or not _is_measured(measured):
+        return
+    other = known.filter(numbers.is_null()).unique(maintain_order=True).to_list()
+    if other:
+        raise UserError(
+            f"target '{name}' holds numbers and also {_listed(map(repr, other))}; leave such cells empty or write a "
+            "number, or name the classes with --where classes=A|B"
+        )
 
 
 def _looked_for(name: str, names: Sequence[str], positive: str) -> int:
@@ -171,10 +219,17 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
     if len(labels) < 2 or len(labels) < len(targets):
         return ()
     known = values.select(labels).drop_nulls()
-    if known.height < _ENOUGH_ROWS or not (known.sum_horizontal() == 1).all():
+    true = known.sum_horizontal()
+    if known.height < _ENOUGH_ROWS or (true > 1).any() or not (true == 1).any():
+        return ()
+    # Rare labels seldom meet: rows with none count against, unless by chance some would have had two.
+    shares = [float(share or 0) for share in known.mean().row(0)]
+    none = math.prod(1 - share for share in shares)
+    one = sum(none * share / (1 - share) for share in shares if share < 1)
+    if (true == 0).any() and known.height * (1 - none - one) < _ENOUGH_BY_CHANCE:
         return ()
     said = (
-        f"in each of {known.height} rows exactly one of {_listed(map(repr, labels))} is true: these classes exclude "
+        f"in none of {known.height} rows more than one of {_listed(map(repr, labels))} is true: these classes exclude "
         "each other. They are learnt as labels of their own, whose probabilities need not add up to 1; put the name of "
         "the class into one column for one question with that many classes"
     )
@@ -279,7 +334,8 @@ def _refuse_days(column: pl.Series) -> None:
     known = column.drop_nulls()
     days = known.dtype.is_temporal()
     if known.dtype == pl.String:
-        days = are_days(text for text in known.unique() if text.strip() and not says_unknown(text))
+        texts = [text for text in known.unique() if text.strip() and not says_unknown(text)]
+        days = are_days(texts) or (bool(texts) and all(map(_CLOCK.fullmatch, map(str.strip, texts))))
     elif known.dtype.is_numeric():
         days = are_written_days(known.unique().to_list())
     if days:
@@ -334,8 +390,11 @@ def _one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series,
 
 
 def _class_form(text: str) -> str:
-    """As `missing.plain`; whole numbers without their decimals, as spreadsheets add them."""
+    """As `missing.plain`, without accents and with one sign between words; whole numbers without their decimals, as
+    spreadsheets add them."""
     form = plain(text)
+    bare = without_accents(form)
+    form = re.sub(r"(?<=[a-z])[\s_-]+(?=[a-z])", " ", bare if bare.isascii() else form)
     return re.sub(r"^([+-]?(?:0|[1-9]\d*))\.0+$", r"\1", form)
 
 

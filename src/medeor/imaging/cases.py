@@ -25,8 +25,9 @@ from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
 from medeor.formats.tables import TABLES, read_table, set_apart, table_findings
 from medeor.formats.targets import PARTS, TargetColumns, read_parts, read_targets
+from medeor.imaging.geometry import geometry_told, lean_of
 from medeor.imaging.identity import case_ids, identity, repeats, tied_groups
-from medeor.imaging.patients import suspected
+from medeor.imaging.patients import odd_groups, one_spelling, suspected
 
 __all__ = ["ImageStore", "read_cases"]
 
@@ -35,6 +36,8 @@ USUAL_TARGETS = ("label", "target", "class", "diagnosis")
 STRAY = 0.2
 """Share of flat images among volumes, or of volumes among flat images, up to which they are set aside; more are a study
 of two kinds, which is for the user to part."""
+MOST_PARTS = 20
+"""Different values up to which a column that is called like a split may be meant as one."""
 USUAL_PARTS = ("part", "split", "subset", "set")
 """Columns taken as the official split when the study names none, if they hold the names of parts."""
 
@@ -82,7 +85,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         unknown = answers.select(pl.all_horizontal(pl.all().is_null())).to_series()
         broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
     identities = _identities(listing, study, read)
-    named = listing.facts[study.group].cast(pl.String).to_list() if study.group else [None] * len(read)
+    named = _patients(listing, study)
     ids = case_ids(identities, named, listing.rows["source"].to_list())
     groups = _groups(named, read, ids) if study.group else tied_groups(_ties(read), ids)
     columns: list[pl.Series] = [
@@ -102,14 +105,20 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
+    is_study = sources.labelled and sources.model is None
     findings = [
-        *(_guessed(study, names, targets, listing, read) if sources.labelled else ()),
+        *(_guessed(study, names, targets, listing, read) if is_study else ()),
         *_of_tables(sources, study),
         *of_targets,
         *image_lists.findings_of(listing.passed),
         *repeats(ids, identities, [one.content for one in read]),
     ]
-    if sources.labelled and not study.group:
+    findings += geometry_told([one.lean for one in read], [len(one.size) == 4 for one in read], ids)
+    findings += _parts_told(listing, study) if is_study else []
+    if is_study and study.group:
+        there = [row for row, one in enumerate(read) if one.size]
+        findings += odd_groups(study.group, [named[row] for row in there], [ids[row] for row in there])
+    if is_study and not study.group:
         taken = (*names, study.site, study.time, study.split)
         findings += [found for found in [suspected(listing, taken, groups, ids)] if found]
     return Cases(pl.DataFrame(columns), targets, (complete,), subgroups, findings=tuple(findings))
@@ -294,10 +303,25 @@ def _parts(listing: Listing, study: Study) -> pl.Series:
         if (
             name.lower() in USUAL_PARTS
             and values.dtype == pl.String
-            and {v.lower() for v in values.drop_nulls()} <= {*PARTS}
+            and {v.strip().lower() for v in values.drop_nulls()} <= {*PARTS}
         ):
             return read_parts(values)
     return listing.rows["part"]
+
+
+def _parts_told(listing: Listing, study: Study) -> list[Finding]:
+    """What is told of a column that is called like an official split and is none."""
+    for name in listing.facts.columns:
+        values = listing.facts[name].cast(pl.String).drop_nulls().unique().sort().to_list()
+        if name.lower() not in USUAL_PARTS or study.split not in ("", name) or not 1 < len(values) <= MOST_PARTS:
+            continue
+        if {value.strip().lower() for value in values} <= {*PARTS} or name in study.target:
+            continue
+        does = "rows with the same value stay together" if study.split else "it is not used, and cases are divided anew"
+        said = f"the column '{name}' holds {listed(list(map(repr, values)), 5)} and names no official split: {does}"
+        message = f"{said}; write train, validation and test for one"
+        return [Finding("official-split", "quality", "unknown", message)]
+    return []
 
 
 def _names_parts(column: pl.Series) -> bool:
@@ -351,6 +375,8 @@ class _Read(NamedTuple):
     patient: str = ""
     study: str = ""
     uid: str = ""
+    lean: float | None = None
+    """Degrees by which its slices lean; None where its place is unknown."""
 
 
 def _read_all(store: ImageStore, rows: pl.DataFrame) -> list[_Read]:
@@ -377,7 +403,7 @@ def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> _Read:
     content.update(pixels.data)
     return _Read(
         None, "", pixels.shape, content.hexdigest(), image.spacing, image.modality or None, image.nonfinite,
-        image.header, image.identifiers, image.patient, image.study, image.uid,
+        image.header, image.identifiers, image.patient, image.study, image.uid, lean_of(image.affine),
     )  # fmt: skip
 
 
@@ -448,6 +474,14 @@ def _identities(listing: Listing, study: Study, read: Sequence[_Read]) -> list[s
         identity((name or "").strip() or None, one.uid, one.content, paths, source)
         for name, one, paths, source in zip(given, read, files, listing.rows["source"].to_list())
     ]
+
+
+def _patients(listing: Listing, study: Study) -> list[str | None]:
+    """The patient of each case, as the study's column names it."""
+    if not study.group:
+        return [None] * listing.rows.height
+    names = listing.facts[study.group].cast(pl.String).to_list()
+    return [one_spelling(name) or None if name is not None else None for name in names]
 
 
 def _groups(named: Sequence[str | None], read: Sequence[_Read], ids: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ or their folders."""
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ import polars as pl
 from medeor.contracts import Finding
 from medeor.formats.image_lists import LABEL, Listing
 from medeor.formats.image_tables import without_ending
+from medeor.formats.missing import says_unknown
 from medeor.formats.targets import PARTS
 
 CHECK = "patients-without-group"
@@ -87,6 +89,36 @@ def suspected(listing: Listing, taken: Sequence[str], groups: Sequence[str], ids
             todo = "give a table with a column for the patient (--labels, --group)"
             return _finding(what.format(_counted(keys)), todo, torn, ids)
     return None
+
+
+def one_spelling(name: str) -> str:
+    """A patient's name or number in one normal form of its letters, without signs and spaces that nobody sees."""
+    return " ".join(unicodedata.normalize("NFKC", name).replace("\u200b", "").split())
+
+
+def odd_groups(column: str, keys: Sequence[str | None], ids: Sequence[str]) -> list[Finding]:
+    """What is told of the patients that a column names: those whose names differ only as spellings do (`P1`, `p-01`),
+    and cases of nobody."""
+    findings = []
+    spelt = defaultdict(set)
+    for key in keys:
+        if key is not None:
+            spelt[re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "", key.casefold()))].add(key)
+    alike = {key: sorted(names) for names in spelt.values() if len(names) > 1 for key in names}
+    if alike:
+        shown = "; ".join(
+            " and ".join(map(repr, names)) for names in list(dict.fromkeys(map(tuple, alike.values())))[:3]
+        )
+        message = f"'{column}' has names that look like one patient's ({shown}) and count as several; write them alike"
+        torn = tuple(one for one, key in zip(ids, keys) if key in alike)
+        findings.append(Finding("group-spellings", "leakage", "unknown", message, torn))
+    nobody = tuple(one for one, key in zip(ids, keys) if key is None)
+    unknown = Counter(key for key in keys if key is not None and (says_unknown(key) or key in ("-1", "9999")))
+    said = [f"{len(nobody)} cases have none and count as a patient each"] if nobody else []
+    said += [f"{count} cases have '{key}', which counts as one patient" for key, count in unknown.items() if count > 1]
+    if said:
+        findings.append(Finding("missing-groups", "leakage", "unknown", f"'{column}': {'; '.join(said)}", nobody))
+    return findings
 
 
 def _finding(what: str, todo: str, torn: Sequence[int], ids: Sequence[str]) -> Finding:

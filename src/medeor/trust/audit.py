@@ -32,6 +32,9 @@ TOO_MANY = 0.10
 OUTLIER = 6.0
 """Robust standard deviations from the prediction beyond which a number looks wrong."""
 
+LIFETIME = 60 * 365
+"""Days from the median beyond which a time is none."""
+
 _ENOUGH = 10
 """Held-out cases of a target from which its labels are judged."""
 
@@ -50,7 +53,7 @@ def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
     divided = replace(cases, table=table)
     findings = [_groups_across_parts(table)]
     if by == "time":
-        findings.append(_times_across_parts(table))
+        findings += [_times_across_parts(table), *_odd_times(table)]
     findings.append(_missing_labels(divided))
     if any(target.kind != "continuous" for target in cases.targets):
         findings += [_one_class(divided), _class_missing_in_training(divided), _imbalance(divided)]
@@ -120,6 +123,21 @@ def _times_across_parts(table: pl.DataFrame) -> Finding:
         said = f"{len(late)} cases to learn from are later than the first test case: the future tells of the past"
         return Finding(check, "leakage", "fail", said, tuple(late))
     return Finding(check, "leakage", "pass", "every case to learn from is earlier than the test part")
+
+
+def _odd_times(table: pl.DataFrame) -> list[Finding]:
+    """Days a lifetime away from the others, such as 1900-01-01 or 9999-12-31: they stand for none."""
+    if "time" not in table.columns or not table["time"].dtype.is_temporal():
+        return []
+    days = table["time"].cast(pl.Date, strict=False).cast(pl.Int64, strict=False)
+    odd = table.filter((days - days.median()).abs() > LIFETIME)
+    if odd.is_empty():
+        return []
+    said = (
+        f"{odd.height} cases lie {LIFETIME / 365:.0f} years or more from the others in time, such as {odd['time'][0]}"
+    )
+    message = f"{said}: such a day stands for none; leave its cell empty"
+    return [Finding("odd-times", "quality", "fail", message, tuple(odd["case_id"]))]
 
 
 # --- labels ----------------------------------------------------------------------------------------------
