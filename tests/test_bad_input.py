@@ -366,14 +366,16 @@ def test_evaluate_says_what_it_sets_aside_and_what_it_was_taught(
     table.write_csv(tmp_path / "labels.csv")
     said = tiny.medeor("evaluate", tiny_run, tmp_path / "images", "--labels", tmp_path / "labels.csv", "--json")
     assert said.code == 0, said.err
-    aside, taught = said.err.splitlines()
+    aside, positive, *others = said.err.splitlines()
+    (taught,) = (line for line in others if "taught" in line)
+    assert positive == "positive class: 1"
     assert aside.startswith(f"4 of {len(table)} cases are set aside: it has no label (3); ")
     rest = pl.concat([table[3:5], table[6:]])
     learnt = rest.filter(pl.col("part") != "test").height
     assert taught.startswith(f"{learnt} of the {len(rest)} cases that are scored taught this model")
     bundle = next(tiny_run.glob("*.medeor"))
     unknown = tiny.medeor("evaluate", bundle, tmp_path / "images", "--labels", tmp_path / "labels.csv")
-    assert unknown.err.splitlines() == [aside]
+    assert unknown.err.splitlines() == [aside, positive, *(line for line in others if line != taught)]
 
 
 def test_other_data_need_not_have_the_subgroups_of_the_study(

@@ -195,22 +195,48 @@ def test_a_folder_that_cannot_be_written_is_explained(monkeypatch: pytest.Monkey
         cache.keep("images", KEY, of_size(1))
 
 
-def _race(start: float, number: int) -> bytes:
+_LINE = multiprocessing.get_context("fork").Barrier(4)
+"""Where each maker waits for the others before its entry takes its place."""
+
+
+def _race(number: int) -> bytes:
     def make(path: Path) -> None:
         path.mkdir()
         (path / "content").write_bytes(b"same")
-        time.sleep(max(0.0, start - time.time()))
+        _LINE.wait(60)
 
     path = cache.keep("volumes", KEY, make)
     return (path / "content").read_bytes()
 
 
 def test_processes_that_make_the_same_entry_agree(folder: Path) -> None:
-    start = time.time() + 0.5
     with multiprocessing.get_context("fork").Pool(4) as pool:
-        got = pool.starmap(_race, [(start, number) for number in range(4)])
+        got = pool.map(_race, range(4), chunksize=1)
     assert got == [b"same"] * 4
     assert [item.name for item in (folder / "volumes").iterdir()] == [cache.path_for("volumes", KEY).name]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_another_made_meanwhile_stays(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody may be reading it already."""
+
+    def write(path: Path, content: str) -> None:
+        if kind == "folder":
+            path.mkdir()
+        (path / "x" if kind == "folder" else path).write_text(content)
+
+    def slow(path: Path) -> None:
+        cache.keep("images", KEY, lambda new: write(new, "first"))
+        write(path, "second")
+
+    path = cache.keep("images", KEY, slow)
+    monkeypatch.setattr(cache, "_checked", {})
+    assert cache.keep("images", KEY, slow) == path
+    assert (path / "x" if kind == "folder" else path).read_text() == "first"
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    assert not capsys.readouterr().err
 
 
 def test_imports_no_numerical_library() -> None:

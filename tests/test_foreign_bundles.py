@@ -28,8 +28,8 @@ from medeor.bundle import Trained
 from medeor.contracts import UserError
 
 Entries = dict[str, bytes]
-MODEL, FOLD = "model/model.json", "model/fold-0/model.json"
-WEIGHTS = "model/fold-0/weights.safetensors"
+MODEL, FOLD = "model/model/model.json", "model/model/fold-0/model.json"
+WEIGHTS, DOMAIN = "model/model/fold-0/weights.safetensors", "model/domain.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +366,7 @@ def test_settings_that_no_network_has_are_refused(
 
     evil = dict(good)
     for number in range(5):
-        evil = changed(evil, f"model/fold-{number}/model.json", change)
+        evil = changed(evil, FOLD.replace("0", str(number)), change)
     refused(packed(room / "attack.medeor", evil))
 
 
@@ -389,6 +389,7 @@ def _first(arrays: dict[str, np.ndarray], value: Callable[[np.ndarray], np.ndarr
     arrays[name] = np.ascontiguousarray(value(arrays[name]))
 
 
+@pytest.mark.parametrize("name", [WEIGHTS, DOMAIN])
 @pytest.mark.parametrize(
     "change",
     [
@@ -411,17 +412,18 @@ def _first(arrays: dict[str, np.ndarray], value: Callable[[np.ndarray], np.ndarr
         _arrays(lambda arrays: _first(arrays, lambda one: np.zeros(0, one.dtype))),
     ],
 )
-def test_arrays_that_are_not_those_of_the_network_are_refused(
-    change: Callable[[bytes], bytes], good: Entries, room: Path
+def test_arrays_that_are_not_those_of_the_model_are_refused(
+    change: Callable[[bytes], bytes], name: str, good: Entries, room: Path
 ) -> None:
-    refused(packed(room / "attack.medeor", {**good, WEIGHTS: change(good[WEIGHTS])}))
+    refused(packed(room / "attack.medeor", {**good, name: change(good[name])}))
 
 
 def test_a_run_folder_with_a_link_in_it_leads_nowhere_else(tiny_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder)
-    shutil.move(folder / "model" / "fold-0", tmp_path / "elsewhere")
-    (folder / "model" / "fold-0").symlink_to(tmp_path / "elsewhere")
+    fold = (folder / FOLD).parent
+    shutil.move(fold, tmp_path / "elsewhere")
+    fold.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="no folder of its own"):
         medeor.load(folder)
 

@@ -24,8 +24,9 @@ from sklearn import metrics as sk
 import medeor
 import tiny
 from medeor.console import Console
-from medeor.contracts import Stopped, UserError
+from medeor.contracts import Predictions, Stopped, UserError
 from medeor.files import read_json, read_toml
+from medeor.trust.calibration import calibrate
 
 LEFT = {
     "cases.parquet", "split.parquet", "audit.json", "plan.toml", "calibration.json", "predictions.parquet",
@@ -248,6 +249,33 @@ def test_a_test_case_is_neither_learnt_from_nor_calibrated_on(tiny_run: Path) ->
     assert set(pl.read_parquet(tiny_run / "predictions.parquet")["case_id"]) == tested
     assert groups.group_by("group").agg(pl.col("part_right").n_unique())["part_right"].max() == 1
     assert groups.drop_nulls("fold").group_by("group").agg(pl.col("fold").n_unique())["fold"].max() == 1
+
+
+def test_a_fold_is_never_calibrated_on_itself(tiny_hospital: Path, tmp_path: Path) -> None:
+    """Every case is predicted out of fold: the calibration of each fold is computed here from the others alone."""
+    out = tiny.plan_at(tmp_path / "cv", members="folds")
+    images, _, labels, *_ = tiny.labelled(tiny_hospital)
+    study = {"labels": str(labels), "target": "lesion", "group": "patient_id", "split": "cv"}
+    medeor.train(images, out=out, console=Console(quiet=True), **study)  # type: ignore[arg-type]
+    cases = medeor.read(images, console=Console(quiet=True), **study).cases.usable  # type: ignore[arg-type]
+    fold = pl.read_parquet(out / "split.parquet").drop_nulls("fold").select("case_id", "fold")
+    said = pl.read_parquet(out / "predictions.parquet").filter(pl.col("part") == "cv")
+    assert fold["fold"].n_unique() == 5
+    for model, folder in (("model", "model"), ("baseline", "baseline")):
+        held_out = pl.read_parquet(out / folder / "held_out.parquet").join(fold, on="case_id", how="left")
+        found = said.filter(pl.col("model") == model)
+        assert sorted(found["case_id"]) == sorted(cases.ids)
+        for number in range(5):
+            own, others = (
+                held_out.filter(one).drop("fold") for one in (pl.col("fold") == number, pl.col("fold") != number)
+            )
+            known = cases.where(pl.col("case_id").is_in(others["case_id"].to_list()))
+            expected = calibrate(known, Predictions(others), threshold="0.5").apply(Predictions(own)).table
+            both = expected.join(found, on=["case_id", "item"], suffix=" found")
+            assert both.height == own.height
+            assert both["value found"].to_list() == pytest.approx(both["value"].to_list(), abs=1e-9)
+            assert both["raw found"].to_list() == both["raw"].to_list()
+            assert both["chosen found"].to_list() == both["chosen"].to_list()
 
 
 # --- the same bits ---------------------------------------------------------------------------------------

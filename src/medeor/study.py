@@ -106,9 +106,6 @@ def read(study: Study, console: Console) -> Read:
     located = tuple(catalogue.opened(source, console) for source in study.sources)
     every = task.read(Sources(located, inputs), replace(study, labels=_beside(study.labels, located)))
     every = replace(every, prevalences=study.prevalence)
-    for finding in every.findings:
-        if finding.check == "guessed":
-            console.say(finding.message)
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     cases = every.usable
@@ -116,6 +113,9 @@ def read(study: Study, console: Console) -> Read:
         raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
+    for finding in every.findings:
+        if finding.check == "guessed":
+            console.say(finding.message)
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
@@ -398,9 +398,21 @@ def _as_named(table: pl.DataFrame, study: Study) -> pl.DataFrame:
     part = "part" if study.split in ("", *WAYS) else study.split
     if part in set(table.columns) - {"part"} or table.get_column("part", default=pl.Series([None])).is_null().all():
         part = ""  # The user's own column is there, or there are no parts.
+    elif "part (table)" in table.columns:
+        part = ""  # So is the column that the official split was read from.
     roles = {"group": study.group, "site": study.site, "time": study.time, "part": part}
-    table = table.drop([role for role, column in roles.items() if not column], strict=False)
+    table = table.rename(_asked_for(study, "image", table.columns)).drop(
+        [role for role, column in roles.items() if not column], strict=False
+    )
     return put_back(table.rename({role: column for role, column in roles.items() if role in table.columns}))
+
+
+def _asked_for(study: Study, what: str, columns: Sequence[str]) -> dict[str, str]:
+    """What the columns `image` or `image_1`, `image_2`, … are called by `--where image=A,B`."""
+    names = [name.strip() for name in study.where.get(what, "").split(",") if name.strip()]
+    given = {what: names[0], f"{what}_1": names[0]} if len(names) == 1 else {}
+    given |= {f"{what}_{place}": name for place, name in enumerate(names, 1)}
+    return {name: new for name, new in given.items() if name in columns and new not in columns}
 
 
 def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:

@@ -35,6 +35,8 @@ class Server:
     content: bytes = CONTENT
     tag: str = '"one"'
     ranges: bool = True
+    from_the_start: bool = False
+    """Whether an answer that should continue (206) begins at the first byte, and says so."""
     cuts: list[int] = field(default_factory=list)
     """After how many bytes each of the next answers ends."""
     errors: list[int] = field(default_factory=list)
@@ -59,6 +61,7 @@ def server() -> Iterator[Server]:
                 if start >= len(state.content):
                     self.send_error(416)
                     return
+                start = 0 if state.from_the_start else start
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
             else:
@@ -123,6 +126,22 @@ def test_a_server_that_cannot_continue_sends_all_again(server: Server, place: Pa
     server.ranges, server.cuts = False, [100_000]
     download(server.address, place, is_content, quiet, (), FAST)
     assert is_content(place)
+
+
+def test_what_begins_elsewhere_than_asked_is_not_appended(server: Server, place: Path) -> None:
+    server.from_the_start, server.cuts = True, [100_000]
+    download(server.address, place, is_content, quiet, (), FAST)
+    assert is_content(place)
+    assert [asked.get("Range") for asked in server.asked] == [None, "bytes=100000-"]
+
+
+def test_a_weak_validator_is_not_sent_back(server: Server, place: Path) -> None:
+    """RFC 9110, 13.1.5: a client must not generate an If-Range header field with a weak entity tag."""
+    server.tag, server.cuts = 'W/"one"', [100_000]
+    download(server.address, place, is_content, quiet, (), FAST)
+    assert is_content(place)
+    assert server.asked[1]["Range"] == "bytes=100000-"
+    assert "If-Range" not in server.asked[1]
 
 
 def test_a_file_that_changed_meanwhile_is_not_mixed_with_the_old(server: Server, place: Path) -> None:

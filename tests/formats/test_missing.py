@@ -102,6 +102,35 @@ def test_fractions_are_never_codes(values: list[float]) -> None:
     assert without_missing_numbers(pl.Series(values)).codes == {}
 
 
+@pytest.mark.parametrize(
+    ("values", "codes"),
+    [
+        ([0, 10, 20, 99], {"99": 1}),
+        ([0, 10, 21, 99], {}),
+        ([1, 2, 3, 9], {}),
+        ([1, 2, 9], {"9": 1}),
+        ([0, 1, 2, -1], {}),
+        ([0, 1, 2, -9], {"-9": 1}),
+        ([1, 2, 3, -1], {"-1": 1}),
+        ([-2, 0, 2, -9], {}),
+    ],
+)
+def test_nines_and_numbers_below_zero_are_codes_beside_grades(values: list[int], codes: dict[str, int]) -> None:
+    assert without_missing_classes(pl.Series("t", values)).codes == codes
+
+
+def test_a_measured_nine_is_a_code_only_where_it_lies_far_from_all_others() -> None:
+    for values, codes in (
+        ([12, 15, 18, 99, 99], {"99": 2}),
+        ([12, 15, 18, 99], {}),
+        ([12, 15, 20, 99, 99], {}),
+        ([12, 19, 31, -1, -1], {"-1": 2}),
+        ([12, 14, 19, -1, -1], {}),
+        ([1.0, 2.0, 3.0, 3.41e38], {"3.41e+38": 1}),
+    ):
+        assert without_missing_numbers(pl.Series("t", values, strict=False)).codes == codes
+
+
 def test_spellings_have_one_plain_form() -> None:
     assert len({plain(word) for word in ["Yes", "yes", "YES ", "ｙｅｓ", "yes.", " Yes,", "yes\u200b"]}) == 1
     assert plain("le\u0301sion  b\u00e9nigne") == plain("L\u00e9sion b\u00e9nigne ")

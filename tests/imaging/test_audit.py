@@ -190,9 +190,9 @@ def test_near_copies_of_five_thousand_images_are_found_in_seconds() -> None:
     pixels = scans(5000)
     pixels[-1] = pixels[0] * 1.2 + 5
     kinds = np.arange(5000) + 1
-    start = time.perf_counter()
+    start = time.process_time()
     pairs = list(near_duplicates(pixels[4000:], pixels[:4000], kinds[4000:], kinds[:4000], describer(pixels)))
-    assert time.perf_counter() - start < 20  # about 3 s on an idle core
+    assert time.process_time() - start < 20  # about 3 s
     assert pairs == [(999, 0)]
 
 

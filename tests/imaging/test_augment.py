@@ -192,6 +192,39 @@ def test_spacing_keeps_a_quarter_turn_a_turn_in_a_volume_with_thick_slices():
     assert turned[0, 0].sum(1).gt(0).sum() == 2
 
 
+@pytest.mark.parametrize(("axis", "name"), [(0, "depth"), (1, "height"), (2, "width")])
+def test_volumes_of_thick_slices_are_moved_within_them(axis, name):
+    """Each slice across the axis as the same flat image would be, and no slice holds anything of another."""
+    volume = torch.rand(3, 2, 6, 7, 8)
+    what = {"rotation": 20.0, "scale": 1.2, "translation": (-0.2, 0.2), "stretch": (0.8, 1.2)}
+    drawn = draw(Augmentation(**what, flips=(1.0, 1.0, 1.0), slices=name), keys_of(3), 3)
+    spacing = [1.0, 1.0, 1.5]
+    moved = move(volume, drawn, spacing)
+    alone = torch.stack(
+        [
+            move(
+                torch.where(
+                    torch.arange(volume.shape[axis + 2]).view(*[-1 if a == axis else 1 for a in range(3)]) == k,
+                    volume,
+                    0,
+                ),
+                drawn,
+                spacing,
+            ).select(axis + 2, volume.shape[axis + 2] - 1 - k)
+            for k in range(volume.shape[axis + 2])
+        ]
+    )
+    torch.testing.assert_close(moved.flip(axis + 2).movedim(axis + 2, 0), alone)
+
+
+def test_a_turn_of_a_volume_acts_in_millimetres():
+    """A disc stays a disc: pixels of 0.5 x 1 mm, turned by 90 degrees, as 16 x 8 pixels."""
+    rows, columns = torch.meshgrid((torch.arange(48) - 23.5) * 0.5, torch.arange(24) - 11.5, indexing="ij")
+    bar = ((rows.abs() < 8) & (columns.abs() < 2)).float().expand(1, 1, 4, 48, 24)
+    turned = move(bar, draw(Augmentation(rotation=90.0), keys_of(1), 3), [3.0, 0.5, 1.0])[0, 0, 2] > 0.5
+    assert (int(turned.any(1).sum()), int(turned.any(0).sum())) == (8, 16)
+
+
 @dimensions_
 @pytest.mark.parametrize("pixels", [-2, 1, 3])
 def test_a_shift_by_whole_pixels_is_slicing(dimensions, pixels):

@@ -88,3 +88,25 @@ def test_an_image_has_the_same_numbers_alone_and_when_asked_again() -> None:
     whole = made.table(cases)
     assert np.array_equal(whole[[4, 1]], first)
     assert np.array_equal(made.table(cases), whole)
+
+
+def test_a_spot_in_one_slice_stands_out_whatever_the_axis_of_the_slices() -> None:
+    random = np.random.default_rng(1)
+    plain = random.normal(100, 10, (8, 32, 32))
+    spotted = plain.copy()
+    spotted[4, 10:15, 20:25] += 30
+    for axis in range(3):
+        spacing = tuple(4.0 if one == axis else 1.0 for one in range(3))
+        images = np.stack([np.moveaxis(one, 0, axis) for one in (plain, spotted)]).astype(np.float32)
+        made = ImageFeatures(Preparation(images.shape[1:], 1, "image", spacing=spacing), spots=True)
+        columns = dict(zip(made.names(), made.table(tiny.cases_of(images, np.array([0, 1]))).T, strict=True))
+        brightest = columns["spot of 1.5 in one slice, brightest and darkest 0[0]"]
+        assert brightest[1] > 1.5 * brightest[0]
+        assert brightest[0] == pytest.approx(4.4, abs=1)  # the extreme of 8,192 correlated normal numbers
+
+
+def test_features_of_a_first_model_have_no_spots() -> None:
+    old = ImageFeatures.from_json({"preparation": {"size": [8, 8, 8], "channels": 1, "intensity": "image"}})
+    assert not old.spots
+    assert old.preparation.arithmetic == 1
+    assert ImageFeatures.from_json(ImageFeatures(Preparation((8, 8), 1)).to_json()).preparation.arithmetic == 2

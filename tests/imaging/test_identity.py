@@ -281,8 +281,8 @@ def study(folder: Path, names: list[str], **columns: list) -> Finding | None:
         picture(folder / name, seed)
     table = pl.DataFrame({"image": names, "label": [k % 2 for k in range(len(names))], **columns})
     findings = medeor.read(folder, table, task="image-classification", target="label").findings
-    assert findings[0].check == "guessed"
-    assert "--group" in findings[0].message
+    assert [finding.check for finding in findings[:2]] == ["positive-class", "guessed"]
+    assert "--group" in findings[1].message
     return next((finding for finding in findings if finding.check == "patients-without-group"), None)
 
 

@@ -73,6 +73,34 @@ def test_any_size_in_two_and_three_dimensions_gives_one_row_of_logits_per_image(
     assert network(torch.randn(4, 2, *size)).shape == (4, 3)
 
 
+def test_an_axis_of_thick_slices_is_not_halved_before_the_others_have_caught_up():
+    size, spacing = (20, 112, 112), (3.5, 1.43, 1.43)
+    network = build("resnet", dimensions=3, channels=1, outputs=1, size=size, spacing=spacing, **TINY["resnet"])
+    images = torch.randn(1, 1, *size)
+    stem = network.stem(images)
+    assert stem.shape[2:] == (20, 56, 56)
+    assert network.stem[0].kernel_size == (1, 5, 5)
+    assert network.stages(stem).shape[2:] == (10, 28, 28)
+
+
+def test_equal_axes_are_treated_alike():
+    network = build(
+        "resnet", dimensions=3, channels=1, outputs=1, size=(16, 16, 16), spacing=(1, 1, 1), **TINY["resnet"]
+    )
+    assert network.stages(network.stem(torch.randn(1, 1, 16, 16, 16))).shape[2:] == (8, 8, 8)
+
+
+def test_a_maximum_beside_the_mean_sees_one_cell_of_many():
+    network = build(
+        "resnet", dimensions=2, channels=1, outputs=1, size=(16, 16), pooling="mean and max", **TINY["resnet"]
+    ).eval()
+    features = torch.zeros(1, 16, 8, 8)
+    features[0, 3, 2, 2] = 64.0
+    pooled = network.pool(features)
+    assert pooled.shape == (1, 32)
+    assert (pooled[0, 3], pooled[0, 16 + 3]) == (1.0, 64.0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_learns(name):
     torch.manual_seed(0)

@@ -15,8 +15,9 @@ from scipy import ndimage
 import tiny
 from medeor import cache
 from medeor.contracts import UserError
+from medeor.imaging import grid
 from medeor.imaging import prepare as rooms
-from medeor.imaging.prepare import Preparation, prepare, prepare_one
+from medeor.imaging.prepare import Preparation, preparation_from, prepare, prepare_one
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -32,8 +33,105 @@ def test_bytes_are_brought_to_a_share_of_what_they_can_hold() -> None:
 def test_other_numbers_are_brought_to_their_own_range(kind: type) -> None:
     pixels = (noise(1, 40, 40) * 30_000 - 5_000 * (kind != np.uint16)).astype(kind)
     low, high = np.percentile(pixels, [0.5, 99.5])
-    expected = np.clip((pixels.astype(float) - low) / (high - low), 0, 1)
+    low = 0 if pixels.min() >= 0 and low <= high / 2 else low
+    expected = (pixels.astype(float) - low) / (high - low)
     assert_allclose(prepare_one(pixels, Preparation((40, 40), 1)), expected, atol=1e-5)
+    low, high = np.percentile(pixels, [0.5, 99.5])
+    expected = np.clip((pixels.astype(float) - low) / (high - low), 0, 1)
+    assert_allclose(prepare_one(pixels, Preparation((40, 40), 1, arithmetic=1)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [2, 3, 14])
+@pytest.mark.parametrize("level", [120, 220])
+def test_a_small_bright_finding_stands_out_alike_for_every_depth(side: int, level: int) -> None:
+    rows = np.clip(np.random.default_rng(0).normal(60, 8, (224, 224)), 0, 255)
+    rows[100 : 100 + side, 100 : 100 + side] = level
+    byte = rows.astype(np.uint8)[None]
+    plan = Preparation((224, 224), 1, "image")
+    expected = (byte - byte.mean()) / byte.std()
+    for same in (byte, byte.astype(np.uint16) * 257, byte.astype(np.int16) * 16 - 1024, byte.astype(np.float32) / 255):
+        assert_allclose(prepare_one(same, plan), expected, atol=2e-3)
+
+
+def test_one_faulty_pixel_does_not_set_the_scale() -> None:
+    pixels = np.random.default_rng(0).normal(1000, 50, (1, 128, 128)).astype(np.uint16)
+    pixels[0, 5, 5] = 65535
+    prepared = prepare_one(pixels, Preparation((128, 128), 1, "image"))[0]
+    assert prepared[20:].std() > 0.7
+    assert prepared[5, 5] == prepared.max()
+
+
+def test_each_channel_has_its_own_window_and_statistics() -> None:
+    ct, pet = noise(1, 16, 16) * 2000 - 1000, noise(1, 16, 16, seed=1) * 20_000
+    both = np.concatenate([ct, pet])
+    prepared = prepare_one(both, Preparation((16, 16), 2, ("window", "image"), (-1000.0, 1000.0)))
+    assert_allclose(prepared[0], (ct[0] + 1000) / 2000, atol=1e-5)
+    assert_allclose(prepared[1], (pet[0] - pet.mean()) / pet.std(), atol=1e-3)
+    far = prepare_one(np.concatenate([ct, 1000 * pet]), Preparation((16, 16), 2, "range"))
+    assert_allclose(far, prepare_one(both, Preparation((16, 16), 2, "range")), atol=1e-3)
+
+
+def ball(spacing: tuple[float, ...], counts: tuple[int, ...]) -> np.ndarray:
+    """60 mm across, in the middle."""
+    axes = np.meshgrid(*[(np.arange(n) - n / 2 + 0.5) * s for n, s in zip(counts, spacing)], indexing="ij")
+    return np.where(sum(axis**2 for axis in axes) < 900, 100, 0).astype(np.float32)[None]
+
+
+def extents(prepared: np.ndarray) -> list[int]:
+    inside = prepared > 0.5
+    axes = range(prepared.ndim)
+    return [int(np.ptp(np.flatnonzero(inside.any(tuple(a for a in axes if a != axis))))) + 1 for axis in axes]
+
+
+@given(
+    st.tuples(st.floats(0.8, 6), st.floats(0.5, 2), st.floats(0.5, 2)),
+    st.tuples(st.floats(1.5, 5), st.floats(1.5, 3), st.floats(1.5, 3)),
+)
+def test_a_ball_keeps_its_millimetres_on_a_grid(own: tuple[float, ...], apart: tuple[float, ...]) -> None:
+    volume = ball(own, tuple(round(90 / one) for one in own))
+    size = tuple(int(110 / one) for one in apart)
+    found = extents(prepare_one(volume, Preparation(size, 1, spacing=apart), own)[0])
+    for voxels, one, before in zip(found, apart, own):
+        assert abs(voxels * one - 60) <= 2 * one + 2 * before
+
+
+def test_a_volume_larger_than_the_grid_is_shrunk_as_a_whole() -> None:
+    volume = ball((1, 1, 1), (80, 160, 80))
+    found = extents(prepare_one(volume, Preparation((40, 40, 40), 1, spacing=(2.0, 2.0, 2.0)), (1, 1, 1))[0])
+    assert all(abs(voxels - 15) <= 1 for voxels in found)
+
+
+def test_without_millimetres_each_axis_of_a_volume_fills_the_grid() -> None:
+    volume = np.full((1, 24, 90, 120), 100, np.uint8)
+    prepared = prepare_one(volume, Preparation((24, 30, 30), 1))
+    assert (prepared > 0.3).all()
+
+
+def test_flat_images_keep_their_aspect_in_millimetres() -> None:
+    disc = ball((0.5, 1.0), (180, 90))
+    rows, columns = extents(prepare_one(disc, Preparation((64, 64), 1), (0.5, 1.0))[0])
+    assert abs(rows - columns) <= 1
+    assert extents(prepare_one(disc, Preparation((64, 64), 1, arithmetic=1), (0.5, 1.0))[0])[0] > 1.8 * 22
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
+def test_shrinking_keeps_the_mean_and_enlarging_the_range(old: int, new: int, seed: int) -> None:
+    pixels = noise(1, 3, old, 2, seed=seed)
+    found = grid.resized(pixels, (3, new, 2))
+    assert found.shape == (1, 3, new, 2)
+    if new <= old:
+        assert_allclose(found.mean(2), pixels.mean(2), atol=1e-5)
+    assert pixels.min() - 1e-6 <= found.min() <= found.max() <= pixels.max() + 1e-6
+
+
+def test_a_model_of_the_first_version_prepares_as_it_did() -> None:
+    plan = preparation_from({"size": [8, 8, 8], "channels": 1, "intensity": "range"}, "model.json")
+    volume = np.full((1, 4, 16, 16), 100, np.uint8)
+    volume[0, 0, 0, 0] = 0
+    found = prepare_one(volume, plan, (5.0, 0.5, 0.5))[0]
+    # Two slices of four are left, as rows and columns are halved.
+    assert (found[[0, 1, 2, 5, 6, 7]] == 0).all()
+    assert (found[3:5] > 0.3).all()
 
 
 def test_a_window_shows_what_lies_between_its_ends() -> None:
@@ -82,7 +180,8 @@ def test_the_aspect_is_kept_and_the_rest_is_dark(shape: tuple[int, int], size: t
     assert len(rows) == pytest.approx(shape[0] * factor, abs=1)
     assert len(columns) == pytest.approx(shape[1] * factor, abs=1)
     for found, side in ((rows, size[0]), (columns, size[1])):
-        assert abs(found[0] - (side - 1 - found[-1])) <= 1
+        # In the middle; of an odd rest, the further row or column lies behind.
+        assert 0 <= (side - 1 - found[-1]) - found[0] <= 1
     assert (prepared[: rows[0]] == 0).all()
     assert (prepared[:, : columns[0]] == 0).all()
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import medeor
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
+from medeor.knowledge.domain import Domain
 from tiny import medeor as command
 
 HEADER = "head,relation,tail,head_kind,tail_kind,part"
@@ -57,6 +61,28 @@ def test_predicted_triples_carry_a_verdict_and_its_reason(run: Path, bundle: boo
     out = table.filter(verdict=OUT_OF_DOMAIN)
     assert out["chosen"].null_count() == len(out)
     assert table.filter(verdict=IN_DOMAIN)["chosen"].null_count() == 0
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2), st.integers(0, 7)), min_size=1, max_size=30, unique=True),
+    st.lists(st.integers(-1, 2), min_size=8, max_size=8),
+)
+def test_verdicts_are_those_counted_by_hand(taught: list[tuple[int, int, int]], kinds: list[int]) -> None:
+    asked = [(head, relation, tail) for head in range(8) for relation in range(3) for tail in range(8)]
+    domain = Domain.of(np.array(taught), 8, 3, np.array(kinds))
+    words = pl.DataFrame([(f"e{h}", f"r{r}", f"e{t}", "k", "k") for h, r, t in asked], orient="row",
+                         schema=["head", "relation", "tail", "head_kind", "tail_kind"])  # fmt: skip
+    found = domain.verdicts(np.array(asked), words)["verdict"]
+    for (head, relation, tail), verdict in zip(asked, found, strict=True):
+        ends = [sum((h == one) + (t == one) for h, _, t in taught) for one in (head, tail)]
+        uses = sum(r == relation for _, r, _ in taught)
+        heads = {kinds[h] for h, r, _ in taught if r == relation}
+        tails = {kinds[t] for _, r, t in taught if r == relation}
+        fit = (kinds[head] < 0 or kinds[head] in heads) and (kinds[tail] < 0 or kinds[tail] in tails)
+        least = min(*ends, uses)
+        expected = OUT_OF_DOMAIN if least == 0 else IN_DOMAIN if least >= 3 and fit else BORDERLINE
+        assert verdict == expected
 
 
 def test_a_question_about_an_entity_without_training_triples_says_so(run: Path, tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from rdkit import Chem, DataStructs
+from rdkit.Chem import rdFingerprintGenerator
 
 from medeor import tasks
-from medeor.contracts import Cases, Run, Sources, Study
+from medeor.contracts import Cases, Run, Sources, Split, Study
 from medeor.learning.folds import Folds
 from medeor.learning.split import split_cases
 from medeor.learning.trees import Boosting, TreeMethod
@@ -54,6 +56,30 @@ def test_a_compound_that_was_measured_is_its_own_nearest_neighbour(cases: Cases,
     train = split.part(cases, "train").where(pl.col("smiles").str.len_chars() < 12)
     said = model.predict(train, Run(tmp_path)).table.filter(pl.col("item") == "acid")["value"]
     assert said.to_list() == train.table["acid"].cast(pl.Float64).to_list()
+
+
+def test_the_likest_that_are_known_count_by_the_square_of_their_likeness(tmp_path: Path) -> None:
+    """Likeness by RDKit; what nobody measured is no neighbour, and what is not alike at all counts a little."""
+    smiles = [*SMILES[:40:2], "[Pt]", "[Xe]"]
+    values = [number**1.5 if number % 3 else None for number in range(len(smiles))]
+    values[-2:] = [900.5, -50.0]
+    asked = [*SMILES[1:40:5], "FS(F)(F)(F)(F)F"]
+    table = pl.DataFrame({"smiles": smiles + asked, "y": values + [1.0] * len(asked)})
+    cases = read_cases(Sources((table,), {}), Study(target=("y",)))
+    training = len(smiles)
+    parts = pl.Series(["train"] * training + ["test"] * len(asked))
+    folds = pl.Series([0] * training + [None] * len(asked), dtype=pl.Int32)
+    split = Split(pl.DataFrame({"case_id": cases.ids, "part": parts, "fold": folds}))
+    model = NeighbourMethod(k=4).fit(cases, split, Run(tmp_path)).model
+    found = model.predict(split.part(cases, "test"), Run(tmp_path)).table["value"]
+    generator = rdFingerprintGenerator.GetMorganGenerator(2, fpSize=2048)
+    known = [(generator.GetFingerprint(Chem.MolFromSmiles(t)), v) for t, v in zip(smiles, values) if v is not None]
+    for text, value in zip(asked, found, strict=True):
+        query = generator.GetFingerprint(Chem.MolFromSmiles(text))
+        likeness = np.array([DataStructs.TanimotoSimilarity(query, bits) for bits, _ in known])
+        best = np.argsort(-likeness, kind="stable")[:4]
+        weights = np.maximum(likeness[best], 0.01) ** 2
+        assert value == pytest.approx(np.average([known[row][1] for row in best], weights=weights), rel=1e-5)
 
 
 def test_neighbours_left_out_leave_the_mean_of_the_others(cases: Cases, tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_compounds_distinguish_stereoisomers_where_most_say_which_they_are() -> 
     stated, open_ = ["O[C@H](CC)C"] * 6, ["OC(CC)C"] * 6
     assert distinguishes(pl.Series([*stated, "CCO"]))
     assert not distinguishes(pl.Series([*stated, *open_, "OC(CC)CCC"]))
-    assert not distinguishes(pl.Series(stated[:3]))
+    assert distinguishes(pl.Series(stated[:5] + open_[:5]))
+    assert not distinguishes(pl.Series(stated[:5] + open_))
+    assert not distinguishes(pl.Series(stated[:4]))
     assert not distinguishes(pl.Series(["CCO"] * 20))
 
 

@@ -8,7 +8,7 @@ import pytest
 from medeor.contracts import Budget, Cases, Split, Target
 from medeor.learning import probe
 from medeor.learning.probe import Trial
-from medeor.molecules.planning import FEW, SMALL, SURE, rules
+from medeor.molecules.planning import rules
 from medeor.molecules.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
 
@@ -21,15 +21,20 @@ def compounds(count: int, kind: str = "continuous") -> Cases:
     return Cases(table, (Target("y", kind),), (MoleculeStore(smiles.unique(maintain_order=True)),))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("count", "members", "batch"), [(SMALL - 1, "folds", 32), (SMALL, "folds", 64),
-                                                        (FEW + 1, "single", 64)])  # fmt: skip
-def test_few_compounds_get_an_ensemble_and_fewer_still_small_batches(count: int, members: str, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "members", "batch", "epochs"),
+    [(1499, "folds", 32, 60), (1500, "folds", 64, 40), (10_000, "folds", 64, 40), (10_001, "single", 64, 20)],
+)
+def test_few_compounds_get_an_ensemble_and_fewer_still_small_batches(
+    count: int, members: str, batch: int, epochs: int
+) -> None:
     plan = rules(compounds(count))
-    assert (plan.members, plan.training.batch) == (members, batch)
+    assert (plan.members, plan.training.batch, plan.schedule.epochs) == (members, batch, epochs)
 
 
 def test_trees_on_classes_are_boosted_less() -> None:
-    assert rules(compounds(40, "binary")).trees.rounds == SURE < rules(compounds(40)).trees.rounds
+    assert rules(compounds(40, "binary")).trees.rounds == 150
+    assert rules(compounds(40)).trees.rounds > 150
 
 
 def divided(cases: Cases) -> Split:

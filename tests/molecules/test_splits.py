@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -74,22 +75,30 @@ def test_balanced_keeps_units_whole_whatever_the_order_of_rows(families: list[in
 
 
 def test_a_large_family_trains_and_the_seed_draws_the_rest() -> None:
-    rows = pl.Series(["big"] * 40 + [f"u{number}" for number in range(60)])
-    parts = [balanced(rows, 0.2, seed) for seed in range(3)]
+    """Of 100 rows 20 are tested: a family of 11 would be more than half of them, one of 10 is not."""
+    rows = pl.Series(["big"] * 11 + ["half"] * 10 + [f"u{number}" for number in range(79)])
+    parts = [balanced(rows, 0.2, seed) for seed in range(20)]
     assert all(part[0] == "train" and (part == "test").sum() == 20 for part in parts)
+    assert {part[11] for part in parts} == {"train", "test"}
     assert parts[0].to_list() != parts[1].to_list()
 
 
-def test_clusters_are_like_their_centres_and_centres_unlike_each_other() -> None:
+@pytest.mark.parametrize("alike", [ALIKE, 0.5, 0.2])
+def test_a_cluster_is_of_what_is_most_like_its_centre(alike: float) -> None:
+    """Sphere exclusion, one compound after another: who is less alike than that to every centre becomes one."""
     smiles = [f"{'C' * n}c1ccc({group})cc1" for n in range(1, 8) for group in ("O", "N", "C(=O)O", "S(N)(=O)=O")]
-    found = clusters(smiles)
     generator = rdFingerprintGenerator.GetMorganGenerator(2, fpSize=2048)
-    bits = [generator.GetFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
-    for cluster in set(found.tolist()):
-        members = [bit for bit, own in zip(bits, found, strict=True) if own == cluster]
-        closest = max(min(DataStructs.BulkTanimotoSimilarity(one, members)) for one in members)
-        assert closest >= ALIKE
-    assert 1 < len(set(found.tolist())) < len(smiles)
+    bits = {text: generator.GetFingerprint(Chem.MolFromSmiles(text)) for text in smiles}
+    centres: list[str] = []
+    for text in sorted(smiles):
+        if all(DataStructs.TanimotoSimilarity(bits[text], bits[centre]) < alike for centre in centres):
+            centres.append(text)
+    expected = [
+        int(np.argmax([DataStructs.TanimotoSimilarity(bits[text], bits[centre]) for centre in centres]))
+        for text in smiles
+    ]
+    assert clusters(smiles, alike).tolist() == expected
+    assert 1 < len(centres) < len(smiles)
 
 
 @pytest.mark.data

@@ -84,7 +84,7 @@ def test_candidates_come_back_with_the_names_of_the_file(run: Path) -> None:
     library = pl.read_csv(run.parent / "library.csv").with_row_index("Compound ID")
     library.write_csv(run.parent / "named.csv")
     chosen = ask(run, candidates=str(run.parent / "named.csv"))
-    names = dict(library.select("Compound ID", "smiles").rows())
+    names = dict(library.select(pl.col("Compound ID").cast(pl.String), "smiles").rows())
     assert [names[name] for name in chosen["Compound ID"]] == chosen["source"].to_list()
 
 

@@ -210,12 +210,6 @@ def test_quantile_of_single_cases_is_the_textbook_one(size: int, coverage: float
     assert conformal_quantile(strange, np.arange(size), coverage) == expected
 
 
-def test_repeating_the_cases_of_every_group_changes_no_quantile() -> None:
-    strange = np.random.default_rng(0).random(40)
-    once = conformal_quantile(strange, np.arange(40), 0.9)
-    assert conformal_quantile(np.repeat(strange, 5), np.repeat(np.arange(40), 5), 0.9) == once
-
-
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=12), st.floats(0.1, 0.95), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_cases_of_a_group_share_its_weight_in_the_quantile(sizes: list[int], coverage: float, seed: int) -> None:

@@ -14,7 +14,7 @@ import tiny
 from medeor.console import Console
 from medeor.contracts import Cases, Predictions, Target
 from medeor.trust.calibration import Calibration
-from medeor.trust.skill import skills
+from medeor.trust.skill import Skill, skills
 
 SICK = Target("sick", "binary", ("no", "yes"))
 
@@ -36,6 +36,26 @@ def test_what_ranks_the_held_out_cases_is_knowledge_and_noise_is_not() -> None:
     (noise,) = skills(*held_out(sick, generator.uniform(size=300), SICK))
     assert "held-out AUROC" in noise.missing
     assert "a guess 0.5" in noise.missing
+
+
+def test_many_images_of_a_patient_show_no_more_than_one() -> None:
+    """Noise, each value and label 40 times: as if there were 16 cases and not 640."""
+    generator = np.random.default_rng(4)
+    known = []
+    for _ in range(30):
+        sick = np.repeat(generator.permutation(np.arange(16) % 2), 40)
+        cases, predictions = held_out(sick, np.repeat(generator.uniform(size=16), 40), SICK)
+        groups = np.repeat(np.arange(16), 40).astype(str)
+        (found,) = skills(Cases(cases.table.with_columns(group=groups), cases.targets), predictions)
+        known.append(not found.missing)
+    assert sum(known) <= 5  # of independent rows four in ten are
+
+
+@pytest.mark.parametrize(("figure", "guess"), [("auroc", 0.5), ("spearman", 0.0)])
+def test_an_interval_that_begins_at_a_guess_shows_nothing(figure: str, guess: float) -> None:
+    assert Skill(figure, guess + 0.1, guess, guess + 0.2).missing
+    assert Skill(figure, guess + 0.1, None, None).missing
+    assert not Skill(figure, guess + 0.1, guess + 0.001, guess + 0.2).missing
 
 
 def test_models_of_random_labels_are_shown_to_know_something_in_one_of_forty() -> None:

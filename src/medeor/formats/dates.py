@@ -29,7 +29,7 @@ _MONTHS = (
 )
 _MONTH_OF = {name: str(number) for number, names in enumerate(_MONTHS, start=1) for name in names.split()}
 _TIME = re.compile(
-    r"[t ,]*(\d{1,2})[:h时時](\d{2})(?:[:分](\d{2})(?:[.,](\d{1,6})\d*)?)?[秒分]?\s*(am|pm|a\.m\.|p\.m\.)?\s*"
+    r"[t ,]*(\d{1,2})[:h时時](\d{2})(?:[:分](\d{2})(?:[.,](\d{1,6})\d*)?)?[秒分]?\s*(am|pm|a\.m\.?|p\.m\.?)?\s*"
     r"(z|utc|gmt|[+-]\d{2}:?\d{2})?$"
 )
 _DAY = re.compile(r"(\d{1,4})\s*([-/. ]|年)\s*(\d{1,2})\s*(?:[-/. ]|月)\s*(\d{1,4})\s*[日号]?")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from medeor.contracts import threads
 from medeor.formats.images import ENDINGS, BrokenImage, kind_of
+from medeor.formats.masks import MASKS, masks_among
 
 UNREAD = {
     "GIF": (".gif",), "JPEG 2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), "JPEG XL": (".jxl",),
@@ -100,6 +101,9 @@ def find_all(folder: Path) -> Found:
         else:
             others[_what(path, known)] += 1
     dicom = gathered(folder, slices)
+    masks = masks_among([image.name for image in images])
+    aside += [(image, MASKS) for image in images if image.name in masks]
+    images = [image for image in images if image.name not in masks]
     images, aside = images + dicom.images, aside + dicom.aside
     if not images:
         images, aside = [image for image, _ in aside], []

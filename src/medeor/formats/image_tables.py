@@ -186,6 +186,8 @@ class _Finder:
                     if loose:
                         self.loose[value or ""] = found.name
                     return found
+            if index.ambiguous(name):
+                break  # A mask is not meant by what stands for several images.
         for folder in self.places.folders:
             path = folder / (value or "").strip().replace("\\", "/").removeprefix("./").rstrip("/")
             try:

@@ -14,6 +14,7 @@ import polars as pl
 from medeor.contracts import Cases, Finding, Split, threads
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import UNLISTED
+from medeor.imaging.modality import modalities
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.trust.shortcuts import shortcut
 
@@ -67,11 +68,36 @@ def audit_images(
         _near_within(table, alike),
         _near_across(table, alike),
         _conflicting(cases, alike),
+        _modalities(table),
         _size(cases.where(table["in_part"].ne_missing("test"))),
         shortcut("shortcut/border", "the border of the image", looks.border.filter(pl.Series(open_cases)), seen),
         shortcut("shortcut/brightness", "its brightness", looks.brightness.filter(pl.Series(open_cases)), seen),
         _identifiers(table),
     ]
+
+
+def _modalities(table: pl.DataFrame) -> Finding:
+    """Whether the images of each channel are of one modality: a CT among MR images is another picture altogether."""
+    named, check = _given(table, "modality").cast(pl.String), "mixed-modalities"
+    channels = max((text.count(",") for text in named.drop_nulls()), default=0) + 1
+    counts = modalities(named, channels)
+    mixed = [channel for channel, found in enumerate(counts) if len(found) > 1]
+    if not mixed:
+        return Finding(check, "quality", "pass", "no two images of a channel name different modalities")
+    words = []
+    for channel in mixed:
+        found = sorted(counts[channel].items(), key=lambda one: -one[1])
+        of = f"channel {channel + 1}: " if channels > 1 else ""
+        words.append(of + " and ".join(f"{count} {name}" for name, count in found))
+    usual = [max(found, key=lambda name: found[name], default="") for found in counts]
+
+    def unusual(text: str | None) -> bool:
+        each = (text or "").split(",")
+        each = each * channels if len(each) == 1 else each
+        return any(own and own != usual[channel] for channel, own in enumerate(each))
+
+    rare = [case_id for case_id, text in zip(table["case_id"], named) if unusual(text)]
+    return Finding(check, "quality", "fail", f"the modalities of the images differ ({'; '.join(words)})", tuple(rare))
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None) -> pl.DataFrame:

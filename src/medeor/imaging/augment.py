@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from medeor.contracts import UserError
 
 Range = float | tuple[float, float]
 """A scalar is fixed, a pair is a range."""
+
+AXES: tuple[Literal["depth", "height", "width"], ...] = ("depth", "height", "width")
+"""Of a volume, in array order."""
 
 Interpolation = Literal["bilinear", "nearest"]
 
@@ -66,6 +69,9 @@ class Augmentation:
     """Standard deviation of Gaussian noise."""
     erase: Range = 0.0
     """Side of a box, as a fraction of the image's sides, that is replaced by the image's mean."""
+    slices: Literal["", "depth", "height", "width"] = ""
+    """The axis along which a volume has thick slices: it is turned, scaled and shifted within these alone, as nothing
+    can be interpolated between them. Empty: along all axes."""
 
     def __post_init__(self) -> None:
         for name in _ranges(self):
@@ -96,7 +102,7 @@ _LIMITS = {
 
 
 def _ranges(augmentation: Augmentation) -> list[str]:
-    return [field.name for field in fields(augmentation) if field.name != "flips"]
+    return [field.name for field in fields(augmentation) if field.name not in ("flips", "slices")]
 
 
 def _bounds(value: Range) -> tuple[float, float]:
@@ -167,7 +173,7 @@ class Drawn:
     shift: Tensor | None = None
     """`(n, d)`, added to that input position; fractions of the sides. Present where `matrix` is."""
     flips: Tensor | None = None
-    """`(n, d)`, true where mirrored; only where `matrix`, which otherwise holds the flips too, is absent."""
+    """`(n, d)`, true where mirrored, as far as `matrix` does not hold the flips too."""
     brightness: Tensor | None = None
     """`(n, 1)`."""
     contrast: Tensor | None = None
@@ -184,15 +190,19 @@ class Drawn:
     """`(n, 1)`."""
     box: Tensor | None = None
     """`(n, 2, d)`: first and last position of the erased box along each axis, as fractions of the sides."""
+    across: int | None = None
+    """The axis of a volume that `matrix` and `shift` leave out, as each of its slices is moved by itself."""
 
 
 def each(drawn: Drawn, what: Tensor | torch.device) -> Drawn:
     """Some rows of a draw, or all of it on another device."""
 
-    def change(tensor: Tensor) -> Tensor:
-        return tensor[what] if isinstance(what, Tensor) else tensor.to(what, non_blocking=True)
+    def change(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value[what] if isinstance(what, Tensor) else value.to(what, non_blocking=True)
 
-    values = {field.name: getattr(drawn, field.name) for field in fields(drawn)}
+    values: dict[str, Any] = {field.name: getattr(drawn, field.name) for field in fields(drawn)}
     return replace(drawn, **{name: change(value) for name, value in values.items() if value is not None})
 
 
@@ -215,24 +225,28 @@ def draw(augmentation: Augmentation, keys: Tensor, dimensions: int) -> Drawn:
         if len(augmentation.flips) != dimensions:
             raise UserError(f"augmentation 'flips' names {len(augmentation.flips)} axes; the images have {dimensions}")
         flips = chance("flips", dimensions) < torch.tensor(augmentation.flips, device=keys.device)
-    shift = value("translation", dimensions)
+    across = AXES.index(augmentation.slices) if augmentation.slices and dimensions == 3 else None
+    axes = [axis for axis in range(dimensions) if axis != across]
+    shift, stretch = value("translation", dimensions), value("stretch", dimensions)
     matrix = _matrix(
-        dimensions,
+        len(axes),
         rotation=value("rotation"),
-        tilt=value("tilt", 2) if dimensions == 3 else None,
+        tilt=value("tilt", 2) if len(axes) == 3 else None,
         scale=value("scale"),
-        stretch=value("stretch", dimensions),
+        stretch=None if stretch is None else stretch[:, axes],
         shear=value("shear"),
     )
     if matrix is not None or shift is not None:
         if matrix is None:
-            matrix = torch.eye(dimensions, device=keys.device).repeat(len(keys), 1, 1)
+            matrix = torch.eye(len(axes), device=keys.device).repeat(len(keys), 1, 1)
         if shift is None:
             shift = torch.zeros(len(keys), dimensions, device=keys.device)
-        shift = -shift  # the output shows what lay that much before
+        shift = -shift[:, axes]  # the output shows what lay that much before
         if flips is not None:
-            sign = 1.0 - 2.0 * flips
-            matrix, shift, flips = sign[:, :, None] * matrix, sign * shift, None
+            sign = 1.0 - 2.0 * flips[:, axes]
+            matrix, shift = sign[:, :, None] * matrix, sign * shift
+            left = [axis == across for axis in range(dimensions)]
+            flips = flips & torch.tensor(left, device=keys.device) if across is not None else None
 
     box = None
     side = value("erase")
@@ -252,6 +266,7 @@ def draw(augmentation: Augmentation, keys: Tensor, dimensions: int) -> Drawn:
         blur=value("blur"),
         noise=value("noise"),
         box=box,
+        across=across,
     )
 
 
@@ -320,6 +335,11 @@ def move(
             images = torch.where(_like(flip, images), images.flip(axis + 2), images)
     if drawn.matrix is None or drawn.shift is None:
         return images
+    if drawn.across is not None:
+        moved = images.movedim(drawn.across + 2, 2)
+        within = None if spacing is None else [*spacing[: drawn.across], *spacing[drawn.across + 1 :]]
+        slices = move(moved.flatten(1, 2), replace(drawn, flips=None, across=None), within, interpolation)
+        return slices.view(moved.shape).movedim(2, drawn.across + 2)
     # `grid_sample` counts positions from -1 to 1 across each side and lists the axes from last to first.
     size = torch.tensor(images.shape[2:], dtype=torch.float32)
     half = (size * torch.tensor(spacing or [1.0] * len(size)) / 2).to(images.device)

@@ -19,7 +19,7 @@ from medeor.files import digest
 from medeor.formats import image_lists, image_tables
 from medeor.formats.arrays import ImageArray
 from medeor.formats.folders import ImageFiles, find_all
-from medeor.formats.image_lists import Listing
+from medeor.formats.image_lists import LABEL, Listing
 from medeor.formats.image_store import ImageStore
 from medeor.formats.image_tables import Places, listed
 from medeor.formats.images import BrokenImage, kind_of
@@ -103,7 +103,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     here = _names_here(listing.facts.columns, study)
     subgroups = tuple(dict.fromkeys(here[name] for name in study.subgroups))
     findings = [
-        *(_guessed(study, names, read) if sources.labelled else ()),
+        *(_guessed(study, names, targets, listing, read) if sources.labelled else ()),
         *_of_tables(sources, study),
         *of_targets,
         *image_lists.findings_of(listing.passed),
@@ -252,6 +252,11 @@ def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
     return ()
 
 
+def _are_folders(listing: Listing) -> bool:
+    """Whether the labels are the names of folders."""
+    return bool(listing.files) and listing.labels == (LABEL,)
+
+
 def _no_column(what: str, listing: Listing) -> str:
     known = listed(listing.facts.columns)
     return f"{what}; " + (f"there are {known}" if known else "give a table of the cases with --labels")
@@ -268,7 +273,10 @@ def _answers(listing: Listing, names: Sequence[str], study: Study, expected: Seq
         return TargetColumns((), pl.DataFrame(height=listing.rows.height))
     where = study.where
     classes, positive = _classes(study), where.get("positive", "")
-    return read_targets(listing.facts, names, where.get("kind", ""), classes, positive, expected)
+    # A row without an image, such as a sum below the table, makes no class.
+    there = pl.lit(listing.rows["problem"].is_null())
+    facts = listing.facts.with_columns(pl.when(there).then(name).alias(name) for name in names)
+    return read_targets(facts, names, where.get("kind", ""), classes, positive, expected)
 
 
 def _roles(study: Study) -> tuple[tuple[str, str], ...]:
@@ -457,11 +465,14 @@ def _ties(read: Sequence[_Read]) -> list[list[str | None]]:
     return ties
 
 
-def _guessed(study: Study, names: Sequence[str], read: Sequence[_Read]) -> list[Finding]:
+def _guessed(
+    study: Study, names: Sequence[str], targets: Sequence[Target], listing: Listing, read: Sequence[_Read]
+) -> list[Finding]:
     """What the study leaves open and medeor decided: the first thing that the user should check."""
     said = []
     if names and not study.target:
-        said.append(f"target: {', '.join(names)} (guessed; another: --target COLUMN)")
+        folders = f", the folders {listed(targets[0].classes, 6)}" if _are_folders(listing) else ""
+        said.append(f"target: {', '.join(names)}{folders} (guessed; another: --target COLUMN)")
     if not study.group:
         if any(one.patient or one.study for one in read):
             said.append("group: the patient that DICOM names (guessed; another: --group COLUMN)")

@@ -102,7 +102,7 @@ class ImageDomain:
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case: `case_id`, `verdict` and, where it is not in domain, its `reason`."""
-        images = prepare(cases, _levels(self.preparation))
+        images = _levels(cases, self.preparation)
         checks = [_constant(images), *self._stated(cases)]
         if self.gaussians:
             checks.append(self._far(appearance(images)))
@@ -168,7 +168,7 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
     known = split.part(cases, "train", "validation")
     if len(known) > MOST:
         known = known.where(pl.Series(np.arange(len(known)) % math.ceil(len(known) / MOST) == 0))
-    images = prepare(known, _levels(preparation))
+    images = _levels(known, preparation)
     facts = _facts(known)
     domain = ImageDomain(preparation, facts, ())
     seen = appearance(images)
@@ -235,9 +235,9 @@ def _constant(images: Tensor) -> _Check:
     return _Check(np.where(same.numpy(), 2, 0), ["all its pixels have one value"])
 
 
-def _levels(preparation: Preparation) -> Preparation:
-    """Between 0 and 1: an image that is standardised by itself no longer says how bright it was."""
-    return replace(preparation, intensity="range") if preparation.intensity == "image" else preparation
+def _levels(cases: Cases, preparation: Preparation) -> Tensor:
+    """The prepared images between 0 and 1, whatever rare findings lie beyond."""
+    return prepare(cases, preparation.levels).clamp(0, 1)
 
 
 # --- on the road -----------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -14,15 +15,19 @@ from torch import Tensor, nn
 from medeor.contracts import Cases
 from medeor.files import build
 from medeor.imaging.cases import ImageStore
-from medeor.imaging.prepare import Preparation, prepare
+from medeor.imaging.grid import slice_axis
+from medeor.imaging.prepare import Preparation, preparation_from, prepare
 
 THUMBNAIL = {2: 7, 3: 4}
 """Sides of the thumbnail, by the number of axes."""
+SPOTS = (0.7, 1.0, 1.5, 2.5, 4.0)
+"""Standard deviations, in pixels of a slice, of the Gaussians by which spots are looked for."""
 LARGEST = {2: 128, 3: 32}
 """Sides to which larger images are shrunk first."""
 SCALES = 3
 """Sizes at which edges and patterns are counted, each half of the one before."""
 PIXELS_AT_ONCE = 1 << 22
+VOXELS_AT_ONCE = 1 << 19
 KEPT = 20_000
 """Images up to which the numbers of a store are kept for the next fold; they take some 40 MB."""
 
@@ -32,14 +37,18 @@ class ImageFeatures:
     """What can be said of an image without learning shapes; chosen by cross-validation on public sets."""
 
     preparation: Preparation
+    spots: bool = False
+    """Whether the brightest and darkest spots of a volume are looked for; models of medeor 0.1 did not."""
     kind: str = "image-features"
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> ImageFeatures:
-        return build(cls, values, "model.json")
+        facts = dict(values)
+        preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
+        return build(cls, {**facts, "preparation": preparation}, "model.json")
 
     def to_json(self) -> Mapping[str, object]:
-        return {"preparation": asdict(self.preparation)}
+        return {"preparation": asdict(self.preparation), "spots": self.spots}
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32. An image that several folds ask for is looked at once."""
@@ -48,33 +57,33 @@ class ImageFeatures:
         places = ["|".join(images) for images in cases.table["images"].to_list()]
         missing = np.array([place not in known for place in places])
         if missing.any():
-            rows = self._look(prepare(cases.where(pl.Series(missing)), self._levels))
+            rows = self._look(prepare(cases.where(pl.Series(missing)), self.preparation.levels))
             known |= zip(np.array(places)[missing].tolist(), rows)
         return np.stack([known[place] for place in places])
 
     def names(self) -> tuple[str, ...]:
-        blank = torch.zeros(1, self._levels.channels, *self._levels.size)
+        blank = torch.zeros(1, self.preparation.levels.channels, *self.preparation.levels.size)
         return tuple(
             f"{name} {channel}[{number}]"
-            for name, found in _features(_shrunk(blank))
+            for name, found in self._found(blank)
             for channel in range(found.shape[1])
             for number in range(found.shape[2])
         )
 
-    @cached_property
-    def _levels(self) -> Preparation:
-        """Between 0 and 1: an image that is standardised by itself no longer says how bright it was."""
-        kept = self.preparation.intensity
-        return replace(self.preparation, intensity="range" if kept == "image" else kept)
-
     def _look(self, images: Tensor) -> np.ndarray:
-        lot = max(1, PIXELS_AT_ONCE // images[0].numel())
+        at_once = PIXELS_AT_ONCE if images.ndim == 4 else VOXELS_AT_ONCE
+        lot = max(1, at_once // images[0].numel())
         return np.concatenate(
             [
-                torch.cat([found.flatten(1) for _, found in _features(_shrunk(some.float()))], 1).numpy()
+                torch.cat([found.flatten(1) for _, found in self._found(some.float())], 1).numpy()
                 for some in images.split(lot)
             ]
         )
+
+    def _found(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        yield from _features(_shrunk(images))
+        if self.spots:
+            yield from _spots(images.movedim(2 + (slice_axis(self.preparation.spacing) or 0), 2))
 
 
 @lru_cache(maxsize=4)
@@ -163,3 +172,34 @@ def _patterns(images: Tensor) -> Tensor:
     for place, (axis, step) in enumerate((axis, step) for axis in range(images.ndim - 2) for step in (-1, 1)):
         code += (_moved(images, axis, step) >= centre).long() << place
     return code
+
+
+def _spots(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """How far the brightest and the darkest spots of volumes stand out, in standard deviations of all spots: by the
+    difference of two Gaussians (Marr and Hildreth 1980) within slices, and the same less what the slices above and
+    below show there, as a small finding may lie in one slice alone."""
+    for width in SPOTS:
+        within = _smoothed(images, width) - _smoothed(images, 2 * width)
+        beside = (within.roll(1, 2) + within.roll(-1, 2)) / 2
+        for name, spots in (("within slices", within), ("in one slice", within - beside)):
+            flat = spots.flatten(2)
+            spread = flat.std(2, correction=0, keepdim=True).clamp_min(1e-9)
+            extremes = torch.cat([flat.amax(2, keepdim=True), flat.amin(2, keepdim=True)], 2) / spread
+            yield f"spot of {width} {name}, brightest and darkest", extremes
+
+
+def _smoothed(images: Tensor, width: float) -> Tensor:
+    """Each slice of volumes, shape (n, channels, slices, rows, columns), smoothed by a Gaussian cut at three standard
+    deviations; beyond its border a slice goes on as it ends."""
+    rows, columns = (_gaussian(side, width) for side in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+@lru_cache(maxsize=32)
+def _gaussian(side: int, width: float) -> Tensor:
+    """How much each place of an axis counts for each smoothed one, shape (side, side)."""
+    reach = math.ceil(3 * width)
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-0.5 * (offsets / width) ** 2)
+    places = (torch.arange(side)[:, None] + offsets).clamp(0, side - 1)
+    return torch.zeros(side, side).scatter_add(1, places, (weights / weights.sum()).expand(side, -1))

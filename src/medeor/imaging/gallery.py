@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,8 @@ from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Predictions, Res
 from medeor.figures import Figure, Gallery, Picture
 from medeor.imaging.cases import ImageStore
 from medeor.imaging.prepare import Preparation, prepare_one
+from medeor.learning.network import NetworkModel
+from medeor.learning.stack import StackModel, innermost
 
 SHOWN = 8
 LARGEST = 256
@@ -30,12 +33,13 @@ def galleries(result: Result) -> list[Figure]:
     numbers = all(target.kind == "continuous" for target in result.cases.targets)
     titles = _TITLES_OF_NUMBERS if numbers else _TITLES
     pictures: dict[str, list[Picture]] = {tone: [] for tone in titles}
+    preparation = preparation_of(result.model)
     for case_id, answers in explained.items():
         case = result.cases.where(pl.col("case_id") == case_id)
         (right, caption), shown = judged(case, result.predictions), [a for a in answers if a.shown]
         strongest = max(shown, key=lambda a: a.scores.get("faithfulness", 0.0), default=answers[0])
         tone = "" if right is None else "good" if right else "bad"
-        pictures[tone].append(picture_of(case, strongest, caption, tone))
+        pictures[tone].append(picture_of(case, strongest, caption, tone, preparation))
     told = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
     return [Gallery(titles[tone], tuple(found[:SHOWN]), told) for tone, found in pictures.items() if found]
 
@@ -79,17 +83,36 @@ def _class(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool
     return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {said}"
 
 
-def picture_of(case: Cases, explanation: Explanation | None, caption: str, tone: str = "") -> Picture:
+def preparation_of(model: object) -> Preparation | None:
+    """How the network within a model has its images prepared; None where there is none."""
+    model = innermost(model)  # type: ignore[arg-type]
+    if isinstance(model, NetworkModel):
+        return getattr(model.recipe, "preparation", None)
+    inner = [*model.parts.values()] if isinstance(model, StackModel) else getattr(model, "members", ())
+    return next((found for one in inner if (found := preparation_of(one))), None)
+
+
+def picture_of(
+    case: Cases,
+    explanation: Explanation | None,
+    caption: str,
+    tone: str = "",
+    preparation: Preparation | None = None,
+) -> Picture:
     """One case as a picture, with the map of its explanation where that is shown; of a volume, the slice where the
-    map is strongest, else the middle one."""
+    map is strongest, else the middle one. The map lies on the grid of `preparation`."""
     keys: Sequence[str] = case.table["images"][0].to_list()
-    pixels = case.store(ImageStore).read(keys).pixels
+    stored = case.store(ImageStore).read(keys)
+    pixels = stored.pixels
     # Reasons with names are about numbers of the image, such as its brightness, and lie nowhere in it.
     drawn = explanation is not None and explanation.shown and not explanation.elements
     weights = explanation.attribution if explanation is not None and drawn else None
     size = weights.shape if weights is not None else _limited(pixels.shape[1:])
     channels = 3 if pixels.shape[0] == 3 else 1
-    image = prepare_one(pixels[:channels], Preparation(tuple(size), channels, "range"))
+    shown = Preparation(tuple(size), channels, "range")
+    if preparation is not None and weights is not None:
+        shown = replace(shown, spacing=preparation.spacing, arithmetic=preparation.arithmetic)
+    image = prepare_one(pixels[:channels], shown, stored.spacing)
     if image.ndim == 4:
         place = int(weights.max((1, 2)).argmax()) if weights is not None else image.shape[1] // 2
         image = image[:, place]

@@ -22,9 +22,13 @@ from medeor import trusted
 from medeor.contracts import UserError
 
 Norm = Literal["batch", "group"]
+Pooling = Literal["mean", "mean and max"]
 
 SMALL = 64
 """Side in pixels up to which a network keeps full resolution in its stem: there is none to throw away."""
+
+MANY = 1 << 17
+"""Voxels beyond which the stem of a network for volumes shortens the finer axes."""
 
 
 class _Layers(NamedTuple):
@@ -46,17 +50,50 @@ def _norm(norm: Norm, dimensions: int, channels: int) -> nn.Module:
     return _LAYERS[dimensions].batch_norm(channels)
 
 
+Sides = int | tuple[int, ...]
+"""Of a kernel, or of a stride: alike along all axes, or one an axis."""
+
+
 def _convolution(
-    dimensions: int, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = False
+    dimensions: int, inputs: int, outputs: int, kernel: Sides, *, stride: Sides = 1, groups: int = 1, bias: bool = False
 ) -> nn.Module:
+    padding = kernel // 2 if isinstance(kernel, int) else tuple(side // 2 for side in kernel)
     return _LAYERS[dimensions].convolution(
-        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=bias
+        inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=bias
     )
 
 
 def _mean(features: Tensor) -> Tensor:
     """Global average pooling: `(batch, channels, *size)` to `(batch, channels)`."""
     return features.flatten(2).mean(2)
+
+
+def _mean_and_max(features: Tensor) -> Tensor:
+    """The mean and the maximum of each channel, `(batch, 2 * channels)`: a finding that fills one cell of hundreds is
+    lost in a mean."""
+    flat = features.flatten(2)
+    return torch.cat([flat.mean(2), flat.amax(2)], dim=1)
+
+
+class _Step(NamedTuple):
+    """How one stage of a network for volumes looks at its axes, and by how much it shortens them."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def _steps(size: Sequence[int], spacing: Sequence[float], halve: Sequence[bool]) -> list[_Step]:
+    """Kernels and strides of stages, of which some halve the sides: along an axis where neighbours lie twice as far
+    apart as along the finest, or more, nothing is convolved or halved until the others have caught up (nnU-Net;
+    Isensee et al. 2021)."""
+    sides, apart, steps = list(size), list(spacing), []
+    for halving in halve:
+        fine = [own < 2 * min(apart) for own in apart]
+        stride = tuple(2 if halving and one and side >= 4 else 1 for one, side in zip(fine, sides))
+        steps.append(_Step(tuple(3 if one else 1 for one in fine), stride))
+        sides = [-(-side // by) for side, by in zip(sides, stride)]
+        apart = [own * by for own, by in zip(apart, stride)]
+    return steps
 
 
 class SmallCNN(nn.Module):
@@ -87,13 +124,13 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, dimensions: int, inputs: int, width: int, stride: int, norm: Norm) -> None:
+    def __init__(self, dimensions: int, inputs: int, width: int, stride: Sides, norm: Norm, kernel: Sides = 3) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(dimensions, inputs, width, 3, stride=stride),
+            _convolution(dimensions, inputs, width, kernel, stride=stride),
             _norm(norm, dimensions, width),
             nn.ReLU(inplace=True),
-            _convolution(dimensions, width, width, 3),
+            _convolution(dimensions, width, width, kernel),
             _norm(norm, dimensions, width),
         )
         self.shortcut = _shortcut(dimensions, inputs, width, stride, norm)
@@ -107,14 +144,14 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, dimensions: int, inputs: int, width: int, stride: int, norm: Norm) -> None:
+    def __init__(self, dimensions: int, inputs: int, width: int, stride: Sides, norm: Norm, kernel: Sides = 3) -> None:
         super().__init__()
         outputs = width * self.expansion
         self.body = nn.Sequential(
             _convolution(dimensions, inputs, width, 1),
             _norm(norm, dimensions, width),
             nn.ReLU(inplace=True),
-            _convolution(dimensions, width, width, 3, stride=stride),
+            _convolution(dimensions, width, width, kernel, stride=stride),
             _norm(norm, dimensions, width),
             nn.ReLU(inplace=True),
             _convolution(dimensions, width, outputs, 1),
@@ -126,8 +163,8 @@ class Bottleneck(nn.Module):
         return torch.relu(self.body(features) + self.shortcut(features))
 
 
-def _shortcut(dimensions: int, inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
-    if inputs == outputs and stride == 1:
+def _shortcut(dimensions: int, inputs: int, outputs: int, stride: Sides, norm: Norm) -> nn.Module:
+    if inputs == outputs and stride in (1, (1,) * dimensions):
         return nn.Identity()
     return nn.Sequential(_convolution(dimensions, inputs, outputs, 1, stride=stride), _norm(norm, dimensions, outputs))
 
@@ -146,6 +183,9 @@ class ResNet(nn.Module):
         block: `BasicBlock` or `Bottleneck` (four times the channels at a stage's end).
         norm: `batch`, or `group` where a batch holds only a few images.
         dropout: share of pooled features dropped before the head while training.
+        pooling: what the head is given of each channel of the last stage: its mean, or mean and maximum.
+        spacing: distances between the voxels of a volume along its axes, in any unit. Then each stage convolves and
+            halves only the finer axes, and the stem halves them where there are more voxels than `MANY`.
     """
 
     def __init__(
@@ -160,11 +200,20 @@ class ResNet(nn.Module):
         block: type[BasicBlock] | type[Bottleneck] = BasicBlock,
         norm: Norm = "batch",
         dropout: float = 0.0,
+        pooling: Pooling = "mean",
+        spacing: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if max(size) <= SMALL:
-            stem: list[nn.Module] = [_convolution(dimensions, channels, widths[0], 3)]
+        later = [_Step((3,) * dimensions, (2,) * dimensions)] * (len(widths) - 1)
+        steps = [_Step((3,) * dimensions, (1,) * dimensions), *later]
+        if spacing is not None and dimensions == 3:
+            halve = [math.prod(size) > MANY, False, *[True] * len(later)]
+            first, *steps = _steps(size, spacing, halve)
+            kernel = tuple(5 if by == 2 else side for side, by in zip(first.kernel, first.stride))
+            stem: list[nn.Module] = [_convolution(dimensions, channels, widths[0], kernel, stride=first.stride)]
             pool: list[nn.Module] = []
+        elif max(size) <= SMALL:
+            stem, pool = [_convolution(dimensions, channels, widths[0], 3)], []
         else:
             stem = [_convolution(dimensions, channels, widths[0], 7, stride=2)]
             pool = [_LAYERS[dimensions].max_pool(3, stride=2, padding=1)]
@@ -172,12 +221,15 @@ class ResNet(nn.Module):
 
         stages, inputs = [], widths[0]
         for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True)):
+            kernel, stride = steps[stage]
             for index in range(depth):
-                stride = 2 if stage > 0 and index == 0 else 1
-                stages.append(block(dimensions, inputs, width, stride, norm))
+                by = stride if index == 0 else (1,) * dimensions
+                stages.append(block(dimensions, inputs, width, by, norm, kernel))
                 inputs = width * block.expansion
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, outputs))
+        self.pool = {"mean": _mean, "mean and max": _mean_and_max}[pooling]
+        pooled = inputs if pooling == "mean" else 2 * inputs
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(pooled, outputs))
         self._initialise()
 
     def _initialise(self) -> None:
@@ -189,7 +241,7 @@ class ResNet(nn.Module):
             nn.init.zeros_(block.body[-1].weight)  # type: ignore[union-attr, index]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(_mean(self.stages(self.stem(images))))
+        return self.head(self.pool(self.stages(self.stem(images))))
 
 
 class _ChannelNorm(nn.LayerNorm):
@@ -277,24 +329,35 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, *, dimensions: int, channels: int, outputs: int, size: Sequence[int], **options: Any) -> nn.Module:
+def build(
+    name: str,
+    *,
+    dimensions: int,
+    channels: int,
+    outputs: int,
+    size: Sequence[int],
+    spacing: Sequence[float] | None = None,
+    **options: Any,
+) -> nn.Module:
     """A new network with random weights, checked by one pass over two blank images.
 
     Args:
         name: a key of `NETWORKS`, or `package.module:Name` for a subclass of `nn.Module` of the user's own, in a module
-            that is trusted (`medeor.trusted`). It is called with those of `dimensions`, `channels`, `outputs` and
-            `size` that its signature names, and with `options`.
+            that is trusted (`medeor.trusted`). It is called with those of `dimensions`, `channels`, `outputs`, `size`
+            and `spacing` that its signature names, and with `options`.
         dimensions: 2 or 3.
         channels: channels of the images.
         outputs: number of logits.
         size: sides of the images in pixels, one per dimension.
+        spacing: distances between the voxels along each axis; None where they are alike or not known.
         options: the network's own settings, such as `widths`.
 
     Raises:
         UserError: for an unknown name or option, a module that is not trusted, or a network that does not map
             `(batch, channels, *size)` to `(batch, outputs)`.
     """
-    facts = {"dimensions": dimensions, "channels": channels, "outputs": outputs, "size": tuple(size)}
+    facts: dict[str, Any] = {"dimensions": dimensions, "channels": channels, "outputs": outputs, "size": tuple(size)}
+    facts["spacing"] = None if spacing is None else tuple(spacing)
     if ":" in name:
         # Code of the user's own need not know that tensors may be without numbers.
         with torch.device("cpu"):

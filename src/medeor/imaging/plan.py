@@ -29,16 +29,25 @@ class Network:
     )  # fmt: skip
     norm: Literal["batch", "group"] = "batch"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pooling: Literal["mean", "mean and max"] = "mean"
+    """What a resnet makes of the cells of its last map: with the maximum a small finding in a large volume counts."""
 
     def options(self) -> dict[str, object]:
         """What the network of this name is built with."""
         if ":" in self.name:
             return {}
-        every = {"widths": self.widths, "blocks": self.blocks, "norm": self.norm, "dropout": self.dropout}
+        every: dict[str, object] = {
+            "pooling": self.pooling,
+            "widths": self.widths,
+            "blocks": self.blocks,
+            "norm": self.norm,
+            "dropout": self.dropout,
+        }
+
         taken = {
             "small-cnn": ("widths",),
-            "resnet": ("widths", "blocks", "norm", "dropout"),
-            "resnet50": ("widths", "norm", "dropout"),
+            "resnet": ("widths", "blocks", "norm", "dropout", "pooling"),
+            "resnet50": ("widths", "norm", "dropout", "pooling"),
             "convnet": ("widths", "blocks", "dropout"),
         }
         return {name: every[name] for name in taken.get(self.name, ())}
@@ -77,4 +86,7 @@ class ImagePlan:
     """Whether each image is also read mirrored, left to right, and the two answers averaged."""
     domain: bool = True
     """Whether each prediction says how its image compares with the training images."""
+    padding: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the prepared training images that is filled because they do not cover the grid; measured when planning,
+    obeyed by nothing."""
     estimate: Estimate = field(default_factory=Estimate)

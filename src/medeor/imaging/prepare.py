@@ -1,12 +1,14 @@
-"""From images as they were stored to one array that a network can take: denoised, enhanced, resized with the aspect
-kept, intensities brought to one scale. Nothing here is fitted, so the result can be cached and shared by all folds."""
+"""From images as they were stored to one array that a network can take: each channel brought to one scale of
+intensities, denoised, enhanced, and put on one grid by millimetres. Nothing here is fitted, so the result can be cached
+and shared by all folds."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,19 +16,28 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from medeor import cache
 from medeor.contracts import Cases, UserError, threads
-from medeor.files import digest
+from medeor.files import build, digest
+from medeor.imaging import grid
 from medeor.imaging.cases import ImageStore
 
-VERSION = "1"
+VERSION = "2"
 """Of the arithmetic below: a change makes cached arrays stale."""
 LARGEST = 1 << 27
 """Numbers of one prepared image: 512 x 512 x 512 voxels."""
 LARGE = 1 << 22
 """Bytes of prepared images from which they are kept in the cache."""
+FAR = 20
+"""Distances between the 0.5th and the 99.5th percentile beyond which a value may be a fault of the detector."""
+FEW = 5
+"""Pixels that a finding has at least; what fewer show, and lies far off, is cut."""
+HIGHEST = 6e4
+"""What half precision can hold."""
+
+Intensity = Literal["range", "image", "window"]
+Window = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -36,19 +47,54 @@ class Preparation:
     size: Annotated[tuple[Annotated[int, Field(ge=4, le=4096)], ...], Field(min_length=2, max_length=3)]
     """Sides in pixels or voxels; two or three."""
     channels: Annotated[int, Field(ge=1, le=64)]
-    intensity: Literal["range", "image", "window"] = "range"
-    """`range`: 0 to 1 over what the file type can hold, or over the 0.5th to 99.5th percentile of other numbers;
-    `image`: each image to mean 0 and standard deviation 1; `window`: 0 to 1 over `window`."""
-    window: tuple[float, float] = (-1000.0, 1000.0)
-    """Lowest and highest value shown, e.g. in Hounsfield units."""
+    intensity: Intensity | tuple[Intensity, ...] = "range"
+    """One for all channels, or one a channel. `image`: each image to mean 0 and standard deviation 1; `window`: 0 to 1
+    over `window`, cut beyond; `range`: 0 to 1 over what 8 bits can hold, or over the 0.5th to 99.5th percentile of
+    other numbers, where small findings may lie beyond."""
+    window: Window | tuple[Window, ...] = (-1000.0, 1000.0)
+    """Lowest and highest value shown, e.g. in Hounsfield units; one for all channels, or one a channel."""
     denoise: Literal["none", "median", "non-local means"] = "none"
     enhance: Literal["none", "clahe", "bias field"] = "none"
     """`clahe`: contrast-limited adaptive histogram equalisation (Zuiderveld 1994); `bias field`: division by a smooth
     field, a cubic polynomial fitted to the logarithm of the foreground."""
+    spacing: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """Millimetres from one pixel or voxel of the network's grid to the next, along each axis; a larger image is shrunk
+    as a whole. Without it each axis of a volume fills `size` by itself, and a flat image keeps its aspect."""
+    arithmetic: Literal[1, 2] = 2
+    """1: as medeor 0.1 prepared images, by numbers of pixels and cut at the percentiles; its models keep to it."""
 
     def __post_init__(self) -> None:
+        for name, values in (("intensity", self.intensities), ("window", self.windows)):
+            if len(values) != self.channels:
+                raise UserError(f"preparation.{name}: {len(values)} are given for {self.channels} channels")
+        if self.spacing is not None and len(self.spacing) != len(self.size):
+            raise UserError(f"preparation.spacing: {len(self.spacing)} axes, and preparation.size has {len(self.size)}")
         if self.channels * math.prod(self.size) > LARGEST:
             raise ValueError(f"size: an image has at most {LARGEST:,} numbers, channels counted; choose a smaller size")
+
+    @property
+    def intensities(self) -> tuple[Intensity, ...]:
+        """One a channel."""
+        return (self.intensity,) * self.channels if isinstance(self.intensity, str) else self.intensity
+
+    @property
+    def levels(self) -> Preparation:
+        """The same with no image standardised by itself: that one no longer says how bright it was."""
+        kept: tuple[Intensity, ...] = tuple("range" if one == "image" else one for one in self.intensities)
+        return replace(self, intensity=kept[0] if len(set(kept)) == 1 else kept)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """One a channel."""
+        shared = not isinstance(self.window[0], tuple)
+        return (self.window,) * self.channels if shared else self.window  # type: ignore[return-value]
+
+
+def preparation_from(values: Mapping[str, object], where: str) -> Preparation:
+    """The preparation that a model was saved with; one of medeor 0.1 says nothing of its arithmetic.
+
+    Raises: UserError as `files.build`."""
+    return build(Preparation, {"arithmetic": 1, **values}, where)
 
 
 def prepare(cases: Cases, preparation: Preparation) -> Tensor:
@@ -60,25 +106,48 @@ def prepare(cases: Cases, preparation: Preparation) -> Tensor:
         out = np.empty((len(rows), preparation.channels, *preparation.size), np.float32)
         _fill(store, rows, preparation, out)
         return torch.from_numpy(out)
-    key = digest(VERSION, repr(preparation), store.digest, "\n".join("|".join(row) for row in rows))
+    spacings = repr(cases.table["spacing"].to_list()) if "spacing" in cases.table.columns else ""
+    key = digest(VERSION, repr(preparation), store.digest, spacings, "\n".join("|".join(row) for row in rows))
     path = cache.keep("images", key, lambda new: _write(store, rows, preparation, new))
     return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
-def prepare_one(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
+def prepare_one(pixels: np.ndarray, preparation: Preparation, spacing: Sequence[float] | None = None) -> np.ndarray:
     """One image of shape (channels, *sides) prepared, shape (channels, *size), float32.
+
+    Args:
+        spacing: millimetres between neighbours along each axis; None where they are not known.
 
     Raises: UserError where flat images are asked of a volume or the other way round, or other channels."""
     _check(pixels.shape, preparation)
     out = pixels.astype(np.float32, copy=False)
     out = np.nan_to_num(out, nan=float(np.nanmin(out)) if np.isfinite(out).any() else 0.0, copy=False)
-    out = _to_unit(out, pixels.dtype, preparation)
+    old, bytes_stored = preparation.arithmetic == 1, pixels.dtype == np.uint8
+    out = _as_in_0_1(out, bytes_stored, preparation) if old else _to_unit(out, bytes_stored, preparation)
     if preparation.denoise != "none" or preparation.enhance != "none":
         out = np.stack([_enhanced(channel, preparation) for channel in out])
-    out = _resized(out, preparation.size)
-    if preparation.intensity == "image":
-        out = standardised(torch.from_numpy(out)[None])[0].numpy()
+    darkest = [float(out.min())] * len(out) if old or bytes_stored else [max(float(c.min()), -1.0) for c in out]
+    out = _on_grid(out, preparation, spacing, darkest)
+    each = [one == "image" for one in preparation.intensities[: len(out)]]
+    if any(each):
+        alike = standardised(torch.from_numpy(out)[None])[0].numpy()
+        out = alike if all(each) else np.where(np.reshape(each, (-1, *[1] * (out.ndim - 1))), alike, out)
     return np.broadcast_to(out, (preparation.channels, *out.shape[1:]))
+
+
+def _on_grid(
+    out: np.ndarray, preparation: Preparation, spacing: Sequence[float] | None, darkest: Sequence[float]
+) -> np.ndarray:
+    """Shape (channels, *size); what the image does not cover is filled with the darkest value of its channel."""
+    sides, size = out.shape[1:], preparation.size
+    if preparation.arithmetic == 1:
+        return (
+            out
+            if sides == size
+            else grid.framed(grid.resized_by_blocks(out, grid.covered_by_count(sides, size)), size, darkest)
+        )
+    inner = grid.covered(sides, spacing, size, preparation.spacing)
+    return out if sides == size == inner else grid.framed(grid.resized(out, inner), size, darkest)
 
 
 def standardised(images: Tensor) -> Tensor:
@@ -121,7 +190,8 @@ def _write(store: ImageStore, rows: list[list[str]], preparation: Preparation, p
 
 def _fill(store: ImageStore, rows: list[list[str]], preparation: Preparation, out: np.ndarray) -> None:
     def one(index: int) -> None:
-        out[index] = prepare_one(store.read(rows[index]).pixels, preparation)
+        image = store.read(rows[index])
+        out[index] = prepare_one(image.pixels, preparation, image.spacing)
 
     # Decoders and resizing release the interpreter lock; arrays in memory are faster without a pool.
     if store.in_memory:
@@ -132,10 +202,41 @@ def _fill(store: ImageStore, rows: list[list[str]], preparation: Preparation, ou
         list(pool.map(one, range(len(rows))))
 
 
-def _to_unit(out: np.ndarray, stored: np.dtype, preparation: Preparation) -> np.ndarray:
+def _to_unit(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> np.ndarray:
+    """Each channel by its own numbers: 0 to 1 over its window, over what a byte can hold, or over its percentiles."""
+    channels = []
+    for channel, intensity, window in zip(out, preparation.intensities, preparation.windows):
+        if intensity == "window":
+            low, high = window
+            channels.append(np.clip((channel - low) / max(high - low, 1e-6), 0, 1))
+        elif bytes_stored:
+            channels.append(channel / 255)
+        else:
+            channels.append(_by_percentiles(channel))
+    return np.stack(channels)
+
+
+def _by_percentiles(channel: np.ndarray) -> np.ndarray:
+    """0 to 1 from the 0.5th to the 99.5th percentile, or from 0 where that is a natural bottom, as in 8 bits. What lies
+    beyond stays, as small findings do; but a few pixels far beyond all others are the detector's, and are cut so that
+    they do not set the scale."""
+    low, high = (float(v) for v in np.percentile(channel, [0.5, 99.5]))
+    if channel.min() >= 0 and low <= high / 2:
+        low = 0.0
+    if high <= low:
+        low, high = float(channel.min()), float(channel.max())
+    unit = (channel - low) / ((high - low) or 1.0)
+    if unit.size <= 2 * FEW:
+        return unit
+    ordered = np.partition(unit, (FEW - 1, unit.size - FEW), axis=None)
+    lowest, highest = float(ordered[FEW - 1]), float(ordered[-FEW])
+    return np.clip(unit, max(min(lowest, -FAR), -HIGHEST), min(max(highest, FAR), HIGHEST))
+
+
+def _as_in_0_1(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> np.ndarray:
     if preparation.intensity == "window":
-        low, high = preparation.window
-    elif stored == np.uint8:
+        low, high = preparation.windows[0]
+    elif bytes_stored:
         low, high = 0.0, 255.0
     else:
         low, high = (float(v) for v in np.percentile(out, [0.5, 99.5]))
@@ -176,25 +277,3 @@ def _without_bias(channel: np.ndarray) -> np.ndarray:
     weights, *_ = np.linalg.lstsq(design, log, rcond=None)
     out = channel / np.exp(terms @ weights[1:])
     return np.clip(out / max(float(out.max()), 1e-6), 0, 1)
-
-
-def _resized(out: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Resized with the aspect kept and the rest filled with the darkest value, shape (channels, *size). Shrinking
-    averages, enlarging interpolates linearly."""
-    sides = out.shape[1:]
-    if sides == size:
-        return out
-    factor = min(new / old for new, old in zip(size, sides))
-    fitted = tuple(max(1, min(new, round(old * factor))) for new, old in zip(size, sides))
-    tensor = torch.from_numpy(np.ascontiguousarray(out))[None]
-    if len(size) == 2:
-        tensor = functional.interpolate(tensor, fitted, mode="bilinear", antialias=True, align_corners=False)
-    elif factor < 1:
-        tensor = functional.interpolate(tensor, fitted, mode="area")
-    else:
-        tensor = functional.interpolate(tensor, fitted, mode="trilinear", align_corners=False)
-    before = [(new - old) // 2 for new, old in zip(size, fitted)]
-    framed = np.full((len(out), *size), float(out.min()), np.float32)
-    inside = tuple(slice(start, start + side) for start, side in zip(before, fitted))
-    framed[(slice(None), *inside)] = tensor[0].numpy()
-    return framed

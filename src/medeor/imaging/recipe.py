@@ -17,15 +17,21 @@ from medeor.imaging.augment import Augmentation, Drawn, apply, case_keys, draw, 
 from medeor.imaging.networks import build as build_network
 from medeor.imaging.networks import last_features
 from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.prepare import Preparation, prepare, standardised
+from medeor.imaging.prepare import Preparation, preparation_from, prepare, standardised
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
 LOT = 256
 """Images asked at once."""
 
+LOT_VOXELS = 1 << 20
+"""Voxels of volumes asked at once: a network holds a hundred numbers for each."""
+
 LOT_NUMBERS = 1 << 19
 """Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
+
+MOMENTS_AT_ONCE = 1 << 24
+"""Numbers of which mean and spread are taken at once."""
 
 MIXUP_STREAM = 1 << 12
 """A stream of random numbers that no augmentation uses."""
@@ -36,8 +42,8 @@ class ImageProcessors:
     """What is fitted on the training images of one network."""
 
     heads: Heads
-    each: bool
-    """Whether each image is standardised by itself, also after it was augmented."""
+    each: bool | tuple[bool, ...]
+    """Whether each image is standardised by itself, also after it was augmented; for all channels, or one a channel."""
     mean: tuple[float, ...]
     spread: tuple[float, ...]
     """Mean and standard deviation of each channel of all prepared images."""
@@ -51,12 +57,16 @@ class ImageProcessors:
 
     def scaled(self, images: Tensor) -> Tensor:
         """Prepared images, shape (n, channels, *size), with each channel at mean 0 and standard deviation 1."""
-        if self.each:
+        if self.each is True:
             return standardised(images.float())
         shape = (1, -1, *[1] * (images.ndim - 2))
         mean = torch.tensor(self.mean, device=images.device).view(shape)
         spread = torch.tensor(self.spread, device=images.device).view(shape)
-        return (images.float() - mean) / spread
+        together = (images.float() - mean) / spread
+        if self.each is False:
+            return together
+        alone = torch.tensor(self.each, device=images.device).view(shape)
+        return torch.where(alone, standardised(images.float()), together)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Lot:
     processors: ImageProcessors
     size: int
     """Images in a batch; the last batch may have fewer."""
+    spacing: tuple[float, ...] | None = None
+    """Millimetres between pixels, where they are known and differ."""
 
     @cached_property
     def _changed(self) -> dict[tuple[int, int, torch.device], tuple[Tensor, ...]]:
@@ -86,10 +98,9 @@ class Lot:
         shares = [rows[rank::world] for rows in torch.arange(len(self.images)).split(self.size)]
         mine = torch.cat(shares)
         images, drawn = (self.images, self.drawn) if world == 1 else (self.images[mine], each(self.drawn, mine))
-        images = apply(images.to(device, non_blocking=True).float(), each(drawn, device))
+        images = apply(images.to(device, non_blocking=True).float(), each(drawn, device), self.spacing)
         images = self.processors.scaled(images)
-        if images.ndim == 4:
-            images = images.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
         return images.split([len(rows) for rows in shares])
 
 
@@ -139,6 +150,7 @@ class ImageBatches:
     augmentation: Augmentation
     training: Training
     seed: int
+    spacing: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.images), self.training.batch)
@@ -170,7 +182,7 @@ class ImageBatches:
         def lot(epoch: int, number: int) -> Lot:
             rows = self._rows(epoch, number * self._together, (number + 1) * self._together)
             drawn = draw(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
-            return Lot(self.images[rows], drawn, self.processors, self.training.batch)
+            return Lot(self.images[rows], drawn, self.processors, self.training.batch, self.spacing)
 
         return lot
 
@@ -210,7 +222,9 @@ class ImageRecipe:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> ImageRecipe:
-        return build(cls, values, "model.json")
+        facts = dict(values)
+        preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
+        return build(cls, {**facts, "preparation": preparation}, "model.json")
 
     def to_json(self) -> Mapping[str, object]:
         return {name: value for name, value in asdict(self).items() if name != "kind"}
@@ -218,12 +232,11 @@ class ImageRecipe:
     def processors(self, cases: Cases) -> ImageProcessors:
         images = prepare(cases, self.preparation)
         # A thousand images say enough of the scale of all of them.
-        sample = images[:: max(1, len(images) // 1000)].float()
-        axes = (0, *range(2, sample.ndim))
-        spread = sample.std(axes).clamp_min(1e-6)
+        mean, spread = _moments(images[:: max(1, len(images) // 1000)])
         heads = heads_for(cases, self.training.balanced)
-        each = self.preparation.intensity == "image"
-        return ImageProcessors(heads, each, tuple(sample.mean(axes).tolist()), tuple(spread.tolist()))
+        alone = tuple(one == "image" for one in self.preparation.intensities)
+        each = alone[0] if len(set(alone)) == 1 else alone
+        return ImageProcessors(heads, each, tuple(mean.tolist()), tuple(spread.clamp_min(1e-6).tolist()))
 
     def restore(self, processors: Mapping[str, object]) -> ImageProcessors:
         heads = heads_from(processors.get("heads"), "model.json")
@@ -234,7 +247,7 @@ class ImageRecipe:
 
     def batches(self, cases: Cases, processors: ImageProcessors, seed: int) -> ImageBatches:
         images, truth = prepare(cases, self.preparation), processors.heads.truth(cases)
-        return ImageBatches(images, truth, processors, self.augmentation, self.training, seed)
+        return ImageBatches(images, truth, processors, self.augmentation, self.training, seed, self.preparation.spacing)
 
     def network(self, processors: ImageProcessors) -> nn.Module:
         return build_network(
@@ -243,6 +256,7 @@ class ImageRecipe:
             channels=self.preparation.channels,
             outputs=processors.heads.outputs,
             size=self.preparation.size,
+            spacing=_apart(self.preparation),
             **self.network_facts.options(),
         )
 
@@ -290,8 +304,34 @@ class ImageRecipe:
         """Values of the items for prepared images, shape (n, items)."""
         answering, _ = self.answering(network, processors)
         device = next(iter(network.parameters())).device
-        values = [answering(lot.to(device)).cpu() for lot in images.split(LOT)]
+        together = LOT if images.ndim == 4 else max(1, min(LOT, LOT_VOXELS // images[0].numel()))
+        values = [answering(lot.to(device)).cpu() for lot in images.split(together)]
         return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
+
+
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of many images, a part of them in memory at a time where they are
+    large."""
+    axes = (0, *range(2, images.ndim))
+    if images.numel() <= MOMENTS_AT_ONCE:
+        sample = images.float()
+        return sample.mean(axes), sample.std(axes)
+    count = images.numel() // images.shape[1]
+    mean, square = torch.zeros(2, images.shape[1], dtype=torch.float64)
+    for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
+        mean += some.double().sum(axes) / count
+    for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
+        away = some.double() - mean.view(1, -1, *[1] * (images.ndim - 2))
+        square += away.square().sum(axes) / (count - 1)
+    return mean.float(), square.sqrt().float()
+
+
+def _apart(preparation: Preparation) -> tuple[float, ...] | None:
+    """Spacing of the grid as a network for volumes is built by it; where millimetres are not known, as if the volumes
+    were as deep as they are wide. None for flat images and for models of medeor 0.1."""
+    if len(preparation.size) == 2 or preparation.arithmetic == 1:
+        return None
+    return preparation.spacing or tuple(max(preparation.size) / side for side in preparation.size)
 
 
 def _methods(network: nn.Module, images: Tensor) -> list[str]:

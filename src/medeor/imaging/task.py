@@ -57,12 +57,13 @@ class ImageTask:
     def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
         """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
-        plan = planning.rules(split.part(cases, "train", "validation"))
+        train = split.part(cases, "train", "validation")
+        plan = planning.rules(train, budget.settings)
         return settled(plan, ImageRecipe.of, cases, split, budget)
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {
-            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule),
+            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not planning.large(plan.preparation)),
             "trees": _trees(plan),
         }
         method = stacked(methods, plan.parts, plan.members)
@@ -90,4 +91,4 @@ class ImageTask:
 
 
 def _trees(plan: ImagePlan) -> Method:
-    return TreeMethod(ImageFeatures(plan.preparation), plan.trees)
+    return TreeMethod(ImageFeatures(plan.preparation, spots=len(plan.preparation.size) == 3), plan.trees)

@@ -15,7 +15,7 @@ class Embedding:
     """How entities and relations are represented and compared."""
 
     scorer: Literal["complex", "distmult", "rotate", "transe", "conve"] = "complex"
-    dimension: Annotated[int, Field(ge=2, le=16384)] = 200
+    dimension: Annotated[int, Field(ge=2, le=1 << 17)] = 200
     """Numbers of an entity; for complex and rotate half of them are imaginary parts."""
     reciprocal: bool = True
     """Whether the inverse of each relation is learnt apart (Lacroix et al. 2018), or follows from the relation."""

@@ -229,6 +229,8 @@ def channels_last(network: nn.Module) -> nn.Module:
             # `to`, not `contiguous`: a weight of one input channel is contiguous either way and would keep strides that
             # PyTorch reads as channels-first, and with it all that follows: grey images at half the speed.
             module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
+        elif isinstance(module, nn.Conv3d):
+            module.weight.data = module.weight.data.to(memory_format=torch.channels_last_3d)
     return network
 
 

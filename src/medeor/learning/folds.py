@@ -118,7 +118,12 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
     processes of `torchrun` work on one fold together."""
     if how == "single":
         return HeldOut(method)
-    apart = isinstance(method, NetworkMethod) and device().type == "cpu" and "WORLD_SIZE" not in os.environ
+    apart = (
+        isinstance(method, NetworkMethod)
+        and method.side_by_side
+        and device().type == "cpu"
+        and "WORLD_SIZE" not in os.environ
+    )
     return Folds(method, workers=threads() if apart else 1)
 
 

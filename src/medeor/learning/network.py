@@ -29,6 +29,8 @@ class NetworkMethod:
 
     recipe: Recipe[Any, Any]
     schedule: Schedule
+    side_by_side: bool = True
+    """Whether several folds may be fitted at the same time; not where each takes much memory."""
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")

@@ -19,16 +19,14 @@ BLOCK = 512
 """Molecules that are compared with all others at once."""
 
 
-def fingerprints(
-    smiles: Sequence[str], size: int = SIZE, radius: int = RADIUS, chirality: bool = False, workers: int = 0
-) -> np.ndarray:
+def fingerprints(smiles: Sequence[str], size: int = SIZE, radius: int = RADIUS, workers: int = 0) -> np.ndarray:
     """How often each hashed substructure occurs, at most 255 times; shape (n, size), uint8."""
-    parts = in_chunks(_chunk, smiles, size, radius, chirality, workers=workers)
+    parts = in_chunks(_chunk, smiles, size, radius, workers=workers)
     return np.concatenate(parts) if parts else np.zeros((0, size), np.uint8)
 
 
-def _chunk(smiles: Sequence[str], size: int, radius: int, chirality: bool) -> np.ndarray:
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius, fpSize=size, includeChirality=chirality)
+def _chunk(smiles: Sequence[str], size: int, radius: int) -> np.ndarray:
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius, fpSize=size)
     with rdBase.BlockLogs():
         counts = [generator.GetCountFingerprintAsNumPy(molecule(text)) for text in smiles]
     return np.minimum(np.stack(counts), 255).astype(np.uint8)
@@ -43,15 +41,13 @@ class Nearest(NamedTuple):
     """Shape (queries, k), float32: Tanimoto, 0 to 1."""
 
 
-def nearest(queries: np.ndarray, references: np.ndarray, k: int, itself: bool = False) -> Nearest:
-    """The k references whose substructures are most like each query's (Tanimoto of presence). `itself`: queries are the
-    references, and none is its own neighbour. Fewer are returned where there are fewer."""
-    k = min(k, len(references) - itself)
+def nearest(queries: np.ndarray, references: np.ndarray, k: int) -> Nearest:
+    """The k references whose substructures are most like each query's (Tanimoto of presence); fewer where there
+    are fewer."""
+    k = min(k, len(references))
     places = np.zeros((len(queries), k), np.int64)
     similarity = np.zeros((len(queries), k), np.float32)
     for start, alike in blocks(queries, references):
-        if itself:
-            alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -1
         best = np.argsort(-alike, axis=1, kind="stable")[:, :k]
         places[start : start + len(alike)] = best
         similarity[start : start + len(alike)] = np.take_along_axis(alike, best, axis=1)
