@@ -18,6 +18,7 @@ import medeor
 import tiny
 from knowledge import wheel
 from medeor.bundle import write_bundle
+from medeor.contracts import UserError
 from medeor.files import read_toml
 
 FAST = ("schedule.epochs=1", "network.width=8", "trees.rounds=3", "members=single")
@@ -119,6 +120,22 @@ def test_neighbours_are_the_training_values(compounds: tuple[Path, np.ndarray, d
     _, values, made = compounds
     for kind in ("neighbours", "told", "with-neighbours"):
         assert np.isin(values, opened(made[kind]).numbers).mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["neighbours", "told", "adapted"])
+@pytest.mark.parametrize("claim", [False, None, "yes", 1])
+def test_a_manifest_that_hides_training_values_is_refused(
+    kind: str, claim: object, compounds: tuple[Path, np.ndarray, dict[str, Path]], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(compounds[2][kind]) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(entries["manifest.json"])
+    manifest["training cases inside"] = claim
+    with zipfile.ZipFile(tmp_path / "lie.medeor", "w") as archive:
+        for name, content in {**entries, "manifest.json": json.dumps(manifest).encode()}.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    with pytest.raises(UserError, match="training cases are inside"):
+        medeor.load(tmp_path / "lie.medeor")
 
 
 @pytest.mark.parametrize("parts", [["network"], ["network", "trees"], ["trees"]])

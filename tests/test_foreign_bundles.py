@@ -238,6 +238,44 @@ def test_two_entries_of_one_name_are_refused(again: str, good: Entries, room: Pa
     refused(path, "same name")
 
 
+@pytest.mark.parametrize("where", ["before", "behind", "comment", "between", "of an entry"])
+def test_bytes_that_no_entry_lists_are_refused(where: str, good: Entries, room: Path) -> None:
+    """They may be anything, such as the training cases."""
+    path = packed(room / "attack.medeor", good)
+    if where == "before":
+        path.write_bytes(b"a row of the training table\n" + path.read_bytes())
+    elif where == "behind":
+        path.write_bytes(path.read_bytes() + b"x")
+    elif where == "comment":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"a row of the training table"
+    else:
+        infos = zipfile.ZipFile(path).infolist()
+        with zipfile.ZipFile(path, "w") as archive:
+            for info in infos:
+                content = good.get(info.filename) or _manifest_of(good)
+                entry = zipfile.ZipInfo(info.filename)
+                if where == "of an entry":
+                    entry.comment = b"a value"
+                elif archive.fp is not None:
+                    archive.fp.write(b"a value")
+                    archive.start_dir = archive.fp.tell()
+                archive.writestr(entry, content)
+    refused(path, "more than the entries")
+
+
+def _manifest_of(entries: Entries) -> bytes:
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
+    return json.dumps({"schema": 2, "medeor": "0.1.0", "task": "image-classification", "sha256": sums}).encode()
+
+
+def test_what_a_file_says_gives_a_terminal_no_orders(good: Entries, room: Path) -> None:
+    path = packed(room / "attack.medeor", good, {"schema": 99, "medeor": "\x1b[2J\x1b]0;evil\x07"})
+    with pytest.raises(UserError) as said:
+        medeor.load(path)
+    assert str(said.value).isprintable()
+
+
 def test_content_that_is_not_that_of_the_manifest_is_refused(good: Entries, room: Path) -> None:
     """The sums of the zip itself are right."""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in good.items()}

@@ -56,6 +56,7 @@ def unpack(path: Path, room: Path, allowed: re.Pattern[str], newest: int) -> Map
     with _opened(path) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         _check_entries(path, archive.infolist(), allowed)
+        _check_rest(path, archive)
         manifest = _manifest(path, archive, newest)
         sums = _sums(path, manifest)
         if set(entries) != {MANIFEST, *sums}:
@@ -142,6 +143,18 @@ def _check_entries(path: Path, infos: list[zipfile.ZipInfo], allowed: re.Pattern
             raise _refused(path, f"the entry {name} is larger than {most >> 20} MiB")
 
 
+def _check_rest(path: Path, archive: zipfile.ZipFile) -> None:
+    """The bytes that belong to no entry: the headers of each and the end of the list. More of them may hide what the
+    manifest does not list. Beyond 2 GiB these headers have no fixed length."""
+    infos = archive.infolist()
+    headers = sum(_HEADERS + 2 * len(info.filename.encode()) for info in infos)
+    rest = path.stat().st_size - sum(info.file_size for info in infos) - headers - _END
+    if archive.comment or rest not in (range(len(infos) * 96) if path.stat().st_size > zipfile.ZIP64_LIMIT else (0,)):
+        raise _refused(path, "it holds more than the entries that it lists")
+
+
+_HEADERS, _END = 30 + 46, 22
+"""Bytes of the two headers of an entry, its names aside, and of the end of a zip."""
 _MOST = {".json": MOST_OF_JSON, ".toml": MOST_OF_TEXT, ".md": MOST_OF_TEXT}
 
 

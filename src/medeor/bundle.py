@@ -58,6 +58,9 @@ SCHEMA = 2
 _CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
 """What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
 
+_DECLARED = "training cases inside"
+"""What a manifest says of a model that stores values of cases it was fitted to."""
+
 _PATHS = ("sources", "labels", "inputs")
 """What a study says of places of files. It is of no use elsewhere, and paths may name a person."""
 
@@ -233,8 +236,9 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
             raise UserError(f"{path}: no such run folder or bundle")
         room = tempfile.TemporaryDirectory(prefix="medeor-")
         try:
-            unpack(path, Path(room.name), _ENTRIES, SCHEMA)
+            manifest = unpack(path, Path(room.name), _ENTRIES, SCHEMA)
             found = _open(Path(room.name), received=True)
+            _check_declared(manifest, found.model)
         except UserError as error:
             room.cleanup()
             said = str(error).replace(room.name, str(path))
@@ -245,6 +249,13 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
         # The folder lives as long as the process: weights may be read from it lazily.
         _rooms.append(room)
         return found
+
+
+def _check_declared(manifest: Mapping[str, object], model: Model) -> None:
+    """Raises: UserError where a manifest does not say that training values are inside, and they are. Those of medeor
+    0.1 (schema 1) did not say it of all models."""
+    if manifest["schema"] != 1 and model.holds_training_values and manifest.get(_DECLARED) is not True:
+        raise UserError("its manifest does not say that values of training cases are inside, and they are; refused")
 
 
 def opened(path: str | Path) -> Store:
@@ -271,7 +282,7 @@ def write_bundle(folder: Path, path: Path) -> None:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, Path(room, name))
         facts = {"schema": SCHEMA, "medeor": __version__, "task": study["task"]}
-        pack(Path(room), {**facts, "training cases inside": model.holds_training_values}, path)
+        pack(Path(room), {**facts, _DECLARED: model.holds_training_values}, path)
 
 
 def _open(folder: Path, received: bool = False) -> Trained:

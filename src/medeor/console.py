@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from medeor.contracts import without_controls
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -65,6 +67,7 @@ class Console:
         """One line that stays."""
         if self.quiet:
             return
+        message = without_controls(message)
         if self._bar is not None:
             self._bar.console.print(message, highlight=False, markup=False)
         else:
@@ -73,4 +76,4 @@ class Console:
 
 def aside(message: str) -> None:
     """A word to the user from a place that has no console, as about a damaged file that is made anew."""
-    print(f"medeor: {message}", file=sys.stderr, flush=True)
+    print(f"medeor: {without_controls(message)}", file=sys.stderr, flush=True)

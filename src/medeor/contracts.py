@@ -6,6 +6,7 @@ Nothing here imports a numerical library at run time, so the command line can st
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
     from medeor.figures import Figure
 
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def without_controls(text: str) -> str:
+    """Text without control characters, among them those that reverse the direction of writing: a header of a clinical
+    file, or a received one, can hold any, and a terminal obeys them."""
+    return _CONTROLS.sub("", text)
+
+
 class UserError(Exception):
     """Something the user can put right. The message says what was wrong, where, and what to do, in one or two
     lines; the command line prints it and exits with code 2."""
+
+    def __str__(self) -> str:
+        return without_controls(super().__str__())
 
 
 class Stopped(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,6 +18,7 @@ from medeor.files import exists
 from medeor.formats.tables import TABLES, columns_of
 from medeor.tasks import TASKS, TaskFacts
 
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
 LOOKED_AT = 1000
 """Files of a folder that say what it holds."""
 
@@ -41,7 +43,12 @@ def task_of(study: Study) -> str:
         if path.is_dir():
             kinds = "; ".join(f"{facts.name}: {facts.reads}" for facts in able)
             raise UserError(f"{path} holds nothing that medeor reads by itself ({kinds}); name what it is: --task")
-    raise UserError(f"the source does not show what is asked; say which task: --task {' | '.join(TASKS)}")
+    bare = any(_NUMBER.fullmatch(name) for source in study.sources for name in _header(source))
+    why = "its first row has numbers where names of columns are expected" if bare else "it does not show what is asked"
+    first = study.sources[0]
+    name = str(first) if isinstance(first, str | Path) else "the source"
+    hint = "write the names above it, or " if bare else ""
+    raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(TASKS)}")
 
 
 def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:

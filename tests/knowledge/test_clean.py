@@ -35,6 +35,16 @@ def leaking(tmp_path: Path) -> Path:
     return place
 
 
+def test_a_repaired_graph_trains(leaking: Path, tmp_path: Path) -> None:
+    medeor.audit(leaking, clean=tmp_path / "clean.csv")
+    settings = {"embedding.dimension": "8", "schedule.epochs": "1"}
+    with pytest.raises(UserError, match="duplicate-edges-across-parts"):
+        medeor.train(leaking, out=tmp_path / "leaking", settings=settings)
+    trained = medeor.train(tmp_path / "clean.csv", out=tmp_path / "run", task="graph-completion", settings=settings)
+    answers = trained.ask({"head": "d1", "relation": "t", "top": "2"}).table
+    assert answers.height == 2
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_repaired_graph_passes_the_audit_and_keeps_its_parts(leaking: Path, tmp_path: Path, ending: str) -> None:
     before = {finding.check: finding for finding in medeor.audit(leaking)}

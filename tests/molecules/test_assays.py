@@ -141,3 +141,24 @@ def test_a_tautomer_in_another_part_is_a_finding(tmp_path: Path) -> None:
     assert "tautomers-across-parts" in failed(found)
     found = medeor.read(path, task="molecule-property", target="y", split="split", where={"tautomer": "canonical"})
     assert "duplicates-across-parts" in failed(found)
+
+
+@pytest.mark.parametrize("again", [{}, {"where": {"unit": "uM"}}])
+def test_a_cleaned_table_says_the_unit_that_its_values_are_in(again: dict[str, object], tmp_path: Path) -> None:
+    """Its heading still names the unit from which they were converted."""
+    read(tmp_path, {"IC50 (nM)": NUMBERS})
+    source, repaired = tmp_path / "assay.csv", tmp_path / "clean.csv"
+    medeor.audit(source, task="molecule-property", where={"unit": "uM"}, clean=repaired)
+    found = medeor.read(repaired, task="molecule-property", target="IC50 (nM)", **again)
+    factor = 1e-3 if again else 1.0
+    assert target(found).unit == ("uM" if again else "nM")
+    assert found.cases.table["IC50 (nM)"].to_list() == pytest.approx([value * factor for value in NUMBERS])
+
+
+def test_a_cleaned_table_keeps_units_that_stood_in_its_cells(tmp_path: Path) -> None:
+    read(tmp_path, {"IC50": [f">{value} uM" if n % 5 == 0 else f"{value} uM" for n, value in enumerate(NUMBERS)]})
+    medeor.audit(tmp_path / "assay.csv", task="molecule-property", clean=tmp_path / "clean.csv")
+    found = medeor.read(tmp_path / "clean.csv", task="molecule-property")
+    assert target(found).unit == "uM"
+    assert found.cases.table["IC50"].to_list() == NUMBERS
+    assert found.cases.table["IC50.limit"].to_list() == [int(n % 5 == 0) for n in range(40)]

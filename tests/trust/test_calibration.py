@@ -465,3 +465,31 @@ def test_misuse_is_refused() -> None:
     calibration = calibrate(cases, held_out)
     with pytest.raises(ValueError, match="calibrated already"):
         calibration.apply(calibration.apply(held_out))
+
+
+# --- what cannot be negative -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "least"), [("nM", 0.0), ("mL/min/kg", 0.0), ("kcal/mol", None), ("", None), ("log10 nM", None)]
+)
+def test_a_concentration_and_its_interval_stay_above_zero(unit: str, least: float | None) -> None:
+    truth = np.linspace(0.1, 9.0, 60)
+    target = Target("y", "continuous", (), unit)
+    cases, held = table(target, truth, truth + np.tile([3.0, -3.0], 30))
+    found = Calibration.from_json(json.loads(json.dumps(calibrate(cases, held).to_json())))
+    assert found.targets[0].least == least
+    new = found.apply(table(target, truth[:2], np.array([-0.5, 1.0]))[1]).table
+    lowest = -0.5 if least is None else 0.0
+    assert new["value"].to_list() == [lowest, 1.0]
+    assert (new["low"] < 0).any() == (least is None)
+    assert new["raw"].to_list() == [-0.5, 1.0]
+    assert (new["low"] <= new["value"]).all()
+    assert (new["value"] <= new["high"]).all()
+
+
+def test_a_calibration_with_an_unknown_figure_of_skill_is_refused() -> None:
+    values = json.loads(json.dumps(calibrate(*bent_binary(0, 40)[:2]).to_json()))
+    values["targets"][0]["skill"] = {"figure": "luck", "value": 0.9, "low": 0.8, "high": 0.95}
+    with pytest.raises(UserError, match="figure"):
+        Calibration.from_json(values)

@@ -86,6 +86,10 @@ class Facts:
     out: Annotated[float, Field(gt=0)] = 1.0
     """And for `OUT`."""
 
+    def __post_init__(self) -> None:
+        if len(self.spacing) not in (0, 2):
+            raise ValueError("spacing must be two numbers or none")
+
 
 @dataclass(frozen=True, eq=False)
 class ImageDomain:

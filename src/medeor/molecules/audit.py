@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, Target
+from medeor.formats.headings import read_heading
+from medeor.formats.units import is_unit
 from medeor.molecules.cases import endpoint_of
 from medeor.molecules.endpoints import wrong_unit
 from medeor.molecules.fingerprints import blocks, fingerprints
@@ -78,7 +80,19 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .then(pl.lit("the same compound as another row"))
     )
     table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
+    table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
     return table.with_columns(reason.alias("removed")).drop("row", "rank", *_READ, strict=False)
+
+
+def _needs_unit(target: Target, cases: Cases) -> bool:
+    """Whether a table of these cases says the unit of a target only beside its values: its heading names none, or that
+    from which they were converted."""
+    guessed = target.name in cases.store(MoleculeStore).assumed
+    return is_unit(target.unit) and read_heading(target.name).measured_in != target.unit and not guessed
+
+
+def _with_unit(target: Target) -> pl.Expr:
+    return (pl.col(target.name).cast(pl.String) + f" {target.unit}").alias(target.name)
 
 
 def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:

@@ -8,10 +8,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from medeor.contracts import Measure
+from medeor.contracts import Measure, without_controls
 
 UNKNOWN = "–"
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -21,9 +20,8 @@ def escape(text: object) -> str:
 
 
 def clean(text: object) -> str:
-    """Text without control characters, among them those that reverse the direction of writing: a header of a clinical
-    file can hold any."""
-    return _CONTROLS.sub("", str(text))
+    """Text without control characters (see `contracts.without_controls`)."""
+    return without_controls(str(text))
 
 
 def paragraphs(text: str, kind: str = "") -> str:

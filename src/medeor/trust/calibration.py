@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Predictions, Target, TargetKind, UserError
 from medeor.files import build
+from medeor.formats.units import is_positive
 from medeor.trust.answers import Answers, arrange, line_up, probabilities
 from medeor.trust.intervals import Statistic, resample
 from medeor.trust.scores import Array, curve
@@ -68,6 +69,8 @@ class TargetCalibration:
     """What the model is shown to know; None in runs of medeor 0.1, which did not ask."""
     scale: Literal["linear", "log"] = "linear"
     """log: the interval reaches as far in powers of ten above the value as below, and so do its margins."""
+    least: float | None = None
+    """What neither the number nor its interval can be below: 0 of a concentration. None where nothing forbids it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.slope < float("inf"):
@@ -307,6 +310,7 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
         method,
         margin=None if np.isinf(margin) else margin,
         scale=held.target.scale,
+        least=0.0 if is_positive(held.target.unit) and not (held.truth < 0).any() else None,
     )
     spread = _on_scale(held.spread, one.scale)
     if method == "widened" or one.margin is None or spread is None or not np.isfinite(spread).all():
@@ -432,6 +436,9 @@ def _applied(one: TargetCalibration, predictions: Predictions) -> pl.DataFrame |
             middle = (low + high) / 2
             ends = np.minimum(low - reach, middle), np.maximum(high + reach, middle)
             columns |= dict(zip(("low", "high"), [10**end for end in ends] if one.scale == "log" else ends))
+        if one.least is not None:
+            bounded = [name for name in ("value", "low", "high") if name in columns]
+            columns |= {name: np.maximum(columns[name], one.least) for name in bounded}  # type: ignore[call-overload]
         return pl.DataFrame(columns)
     probability = probabilities(target, calibrated)
     top = np.eye(probability.shape[1], dtype=bool)[probability.argmax(axis=1)]

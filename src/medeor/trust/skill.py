@@ -4,6 +4,7 @@ noise, and no map is drawn."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from medeor.contracts import Cases, Predictions
 from medeor.trust.answers import group_codes, line_up
@@ -18,7 +19,7 @@ GUESS = {"auroc": 0.5, "spearman": 0.0}
 class Skill:
     """How well held-out cases are ranked, with the 95 % interval; None where it could not be measured."""
 
-    figure: str
+    figure: Literal["auroc", "spearman"]
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -43,7 +44,7 @@ def skills(cases: Cases, held_out: Predictions) -> tuple[Skill, ...]:
     found = []
     for target in cases.targets:
         held = line_up(cases, held_out, target)
-        figure = "spearman" if held.continuous else "auroc"
+        figure: Literal["auroc", "spearman"] = "spearman" if held.continuous else "auroc"
         draws = resample(statistics(held, wanted=(figure,)), group_codes(cases)[1])
         measure = interval(draws[figure]) if figure in draws else None
         found.append(Skill(figure, *measure[:3]) if measure else Skill(figure))
