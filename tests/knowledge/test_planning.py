@@ -50,11 +50,11 @@ def test_what_the_user_fixed_is_estimated(tmp_path, monkeypatch):
     """A step of 1.5 s; memory grows by the tables of each further number of an entity, and what a batch holds of it."""
     monkeypatch.setattr(probe, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
     cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
-    fixed = {"schedule.epochs": "5000", "embedding.dimension": "16000", "memory_gib": "64", "search.epochs": "3"}
+    fixed = {"schedule.epochs": "5000", "embedding.dimension": "100000", "memory_gib": "64", "search.epochs": "3"}
     plan = GraphTask().plan(cases, split_cases(cases, Study()), Budget(1.0, 8 * GIB, 1, fixed))
     assert (plan.schedule.epochs, plan.search.epochs) == (5000, 3)
     assert plan.estimate.minutes == pytest.approx(5000 * 10 * 1.5 / 60)
-    assert plan.estimate.memory_gib > 4 * 10 * plan.training.batch * 16_000 / GIB
+    assert plan.estimate.memory_gib > 4 * 10 * plan.training.batch * 100_000 / GIB
 
 
 def test_a_search_keeps_the_setting_that_ranks_best_and_gives_the_same_twice(tmp_path):
