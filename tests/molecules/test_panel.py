@@ -12,9 +12,9 @@ from rdkit import Chem
 from rdkit.Chem import Crippen
 
 import medeor
-from medeor.contracts import Target, UserError
+from medeor.contracts import Cases, Explanation, Explanations, Predictions, Result, Target, UserError
 from medeor.molecules.domain import NEIGHBOURS
-from medeor.molecules.panel import _measured, _said
+from medeor.molecules.panel import _measured, _said, reasons
 from tiny import medeor as command
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
@@ -111,3 +111,16 @@ def test_many_compounds_stay_a_table_and_make_no_page(run: Path, tmp_path: Path)
     with pytest.raises(UserError, match="at most"):
         medeor.tell(run, *many, out=tmp_path / "page.html")
     assert np.isfinite(medeor.predict(run, *many)["value"].to_numpy()).all()
+
+
+def test_weights_of_other_things_than_atoms_are_not_drawn_on_them() -> None:
+    """Five neighbours of a compound of five atoms."""
+    target = Target("y", "continuous")
+    weights = np.arange(5, dtype=np.float32)
+    neighbours = tuple(f"neighbour {number}" for number in range(5))
+    one = Explanation("c", "y", "neighbours", weights, neighbours, {"effect": 3.0})
+    cases = Cases(pl.DataFrame({"case_id": ["c"], "smiles": ["CCCCO"], "y": [1.0]}), (target,))
+    table = pl.DataFrame({"case_id": ["c"], "item": ["y"], "value": [1.2]})
+    result = Result(cases, Predictions(table), Predictions(table), Explanations((one,), {}), {})
+    (figure,) = reasons(result)
+    assert "about other things than atoms" in figure.caption

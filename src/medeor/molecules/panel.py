@@ -12,7 +12,7 @@ from medeor.figures import Drawing, Figure, Table
 from medeor.molecules.cases import endpoint_of
 from medeor.molecules.domain import DomainModel, analogues, measured_of
 from medeor.molecules.draw import LARGEST, draw
-from medeor.molecules.explain import groups
+from medeor.molecules.explain import atom_names, groups
 from medeor.trust import faithfulness
 
 DRAWN = 4
@@ -165,8 +165,9 @@ def _reason(smiles: str, reason: Explanation, target: Target, told: str = "") ->
     unit = (target.unit if target.scale == "linear" else "powers of ten") if target.kind == "continuous" else "log-odds"
     title = f"{reason.item}: {told}" if told else f"Why: {reason.item}"
     parts = groups(smiles)
-    if not reason.shown or len(weights) != len(parts.of_atom):
-        yield Drawing(title, draw(smiles), f"{smiles}: {_UNTOLD}: {reason.reason}.")
+    if not reason.shown or tuple(reason.elements) != atom_names(smiles):
+        why = reason.reason or f"those of {reason.method} are about other things than atoms"
+        yield Drawing(title, draw(smiles), f"{smiles}: {_UNTOLD}: {why}.")
         return
     effect = f"{reason.method}, {reason.scores.get('effect', 0):.1f} standard deviations better than random maps"
     yield Drawing(title, draw(smiles, weights, unit=unit), f"{smiles} ({effect})")
