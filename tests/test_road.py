@@ -444,8 +444,8 @@ def test_a_cleaned_table_of_several_images_a_case_names_them_all(split: str, tmp
     asked = {"target": "lesion", "group": "ward", "split": split}
     medeor.audit(tmp_path, labels=tmp_path / "given.csv", where={"image": "t1,t2"}, clean=tmp_path / "c.csv", **asked)
     clean = pl.read_csv(tmp_path / "c.csv")
-    assert clean.rename({"image_1": "t1", "image_2": "t2"}).select(given.columns).equals(given)
-    assert set(clean.columns) == {"image_1", "image_2", "lesion", "ward", "phase"}
+    assert clean.select(given.columns).equals(given)
+    assert set(clean.columns) == set(given.columns)
 
 
 def test_a_leak_stops_the_study_until_it_is_accepted_or_repaired(tmp_path: Path) -> None:
@@ -622,8 +622,12 @@ def test_with_the_cache_off_nothing_lies_outside_the_run(tmp_path: Path, monkeyp
 
 def test_stopped_is_raised_in_python(tiny_hospital: Path, tmp_path: Path) -> None:
     class Impatient(Console):
+        asked = False
+
         def say(self, message: str) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
+            if not self.asked:
+                self.asked = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     images, _, labels, *_ = tiny.labelled(tiny_hospital)
     fields = {"labels": str(labels), "target": "lesion", "group": "patient_id"}

@@ -92,7 +92,7 @@ def test_an_image_has_the_same_numbers_alone_and_when_asked_again() -> None:
 
 def test_a_spot_in_one_slice_stands_out_whatever_the_axis_of_the_slices() -> None:
     random = np.random.default_rng(1)
-    plain = random.normal(100, 10, (8, 32, 32))
+    plain = random.normal(100, 10, (10, 32, 32))
     spotted = plain.copy()
     spotted[4, 10:15, 20:25] += 30
     for axis in range(3):
@@ -102,7 +102,7 @@ def test_a_spot_in_one_slice_stands_out_whatever_the_axis_of_the_slices() -> Non
         columns = dict(zip(made.names(), made.table(tiny.cases_of(images, np.array([0, 1]))).T, strict=True))
         brightest = columns["spot of 1.5 in one slice, brightest and darkest 0[0]"]
         assert brightest[1] > 1.5 * brightest[0]
-        assert brightest[0] == pytest.approx(4.4, abs=1)  # the extreme of 8,192 correlated normal numbers
+        assert brightest[0] == pytest.approx(4.4, abs=1)  # the extreme of 10,240 correlated normal numbers
 
 
 def test_features_of_a_first_model_have_no_spots() -> None:

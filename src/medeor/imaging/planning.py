@@ -195,7 +195,7 @@ def _over(extents: tuple[float, ...], size: tuple[int, ...]) -> tuple[float, ...
 
 def _size(facts: Fingerprint) -> tuple[int, ...]:
     if len(facts.sides) == 3:
-        if facts.alike and math.prod(facts.sides) <= VOXELS:
+        if facts.alike and math.prod(facts.sides) <= VOXELS and max(facts.sides) <= LONGEST:
             return tuple(max(4, side) for side in facts.sides)
         shares = [1 / side for side in facts.sides]
         coarse = affordable((1.0,) * 3, shares, VOXELS, LONGEST)
