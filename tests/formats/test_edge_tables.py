@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import medeor
 from medeor.contracts import UserError
 from medeor.formats.graph_files import read_tables
 from medeor.formats.graph_tables import GraphTables
@@ -255,3 +256,10 @@ def test_lines_of_several_encodings_are_each_read_and_told(tmp_path: Path) -> No
     (finding,) = tables.findings
     assert finding.status == "fail"
     assert "1 lines are UTF-8 and 2 are not (the first is line 3)" in finding.message
+
+
+def test_numbers_beside_edges_may_have_blanks_around_them(tmp_path: Path) -> None:
+    lines = [f"a{i},r,b{i},{number}" for i, number in enumerate([" .5", "1e-400 ", "\t2", "", "-3.5"])]
+    (tmp_path / "g.csv").write_text("head,relation,tail,weight\n" + "\n".join(lines) + "\n")
+    edges = medeor.read(tmp_path / "g.csv", task="graph-completion", labelled=False).cases.stores[0].facts
+    assert edges["weight"].to_list() == [0.5, 0.0, 2.0, None, -3.5]

@@ -1,6 +1,8 @@
 """PNG, JPEG, TIFF and .npy: what was written is read, the right way up, and damage is told."""
 
+import io
 import struct
+import zipfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
+import medeor
 from medeor.contracts import UserError
 from medeor.formats.images import BrokenImage, kind_of, read_image
 
@@ -269,3 +272,27 @@ def test_a_changed_byte_never_ends_in_another_error(room: Path, name: str, share
     (room / name).write_bytes(content)
     with suppress(BrokenImage):
         assert read_image(room / name).pixels.size
+
+
+def test_an_array_with_a_side_below_zero_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", train_images=np.zeros((12, 8, 8), np.uint8), train_labels=np.arange(12) % 2)
+    whole = (tmp_path / "set.npz").read_bytes()
+    assert whole.count(b"(12, 8, 8)") == 1
+    (tmp_path / "bad.npz").write_bytes(_with_right_sums(whole.replace(b"(12, 8, 8)", b"(-2, 8, 8)")))
+    with pytest.raises(UserError, match="damaged"):
+        medeor.read(tmp_path / "bad.npz")
+
+
+def _with_right_sums(archive: bytes) -> bytes:
+    """The archive with the checksums of its members made to fit."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as old:
+        for info in old.infolist():
+            start = (
+                info.header_offset
+                + 30
+                + len(info.filename)
+                + int.from_bytes(archive[info.header_offset + 28 : info.header_offset + 30], "little")
+            )
+            content = archive[start : start + info.file_size]
+            archive = archive.replace(info.CRC.to_bytes(4, "little"), zlib.crc32(content).to_bytes(4, "little"))
+    return archive

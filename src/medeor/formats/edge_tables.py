@@ -337,8 +337,11 @@ def _parts(column: pl.Series, path: Path | None) -> pl.Series:
 
 def _further(column: pl.Series) -> pl.Series:
     """A column beyond the known roles: numbers where every value is one, else categories."""
-    number = typed(column.unique().cast(pl.String)).dtype
-    return column.cast(pl.String).cast(number) if number.is_numeric() else column.cast(pl.Categorical)
+    written = column.unique().drop_nulls().cast(pl.String)
+    read = typed(written)
+    if not read.dtype.is_numeric():
+        return column.cast(pl.Categorical)
+    return column.cast(pl.String).replace_strict(written, read, default=None)
 
 
 def _ends(roles: Mapping[str, pl.Series]) -> pl.DataFrame:
