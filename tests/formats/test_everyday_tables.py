@@ -1,5 +1,7 @@
 """Tables as spreadsheets write them, through the cases that are read from them."""
 
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,3 +148,14 @@ def test_a_second_column_of_images_is_told(images: Path, tmp_path: Path) -> None
     both = read(images, labels, target="label", where={"image": "t1,t2"})
     assert "image-columns" not in {one.check for one in both.findings}
     assert both.cases.table["channels"].to_list() == [2] * COUNT
+
+
+def test_a_workbook_without_a_sheet_is_refused(tmp_path: Path) -> None:
+    workbook = xlsxwriter.Workbook(tmp_path / "whole.xlsx")
+    workbook.add_worksheet("a").write_row(0, 0, ["smiles", "y"])
+    workbook.close()
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "bad.xlsx", "w") as bad:
+        for name in whole.namelist():
+            bad.writestr(name, re.sub(rb"<sheets>.*</sheets>", b"<sheets></sheets>", whole.read(name)))
+    with pytest.raises(UserError, match="holds no sheet"):
+        medeor.read(tmp_path / "bad.xlsx", task="molecule-property", labelled=False)

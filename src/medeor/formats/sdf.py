@@ -147,7 +147,10 @@ def _molecule(block: str) -> tuple[Chem.Mol | None, str | None]:
     mol = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
     if mol is None:
         return None, "its block of atoms and bonds is damaged"
-    problems = Chem.DetectChemistryProblems(mol)
+    try:
+        problems = Chem.DetectChemistryProblems(mol)
+    except RuntimeError:  # RDKit stumbles over a block that it read itself
+        return None, "its block of atoms and bonds is damaged"
     if problems:
         return None, problems[0].Message()
     if not mol.GetNumAtoms():

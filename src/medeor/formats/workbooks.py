@@ -39,7 +39,10 @@ def read_workbook(path: Path) -> Sheet:
         raise UserError(f'{path}: Excel needs the package fastexcel: pip install "medeor[imaging]"') from None
     errors = (pl.exceptions.PolarsError, fastexcel.FastExcelError, zipfile.BadZipFile, OSError, ValueError)
     try:
-        shown, hidden = _sheets(fastexcel.read_excel(path))
+        workbook = fastexcel.read_excel(path)
+        if not workbook.sheet_names:
+            raise UserError(f"{path} holds no sheet; it was damaged, or is another kind of file")
+        shown, hidden = _sheets(workbook)
         name = [*shown, *hidden, None][0]
         given = {} if name is None else {"sheet_name": name}
         table = pl.read_excel(path, engine="calamine", infer_schema_length=None, **given)  # type: ignore[call-overload]

@@ -278,7 +278,10 @@ def _why(text: str) -> str:
     mol = Chem.MolFromSmiles(text, sanitize=False)
     if mol is None:
         return "it is not written as SMILES are (brackets, rings or symbols do not match)"
-    found = Chem.DetectChemistryProblems(mol)
+    try:
+        found = Chem.DetectChemistryProblems(mol)
+    except RuntimeError:  # RDKit stumbles over a text that it read itself
+        found = ()
     return (
         f"no such molecule can be: {' '.join(found[0].Message().split())}"
         if found
