@@ -18,9 +18,9 @@ import polars as pl
 import typer
 
 from medeor import catalogue
-from medeor.cli import app
+from medeor.cli.app import app
 from medeor.contracts import Study
-from medeor.tasks import TASKS, find
+from medeor.registry import TASKS, find
 
 FOLDER = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; change it there. -->"

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from medeor import bundle
-from medeor.bundle import load, study_from, study_values, write_bundle
 from medeor.contracts import Study, UserError
 from medeor.files import read_json, sha256
+from medeor.road import bundle
+from medeor.road.bundle import load, study_from, study_values, write_bundle
 
 
 @pytest.fixture(scope="module")

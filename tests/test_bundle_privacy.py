@@ -17,9 +17,9 @@ from safetensors.numpy import load as arrays_in
 import medeor
 import tiny
 from knowledge import wheel
-from medeor.bundle import write_bundle
 from medeor.contracts import UserError
 from medeor.files import read_toml
+from medeor.road.bundle import write_bundle
 
 FAST = ("schedule.epochs=1", "network.width=8", "trees.rounds=3", "members=single")
 SMILES = ["C" * n + end for n in range(6, 14) for end in ("O", "N", "C(=O)O", "c1ccccc1", "Cl")]

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 import tiny
-from medeor import cli
+from medeor.cli import app
 
 VERBS = (
     "train", "plan", "audit", "evaluate", "predict", "explain", "report", "compare", "export", "datasets", "tasks",
@@ -39,7 +39,7 @@ def test_help_answers_in_a_blink() -> None:
     assert min(seconds() for _ in range(10)) < 0.3
 
 
-@pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.tasks"])
+@pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.registry"])
 def test_light_modules_stay_light(code: str) -> None:
     heavy = ("torch", "numpy", "polars", "sklearn", "pydantic", "lightgbm", "rich")
     report = f"{code}; import sys; print([name for name in {heavy} if name in sys.modules])"
@@ -53,7 +53,7 @@ def test_a_verb_is_learnt_from_its_help(verb: str) -> None:
     assert said.code == 0
     flags = set(re.findall(r"^  (--[a-z-]+)", said.out, re.MULTILINE)) - {"--help"}
     assert len(flags) <= 14
-    command = typer.main.get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app.app).commands[verb]  # type: ignore[attr-defined]
     assert command.help.endswith(".")
     assert all(parameter.help.endswith((".", ")")) for parameter in command.params)
     assert flags == {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
@@ -195,7 +195,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "describe", lambda name: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["medeor", "datasets"])
     with pytest.raises(ZeroDivisionError):
-        cli.main()
+        app.main()
 
 
 def test_the_demo_falls_back_on_data_that_are_called_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,13 @@ import typer
 
 import medeor
 from medeor import catalogue
-from medeor.bundle import study_from
-from medeor.cli import app
+from medeor.cli.app import app
 from medeor.contracts import Study
 from medeor.files import with_settings
+from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImagePlan
-from medeor.imaging.prepare import Preparation
-from medeor.tasks import TASKS
+from medeor.registry import TASKS
+from medeor.road.bundle import study_from
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")

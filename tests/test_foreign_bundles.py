@@ -24,8 +24,8 @@ from safetensors.numpy import save as as_safetensors
 
 import medeor
 import tiny
-from medeor.bundle import Trained
 from medeor.contracts import UserError
+from medeor.road.bundle import Trained
 
 Entries = dict[str, bytes]
 MODEL, FOLD = "model/model/model.json", "model/model/fold-0/model.json"

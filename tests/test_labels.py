@@ -13,10 +13,10 @@ import pytest
 
 import medeor
 import tiny
+from medeor.api import Reading
 from medeor.contracts import Finding
 from medeor.files import read_json, write_json
 from medeor.report.text import number as number_of
-from medeor.verbs import Reading
 
 
 def read(labels: list[Any] | pl.DataFrame, **asked: Any) -> Reading:

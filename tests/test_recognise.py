@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Study, UserError
-from medeor.recognise import task_of
+from medeor.road.task_detection import task_of
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -59,7 +59,7 @@ def test_a_table_without_a_header_is_said_to_have_none(tmp_path: Path) -> None:
 
 
 def test_every_ending_of_an_image_that_is_read_shows_the_task() -> None:
-    from medeor.formats.images import ENDINGS
-    from medeor.tasks import TASKS
+    from medeor.formats.images.image import ENDINGS
+    from medeor.registry import TASKS
 
     assert set(ENDINGS) <= set(TASKS["image-classification"].endings)

@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from bench.sides import answer
-from medeor import study, verbs
+from medeor import api
 from medeor.console import Console
 from medeor.contracts import Batches, Cases, Run, threads
 from medeor.imaging import planning
-from medeor.imaging.augment import Augmentation
+from medeor.imaging.model.augment import Augmentation
+from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
 from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.recipe import ImageProcessors, ImageRecipe
 from medeor.learning.fit import State, _optimiser, channels_last, device, fit_network
+from medeor.road import walk
 
 SECONDS = 4.0
 """A stretch lasts about so long."""
@@ -75,7 +76,7 @@ def work(kind: str) -> Work:
 
 
 def _known(name: str) -> Cases:
-    read = study.read(verbs.asked(name), Console(quiet=True))
+    read = walk.read(api.asked(name), Console(quiet=True))
     return read.split.part(read.cases, "train")
 
 
@@ -83,7 +84,7 @@ def _simulated(side: int, count: int, channels: int, classes: int) -> Cases:
     generator = np.random.default_rng(0)
     shape = (count, side, side) if channels == 1 else (count, side, side, channels)
     images = generator.integers(0, 256, shape, dtype=np.uint8)
-    return study.read(verbs.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
+    return walk.read(api.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
 
 
 class Enough(Exception):

@@ -20,12 +20,12 @@ from bench.sides import answer
 from medeor.contracts import Cases, Run, Target
 from medeor.learning.fit import _optimiser, fast_bfloat16, fit_network
 from medeor.learning.schedule import Schedule
-from medeor.molecules.graphs import graphs
-from medeor.molecules.network import lots
+from medeor.molecules.model.network import lots
+from medeor.molecules.model.recipe import ATOMS_AT_ONCE, MoleculeRecipe
+from medeor.molecules.model.recipe import given as given_to
 from medeor.molecules.plan import Network, Training
-from medeor.molecules.recipe import ATOMS_AT_ONCE, MoleculeRecipe
-from medeor.molecules.recipe import given as given_to
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.read.graphs import graphs
+from medeor.molecules.read.store import MoleculeStore
 
 BATCH = 64
 

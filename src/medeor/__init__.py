@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from medeor.bundle import Trained, load
+    from medeor.api import ask, audit, compare, evaluate, explain, export, plan, predict, read, tell, train
     from medeor.contracts import UserError
-    from medeor.verbs import ask, audit, compare, evaluate, explain, export, plan, predict, read, tell, train
+    from medeor.road.bundle import Trained, load
 
-_HOMES = {"load": "medeor.bundle", "Trained": "medeor.bundle", "UserError": "medeor.contracts"}
+_HOMES = {"load": "medeor.road.bundle", "Trained": "medeor.road.bundle", "UserError": "medeor.contracts"}
 __all__ = [
     "Trained", "UserError", "ask", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict",
     "read", "tell", "train",
@@ -31,4 +31,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'medeor' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES.get(name, "medeor.verbs")), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "medeor.api")), name)

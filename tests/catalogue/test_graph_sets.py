@@ -7,7 +7,7 @@ import pytest
 from medeor import catalogue
 from medeor.console import Console
 from medeor.contracts import Study, UserError
-from medeor.knowledge.graph import read_graph
+from medeor.knowledge.read.graph import read_graph
 
 GRAPHS = ("umls", "hetionet-parts", "ndfrt")
 QUIET = Console(quiet=True)

@@ -5,7 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from medeor.formats.dates import are_written_days, read_times
+from medeor.formats.values.dates import are_written_days, read_times
 
 
 def read(*texts: str) -> list:

@@ -17,8 +17,8 @@ from pydicom.uid import JPEGBaseline8Bit, RLELossless, generate_uid
 
 from formats.dicom_files import data_set, write, write_series
 from medeor.contracts import UserError
-from medeor.formats.dicom import read_dicom, read_series
-from medeor.formats.images import BrokenImage, read_image
+from medeor.formats.images.dicom.read import read_dicom, read_series
+from medeor.formats.images.image import BrokenImage, read_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

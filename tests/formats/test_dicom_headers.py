@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from formats.dicom_files import data_set
-from medeor.formats.dicom import patient_digest
-from medeor.formats.dicom_headers import FACTS, IDENTIFYING, acquisition_facts, identifiers
+from medeor.formats.images.dicom.headers import FACTS, IDENTIFYING, acquisition_facts, identifiers
+from medeor.formats.images.dicom.read import patient_digest
 
 PIXELS = np.zeros((2, 2), np.uint8)
 

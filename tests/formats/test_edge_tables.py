@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import medeor
 from medeor.contracts import UserError
-from medeor.formats.graph_files import read_tables
-from medeor.formats.graph_tables import GraphTables
+from medeor.formats.graphs.read import read_tables
+from medeor.formats.graphs.tables import GraphTables
 
 TRIPLES = [("aspirin", "treats", "pain"), ("aspirin", "causes", "bleeding"), ("ibuprofen", "treats", "pain")]
 

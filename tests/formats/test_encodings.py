@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import medeor
-from medeor.formats.encodings import decode, decoded
-from medeor.formats.tables import read_table
+from medeor.formats.tables.encodings import decode, decoded
+from medeor.formats.tables.read import read_table
 
 WESTERN = ("cp1252", "latin-1", "mac_roman", "cp850")
 TABLES = [

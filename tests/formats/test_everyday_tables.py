@@ -12,7 +12,7 @@ from PIL import Image
 
 import medeor
 from medeor import UserError
-from medeor.verbs import Reading
+from medeor.api import Reading
 
 COUNT = 12
 LABELS = ["benign", "malignant"] * (COUNT // 2)

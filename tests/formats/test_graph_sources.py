@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import medeor
 from medeor.contracts import Finding, UserError
-from medeor.knowledge.graph import Graph
+from medeor.knowledge.read.graph import Graph
 
 Triple = tuple[str, str, str]
 

@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from formats.dicom_files import data_set, write, write_series
-from medeor.formats.images import BrokenImage, read_image, reoriented
+from medeor.formats.images.image import BrokenImage, read_image, reoriented
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 RAMP = np.arange(0, 4096, 13, dtype=np.uint16)[:300].reshape(15, 20)

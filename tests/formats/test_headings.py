@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.formats.headings import read_heading
+from medeor.formats.values.headings import read_heading
 
 
 @pytest.mark.parametrize(

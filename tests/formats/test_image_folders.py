@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from formats.dicom_files import data_set, write, write_series
-from medeor.formats.folders import find_images
-from medeor.formats.images import BrokenImage, read_files, read_image
+from medeor.formats.images.folders import find_images
+from medeor.formats.images.image import BrokenImage, read_files, read_image
 
 VOLUME = np.arange(4 * 3 * 5, dtype=np.int16).reshape(4, 3, 5)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.formats.missing import plain, says_unknown, without_missing_classes, without_missing_numbers
+from medeor.formats.values.missing import plain, says_unknown, without_missing_classes, without_missing_numbers
 
 
 @pytest.mark.parametrize(

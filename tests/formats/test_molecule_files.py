@@ -10,7 +10,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from medeor.contracts import UserError
-from medeor.formats.molecules import identifiers, read_molecules, write_sdf
+from medeor.formats.molecules.read import identifiers, read_molecules, write_sdf
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "OC(=O)c1ccccc1O"]
 

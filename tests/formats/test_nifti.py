@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from medeor.contracts import UserError
-from medeor.formats.images import BrokenImage, read_image, reoriented
+from medeor.formats.images.image import BrokenImage, read_image, reoriented
 
 ORIENTATIONS = [(axes, signs) for axes in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medeor.contracts import UserError
-from medeor.formats.ontology import read_obo
+from medeor.formats.graphs.ontology import read_obo
 
 OBO = r"""format-version: 1.2
 data-version: doid/releases/2024-01-31

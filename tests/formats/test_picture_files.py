@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import medeor
 from medeor.contracts import UserError
-from medeor.formats.images import BrokenImage, kind_of, read_image
+from medeor.formats.images.image import BrokenImage, kind_of, read_image
 
 sides = st.tuples(st.integers(1, 9), st.integers(1, 9))
 quick = settings(max_examples=25, deadline=None)

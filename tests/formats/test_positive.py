@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from medeor.formats.targets import positive_class, read_target, read_targets
+from medeor.formats.values.targets import positive_class, read_target, read_targets
 
 PAIRS = {
     "English": "benign,malignant|no,yes|negative,positive|normal,abnormal|healthy,sick|control,case|ctrl,case|"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import tiny
-from medeor.formats.spreadsheet import guarded, unguarded
-from medeor.formats.tables import read_table
-from medeor.verbs import write_any
+from medeor.api import write_any
+from medeor.formats.tables.read import read_table
+from medeor.formats.tables.spreadsheet import guarded, unguarded
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", '=HYPERLINK("x")', "-x"]
 PLAIN = ["-5.3", "+7", "-1e-3", "-", "=", "a=b", "'quoted'", "", "C[N+]", "−5", "1,5", "-1,5"]

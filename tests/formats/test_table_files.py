@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 import medeor
 from medeor.contracts import UserError
-from medeor.formats.encodings import decoded
-from medeor.formats.tables import read_table, set_apart, table_findings
+from medeor.formats.tables.encodings import decoded
+from medeor.formats.tables.read import read_table, set_apart, table_findings
 
 TABLE = pl.DataFrame(
     {

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Target, UserError
-from medeor.formats.targets import read_parts, read_target, read_targets
+from medeor.formats.values.targets import read_parts, read_target, read_targets
 
 
 def asked(values: list, **how: object) -> tuple[Target, list]:

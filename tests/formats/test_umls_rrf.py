@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from medeor.contracts import UserError
-from medeor.formats.graph_files import read_tables
+from medeor.formats.graphs.read import read_tables
 
 MRCONSO = """C0025598|ENG|P|L1|PF|S1|Y|A1||M1|D008687|MSH|MH|D008687|Metformin|0|N|256|
 C0025598|ENG|S|L2|PF|S2|Y|A2|||6809|RXNORM|IN|6809|metformin hydrochloride|0|N||

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from medeor.contracts import Cases, Sources, Study, Target, UserError
-from medeor.imaging.cases import ImageStore, read_cases
+from medeor.imaging.read.cases import ImageStore, read_cases
 
 RNG = np.random.default_rng(0)
 

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import medeor
-from medeor.formats.image_store import ImageStore
-from medeor.imaging.prepare import prepare
+from medeor.formats.images.store import ImageStore
+from medeor.imaging.model.prepare import prepare
 
 RNG = np.random.default_rng(0)
 

@@ -15,14 +15,14 @@ from safetensors.numpy import load_file, save_file
 
 import medeor
 import tiny
-from medeor import simulate, tasks
+from medeor import registry, simulate
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Cases, Split, Study, UserError
 from medeor.files import read_json, read_toml
-from medeor.imaging.appearance import appearance
-from medeor.imaging.distance import Gaussian
-from medeor.imaging.domain import FEW, ImageDomain, learn
-from medeor.imaging.prepare import Preparation
-from medeor.learning.split import split_cases
+from medeor.imaging.model.appearance import appearance
+from medeor.imaging.model.distance import Gaussian
+from medeor.imaging.model.domain import FEW, ImageDomain, learn
+from medeor.imaging.model.prepare import Preparation
+from medeor.statistics.split import split_cases
 
 SIDE = 32
 PREPARATION = Preparation((SIDE, SIDE), 1, "image")
@@ -304,4 +304,4 @@ def test_a_damaged_domain_is_refused(damage: object, tiny_run: Path, tmp_path: P
     shutil.copytree(tiny_run / "model", folder)
     damage(folder)  # type: ignore[operator]
     with pytest.raises(UserError):
-        tasks.load_model(folder)
+        registry.load_model(folder)

@@ -14,8 +14,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Run
-from medeor.imaging.explain import METHODS, blurred, maps
-from medeor.imaging.networks import build
+from medeor.imaging.model.explain import METHODS, blurred, maps
+from medeor.imaging.model.network import build
 from medeor.trust.faithfulness import examine
 
 SIZES = {2: (16, 12), 3: (8, 10, 6)}
@@ -120,7 +120,7 @@ def test_the_network_is_left_as_it_was(method: str) -> None:
 def test_maps_of_many_images_are_those_of_each(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = pooled(2), some_images(2, 7)
     together = maps(network, images, [0, 1, 2, 0, 1, 2, 0], method)
-    monkeypatch.setattr("medeor.imaging.explain._PIXELS_AT_ONCE", 3 * images[0].numel())
+    monkeypatch.setattr("medeor.imaging.model.explain._PIXELS_AT_ONCE", 3 * images[0].numel())
     np.testing.assert_allclose(maps(network, images, [0, 1, 2, 0, 1, 2, 0], method), together, atol=1e-6)
     assert maps(network, images[:0], 0, method).shape == (0, *SIZES[2])
 

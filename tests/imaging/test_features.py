@@ -7,8 +7,8 @@ import pytest
 
 import tiny
 from medeor.contracts import Cases
-from medeor.imaging.features import ImageFeatures
-from medeor.imaging.prepare import Preparation
+from medeor.imaging.model.features import ImageFeatures
+from medeor.imaging.model.prepare import Preparation
 
 DRAW = np.random.default_rng(0)
 

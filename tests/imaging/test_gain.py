@@ -11,12 +11,12 @@ from sklearn.metrics import roc_auc_score
 import tiny
 from medeor.contracts import Run, Study
 from medeor.files import read_json
-from medeor.imaging.features import ImageFeatures
-from medeor.imaging.gain import FILE, WithGain
-from medeor.imaging.prepare import Preparation
+from medeor.imaging.model.features import ImageFeatures
+from medeor.imaging.model.gain import FILE, WithGain
+from medeor.imaging.model.prepare import Preparation
 from medeor.learning.folds import HeldOut
-from medeor.learning.split import split_cases
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees.method import TreeMethod
+from medeor.statistics.split import split_cases
 
 
 def test_the_gain_is_the_paired_difference_on_held_out_cases(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Explanations, Predictions, Result, Target
 from medeor.figures import Gallery
-from medeor.imaging.gallery import LARGEST, galleries, judged, picture_of
+from medeor.imaging.draw import LARGEST, galleries, judged, picture_of
 
 
 def predictions(

@@ -6,7 +6,7 @@ import pytest
 
 import medeor
 from medeor.contracts import Finding
-from medeor.formats.image_store import ImageStore
+from medeor.formats.images.store import ImageStore
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (24, 10, 12), dtype=np.uint8)

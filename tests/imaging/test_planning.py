@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import tiny
 from medeor.imaging import planning
+from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.planning import Fingerprint, fingerprint, rules
-from medeor.imaging.recipe import ImageRecipe
 
 
 def images(count: int, *sides: int) -> np.ndarray:

@@ -15,9 +15,9 @@ from scipy import ndimage
 import tiny
 from medeor import cache
 from medeor.contracts import UserError
-from medeor.imaging import grid
-from medeor.imaging import prepare as rooms
-from medeor.imaging.prepare import Preparation, preparation_from, prepare, prepare_one
+from medeor.imaging.model import grid
+from medeor.imaging.model import prepare as rooms
+from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, prepare_one
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -251,7 +251,7 @@ def test_many_images_are_prepared_once_and_kept(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("MEDEOR_CACHE", str(tmp_path / "cache"))
     source = tiny.hospital(tmp_path / "h", patients=12)
     from medeor.contracts import Sources, Study
-    from medeor.imaging.cases import read_cases
+    from medeor.imaging.read.cases import read_cases
 
     cases = read_cases(Sources((source / "images",), {}), Study())
     plan = Preparation((16, 16), 1)

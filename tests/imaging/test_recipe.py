@@ -12,10 +12,10 @@ from torch.testing import assert_close
 
 import tiny
 from medeor.contracts import Cases, Run
-from medeor.imaging.augment import Augmentation
+from medeor.imaging.model.augment import Augmentation
+from medeor.imaging.model.prepare import Preparation, prepare
+from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.prepare import Preparation, prepare
-from medeor.imaging.recipe import ImageRecipe
 
 
 def cases_of(count: int = 22, channels: int = 1, sides: int = 2) -> Cases:
@@ -118,7 +118,7 @@ def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
     network = recipe.network(processors).eval()
     images = prepare(cases, recipe.preparation)
     plain, _ = recipe.answering(network, processors)
-    from medeor.imaging.recipe import Answering
+    from medeor.imaging.model.recipe import Answering
 
     both = Answering(network, processors, mirrored=True).eval()
     with torch.inference_mode():
@@ -128,7 +128,7 @@ def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
 
 
 def test_what_is_left_of_an_image_is_all_or_blurred(tmp_path: Path) -> None:
-    from medeor.imaging.explain import blurred
+    from medeor.imaging.model.explain import blurred
 
     recipe, cases, run = recipe_of(), cases_of(), Run(tmp_path)
     processors = recipe.processors(cases)
@@ -156,7 +156,7 @@ def test_a_network_without_feature_maps_is_explained_by_what_fits_it(tmp_path: P
         (cases.ids[1], "size", "integrated-gradients"),
     ]
     # Of a linear network the map is known: weight times change.
-    from medeor.imaging.explain import blurred
+    from medeor.imaging.model.explain import blurred
 
     images = processors.scaled(prepare(chosen, recipe.preparation))
     change = (images - blurred(images))[:, 0]

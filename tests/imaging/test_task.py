@@ -12,16 +12,16 @@ import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import planning
-from medeor.imaging.domain import WithDomain
-from medeor.imaging.gain import WithGain
+from medeor.imaging.model.domain import WithDomain
+from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
-from medeor.learning import probe
+from medeor.learning import budget
+from medeor.learning.budget import Trial
 from medeor.learning.folds import Folds, HeldOut
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import Trial
-from medeor.learning.split import split_cases
 from medeor.learning.stack import Stack
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees.method import TreeMethod
+from medeor.statistics.split import split_cases
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
         seen.append(cases)
         return Trial(1.5, 10, 3 << 30)
 
-    monkeypatch.setattr(probe, "trial", trial)
+    monkeypatch.setattr(budget, "trial", trial)
     return seen
 
 

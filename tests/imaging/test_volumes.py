@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import medeor
-from medeor.imaging.prepare import prepare
+from medeor.imaging.model.prepare import prepare
 
 
 def knees(folder: Path, count: int = 6) -> dict[str, object]:

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 import medeor
-from medeor.bundle import load, opened
 from medeor.contracts import UserError
-from medeor.formats.embeddings import Embeddings, read_embeddings
+from medeor.formats.tables.embeddings import Embeddings, read_embeddings
+from medeor.road.bundle import load, opened
 from medeor.simulate.knowledge import knowledge, write_graph
 from tiny import medeor as command
 

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 import torch
 
-from medeor.knowledge.baselines import GraphBaseline, load, mined
-from medeor.knowledge.processors import GraphProcessors
+from medeor.knowledge.model.baselines import GraphBaseline, load, mined
+from medeor.knowledge.model.processors import GraphProcessors
 
 
 def _processors(rows: list[tuple[int, int, int]], entities: int, relations: int) -> GraphProcessors:

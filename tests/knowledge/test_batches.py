@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from knowledge import wheel
-from medeor.knowledge.batches import asked, batches_of, ranges
+from medeor.knowledge.model.batches import asked, batches_of, ranges
 from medeor.knowledge.plan import Training
 
 RELATIONS = len(wheel.TURNS)

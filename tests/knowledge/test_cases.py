@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 import medeor
 from knowledge import wheel
 from medeor.contracts import Cases, Sources, Study, UserError
-from medeor.knowledge.cases import read_cases, triples_of, true_triples
-from medeor.knowledge.graph import Graph
-from medeor.learning.split import split_cases
+from medeor.knowledge.read.cases import read_cases, triples_of, true_triples
+from medeor.knowledge.read.graph import Graph
+from medeor.statistics.split import split_cases
 
 
 def _cases(source: object, **study: object) -> Cases:

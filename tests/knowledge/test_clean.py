@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import medeor
 from medeor.contracts import UserError
 from medeor.knowledge.draw import export, picture
-from medeor.knowledge.graph import Graph, read_graph
+from medeor.knowledge.read.graph import Graph, read_graph
 from tiny import medeor as command
 
 TRAIN = [(f"d{i}", "t", f"x{i % 5}") for i in range(60)]

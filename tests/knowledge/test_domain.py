@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import medeor
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
-from medeor.knowledge.domain import Domain
+from medeor.knowledge.model.domain import Domain
 from tiny import medeor as command
 
 HEADER = "head,relation,tail,head_kind,tail_kind,part"

@@ -9,16 +9,16 @@ from scipy.stats import rankdata, spearmanr
 
 from knowledge import wheel
 from medeor.contracts import Run, Sources, Study
-from medeor.knowledge import answers
-from medeor.knowledge.batches import GraphBatch, both_ways
-from medeor.knowledge.cases import read_cases
-from medeor.knowledge.evidence import Refit, excluding, realistic_places
-from medeor.knowledge.fitted import networks_of
-from medeor.knowledge.loss import graph_loss
-from medeor.knowledge.network import Completer
-from medeor.knowledge.paths import Adjacency, between
+from medeor.knowledge.model.batches import GraphBatch, both_ways
+from medeor.knowledge.model.fitted import networks_of
+from medeor.knowledge.model.loss import graph_loss
+from medeor.knowledge.model.network import Completer
+from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.plan import Embedding, Training
-from medeor.knowledge.processors import GraphProcessors
+from medeor.knowledge.questions import answers
+from medeor.knowledge.questions.evidence import Refit, excluding, realistic_places
+from medeor.knowledge.questions.paths import Adjacency, between
+from medeor.knowledge.read.cases import read_cases
 
 
 def network(scorer: str, reciprocal: bool = True) -> Completer:
@@ -98,10 +98,10 @@ def test_places_share_ties():
 @pytest.mark.slow
 def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data):
     """Whole fits of UMLS, once with and once without each of some sets of edges."""
-    from medeor.bundle import load
     from medeor.contracts import Split
-    from medeor.knowledge.search import Searched
-    from medeor.study import walk
+    from medeor.knowledge.model.search import Searched
+    from medeor.road.bundle import load
+    from medeor.road.walk import walk
 
     source = str(real_data / "graphs" / "umls")
     walk(Study((source,), "graph-completion", settings={"embedding.dimension": "100"}), tmp_path / "run")
@@ -109,8 +109,8 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     networks, processors = networks_of(trained.model)
     cases = read_cases(Sources((source,), {}), Study((source,), "graph-completion"))
     from medeor.files import build, read_toml
-    from medeor.knowledge.graph import Graph
     from medeor.knowledge.plan import GraphPlan
+    from medeor.knowledge.read.graph import Graph
 
     graph, plan = cases.store(Graph), build(GraphPlan, read_toml(tmp_path / "run" / "plan.toml"), "plan.toml")
     place = answers.taught_places(graph, processors.taught.numpy())

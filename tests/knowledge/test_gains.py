@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from medeor.contracts import Cases, Predictions
-from medeor.knowledge.cases import HOLDS
 from medeor.knowledge.evaluation import gains
+from medeor.knowledge.read.cases import HOLDS
 
 TRIPLES = 60
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medeor.contracts import Finding, Store, UserError
-from medeor.formats.edge_layouts import WHERE
-from medeor.knowledge.graph import Graph, assemble, read_graph
+from medeor.formats.graphs.layouts import WHERE
+from medeor.knowledge.read.graph import Graph, assemble, read_graph
+from medeor.registry import TASKS
 from medeor.simulate.knowledge import knowledge, large_graph, write_graph
-from medeor.tasks import TASKS
 
 EDGES = pl.DataFrame(
     {

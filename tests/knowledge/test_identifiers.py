@@ -8,8 +8,8 @@ import pytest
 
 import medeor
 from medeor.contracts import UserError
-from medeor.knowledge.graph import assemble, read_graph
-from medeor.knowledge.identifiers import merge, normalise, read_joined, references
+from medeor.knowledge.read.graph import assemble, read_graph
+from medeor.knowledge.read.identifiers import merge, normalise, read_joined, references
 from medeor.simulate.knowledge import knowledge
 
 FORMS = [

@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from medeor.contracts import Run, Sources, Study
-from medeor.knowledge.baselines import GraphBaseline, mined
-from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evaluation import gains
-from medeor.knowledge.graph import Graph
-from medeor.knowledge.kin import kin_of
-from medeor.knowledge.network import Completer
+from medeor.knowledge.model.baselines import GraphBaseline, mined
+from medeor.knowledge.model.network import Completer
+from medeor.knowledge.model.processors import GraphProcessors
+from medeor.knowledge.model.recipe import GraphRecipe
+from medeor.knowledge.model.similar_entities import kin_of
 from medeor.knowledge.plan import Embedding, Training
-from medeor.knowledge.processors import GraphProcessors
-from medeor.knowledge.recipe import GraphRecipe
+from medeor.knowledge.read.cases import read_cases
+from medeor.knowledge.read.graph import Graph
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
-from medeor.learning.split import split_cases
-from medeor.tasks import load_model
+from medeor.registry import load_model
+from medeor.statistics.split import split_cases
 
 NAMES = {
     "D:1": ("breast cancer", "Disease"),

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from medeor.contracts import UserError
-from medeor.formats.graph_tables import GraphTables
-from medeor.knowledge.graph import assemble
-from medeor.knowledge.names import entity, find, near, relation
+from medeor.formats.graphs.tables import GraphTables
+from medeor.knowledge.read.graph import assemble
+from medeor.knowledge.read.names import entity, find, near, relation
 
 NODES = [
     ("DRUGBANK:DB00331", "Metformin", "Compound"),

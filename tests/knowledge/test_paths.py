@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.knowledge.paths import Adjacency, between, strolls, walked
+from medeor.knowledge.questions.paths import Adjacency, between, strolls, walked
 
 EDGES = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 1), st.integers(0, 7)), min_size=1, max_size=25)
 NONE = np.zeros(0, np.int64)

@@ -10,15 +10,15 @@ import pytest
 from knowledge import wheel
 from medeor.contracts import Budget, Run, Sources, Study, UserError
 from medeor.files import read_json
-from medeor.knowledge.cases import read_cases
+from medeor.knowledge.model.search import Searched
 from medeor.knowledge.plan import Embedding, GraphPlan, Search, Training
 from medeor.knowledge.planning import Fingerprint, affordable, memory, rules, tries
-from medeor.knowledge.search import Searched
+from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.task import GraphTask
-from medeor.learning import probe
-from medeor.learning.probe import Trial
+from medeor.learning import budget
+from medeor.learning.budget import Trial
 from medeor.learning.schedule import Schedule
-from medeor.learning.split import split_cases
+from medeor.statistics.split import split_cases
 
 GIB = 2**30
 
@@ -48,7 +48,7 @@ def test_a_plan_is_made_smaller_to_fit_and_a_graph_too_large_is_refused():
 
 def test_what_the_user_fixed_is_estimated(tmp_path, monkeypatch):
     """A step of 1.5 s; memory grows by the tables of each further number of an entity, and what a batch holds of it."""
-    monkeypatch.setattr(probe, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    monkeypatch.setattr(budget, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
     cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
     fixed = {"schedule.epochs": "5000", "embedding.dimension": "100000", "memory_gib": "64", "search.epochs": "3"}
     plan = GraphTask().plan(cases, split_cases(cases, Study()), Budget(1.0, 8 * GIB, 1, fixed))
@@ -86,7 +86,7 @@ def test_the_first_setting_tried_is_the_plan_and_no_two_are_alike():
 
 
 def test_a_search_judges_by_triples_that_were_to_be_learnt(tmp_path):
-    from medeor.knowledge.search import _inner
+    from medeor.knowledge.model.search import _inner
 
     cases = read_cases(Sources((wheel.write(tmp_path / "wheel"),), {}), Study())
     split = split_cases(cases, Study())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medeor.contracts import UserError
-from medeor.knowledge.scorers import SCORERS, Convolution, compare, cubes, match
+from medeor.knowledge.model.scorers import SCORERS, Convolution, compare, cubes, match
 
 WIDTH = 8
 

@@ -12,13 +12,13 @@ import pytest
 
 import medeor
 from knowledge import wheel
-from medeor.bundle import load
 from medeor.contracts import Sources, Study, UserError
 from medeor.files import read_json
-from medeor.formats.edge_layouts import WHERE
-from medeor.knowledge.cases import triples_of
-from medeor.study import walk
-from medeor.tasks import TASKS
+from medeor.formats.graphs.layouts import WHERE
+from medeor.knowledge.read.cases import triples_of
+from medeor.registry import TASKS
+from medeor.road.bundle import load
+from medeor.road.walk import walk
 from tiny import medeor as command
 
 SETTINGS = {"embedding.dimension": "32", "schedule.epochs": "60", "embedding.n3": "0.001", "training.batch": "32"}

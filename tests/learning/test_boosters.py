@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from learning.test_stack import Columns
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Cases, Run, Split, Target, UserError
-from medeor.learning.boosters import Booster
-from medeor.learning.lightgbm_text import parsed
-from medeor.learning.trees import Boosting, TreeMethod
+from medeor.learning.trees.boosters import Booster
+from medeor.learning.trees.lightgbm_text import parsed
+from medeor.learning.trees.method import Boosting, TreeMethod
 
 OLD = Path(__file__).parent / "trees_of_0_1"
 """Trees that medeor 0.1 saved, and what it answered with them."""
@@ -35,7 +35,7 @@ EDGES = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, 1e-35, -1e-35, 1e-38, 1.0,
 
 @pytest.fixture(autouse=True)
 def _columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", "learning.test_stack:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", "learning.test_stack:Columns")
 
 
 def fitted(
@@ -179,7 +179,7 @@ def model_of(folder: Path):
 def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     model, cases = model_of(tmp_path)
     model.save(tmp_path)
-    again = tasks.load_model(tmp_path)
+    again = registry.load_model(tmp_path)
     run = Run(tmp_path)
     assert again.predict(cases, run).table.equals(model.predict(cases, run).table)
     items = ["sick", "b", "dose"] * 20
@@ -193,15 +193,15 @@ def test_trees_are_asked_without_lightgbm(tmp_path: Path, monkeypatch: pytest.Mo
     model, cases = model_of(tmp_path)
     model.save(tmp_path)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    assert len(tasks.load_model(tmp_path).predict(cases, Run(tmp_path)).table) == 5 * len(cases)
-    code = "import sys; sys.modules['lightgbm'] = None; import medeor.learning.trees"
+    assert len(registry.load_model(tmp_path).predict(cases, Run(tmp_path)).table) == 5 * len(cases)
+    code = "import sys; sys.modules['lightgbm'] = None; import medeor.learning.trees.method"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_trees_of_medeor_0_1_answer_as_they_did(tmp_path: Path) -> None:
     expected = json.loads((OLD / "answers.json").read_text())
     rows = np.array(expected["rows"], dtype=np.float32)
-    model = tasks.load_model(OLD)
+    model = registry.load_model(OLD)
     cases = cases_of(rows, model.targets)
     run = Run(tmp_path)
     np.testing.assert_allclose(model.predict(cases, run).table["value"], expected["values"], rtol=1e-12)
@@ -209,7 +209,7 @@ def test_trees_of_medeor_0_1_answer_as_they_did(tmp_path: Path) -> None:
         ours = [one.values for one in model.attribute(cases, [item] * len(cases), run)]
         np.testing.assert_allclose(ours, shares, atol=1e-12)
     model.save(tmp_path / "new")
-    again = tasks.load_model(tmp_path / "new")
+    again = registry.load_model(tmp_path / "new")
     assert again.predict(cases, run).table.equals(model.predict(cases, run).table)
 
 
@@ -293,7 +293,7 @@ def test_a_changed_text_is_refused_in_a_line(attack: str, tmp_path: Path) -> Non
     assert changed != text
     (folder / "booster-0.txt").write_bytes(changed.encode(errors="surrogateescape"))
     with pytest.raises(UserError) as said:
-        tasks.load_model(folder)
+        registry.load_model(folder)
     assert "booster-0.txt" in str(said.value)
     assert "\n" not in str(said.value)
 
@@ -367,7 +367,7 @@ def test_arrays_that_are_no_trees_are_refused(change: str, tmp_path: Path) -> No
     CHANGES[change](arrays)
     save_file(arrays, path)
     with pytest.raises(UserError, match=r"booster-0\.safetensors"):
-        tasks.load_model(tmp_path)
+        registry.load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_facts_that_do_not_go_with_the_arrays_are_refused(change: dict[str, obje
     facts = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps({**facts, **change}))
     with pytest.raises(UserError):
-        tasks.load_model(tmp_path)
+        registry.load_model(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0{}", (1 << 60).to_bytes(8, "little")])
@@ -403,11 +403,11 @@ def test_a_damaged_file_of_arrays_is_refused(content: bytes | None, tmp_path: Pa
     if content is not None:
         (tmp_path / "booster-1.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"booster-1\.safetensors"):
-        tasks.load_model(tmp_path)
+        registry.load_model(tmp_path)
 
 
 def test_trees_that_are_too_deep_are_not_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     ours: Booster = parsed(fitted(1, "binary")[0].model_to_string(), "text")
-    monkeypatch.setattr("medeor.learning.boosters.MOST_STEPS", 10)
+    monkeypatch.setattr("medeor.learning.trees.boosters.MOST_STEPS", 10)
     with pytest.raises(UserError, match="too deep"):
         ours.shapley(np.zeros((1, 4)))

@@ -14,11 +14,11 @@ from rdkit.Chem import Crippen
 import medeor
 import tiny
 from medeor.contracts import Cases, Run, Sources, Study, Target, UserError
-from medeor.learning.split import split_cases
-from medeor.molecules import adapt
-from medeor.molecules.adapt import Adapt, Correction
-from medeor.molecules.cases import read_cases
-from medeor.molecules.domain import sketch
+from medeor.molecules.model import adapt
+from medeor.molecules.model.adapt import Adapt, Correction
+from medeor.molecules.model.domain import sketch
+from medeor.molecules.read.cases import read_cases
+from medeor.statistics.split import split_cases
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
 ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import medeor
+from medeor.api import Reading
 from medeor.contracts import Target, UserError
-from medeor.verbs import Reading
 
 SMILES = [f"{'C' * (1 + n // 10)}c1ccc({tail})cc1" for n, tail in enumerate(
     ["O", "N", "C(=O)O", "F", "Cl", "Br", "C#N", "OC", "C=O", "S"] * 4)]  # fmt: skip

@@ -8,14 +8,14 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Cases, Run, Sources, Split, Study
 from medeor.learning.folds import Folds
-from medeor.learning.split import split_cases
-from medeor.learning.trees import Boosting, TreeMethod
-from medeor.molecules.cases import read_cases
-from medeor.molecules.features import MoleculeFeatures
-from medeor.molecules.neighbours import NeighbourMethod
+from medeor.learning.trees.method import Boosting, TreeMethod
+from medeor.molecules.model.features import MoleculeFeatures
+from medeor.molecules.model.neighbours import NeighbourMethod
+from medeor.molecules.read.cases import read_cases
+from medeor.statistics.split import split_cases
 
 CORES = ("c1ccncc1", "C(=O)Nc1ccco1", "S(=O)(=O)N1CCOCC1", "C(=O)O", "N", "c1ccc(F)cc1")
 SMILES = [f"{'C' * n}{branch}{core}" for n in range(1, 8) for branch in ("", "C(C)", "OC") for core in CORES]
@@ -46,7 +46,7 @@ def test_a_method_fits_saves_and_is_read_back(cases: Cases, tmp_path: Path, meth
     chance = wide["acid"].to_numpy()
     assert chance[truth == 1].mean() > 0.5 > chance[truth == 0].mean()
     fitted.model.save(tmp_path)
-    again = tasks.load_model(tmp_path).predict(test, run).table
+    again = registry.load_model(tmp_path).predict(test, run).table
     assert again.equals(said)
 
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Cases, Sources, Study, Target, UserError
-from medeor.molecules.cases import endpoint_of, read_cases
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.read.cases import endpoint_of, read_cases
+from medeor.molecules.read.store import MoleculeStore
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CCO", "c1ccccc1N", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(C)O"]
 

@@ -11,13 +11,13 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
-from medeor.learning.split import split_cases
-from medeor.molecules import domain
-from medeor.molecules.cases import read_cases
-from medeor.molecules.domain import DomainModel, WithDomain, alike, analogues, learn, measured_in
-from medeor.molecules.neighbours import NeighbourMethod
+from medeor.molecules.model import domain
+from medeor.molecules.model.domain import DomainModel, WithDomain, alike, analogues, learn, measured_in
+from medeor.molecules.model.neighbours import NeighbourMethod
+from medeor.molecules.read.cases import read_cases
+from medeor.statistics.split import split_cases
 from medeor.trust.calibration import calibrate
 
 ALCOHOLS = ["C" * n + "O" for n in range(1, 21)]
@@ -219,7 +219,7 @@ def test_a_saved_model_says_the_same_and_carries_compounds_only_when_asked(
     cases, split = chains
     model = fitted(cases, split, tmp_path / "run", shared).model
     model.save(tmp_path / "model")
-    again = tasks.load_model(tmp_path / "model")
+    again = registry.load_model(tmp_path / "model")
     question = asked(["CCCCCCN", "OCCO"], cases.targets)
     run = Run(tmp_path / "elsewhere")
     assert again.predict(question, run).table.equals(model.predict(question, run).table)

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 import medeor
-from medeor.bundle import Trained
 from medeor.contracts import BORDERLINE, IN_DOMAIN
-from medeor.molecules.doubts import distinguishes, open_stereo
-from medeor.molecules.standardise import ION, MAPS, METAL, MIXTURE, RACEMATE, standardise
+from medeor.molecules.model.doubts import distinguishes, open_stereo
+from medeor.molecules.read.standardise import ION, MAPS, METAL, MIXTURE, RACEMATE, standardise
+from medeor.road.bundle import Trained
 
 ENDS = ("OC", "CC", "Br", "C#N", "F", "Cl", "C(F)(F)F", "N(C)C", "C(C)C", "S(C)(=O)=O")
 QUICK = {"parts": '["trees"]', "trees.rounds": "40"}

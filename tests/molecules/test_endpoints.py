@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medeor.molecules.endpoints import endpoints, find_endpoint, wrong_unit
+from medeor.molecules.read.endpoints import endpoints, find_endpoint, wrong_unit
 
 RANDOM = np.random.default_rng(0)
 

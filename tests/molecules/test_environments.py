@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.molecules.environments import Same, _same, environments
-from medeor.molecules.graphs import Batch, graphs
+from medeor.molecules.model.environments import Same, _same, environments
+from medeor.molecules.read.graphs import Batch, graphs
 
 SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CCCCCC", "OC(=O)c1ccccc1")
 

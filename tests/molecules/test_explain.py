@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from medeor.molecules.explain import METHODS, Copies, Values, atom_names, atom_weights, groups
-from medeor.molecules.graphs import graphs
-from medeor.molecules.network import DirectedMessages, Molecules
+from medeor.molecules.model.explain import METHODS, Copies, Values, atom_names, atom_weights, groups
+from medeor.molecules.model.network import DirectedMessages, Molecules
+from medeor.molecules.read.graphs import graphs
 
 DRUGS = ("CC(=O)Nc1ccc(O)cc1", "CC(C)NCC(O)COc1ccc(CCOC)cc1", "FC(F)(F)c1ccccc1S(N)(=O)=O", "C", "[Na+].[Cl-]")
 

@@ -5,8 +5,8 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
-from medeor.molecules.descriptors import descriptors, names
-from medeor.molecules.fingerprints import blocks, fingerprints, nearest
+from medeor.molecules.model.descriptors import descriptors, names
+from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
 
 ASPIRIN, CAFFEINE = "CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
 SMILES = [ASPIRIN, "OC(=O)c1ccccc1O", CAFFEINE, "CCCCCCCC", ASPIRIN + "C"]

@@ -8,9 +8,9 @@ import pytest
 from rdkit import Chem
 
 from medeor import __version__
-from medeor.molecules.graphs import ATOM_CODES, BOND_CODES, MoleculeGraphs, graphs, joined, of_molecules
-from medeor.molecules.standardise import molecule, standardised
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, MoleculeGraphs, graphs, joined, of_molecules
+from medeor.molecules.read.standardise import molecule, standardised
+from medeor.molecules.read.store import MoleculeStore
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -133,7 +133,7 @@ def test_what_is_no_molecule_is_refused() -> None:
 
 def test_processes_agree_and_the_cache_gives_back_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDEOR_CACHE", str(tmp_path))
-    monkeypatch.setattr("medeor.molecules.store.WORTHWHILE", 10)
+    monkeypatch.setattr("medeor.molecules.read.store.WORTHWHILE", 10)
     smiles = [f"{'C' * left}N{'C' * right}" for left in range(1, 27) for right in range(1, 27)]
     apart, together = graphs(smiles, workers=2), graphs(smiles, workers=1)
     for name, array in together.arrays().items():

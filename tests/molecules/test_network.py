@@ -15,11 +15,11 @@ from rdkit import Chem
 from medeor.contracts import Cases, Run, Split, Target
 from medeor.learning.network import NetworkMethod, load
 from medeor.learning.schedule import Schedule
-from medeor.molecules.graphs import graphs
-from medeor.molecules.network import NETWORKS, DirectedMessages, Molecules, lots
+from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, lots
+from medeor.molecules.model.recipe import MoleculeRecipe
 from medeor.molecules.plan import Network, Training
-from medeor.molecules.recipe import MoleculeRecipe
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.read.graphs import graphs
+from medeor.molecules.read.store import MoleculeStore
 
 SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CC#N", "C[C@H](N)C(=O)O")
 

@@ -13,8 +13,8 @@ from rdkit.Chem import Crippen
 
 import medeor
 from medeor.contracts import Cases, Explanation, Explanations, Predictions, Result, Target, UserError
-from medeor.molecules.domain import NEIGHBOURS
-from medeor.molecules.panel import _measured, _said, reasons
+from medeor.molecules.model.domain import NEIGHBOURS
+from medeor.molecules.questions.panel import _measured, _said, reasons
 from tiny import medeor as command
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Budget, Cases, Split, Target
-from medeor.learning import probe
-from medeor.learning.probe import Trial
+from medeor.learning import budget
+from medeor.learning.budget import Trial
 from medeor.molecules.planning import rules
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.read.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
 
 
@@ -45,7 +45,7 @@ def divided(cases: Cases) -> Split:
 
 def test_what_the_user_fixed_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five folds of four fifths of ten steps of 1.5 s are a minute an epoch."""
-    monkeypatch.setattr(probe, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    monkeypatch.setattr(budget, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
     cases = compounds(80)
     plan = MoleculeTask().plan(cases, divided(cases), Budget(None, 1 << 33, 1, {"schedule.epochs": "5000"}))
     assert (plan.schedule.epochs, plan.estimate.minutes) == (5000, pytest.approx(5000))

@@ -12,9 +12,9 @@ from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from medeor.contracts import Sources, Study
-from medeor.learning.split import split_cases
-from medeor.molecules.cases import read_cases
-from medeor.molecules.splits import ALIKE, balanced, clusters, largest_first, scaffolds, units
+from medeor.molecules.read.cases import read_cases
+from medeor.molecules.read.splits import ALIKE, balanced, clusters, largest_first, scaffolds, units
+from medeor.statistics.split import split_cases
 
 
 def test_a_scaffold_is_rings_and_what_links_them() -> None:

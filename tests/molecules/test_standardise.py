@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from medeor.molecules import standardise as room
-from medeor.molecules.standardise import Rules, standardise, standardised
+from medeor.molecules.read import standardise as room
+from medeor.molecules.read.standardise import Rules, standardise, standardised
 
 DRUGS = [
     "CC(=O)Oc1ccccc1C(=O)O",

@@ -16,8 +16,8 @@ from scipy.stats import norm
 import medeor
 import tiny
 from medeor.contracts import Target, UserError
-from medeor.molecules import suggest
-from medeor.molecules.suggest import SIGMAS, _diverse
+from medeor.molecules.questions import suggest
+from medeor.molecules.questions.suggest import SIGMAS, _diverse
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
 ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")

@@ -16,7 +16,7 @@ from medeor.files import read_json
 from medeor.learning.folds import HeldOut
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
-from medeor.study import walk
+from medeor.road.walk import walk
 from road.toy import NoProcessors, Numbers, TensorBatch, enrol
 
 PATCH, SIDE = 8, 16

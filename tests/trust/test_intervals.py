@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, t
 from sklearn.metrics import roc_auc_score
 
-from medeor.trust import scores
-from medeor.trust.intervals import (
+from medeor.statistics import scores
+from medeor.statistics.intervals import (
     Statistic,
     average,
     bootstrap,

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Cases, Predictions, Target, UserError
+from medeor.statistics.ranks import RANKED
 from medeor.trust.compare import compare
-from medeor.trust.ranks import RANKED
 
 HOLDS = Target("holds", "binary")
 

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from medeor.contracts import Study, UserError
-from medeor.tasks import TASKS
+from medeor.registry import TASKS
 
 TASK = "image-classification"
 

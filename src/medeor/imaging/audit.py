@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, threads
-from medeor.formats.image_store import ImageStore
-from medeor.formats.image_tables import UNLISTED
-from medeor.imaging.modality import modalities
+from medeor.formats.images.store import ImageStore
+from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
+from medeor.imaging.read.modality import modalities
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:

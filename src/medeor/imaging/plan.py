@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medeor.imaging.augment import Augmentation
-from medeor.imaging.prepare import Preparation
+from medeor.imaging.model.augment import Augmentation
+from medeor.imaging.model.prepare import Preparation
 from medeor.learning.schedule import Estimate, Schedule
-from medeor.learning.trees import Boosting
+from medeor.learning.trees.method import Boosting
 
 BOOSTING = Boosting(rounds=400, learning_rate=0.03)
 

@@ -12,12 +12,12 @@ import polars as pl
 
 from medeor.contracts import Cases
 from medeor.files import with_settings
-from medeor.imaging.augment import AXES, Augmentation
-from medeor.imaging.cases import ImageStore
-from medeor.imaging.grid import affordable, alike, covered, slice_axis
-from medeor.imaging.modality import modalities
+from medeor.imaging.model.augment import AXES, Augmentation
+from medeor.imaging.model.grid import affordable, alike, covered, slice_axis
+from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.prepare import Preparation
+from medeor.imaging.read.cases import ImageStore
+from medeor.imaging.read.modality import modalities
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Schedule
 

@@ -24,18 +24,18 @@ from medeor.contracts import (
 from medeor.figures import Figure
 from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
-from medeor.imaging.cases import read_cases
-from medeor.imaging.domain import WithDomain, verdict_table
-from medeor.imaging.features import ImageFeatures
-from medeor.imaging.gain import WithGain
-from medeor.imaging.gallery import galleries
+from medeor.imaging.draw import galleries
+from medeor.imaging.model.domain import WithDomain, verdict_table
+from medeor.imaging.model.features import ImageFeatures
+from medeor.imaging.model.gain import WithGain
+from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan
-from medeor.imaging.recipe import ImageRecipe
+from medeor.imaging.read.cases import read_cases
+from medeor.learning.budget import settled
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import settled
 from medeor.learning.stack import StackModel, earned_table, innermost, stacked
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees.method import TreeMethod
 from medeor.trust.measures import measure
 
 

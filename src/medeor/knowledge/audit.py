@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding
-from medeor.formats.graph_tables import PARTS
-from medeor.knowledge.graph import Graph
+from medeor.formats.graphs.tables import PARTS
+from medeor.knowledge.read.graph import Graph
 
 ALIKE = 0.8
 """Share of the pairs of two relations that must be common for one to count as the other's copy or inverse."""

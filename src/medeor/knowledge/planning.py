@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medeor.contracts import Cases, UserError
-from medeor.knowledge.cases import true_triples
-from medeor.knowledge.graph import Graph
 from medeor.knowledge.plan import Embedding, GraphPlan, Training
+from medeor.knowledge.read.cases import true_triples
+from medeor.knowledge.read.graph import Graph
 from medeor.learning.schedule import Schedule
 
 _SMALL = 2e9

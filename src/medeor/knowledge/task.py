@@ -23,20 +23,20 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
-from medeor.formats.graph_tables import PARTS
+from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge import planning
 from medeor.knowledge.audit import audit_graph
-from medeor.knowledge.baselines import BaselineMethod
-from medeor.knowledge.cases import UNDIVIDED, read_cases
 from medeor.knowledge.draw import edges
 from medeor.knowledge.evaluation import evaluate
-from medeor.knowledge.graph import Graph
-from medeor.knowledge.others import read_others
+from medeor.knowledge.model.baselines import BaselineMethod
+from medeor.knowledge.model.recipe import GraphRecipe
+from medeor.knowledge.model.search import Searched
 from medeor.knowledge.plan import GraphPlan
-from medeor.knowledge.recipe import GraphRecipe
-from medeor.knowledge.search import Searched
+from medeor.knowledge.read.cases import UNDIVIDED, read_cases
+from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.new_triples import read_others
+from medeor.learning.budget import timed
 from medeor.learning.folds import members
-from medeor.learning.probe import timed
 
 
 class GraphTask:

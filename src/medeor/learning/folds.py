@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from medeor import tasks
+from medeor import registry
 from medeor.console import aside
 from medeor.contracts import (
     BORDERLINE,
@@ -81,7 +81,7 @@ def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
     held_out = _held_out(run.folder)
     if held_out is not None:
-        return Fitted(tasks.load_model(run.folder), held_out)
+        return Fitted(registry.load_model(run.folder), held_out)
     fitted = method.fit(cases, split, run)
     if not run.leader:
         return fitted
@@ -173,7 +173,7 @@ class _Saved:
 def load(folder: Path) -> Ensemble:
     """Reads what `Ensemble.save` wrote. Raises: UserError where it is damaged."""
     members = facts_of(folder, _Saved).members
-    return Ensemble(tuple(tasks.load_part(folder, f"fold-{number}") for number in range(members)))
+    return Ensemble(tuple(registry.load_part(folder, f"fold-{number}") for number in range(members)))
 
 
 def _mean(same: tuple[Attribution, ...]) -> Attribution:

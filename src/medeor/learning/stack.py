@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
 from medeor.files import write_json
@@ -124,7 +124,7 @@ class StackModel:
 class _Saved:
     pool: str
     targets: tuple[Target, ...]
-    parts: Annotated[tuple[Annotated[str, Field(pattern=f"^{tasks.PART}$")], ...], Field(min_length=1)]
+    parts: Annotated[tuple[Annotated[str, Field(pattern=f"^{registry.PART}$")], ...], Field(min_length=1)]
     weights: dict[str, tuple[Annotated[float, Field(ge=0, le=1e6)], ...]]
     earned: tuple[Earned, ...]
 
@@ -138,7 +138,7 @@ def load(folder: Path) -> StackModel:
     fits = {target.name: len(facts.parts) for target in targets}
     if {name: len(own) for name, own in facts.weights.items()} != fits or len(set(facts.parts)) < len(facts.parts):
         raise UserError(f"{where} is damaged: it needs one weight for each target and each of its different parts")
-    parts = {name: tasks.load_part(folder, name) for name in facts.parts}
+    parts = {name: registry.load_part(folder, name) for name in facts.parts}
     return StackModel(parts, targets, facts.weights, facts.earned)
 
 

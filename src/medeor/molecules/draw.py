@@ -10,7 +10,7 @@ from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from medeor.contracts import UserError
-from medeor.molecules.standardise import molecule
+from medeor.molecules.read.standardise import molecule
 
 LOWERS, RAISES = (0.369, 0.235, 0.600), (0.902, 0.380, 0.004)
 """Purple and orange: the ends of ColorBrewer's scale PuOr, told apart also by the colour-blind (Brewer 2003)."""

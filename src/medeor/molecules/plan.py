@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medeor.learning.schedule import Estimate, Schedule
-from medeor.learning.trees import Boosting
+from medeor.learning.trees.method import Boosting
 
 Part = Literal["network", "trees", "neighbours", "base"]
 BOOSTING = Boosting(rounds=300, leaves=31, smallest_leaf=5)

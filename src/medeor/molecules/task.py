@@ -24,20 +24,21 @@ from medeor.contracts import (
     Target,
 )
 from medeor.figures import Figure, Table
+from medeor.learning.budget import settled
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import settled
 from medeor.learning.stack import StackModel, earned_table, stacked
-from medeor.learning.trees import TreeMethod
-from medeor.molecules import panel, planning
-from medeor.molecules.adapt import Adapt, Unadapted, base_of
+from medeor.learning.trees.method import TreeMethod
+from medeor.molecules import planning
 from medeor.molecules.audit import audit_molecules, clean
-from medeor.molecules.cases import endpoint_of, read_cases
-from medeor.molecules.domain import DomainModel, WithDomain
-from medeor.molecules.features import MoleculeFeatures
-from medeor.molecules.neighbours import NeighbourMethod
+from medeor.molecules.model.adapt import Adapt, Unadapted, base_of
+from medeor.molecules.model.domain import DomainModel, WithDomain
+from medeor.molecules.model.features import MoleculeFeatures
+from medeor.molecules.model.neighbours import NeighbourMethod
+from medeor.molecules.model.recipe import MoleculeRecipe
 from medeor.molecules.plan import MoleculePlan
-from medeor.molecules.recipe import MoleculeRecipe
+from medeor.molecules.questions import panel
+from medeor.molecules.read.cases import endpoint_of, read_cases
 from medeor.trust.curves import label
 from medeor.trust.measures import headlines, measure
 

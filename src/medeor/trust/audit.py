@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
-from medeor.learning.split import PARTS
+from medeor.statistics.split import PARTS
 from medeor.trust.shortcuts import class_count, class_name, missing, shortcut
 
 IMBALANCE = 10

@@ -13,10 +13,10 @@ import polars as pl
 
 from medeor.contracts import Cases, Predictions, Target, TargetKind, UserError
 from medeor.files import build
-from medeor.formats.units import is_positive
-from medeor.trust.answers import Answers, arrange, line_up, probabilities
-from medeor.trust.intervals import Statistic, resample
-from medeor.trust.scores import Array, curve
+from medeor.formats.values.units import is_positive
+from medeor.statistics.intervals import Statistic, resample
+from medeor.statistics.outcomes import Answers, arrange, line_up, probabilities
+from medeor.statistics.scores import Array, curve
 from medeor.trust.skill import Skill
 
 ENOUGH = 20

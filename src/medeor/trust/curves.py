@@ -9,11 +9,11 @@ import numpy as np
 
 from medeor.contracts import Cases, Measure, Measures, Predictions
 from medeor.figures import Figure, Intervals, Lines, Matrix, Series, Table
-from medeor.trust.answers import Answers
+from medeor.statistics.intervals import Statistic, interval, resample
+from medeor.statistics.outcomes import Answers
+from medeor.statistics.scores import Array, curve, mass_bins, ratio
 from medeor.trust.families import confidence
-from medeor.trust.intervals import Statistic, interval, resample
 from medeor.trust.measures import SubgroupRow, answers
-from medeor.trust.scores import Array, curve, mass_bins, ratio
 
 POINTS = 200
 """Of one drawn line, at most."""

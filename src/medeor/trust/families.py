@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from medeor.contracts import Target
-from medeor.trust import scores
-from medeor.trust.answers import Answers, probabilities
-from medeor.trust.intervals import Resampled, Statistic, average
-from medeor.trust.scores import Array
+from medeor.statistics import scores
+from medeor.statistics.intervals import Resampled, Statistic, average
+from medeor.statistics.outcomes import Answers, probabilities
+from medeor.statistics.scores import Array
 
 PREVALENCES = (0.01, 0.05, 0.1)
 """At which predictive values are stated: those of a part with many cases say little about a clinic with few."""

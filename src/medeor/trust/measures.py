@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, Target, UserError
-from medeor.trust.answers import Answers, group_codes, line_up, truth_of
+from medeor.statistics.intervals import Statistic, difference, holm, interval, p_value, resample
+from medeor.statistics.outcomes import Answers, group_codes, line_up, truth_of
+from medeor.statistics.scores import Array
 from medeor.trust.families import PREVALENCES, label_means, settle, statistics
-from medeor.trust.intervals import Statistic, difference, holm, interval, p_value, resample
-from medeor.trust.scores import Array
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "binary": ("auroc", "sensitivity", "specificity"),

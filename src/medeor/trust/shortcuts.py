@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Measure, Target
-from medeor.learning.split import deal
-from medeor.trust.answers import group_codes
-from medeor.trust.intervals import bootstrap
-from medeor.trust.scores import ranking
+from medeor.statistics.intervals import bootstrap
+from medeor.statistics.outcomes import group_codes
+from medeor.statistics.scores import ranking
+from medeor.statistics.split import deal
 
 GIVEN_AWAY = 0.65
 """AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""

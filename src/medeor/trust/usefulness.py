@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from medeor.contracts import Cases, Measure, Predictions, Target
-from medeor.trust.answers import Answers, group_codes
+from medeor.statistics.intervals import Statistic, interval, resample
+from medeor.statistics.outcomes import Answers, group_codes
+from medeor.statistics.scores import agreement
 from medeor.trust.families import statistics
-from medeor.trust.intervals import Statistic, interval, resample
 from medeor.trust.measures import answers
-from medeor.trust.scores import agreement
 
 CHANCE = {"auroc": 0.5, "quadratic_weighted_kappa": 0.0, "r2": 0.0, "r2 of the logarithm": 0.0}
 """What each figure is for a model that knows nothing."""
