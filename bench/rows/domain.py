@@ -20,7 +20,7 @@ from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN, Cases, Measure, Run, Sou
 from medeor.formats.images.arrays import ImageArray
 from medeor.imaging.model.domain import ImageDomain, learn
 from medeor.imaging.model.recipe import ImageRecipe
-from medeor.imaging.planning import rules
+from medeor.imaging.plan import rules
 from medeor.imaging.read.cases import ImageStore, read_cases
 from medeor.road import walk
 from medeor.statistics.split import FOLDS, split_cases

@@ -25,7 +25,7 @@ from medeor.contracts import Cases, Measure, Predictions, Run, Study
 from medeor.files import build, read_json, read_toml, replacing, write_parquet
 from medeor.knowledge.evaluation import gains
 from medeor.knowledge.model.baselines import GraphBaseline, mined
-from medeor.knowledge.model.batches import batches_of, both_ways
+from medeor.knowledge.model.batches import batches_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
@@ -36,6 +36,7 @@ from medeor.knowledge.questions.answers import taught_places
 from medeor.knowledge.questions.paths import Adjacency, strolls
 from medeor.knowledge.read.cases import triples_of
 from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import fit_network
 from medeor.learning.network import NetworkMethod, NetworkModel
 from medeor.learning.schedule import Schedule

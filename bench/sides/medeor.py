@@ -19,7 +19,7 @@ from bench.sides import answer
 from medeor import api
 from medeor.console import Console
 from medeor.contracts import Batches, Cases, Run, threads
-from medeor.imaging import planning
+from medeor.imaging import plan as planning
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
 from medeor.imaging.plan import ImagePlan, Network, Training

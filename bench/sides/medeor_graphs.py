@@ -17,12 +17,13 @@ from torch import Tensor
 from bench.sides import answer
 from bench.sides.graph_work import BATCH, DIMENSION, NEGATIVES, RATE
 from medeor.contracts import Run
-from medeor.knowledge.model.batches import batches_of, both_ways
+from medeor.knowledge.model.batches import batches_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer, Scored
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.plan import Embedding, Training
+from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import _optimiser, fit_network
 from medeor.learning.schedule import Schedule
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from medeor.imaging import planning
+from medeor.imaging import plan as planning
 from medeor.imaging.model.recipe import ImageRecipe
-from medeor.imaging.planning import Fingerprint, fingerprint, rules
+from medeor.imaging.plan import Fingerprint, fingerprint, rules
 
 
 def images(count: int, *sides: int) -> np.ndarray:

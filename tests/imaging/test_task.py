@@ -11,7 +11,7 @@ import pytest
 import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
-from medeor.imaging import planning
+from medeor.imaging import plan as planning
 from medeor.imaging.model.domain import WithDomain
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask

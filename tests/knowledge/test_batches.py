@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from knowledge import wheel
-from medeor.knowledge.model.batches import asked, batches_of, ranges
+from medeor.knowledge.model.batches import batches_of
 from medeor.knowledge.plan import Training
+from medeor.knowledge.read.triples import asked, ranges
 
 RELATIONS = len(wheel.TURNS)
 TRIPLES = torch.from_numpy(wheel.triples())

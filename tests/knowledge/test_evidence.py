@@ -9,7 +9,7 @@ from scipy.stats import rankdata, spearmanr
 
 from knowledge import wheel
 from medeor.contracts import Run, Sources, Study
-from medeor.knowledge.model.batches import GraphBatch, both_ways
+from medeor.knowledge.model.batches import GraphBatch
 from medeor.knowledge.model.fitted import networks_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer
@@ -19,6 +19,7 @@ from medeor.knowledge.questions import answers
 from medeor.knowledge.questions.evidence import Refit, excluding, realistic_places
 from medeor.knowledge.questions.paths import Adjacency, between
 from medeor.knowledge.read.cases import read_cases
+from medeor.knowledge.read.triples import both_ways
 
 
 def network(scorer: str, reciprocal: bool = True) -> Completer:

@@ -11,12 +11,13 @@ import torch
 
 from knowledge import wheel
 from medeor.contracts import Run, UserError
-from medeor.knowledge.model.batches import batches_of, both_ways
+from medeor.knowledge.model.batches import batches_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer, Messages, Scored
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.plan import Embedding, Training
+from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import fit_network
 from medeor.learning.schedule import Schedule
 

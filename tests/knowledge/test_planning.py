@@ -11,8 +11,7 @@ from knowledge import wheel
 from medeor.contracts import Budget, Run, Sources, Study, UserError
 from medeor.files import read_json
 from medeor.knowledge.model.search import Searched
-from medeor.knowledge.plan import Embedding, GraphPlan, Search, Training
-from medeor.knowledge.planning import Fingerprint, affordable, memory, rules, tries
+from medeor.knowledge.plan import Embedding, Fingerprint, GraphPlan, Search, Training, affordable, memory, rules, tries
 from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.task import GraphTask
 from medeor.learning import budget

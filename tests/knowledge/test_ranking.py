@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from medeor.knowledge.model.batches import both_ways
 from medeor.knowledge.model.ranking import Known, ranks
+from medeor.knowledge.read.triples import both_ways
 
 ENTITIES, RELATIONS = 7, 2
 

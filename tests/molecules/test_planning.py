@@ -8,7 +8,7 @@ import pytest
 from medeor.contracts import Budget, Cases, Split, Target
 from medeor.learning import budget
 from medeor.learning.budget import Trial
-from medeor.molecules.planning import rules
+from medeor.molecules.plan import rules
 from medeor.molecules.read.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
 

@@ -22,14 +22,13 @@ from medeor.contracts import (
     Study,
 )
 from medeor.figures import Figure
-from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
 from medeor.imaging.draw import galleries
 from medeor.imaging.model.domain import WithDomain, verdict_table
 from medeor.imaging.model.features import ImageFeatures
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.model.recipe import ImageRecipe
-from medeor.imaging.plan import ImagePlan
+from medeor.imaging.plan import ImagePlan, large, rules
 from medeor.imaging.read.cases import read_cases
 from medeor.learning.budget import settled
 from medeor.learning.folds import members
@@ -55,15 +54,15 @@ class ImageTask:
         return clean(cases, findings, split)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
-        """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        """From the training images: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
         train = split.part(cases, "train", "validation")
-        plan = planning.rules(train, budget.settings)
+        plan = rules(train, budget.settings)
         return settled(plan, ImageRecipe.of, cases, split, budget)
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {
-            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not planning.large(plan.preparation)),
+            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not large(plan.preparation)),
             "trees": _trees(plan),
         }
         method = stacked(methods, plan.parts, plan.members)

@@ -12,6 +12,7 @@ import polars as pl
 from medeor.contracts import Finding
 from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import keys
 
 ALIKE = 0.8
 """Share of the pairs of two relations that must be common for one to count as the other's copy or inverse."""
@@ -53,7 +54,9 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
 
 def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     """Edges that are there twice: within a part a matter of quality, across parts of leakage."""
-    edges = pl.DataFrame({"key": _keys(graph), "part": part}).with_row_index("row")
+    edges = pl.DataFrame(
+        {"key": keys(graph.triples, len(graph.entities), len(graph.relations)), "part": part}
+    ).with_row_index("row")
     repeats = edges.filter(pl.col("key").is_duplicated())
     across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
@@ -291,12 +294,6 @@ def _licences(graph: Graph) -> Finding:
 def _among(values: np.ndarray, others: np.ndarray) -> pl.Series:
     """Which values are among the others. NumPy's own `isin` is many times slower on millions."""
     return pl.Series(values).is_in(pl.Series(others).implode())
-
-
-def _keys(graph: Graph) -> np.ndarray:
-    """A number for each triple."""
-    head, relation, tail = graph.triples.T.astype(np.int64)
-    return (head * len(graph.relations) + relation) * len(graph.entities) + tail
 
 
 def _found(

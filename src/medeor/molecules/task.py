@@ -29,14 +29,13 @@ from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
 from medeor.learning.stack import StackModel, earned_table, stacked
 from medeor.learning.trees.method import TreeMethod
-from medeor.molecules import planning
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.model.adapt import Adapt, Unadapted, base_of
 from medeor.molecules.model.domain import DomainModel, WithDomain
 from medeor.molecules.model.features import MoleculeFeatures
 from medeor.molecules.model.neighbours import NeighbourMethod
 from medeor.molecules.model.recipe import MoleculeRecipe
-from medeor.molecules.plan import MoleculePlan
+from medeor.molecules.plan import MoleculePlan, rules
 from medeor.molecules.questions import panel
 from medeor.molecules.read.cases import endpoint_of, read_cases
 from medeor.trust.curves import label
@@ -61,12 +60,12 @@ class MoleculeTask:
         return clean(cases, findings, split)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
-        """From the training compounds: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        """From the training compounds: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
         if any(isinstance(store, Answering) for store in cases.stores):
             base_of(cases)
             return MoleculePlan(parts=("base",))
-        plan = planning.rules(split.part(cases, "train", "validation"))
+        plan = rules(split.part(cases, "train", "validation"))
         return settled(plan, MoleculeRecipe.of, cases, split, budget)
 
     def method(self, plan: MoleculePlan) -> Method:

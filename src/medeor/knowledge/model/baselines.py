@@ -20,9 +20,9 @@ from torch import Tensor
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
-from medeor.knowledge.model.batches import both_ways, ranges
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
+from medeor.knowledge.read.triples import both_ways, ranges
 from medeor.learning.saved import Shape, arrays_of, check_places, facts_of
 
 NAMES = ("degree", "rules")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from medeor.knowledge.plan import Training
+from medeor.knowledge.read.triples import asked, both_ways, ranges, seen
 
 
 @dataclass(frozen=True)
@@ -151,36 +152,6 @@ class Drawn:
         relation = chunks[:, torch.arange(wanted) * self.chunk // wanted % self.chunk, 1]
         begin = self.first[relation]
         return self.pool[begin + (chance * (self.first[relation + 1] - begin)).long()]
-
-
-def asked(triples: Tensor, rows: Tensor, relations: int) -> Tensor:
-    """The questions numbered `rows`, shape (m, 3) int64: number i below the number of triples asks for the tail of
-    triple i, the others ask for heads."""
-    inverse = rows >= len(triples)
-    head, relation, tail = triples[rows - inverse * len(triples)].long().unbind(1)
-    return torch.stack(
-        (torch.where(inverse, tail, head), relation + inverse * relations, torch.where(inverse, head, tail)), 1
-    )
-
-
-def both_ways(triples: Tensor, relations: int) -> Tensor:
-    """All questions of some triples: shape (n, 3) to (2 n, 3), int64."""
-    return asked(triples, torch.arange(2 * len(triples), device=triples.device), relations)
-
-
-def seen(triples: Tensor, entities: int, relations: int) -> tuple[Tensor, Tensor]:
-    """Which entities answered which relation or inverse relation: distinct pairs, sorted."""
-    every = both_ways(triples, relations)
-    pairs = torch.unique(every[:, 1] * entities + every[:, 2])
-    return pairs // entities, pairs % entities
-
-
-def ranges(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """All numbers of some ranges, one after another, and which range each belongs to (first)."""
-    counts = end - begin
-    which = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-    before = counts.cumsum(0) - counts
-    return which, begin[which] + torch.arange(len(which), device=counts.device) - before[which]
 
 
 @lru_cache(maxsize=2)

@@ -20,6 +20,7 @@ from medeor.knowledge.model.ranking import Known
 from medeor.knowledge.model.similar_entities import Kin, kin_of
 from medeor.knowledge.read.cases import triples_of, true_triples
 from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import from_keys, keys
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class GraphProcessors:
         be worse than a triple that is ranked, and never learnt from."""
         graph = cases.store(Graph)
         size = len(graph.entities), len(graph.relations)
-        taught = np.unique(_keys(true_triples(cases), *size))
-        rest = np.setdiff1d(_keys(graph.triples, *size), taught)
-        triples = _triples(np.concatenate((taught, rest)), *size)
+        taught = np.unique(keys(true_triples(cases), *size))
+        rest = np.setdiff1d(keys(graph.triples, *size), taught)
+        triples = from_keys(np.concatenate((taught, rest)), *size)
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
         kinds = graph.entities["kind"].cast(pl.String)
         known = tuple(kinds) if kinds.null_count() < len(kinds) else ()
@@ -183,14 +184,3 @@ def _unknown(what: str, strange: pl.Series, processors: GraphProcessors) -> str:
     shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
     said = f"the model was never taught the {what if len(strange) == 1 else several} {first}{more}; "
     return said + f"it knows {len(known)} {several} ({shown}): check the spelling, or train with triples of it"
-
-
-def _keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
-    wide = triples.astype(np.int64)
-    return (wide[:, 0] * relations + wide[:, 1]) * entities + wide[:, 2]
-
-
-def _triples(keys: np.ndarray, entities: int, relations: int) -> np.ndarray:
-    rest, tail = np.divmod(keys, entities)
-    head, relation = np.divmod(rest, relations)
-    return np.stack((head, relation, tail), 1).astype(np.int32)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from medeor.contracts import Predictions
-from medeor.knowledge.model.batches import both_ways, ranges, seen
+from medeor.knowledge.read.triples import both_ways, ranges, seen
 
 ScoreAll = Callable[[Tensor], Tensor]
 """Questions, shape (n, 2), to scores of every entity, shape (n, entities), which may be overwritten."""

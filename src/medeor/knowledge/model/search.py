@@ -11,8 +11,7 @@ from medeor.contracts import Cases, Fitted, Run, Split
 from medeor.files import write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.recipe import GraphRecipe
-from medeor.knowledge.plan import GraphPlan
-from medeor.knowledge.planning import tries
+from medeor.knowledge.plan import GraphPlan, tries
 from medeor.learning.folds import remembered
 from medeor.learning.network import NetworkMethod
 

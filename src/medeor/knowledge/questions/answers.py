@@ -22,6 +22,7 @@ from medeor.knowledge.questions.paths import Adjacency, between, strolls, walked
 from medeor.knowledge.read import names
 from medeor.knowledge.read.cases import HOLDS
 from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import keys
 
 TOP = 20
 PATHS = 3
@@ -224,12 +225,7 @@ def _evidence(
 def taught_places(graph: Graph, taught: np.ndarray) -> np.ndarray:
     """Where each edge of a graph stands among the triples that taught a model, shape (edges,); -1 where it does not."""
     size, relations = len(graph.entities), len(graph.relations)
-
-    def keys(triples: np.ndarray) -> np.ndarray:
-        head, relation, tail = triples.astype(np.int64).T
-        return (head * relations + relation) * size + tail
-
-    known, own = keys(taught), keys(graph.triples)
+    known, own = (keys(triples, size, relations) for triples in (taught, graph.triples))
     order = np.argsort(known)
     at = np.minimum(np.searchsorted(known[order], own), len(known) - 1)
     return np.where(known[order][at] == own, order[at], -1)

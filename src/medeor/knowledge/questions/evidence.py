@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medeor.knowledge.model.batches import both_ways
 from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.scorers import compare, cubes, match
+from medeor.knowledge.read.triples import both_ways
 
 _MOST = 2048
 """Questions of each sort, and entities, that a refit looks at; of more, as many at random, weighed up to all."""

@@ -11,9 +11,9 @@ import polars as pl
 import torch
 
 from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
-from medeor.knowledge.model.batches import seen
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.identifiers import read_joined
+from medeor.knowledge.read.triples import keys, seen
 from medeor.statistics.split import PARTS
 
 HOLDS = Target("holds", "binary")
@@ -230,12 +230,6 @@ def false_triples(
     pick = good.argmax(1)
     found = good.any(1)
     return tried[np.arange(len(true)), pick][found].astype(np.int32), np.flatnonzero(found)
-
-
-def keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
-    """A number for each triple, shape (..., 3) to (...)."""
-    wide = triples.astype(np.int64)
-    return (wide[..., 0] * relations + wide[..., 1]) * entities + wide[..., 2]
 
 
 def degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:

@@ -8,9 +8,10 @@ import polars as pl
 
 from medeor.contracts import Answering, Cases, Sources, Study, UserError
 from medeor.knowledge.model.fitted import graph_of, known_to
-from medeor.knowledge.read.cases import COLD, HOLDS, asked_cases, degree, false_triples, keys
+from medeor.knowledge.read.cases import COLD, HOLDS, asked_cases, degree, false_triples
 from medeor.knowledge.read.graph import Graph, read_graph
 from medeor.knowledge.read.identifiers import normalise
+from medeor.knowledge.read.triples import keys
 
 _TAUGHT = "it taught the model, and so proves nothing of it"
 
