@@ -31,9 +31,9 @@ from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.model.recipe import GraphRecipe
-from medeor.knowledge.plan import Embedding, GraphPlan, Training
+from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
 from medeor.knowledge.questions.answers import taught_places
-from medeor.knowledge.questions.paths import Adjacency, strolls
+from medeor.knowledge.questions.paths import Adjacency, random_walks
 from medeor.knowledge.read.cases import triples_of
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import both_ways
@@ -188,7 +188,7 @@ def big(row: Row) -> dict[str, Measure]:
     names = tuple(map(str, range(entities))), tuple(map(str, range(RELATIONS)))
     processors = GraphProcessors(*names, triples, edges)
     embedding = Embedding(dimension=200, n3=0.001)
-    training = Training("negatives", batch=8192, negatives=64)
+    training = GraphTraining("negatives", batch=8192, negatives=64)
     torch.set_num_threads(row.threads)
     batches = batches_of(triples, entities, RELATIONS, training, row.seed)
     network = Completer(processors, embedding, batches.chunk)
@@ -268,7 +268,7 @@ def paths(row: Row) -> dict[str, Measure]:
         rows = [edge["row"] for edge in path["edges"]]
         itself = np.flatnonzero((graph.triples == triple).all(1))
         end = int(generator.choice(triple[[0, 2]]))
-        random = strolls(adjacency, end, len(rows), 1, itself, generator)[0]
+        random = random_walks(adjacency, end, len(rows), 1, itself, generator)[0]
         before = _said(whole, triple)
         without = [before - _said(_refitted(row, asked, list(gone)), triple) for gone in (rows, random)]
         drops.append((*without, path["drop"]))

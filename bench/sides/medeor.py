@@ -18,12 +18,13 @@ from torch import Tensor
 from bench.sides import answer
 from medeor import api
 from medeor.console import Console
-from medeor.contracts import Batches, Cases, Run, threads
+from medeor.contracts import Batches, Cases, Run
 from medeor.imaging import plan as planning
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
-from medeor.imaging.plan import ImagePlan, Network, Training
+from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.fit import State, _optimiser, channels_last, device, fit_network
+from medeor.machine import threads
 from medeor.road import walk
 
 SECONDS = 4.0
@@ -59,17 +60,17 @@ def work(kind: str) -> Work:
     cases = _known(name) if name else _simulated(*((28, 2560, 1, 10) if kind == "keras" else (224, 256, 3, 2)))
     plan = planning.rules(cases)
     if kind == "keras":
-        network = Network(name="bench.networks:KerasCNN")
+        network = ImageNetwork(name="bench.networks:KerasCNN")
         # Keras keeps no average of the weights either.
         schedule = replace(plan.schedule, averaging=0.0)
         plan = replace(
-            plan, network=network, augmentation=Augmentation(), training=Training(batch=128), schedule=schedule
+            plan, network=network, augmentation=Augmentation(), training=ImageTraining(batch=128), schedule=schedule
         )
     elif kind == "mild":
         plan = replace(plan, augmentation=MILD)
     elif kind == "resnet50":
-        network = Network(name="resnet50", widths=(64, 128, 256, 512))
-        plan = replace(plan, network=network, training=Training(batch=64))
+        network = ImageNetwork(name="resnet50", widths=(64, 128, 256, 512))
+        plan = replace(plan, network=network, training=ImageTraining(batch=64))
     recipe = ImageRecipe.of(plan)
     processors = recipe.processors(cases)
     return Work(plan, recipe, processors, recipe.batches(cases, processors, 0))

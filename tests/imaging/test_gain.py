@@ -14,7 +14,7 @@ from medeor.files import read_json
 from medeor.imaging.model.features import ImageFeatures
 from medeor.imaging.model.gain import FILE, WithGain
 from medeor.imaging.model.prepare import Preparation
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.trees.method import TreeMethod
 from medeor.statistics.split import split_cases
 
@@ -29,7 +29,7 @@ def test_the_gain_is_the_paired_difference_on_held_out_cases(tmp_path: Path) -> 
     split = split_cases(cases, Study())
     plain = Preparation((16, 16), 1)
     clean = Preparation((16, 16), 1, denoise="median")
-    methods = [HeldOut(TreeMethod(ImageFeatures(preparation))) for preparation in (clean, plain)]
+    methods = [SingleFit(TreeMethod(ImageFeatures(preparation))) for preparation in (clean, plain)]
     fitted = WithGain(*methods, "median").fit(cases, split, Run(tmp_path))
     kept = read_json(tmp_path / FILE)
     (row,) = kept["rows"]

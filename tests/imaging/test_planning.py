@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tiny
 from medeor.imaging import plan as planning
 from medeor.imaging.model.recipe import ImageRecipe
-from medeor.imaging.plan import Fingerprint, fingerprint, rules
+from medeor.imaging.plan import ImageFingerprint, fingerprint, rules
 
 
 def images(count: int, *sides: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_a_number_has_no_rarest_class() -> None:
 
 
 facts = st.builds(
-    Fingerprint,
+    ImageFingerprint,
     cases=st.integers(2, 200_000),
     sides=st.lists(st.integers(8, 3000), min_size=2, max_size=3).map(tuple),
     alike=st.booleans(),
@@ -72,7 +72,7 @@ placed = st.builds(
 
 
 @given(facts | placed)
-def test_whatever_the_images_a_network_can_take_their_size(found: Fingerprint) -> None:
+def test_whatever_the_images_a_network_can_take_their_size(found: ImageFingerprint) -> None:
     size, spacing = planning._grid(found)
     assert len(size) == len(found.sides)
     if len(size) == 3:
@@ -106,17 +106,17 @@ def test_thick_slices_stay_and_the_finer_axes_give_way(
     sides: tuple[int, ...], spacing: tuple[float, ...], size: tuple[int, ...]
 ) -> None:
     extents = tuple(side * one for side, one in zip(sides, spacing))
-    found, apart = planning._grid(Fingerprint(50, sides, False, 1, "MR", 0.5, spacing, extents))
+    found, apart = planning._grid(ImageFingerprint(50, sides, False, 1, "MR", 0.5, spacing, extents))
     assert found == size
     assert apart == pytest.approx([extent / side for extent, side in zip(extents, size)], rel=1e-3)
 
 
 def test_without_millimetres_the_short_axis_of_volumes_stays() -> None:
-    assert planning._grid(Fingerprint(50, (24, 448, 448), False, 1, "", 0.5)) == ((24, 104, 104), None)
+    assert planning._grid(ImageFingerprint(50, (24, 448, 448), False, 1, "", 0.5)) == ((24, 104, 104), None)
 
 
 @given(facts)
-def test_few_cases_get_an_ensemble_and_many_one_network(found: Fingerprint) -> None:
+def test_few_cases_get_an_ensemble_and_many_one_network(found: ImageFingerprint) -> None:
     patched = pytest.MonkeyPatch()
     with patched.context() as here:
         here.setattr(planning, "fingerprint", lambda cases: found)

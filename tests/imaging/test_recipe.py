@@ -15,7 +15,7 @@ from medeor.contracts import Cases, Run
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.prepare import Preparation, prepare
 from medeor.imaging.model.recipe import ImageRecipe
-from medeor.imaging.plan import ImagePlan, Network, Training
+from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 
 
 def cases_of(count: int = 22, channels: int = 1, sides: int = 2) -> Cases:
@@ -30,9 +30,9 @@ def recipe_of(channels: int = 1, sides: int = 2, **training: float) -> ImageReci
     return ImageRecipe.of(
         ImagePlan(
             Preparation((8,) * sides, channels),
-            Network("small-cnn", widths=(4, 4)),
+            ImageNetwork("small-cnn", widths=(4, 4)),
             turned,
-            Training(batch=6, **training),  # type: ignore[arg-type]
+            ImageTraining(batch=6, **training),  # type: ignore[arg-type]
         )
     )
 
@@ -118,9 +118,9 @@ def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
     network = recipe.network(processors).eval()
     images = prepare(cases, recipe.preparation)
     plain, _ = recipe.answering(network, processors)
-    from medeor.imaging.model.recipe import Answering
+    from medeor.imaging.model.recipe import ExportedNetwork
 
-    both = Answering(network, processors, mirrored=True).eval()
+    both = ExportedNetwork(network, processors, mirrored=True).eval()
     with torch.inference_mode():
         expected = (plain(images) + plain(images.flip(-1))) / 2
         assert_close(both(images), expected)

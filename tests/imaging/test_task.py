@@ -12,12 +12,12 @@ import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import plan as planning
-from medeor.imaging.model.domain import WithDomain
+from medeor.imaging.model.domain import ImageDomainMethod
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
 from medeor.learning import budget
 from medeor.learning.budget import Trial
-from medeor.learning.folds import Folds, HeldOut
+from medeor.learning.folds import Folds, SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.stack import Stack
 from medeor.learning.trees.method import TreeMethod
@@ -96,7 +96,7 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
     task = ImageTask()
     plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
     judged = task.method(plan)
-    assert isinstance(judged, WithDomain)
+    assert isinstance(judged, ImageDomainMethod)
     plan = replace(plan, domain=False)
     stack = task.method(plan)
     assert stack == judged.method
@@ -105,7 +105,7 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
     assert isinstance(stack.parts["network"].method, NetworkMethod)  # type: ignore[attr-defined]
     alone = replace(plan, parts=("network",))
     assert isinstance(task.method(alone), Folds)
-    assert isinstance(task.method(replace(alone, members="single")), HeldOut)
+    assert isinstance(task.method(replace(alone, members="single")), SingleFit)
     assert isinstance(task.baseline(plan).method, TreeMethod)  # type: ignore[attr-defined]
     enhanced = replace(plan, preparation=replace(plan.preparation, enhance="clahe"))
     method = task.method(enhanced)

@@ -10,7 +10,7 @@ import torch
 
 from knowledge import wheel
 from medeor.knowledge.model.batches import batches_of
-from medeor.knowledge.plan import Training
+from medeor.knowledge.plan import GraphTraining
 from medeor.knowledge.read.triples import asked, ranges
 
 RELATIONS = len(wheel.TURNS)
@@ -22,7 +22,7 @@ def _both_ways() -> list[tuple[int, int, int]]:
     return sorted(forward + [(tail, relation + RELATIONS, head) for head, relation, tail in forward])
 
 
-def _epoch(training: Training, epoch: int = 0, seed: int = 0) -> list:
+def _epoch(training: GraphTraining, epoch: int = 0, seed: int = 0) -> list:
     batches = batches_of(TRIPLES, wheel.SIZE, RELATIONS, training, seed)
     return [batches.batch(epoch, index) for index in range(len(batches))]
 
@@ -33,7 +33,9 @@ def test_a_triple_asks_for_its_tail_and_then_for_its_head():
 
 
 def test_one_versus_all_asks_every_question_once_an_epoch_in_a_new_order():
-    epochs = [torch.cat([batch.inputs for batch in _epoch(Training(batch=24), epoch)]).tolist() for epoch in (0, 1)]
+    epochs = [
+        torch.cat([batch.inputs for batch in _epoch(GraphTraining(batch=24), epoch)]).tolist() for epoch in (0, 1)
+    ]
     assert [sorted(map(tuple, rows)) for rows in epochs] == [_both_ways()] * 2
     assert epochs[0] != epochs[1]
 
@@ -41,7 +43,7 @@ def test_one_versus_all_asks_every_question_once_an_epoch_in_a_new_order():
 def test_k_versus_all_marks_all_answers_of_each_question():
     twice = torch.cat((TRIPLES, TRIPLES[:5] + torch.tensor([0, 0, 0], dtype=torch.int32)))
     extra = torch.tensor([[0, 0, 5], [0, 0, 9]], dtype=torch.int32)
-    batches = batches_of(torch.cat((twice, extra)), wheel.SIZE, RELATIONS, Training("k-versus-all", batch=7), 0)
+    batches = batches_of(torch.cat((twice, extra)), wheel.SIZE, RELATIONS, GraphTraining("k-versus-all", batch=7), 0)
     rows = [batches.batch(0, index) for index in range(len(batches))]
     marked = {
         tuple(question[:2]): set(np.flatnonzero(truth))
@@ -55,7 +57,7 @@ def test_k_versus_all_marks_all_answers_of_each_question():
     assert sum(len(batch.inputs) for batch in rows) == len(expected)
 
 
-DRAWN = Training("negatives", batch=32, shared=8, negatives=20)
+DRAWN = GraphTraining("negatives", batch=32, shared=8, negatives=20)
 
 
 @pytest.mark.parametrize("shared", [1, 8, 9])
@@ -69,7 +71,7 @@ def test_drawn_batches_ask_every_question(shared):
 def test_typed_negatives_fit_a_relation_of_their_chunk_and_others_are_any_entity():
     # Relation 0 only leads from 0-3 to 10-13, relation 1 from 4-7 to 14-15.
     triples = torch.tensor([[h, 0, 10 + h] for h in range(4)] + [[4 + h, 1, 14 + h % 2] for h in range(4)])
-    training = Training("negatives", batch=4, shared=4, negatives=50)
+    training = GraphTraining("negatives", batch=4, shared=4, negatives=50)
     answers = {0: {10, 11, 12, 13}, 1: {14, 15}, 2: {0, 1, 2, 3}, 3: {4, 5, 6, 7}}
     batches = batches_of(triples.int(), 16, 2, training, 0)
     for index in range(len(batches)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import medeor
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
-from medeor.knowledge.model.domain import Domain
+from medeor.knowledge.model.domain import TripleDomain
 from tiny import medeor as command
 
 HEADER = "head,relation,tail,head_kind,tail_kind,part"
@@ -70,7 +70,7 @@ def test_predicted_triples_carry_a_verdict_and_its_reason(run: Path, bundle: boo
 )
 def test_verdicts_are_those_counted_by_hand(taught: list[tuple[int, int, int]], kinds: list[int]) -> None:
     asked = [(head, relation, tail) for head in range(8) for relation in range(3) for tail in range(8)]
-    domain = Domain.of(np.array(taught), 8, 3, np.array(kinds))
+    domain = TripleDomain.of(np.array(taught), 8, 3, np.array(kinds))
     words = pl.DataFrame([(f"e{h}", f"r{r}", f"e{t}", "k", "k") for h, r, t in asked], orient="row",
                          schema=["head", "relation", "tail", "head_kind", "tail_kind"])  # fmt: skip
     found = domain.verdicts(np.array(asked), words)["verdict"]

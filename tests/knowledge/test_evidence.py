@@ -14,7 +14,7 @@ from medeor.knowledge.model.fitted import networks_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
-from medeor.knowledge.plan import Embedding, Training
+from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.questions import answers
 from medeor.knowledge.questions.evidence import Refit, excluding, realistic_places
 from medeor.knowledge.questions.paths import Adjacency, between
@@ -41,7 +41,7 @@ def minimised(of: Completer, known: torch.Tensor, ends: list[int]) -> None:
         for group in optimiser.param_groups:
             group["lr"] = 0.05 * (1 - step / 800)
         optimiser.zero_grad()
-        total, weight = graph_loss(of(questions), batch, Training(), of.plan.n3)
+        total, weight = graph_loss(of(questions), batch, GraphTraining(), of.plan.n3)
         (total / weight).backward()
         rest = torch.ones(len(of.entity), dtype=torch.bool)
         rest[ends] = False

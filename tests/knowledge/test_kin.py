@@ -13,8 +13,8 @@ from medeor.knowledge.model.baselines import GraphBaseline, mined
 from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.recipe import GraphRecipe
-from medeor.knowledge.model.similar_entities import kin_of
-from medeor.knowledge.plan import Embedding, Training
+from medeor.knowledge.model.similar_entities import substitutes_for
+from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.read.graph import Graph
 from medeor.learning.network import NetworkMethod
@@ -41,7 +41,7 @@ def graph() -> Graph:
 
 
 def test_kin_are_of_the_same_kind_and_the_likelier_the_more_alike_the_name(graph):
-    found = kin_of(graph, graph.triples[:3])
+    found = substitutes_for(graph, graph.triples[:3])
     assert found.strange.tolist() == [3]
     share = np.bincount(found.near[0].numpy(), found.weight[0].numpy(), 5)
     assert np.flatnonzero(share).tolist() == [0, 1, 2]
@@ -51,17 +51,21 @@ def test_kin_are_of_the_same_kind_and_the_likelier_the_more_alike_the_name(graph
 
 def test_names_that_are_mere_identifiers_are_not_compared(graph):
     bare = Graph(graph.entities.with_columns(name="id"), graph.relations, graph.triples, graph.facts, graph.synonyms)
-    found = kin_of(bare, graph.triples[:3])
+    found = substitutes_for(bare, graph.triples[:3])
     assert sorted(found.weight[0].tolist())[-3:] == pytest.approx([1 / 3] * 3, rel=1e-3)
 
 
 def test_nobody_stands_in_where_all_were_taught(graph):
-    assert not len(kin_of(graph, graph.triples).strange)
+    assert not len(substitutes_for(graph, graph.triples).strange)
 
 
 def test_a_network_answers_for_the_untaught_by_the_mean_of_their_kin_once_it_is_taught(graph):
     processors = GraphProcessors(
-        tuple(graph.entities["id"]), ("gene",), torch.from_numpy(graph.triples), 3, kin_of(graph, graph.triples[:3])
+        tuple(graph.entities["id"]),
+        ("gene",),
+        torch.from_numpy(graph.triples),
+        3,
+        substitutes_for(graph, graph.triples[:3]),
     )
     network = Completer(processors, Embedding(dimension=4)).train()
     assert torch.equal(network.entities(), network.entity)
@@ -84,7 +88,7 @@ def test_diseases_never_taught_are_answered_for_by_their_names(tmp_path):
     study = Study((str(tmp_path / "edges.tsv"),), split="cold:Disease", task="graph-completion")
     cases = read_cases(Sources((tmp_path / "edges.tsv",), {}), study)
     split = split_cases(cases, study)
-    recipe = GraphRecipe(Embedding(dimension=32, n3=0.003), Training(batch=64), 1 << 28)
+    recipe = GraphRecipe(Embedding(dimension=32, n3=0.003), GraphTraining(batch=64), 1 << 28)
     schedule = Schedule(epochs=20, learning_rate=0.03, weight_decay=0.0, averaging=0.0, clip=0.0)
     run = Run(tmp_path / "run")
     model = NetworkMethod(recipe, schedule).fit(cases, split, run).model

@@ -16,7 +16,7 @@ from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer, Messages, Scored
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
-from medeor.knowledge.plan import Embedding, Training
+from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import fit_network
 from medeor.learning.schedule import Schedule
@@ -27,7 +27,7 @@ WHEEL = GraphProcessors(tuple(map(str, range(wheel.SIZE))), tuple(wheel.TURNS), 
 
 
 def _mrr_after_fit(
-    folder: Path, embedding: Embedding, training: Training, epochs: int = 30, triples: torch.Tensor = TRIPLES
+    folder: Path, embedding: Embedding, training: GraphTraining, epochs: int = 30, triples: torch.Tensor = TRIPLES
 ) -> float:
     processors = replace(WHEEL, triples=triples, training=len(triples))
     batches = batches_of(triples, wheel.SIZE, RELATIONS, training, 0)
@@ -42,14 +42,14 @@ def _mrr_after_fit(
     return float((1 / found.rank).mean())
 
 
-ONE = Training(batch=32)
+ONE = GraphTraining(batch=32)
 SCHEMES = {
     "one": ONE,
-    "several": Training("k-versus-all", batch=32),
-    "several, binary": Training("k-versus-all", "binary", batch=32),
-    "drawn": Training("negatives", batch=32, shared=16, negatives=12, typed=False),
-    "drawn, typed": Training("negatives", batch=32, shared=16, negatives=12),
-    "adversarial": Training("negatives", "binary", batch=32, shared=1, negatives=12, adversarial=1.0),
+    "several": GraphTraining("k-versus-all", batch=32),
+    "several, binary": GraphTraining("k-versus-all", "binary", batch=32),
+    "drawn": GraphTraining("negatives", batch=32, shared=16, negatives=12, typed=False),
+    "drawn, typed": GraphTraining("negatives", batch=32, shared=16, negatives=12),
+    "adversarial": GraphTraining("negatives", "binary", batch=32, shared=1, negatives=12, adversarial=1.0),
 }
 
 
@@ -127,14 +127,14 @@ def test_a_drawn_entity_that_is_the_answer_is_no_negative():
 def test_losses_are_those_of_their_formulas():
     logits = torch.tensor([[2.0, 0.5, -1.0], [0.0, 1.0, 3.0]])
     outputs = Scored(logits, torch.tensor([10.0, 20.0]))
-    batches = batches_of(TRIPLES, wheel.SIZE, RELATIONS, Training(), 0)
+    batches = batches_of(TRIPLES, wheel.SIZE, RELATIONS, GraphTraining(), 0)
     batch = type(batches.batch(0, 0))(torch.zeros(2, 3), torch.tensor([0, 2]))
     x = logits.double().numpy()
     soft = -np.log(np.exp(x[[0, 1], [0, 2]]) / np.exp(x).sum(1))
-    total, weight = graph_loss(outputs, batch, Training(), 0.1)
+    total, weight = graph_loss(outputs, batch, GraphTraining(), 0.1)
     assert weight == 2
     assert total.item() == pytest.approx(soft.sum() + 3.0)
-    drawn = Training("negatives", "binary", adversarial=2.0)
+    drawn = GraphTraining("negatives", "binary", adversarial=2.0)
     wrong, share = x[:, 1:], np.exp(2 * x[:, 1:]) / np.exp(2 * x[:, 1:]).sum(1, keepdims=True)
     expected = (np.log1p(np.exp(-x[:, 0])) + (share * np.log1p(np.exp(wrong))).sum(1)) / 2
     assert graph_loss(outputs, batch, drawn, 0.0)[0].item() == pytest.approx(expected.sum(), rel=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.knowledge.questions.paths import Adjacency, between, strolls, walked
+from medeor.knowledge.questions.paths import Adjacency, between, nodes_on_path, random_walks
 
 EDGES = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 1), st.integers(0, 7)), min_size=1, max_size=25)
 NONE = np.zeros(0, np.int64)
@@ -38,7 +38,7 @@ def test_the_shortest_paths_past_the_fewest_edges_are_found(edges):
     expected = every_path(triples, 0, 1)
     ways = adjacency(triples)
     found = between(ways, 0, 1, 4, NONE)
-    entities = [walked(triples, path, 0) for path in found]
+    entities = [nodes_on_path(triples, path, 0) for path in found]
     assert all(walk[-1] == 1 and len(set(walk)) == len(walk) for walk in entities)
     reached = [(len(path), float(np.log(ways.degree[walk[1:-1]]).sum())) for path, walk in zip(found, entities)]
     assert np.array(reached) == pytest.approx(np.array(expected[:4]))
@@ -59,14 +59,14 @@ def test_a_hub_comes_last():
 def test_edges_that_do_not_meet_are_no_path():
     triples = np.array([[0, 0, 1], [2, 0, 3]], np.int32)
     with pytest.raises(ValueError, match="does not begin at 1"):
-        walked(triples, (0, 1), 0)
+        nodes_on_path(triples, (0, 1), 0)
 
 
 @given(EDGES, st.integers(1, 3))
 def test_random_paths_begin_at_the_entity_and_come_to_none_twice(edges, length):
     triples = np.array(edges, np.int32)
-    for path in strolls(adjacency(triples), 0, length, 4, np.array([0]), np.random.default_rng(0)):
-        walk = walked(triples, path, 0)
+    for path in random_walks(adjacency(triples), 0, length, 4, np.array([0]), np.random.default_rng(0)):
+        walk = nodes_on_path(triples, path, 0)
         assert len(path) == length
         assert len(set(walk)) == length + 1
         assert 0 not in path

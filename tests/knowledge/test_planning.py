@@ -11,7 +11,17 @@ from knowledge import wheel
 from medeor.contracts import Budget, Run, Sources, Study, UserError
 from medeor.files import read_json
 from medeor.knowledge.model.search import Searched
-from medeor.knowledge.plan import Embedding, Fingerprint, GraphPlan, Search, Training, affordable, memory, rules, tries
+from medeor.knowledge.plan import (
+    Embedding,
+    GraphFingerprint,
+    GraphPlan,
+    GraphTraining,
+    Search,
+    affordable,
+    memory,
+    rules,
+    tries,
+)
 from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.task import GraphTask
 from medeor.learning import budget
@@ -23,26 +33,26 @@ GIB = 2**30
 
 
 def test_a_small_graph_is_held_against_all_entities_and_a_large_one_against_drawn_ones():
-    assert rules(Fingerprint(135, 46, 5216), 8 * GIB).training.scheme == "one-versus-all"
-    large = rules(Fingerprint(50_000, 24, 5_000_000), 8 * GIB)
+    assert rules(GraphFingerprint(135, 46, 5216), 8 * GIB).training.scheme == "one-versus-all"
+    large = rules(GraphFingerprint(50_000, 24, 5_000_000), 8 * GIB)
     assert large.training.scheme == "negatives"
     assert (large.embedding.dimension, large.training.negatives) == (200, 64)
-    assert affordable(Fingerprint(50_000, 24, 5_000_000), large) == large
+    assert affordable(GraphFingerprint(50_000, 24, 5_000_000), large) == large
 
 
 def test_the_tables_are_held_five_times_with_gradient_and_moments():
-    plan = GraphPlan(Embedding(dimension=100), Training("negatives", batch=1, shared=1, negatives=1))
-    million, two = (memory(Fingerprint(entities, 1, 0), plan) for entities in (1_000_000, 2_000_000))
+    plan = GraphPlan(Embedding(dimension=100), GraphTraining("negatives", batch=1, shared=1, negatives=1))
+    million, two = (memory(GraphFingerprint(entities, 1, 0), plan) for entities in (1_000_000, 2_000_000))
     assert (two - million) * GIB == pytest.approx(5 * 4 * 100 * 1_000_000)
 
 
 def test_a_plan_is_made_smaller_to_fit_and_a_graph_too_large_is_refused():
-    facts = Fingerprint(4_000_000, 30, 10_000_000)
+    facts = GraphFingerprint(4_000_000, 30, 10_000_000)
     small = affordable(facts, rules(facts, 8 * GIB))
     assert small.embedding.dimension < 200
     assert memory(facts, small) <= small.memory_gib
     with pytest.raises(UserError, match=r"takes .* GiB even with 32 numbers an entity"):
-        affordable(Fingerprint(100_000_000, 30, 10_000_000), rules(facts, 8 * GIB))
+        affordable(GraphFingerprint(100_000_000, 30, 10_000_000), rules(facts, 8 * GIB))
 
 
 def test_what_the_user_fixed_is_estimated(tmp_path, monkeypatch):
@@ -62,7 +72,7 @@ def test_a_search_keeps_the_setting_that_ranks_best_and_gives_the_same_twice(tmp
     plan = GraphPlan(
         # With such a norm nothing is learnt; the ninth setting has none.
         Embedding(dimension=16, n3=30.0),
-        Training(batch=32),
+        GraphTraining(batch=32),
         Schedule(epochs=10, learning_rate=0.05, weight_decay=0.0, averaging=0.0, clip=0.0),
         search=Search(settings=9, epochs=25),
     )

@@ -13,7 +13,7 @@ from learning.test_stack import Columns
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
 from medeor.files import write_parquet
-from medeor.learning.folds import finished, out_of_fold, remembered
+from medeor.learning.folds import finished, fit_or_load, out_of_fold
 from medeor.learning.trees.method import Boosting, TreeMethod
 
 
@@ -89,8 +89,8 @@ class Unsaved:
 def test_a_fit_whose_model_was_not_written_is_not_finished(tmp_path: Path) -> None:
     method, run = Unsaved(), Run(tmp_path / "fold-0")
     with pytest.raises(OSError, match="gone"):
-        remembered(method, CASES, SPLIT, run)
+        fit_or_load(method, CASES, SPLIT, run)
     assert not finished(run.folder)
-    remembered(method, CASES, SPLIT, run)
+    fit_or_load(method, CASES, SPLIT, run)
     assert method.fits == [0, 1]
     assert finished(run.folder)

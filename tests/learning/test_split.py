@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medeor.contracts import Cases, Study, Target, UserError
-from medeor.formats.values.dates import read_times
-from medeor.statistics.split import in_order_of_time, split_cases
+from medeor.formats.values.dates import in_order_of_time, read_times
+from medeor.statistics.split import split_cases
 
 
 def cases(groups, labels=None, **columns) -> Cases:

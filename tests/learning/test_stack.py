@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
-from medeor.learning.stack import Stack, best_weights, blend, earned_table, loss
+from medeor.learning.stack import Stack, best_weights, blend, loss, weights_table
 from medeor.learning.trees.method import Boosting, TreeMethod
 
 NUMBER = Target("y", "continuous")
@@ -150,7 +150,7 @@ def test_a_stack_is_better_than_its_parts_and_comes_back(
     again = registry.load_model(tmp_path / "kept")
     said, repeated = (model.predict(cases, run).table for model in (fitted.model, again))
     assert said.equals(repeated)
-    assert [row[0] for row in earned_table(again).rows] == [target.name]  # type: ignore[union-attr]
+    assert [row[0] for row in weights_table(again).rows] == [target.name]  # type: ignore[union-attr]
 
 
 def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

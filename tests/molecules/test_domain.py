@@ -14,7 +14,14 @@ from rdkit.Chem import rdFingerprintGenerator
 from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
 from medeor.molecules.model import domain
-from medeor.molecules.model.domain import DomainModel, WithDomain, alike, analogues, learn, measured_in
+from medeor.molecules.model.domain import (
+    MoleculeDomainMethod,
+    MoleculeDomainModel,
+    alike,
+    analogues,
+    learn,
+    measured_in,
+)
 from medeor.molecules.model.neighbours import NeighbourMethod
 from medeor.molecules.read.cases import read_cases
 from medeor.statistics.split import split_cases
@@ -198,7 +205,7 @@ def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monke
     monkeypatch.setattr(domain, "LOT", 25)
     counted = Counted([])
     whole = asked(cases.table["smiles"].to_list(), cases.targets)
-    table = DomainModel(counted, found).predict(whole, Run(Path())).table
+    table = MoleculeDomainModel(counted, found).predict(whole, Run(Path())).table
     assert counted.sizes == [25, 25, 10]
     assert table["case_id"].to_list() == whole.ids
     assert table.select("spread", "similarity", "verdict").equals(
@@ -209,7 +216,7 @@ def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monke
 def fitted(cases: Cases, split: Split, folder: Path, shared: bool) -> Fitted:
     from medeor.learning.folds import Folds
 
-    return WithDomain(Folds(NeighbourMethod()), shared).fit(cases, split, Run(folder))
+    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, Run(folder))
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -243,7 +250,7 @@ def test_measured_compounds_keep_the_limits_of_their_values() -> None:
 def test_analogues_are_the_most_alike_with_their_values(chains: tuple[Cases, Split]) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
-    model = DomainModel(Counted([]), found)
+    model = MoleculeDomainModel(Counted([]), found)
     question = "CCCCCCC(=O)OC"
     table = analogues(model, asked([question], cases.targets), measured_in(cases, split))
     ranked = sorted((tanimoto(question, one) for one in cases.table["smiles"]), reverse=True)

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medeor.molecules.model.environments import Same, _same, environments
-from medeor.molecules.read.graphs import Batch, graphs
+from medeor.molecules.read.graphs import DirectedBonds, graphs
 
 SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CCCCCC", "OC(=O)c1ccccc1")
 
 
-def batch_of(*smiles: str) -> Batch:
+def batch_of(*smiles: str) -> DirectedBonds:
     return graphs(smiles).batch(np.arange(len(smiles)))
 
 
-def behind(batch: Batch, bond: int, rounds: int) -> object:
+def behind(batch: DirectedBonds, bond: int, rounds: int) -> object:
     """What the message along a directed bond can know, written out."""
 
     @cache

@@ -17,7 +17,7 @@ from medeor.learning.network import NetworkMethod, load
 from medeor.learning.schedule import Schedule
 from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, lots
 from medeor.molecules.model.recipe import MoleculeRecipe
-from medeor.molecules.plan import Network, Training
+from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining
 from medeor.molecules.read.graphs import graphs
 from medeor.molecules.read.store import MoleculeStore
 
@@ -123,7 +123,7 @@ def everything(cases: Cases) -> Split:
 
 
 def method(name: str = "d-mpnn", epochs: int = 150) -> NetworkMethod:
-    recipe = MoleculeRecipe(Network(name=name, width=48), Training(batch=8))  # type: ignore[arg-type]
+    recipe = MoleculeRecipe(MoleculeNetwork(name=name, width=48), MoleculeTraining(batch=8))  # type: ignore[arg-type]
     return NetworkMethod(recipe, Schedule(epochs=epochs, learning_rate=3e-3, averaging=0.9))
 
 

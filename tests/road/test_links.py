@@ -14,7 +14,7 @@ from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Study
 from medeor.files import read_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
 from medeor.road.walk import walk
@@ -146,10 +146,10 @@ class LinkTask:
         return LinkPlan(int(cases.table["tail"].max()) + 1, int(cases.table["relation"].max()) + 1)
 
     def method(self, plan):
-        return HeldOut(NetworkMethod(LinkRecipe(plan.entities, plan.relations), plan.schedule))
+        return SingleFit(NetworkMethod(LinkRecipe(plan.entities, plan.relations), plan.schedule))
 
     def baseline(self, plan):
-        return HeldOut(NetworkMethod(LinkRecipe(plan.entities, plan.relations), Schedule(epochs=1)))
+        return SingleFit(NetworkMethod(LinkRecipe(plan.entities, plan.relations), Schedule(epochs=1)))
 
     def evaluate(self, cases, predictions):
         ranks = predictions.table["value"].to_numpy()

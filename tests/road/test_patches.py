@@ -13,7 +13,7 @@ from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
 from medeor.files import read_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
 from medeor.road.walk import walk
@@ -120,10 +120,10 @@ class PatchTask:
         return PatchPlan()
 
     def method(self, plan):
-        return HeldOut(NetworkMethod(PatchRecipe(), plan.schedule))
+        return SingleFit(NetworkMethod(PatchRecipe(), plan.schedule))
 
     def baseline(self, plan):
-        return HeldOut(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
+        return SingleFit(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
 
     def evaluate(self, cases, predictions):
         truth = cases.store(Numbers).arrays["labels"]

@@ -10,7 +10,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target
 from medeor.files import read_json, write_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import EMPTY
 from medeor.learning.trees.method import TreeMethod
 from medeor.road.bundle import Trained
@@ -63,7 +63,7 @@ class PropertyTask:
         return Counts()
 
     def method(self, plan):
-        return HeldOut(TreeMethod(plan))
+        return SingleFit(TreeMethod(plan))
 
     baseline = method
 

@@ -27,17 +27,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Sources = Annotated[
+SourcesOption = Annotated[
     list[str] | None, typer.Argument(help="Files, folders, or the name of a data set (see `medeor datasets`).")
 ]
 Others = Annotated[list[str], typer.Argument(help="Files, folders, or the name of a data set.")]
 Runs = Annotated[str, typer.Argument(help="A run folder or a .medeor bundle.")]
 StudyFile = Annotated[str, typer.Option(help="A study.toml; flags go before what it says.")]
-Task = Annotated[str, typer.Option(help="The question (see `medeor tasks`).")]
+TaskOption = Annotated[str, typer.Option(help="The question (see `medeor tasks`).")]
 Labels = Annotated[str, typer.Option(help="Table of targets: CSV, Parquet or Excel.")]
-Target = Annotated[list[str] | None, typer.Option(help="Column to predict; repeat for several.")]
+TargetOption = Annotated[list[str] | None, typer.Option(help="Column to predict; repeat for several.")]
 Group = Annotated[str, typer.Option(help="Column of the independent unit, e.g. the patient.")]
-Split = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
+SplitOption = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
 Where = Annotated[list[str] | None, typer.Option(help="key=value: what only this task asks.")]
 Set = Annotated[
     list[str] | None,
@@ -57,13 +57,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 @app.command()
 def train(
-    sources: Sources = None,
+    sources: SourcesOption = None,
     study: StudyFile = "",
-    task: Task = "",
+    task: TaskOption = "",
     labels: Labels = "",
-    target: Target = None,
+    target: TargetOption = None,
     group: Group = "",
-    split: Split = "",
+    split: SplitOption = "",
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
@@ -94,13 +94,13 @@ def train(
 
 @app.command()
 def plan(
-    sources: Sources = None,
+    sources: SourcesOption = None,
     study: StudyFile = "",
-    task: Task = "",
+    task: TaskOption = "",
     labels: Labels = "",
-    target: Target = None,
+    target: TargetOption = None,
     group: Group = "",
-    split: Split = "",
+    split: SplitOption = "",
     where: Where = None,
     settings: Set = None,
     trust: Trust = None,
@@ -122,13 +122,13 @@ def plan(
 
 @app.command()
 def audit(
-    sources: Sources = None,
+    sources: SourcesOption = None,
     study: StudyFile = "",
-    task: Task = "",
+    task: TaskOption = "",
     labels: Labels = "",
-    target: Target = None,
+    target: TargetOption = None,
     group: Group = "",
-    split: Split = "",
+    split: SplitOption = "",
     where: Where = None,
     settings: Set = None,
     accept: Accept = None,
@@ -155,7 +155,7 @@ def evaluate(
     run: Runs,
     sources: Others,
     labels: Labels = "",
-    target: Target = None,
+    target: TargetOption = None,
     group: Group = "",
     where: Where = None,
     trust: Trust = None,
@@ -176,7 +176,7 @@ def evaluate(
 @app.command()
 def predict(
     run: Runs,
-    sources: Sources = None,
+    sources: SourcesOption = None,
     where: Annotated[
         list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
     ] = None,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split, threads
+from medeor.contracts import Cases, Finding, Split
 from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
+from medeor.machine import threads
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:

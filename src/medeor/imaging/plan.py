@@ -27,7 +27,7 @@ BOOSTING = Boosting(rounds=400, learning_rate=0.03)
 
 
 @dataclass(frozen=True)
-class Network:
+class ImageNetwork:
     """Which network, and its settings."""
 
     name: str = "resnet"
@@ -65,7 +65,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Training:
+class ImageTraining:
     """How batches are made and what is held against an answer."""
 
     batch: Annotated[int, Field(ge=1)] = 64
@@ -82,9 +82,9 @@ class ImagePlan:
     """Everything about an image study that can be chosen. `--set key=value` fixes any of it."""
 
     preparation: Preparation
-    network: Network = field(default_factory=Network)
+    network: ImageNetwork = field(default_factory=ImageNetwork)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    training: Training = field(default_factory=Training)
+    training: ImageTraining = field(default_factory=ImageTraining)
     schedule: Schedule = field(default_factory=Schedule)
     parts: Annotated[tuple[Literal["network", "trees"], ...], Field(min_length=1)] = ("network", "trees")
     """What answers; several are stacked on out-of-fold predictions, and the first gives the reasons."""
@@ -127,7 +127,7 @@ AGREED = 0.95
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class ImageFingerprint:
     """What the rules know of the training images."""
 
     cases: int
@@ -152,7 +152,7 @@ class Fingerprint:
         return found if len(found) == self.channels else (found[0] if len(found) == 1 else "",) * self.channels
 
 
-def fingerprint(cases: Cases) -> Fingerprint:
+def fingerprint(cases: Cases) -> ImageFingerprint:
     """The facts of these cases, from their table."""
     usable = cases.table.filter(pl.col("broken").is_null())
     axes = [name for name in ("depth", "height", "width") if usable[name].null_count() < usable.height]
@@ -167,7 +167,7 @@ def fingerprint(cases: Cases) -> Fingerprint:
     spacings = np.array(placed["spacing"].to_list(), float).reshape(-1, len(axes))
     known = 2 * placed.height > usable.height
     extents = spacings * placed.select(axes).to_numpy()
-    return Fingerprint(
+    return ImageFingerprint(
         cases=usable.height,
         sides=tuple(int(np.median(sides[name].to_numpy())) for name in axes),
         alike=sides.n_unique() == 1,
@@ -210,13 +210,13 @@ def rules(cases: Cases, settings: Mapping[str, str] | None = None) -> ImagePlan:
     return ImagePlan(
         preparation=preparation,
         # A small finding is lost in the deep maps of a large volume, so its network has two stages.
-        network=Network(
+        network=ImageNetwork(
             widths=(8, 16) if large(preparation) else (32, 64, 128, 256) if wide else (16, 32, 64, 128),
             blocks=(1, 1) if large(preparation) else (1, 1, 1, 1),
             pooling="mean and max" if volume else "mean",
         ),
         augmentation=_augmentation(facts, preparation),
-        training=Training(batch=8 if large(preparation) else 16 if volume else 32 if small else 64),
+        training=ImageTraining(batch=8 if large(preparation) else 16 if volume else 32 if small else 64),
         schedule=Schedule(
             epochs=40 if large(preparation) else 50 if small else 30 if facts.cases <= FEW else 15,
             learning_rate=2e-3,
@@ -249,7 +249,7 @@ def padding(cases: Cases, preparation: Preparation) -> float:
     return round(empty / max(1, usable.height), 3)
 
 
-def _grid(facts: Fingerprint) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
+def _grid(facts: ImageFingerprint) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
     """Size and spacing of the network's grid. Flat images of one small size stay as they are; others go to a multiple
     of 32 near their median, up to 224, with their aspect. Volumes get as many voxels as is affordable, none finer than
     they were, so that thick slices stay as they are; where their spacing is not known each axis is taken by itself."""
@@ -275,7 +275,7 @@ def _over(extents: tuple[float, ...], size: tuple[int, ...]) -> tuple[float, ...
     return tuple(float(f"{extent / side:.4g}") for extent, side in zip(extents, size))
 
 
-def _size(facts: Fingerprint) -> tuple[int, ...]:
+def _size(facts: ImageFingerprint) -> tuple[int, ...]:
     if len(facts.sides) == 3:
         if facts.alike and math.prod(facts.sides) <= VOXELS and max(facts.sides) <= LONGEST:
             return tuple(max(4, side) for side in facts.sides)
@@ -292,7 +292,7 @@ def _size(facts: Fingerprint) -> tuple[int, ...]:
     return tuple(max(32, round(side * factor / 32) * 32) for side in sides)
 
 
-def _augmentation(facts: Fingerprint, preparation: Preparation) -> Augmentation:
+def _augmentation(facts: ImageFingerprint, preparation: Preparation) -> Augmentation:
     axes = len(facts.sides)
     few = facts.cases < SMALL
     tones = {"gamma": (0.6, 1.6), "curve": (-0.5, 0.5), "slope": (-0.5, 0.5)} if few else {"erase": (0.1, 0.5)}

@@ -37,7 +37,7 @@ class Embedding:
 
 
 @dataclass(frozen=True)
-class Training:
+class GraphTraining:
     """What each triple is told apart from."""
 
     scheme: Literal["one-versus-all", "k-versus-all", "negatives"] = "one-versus-all"
@@ -72,7 +72,7 @@ class GraphPlan:
     """Everything about a graph completion that can be chosen. `--set key=value` fixes any of it."""
 
     embedding: Embedding = field(default_factory=Embedding)
-    training: Training = field(default_factory=Training)
+    training: GraphTraining = field(default_factory=GraphTraining)
     schedule: Schedule = field(default_factory=Schedule)
     members: Literal["folds", "single"] = "single"
     """single: one model, calibrated on the validation part; folds: one of each fold, each tested on its own fold."""
@@ -91,7 +91,7 @@ _MOST_MEMORY = 4.0
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class GraphFingerprint:
     """What the rules know of a graph."""
 
     entities: int
@@ -100,12 +100,12 @@ class Fingerprint:
     """To learn from."""
 
 
-def fingerprint(cases: Cases) -> Fingerprint:
+def fingerprint(cases: Cases) -> GraphFingerprint:
     graph = cases.store(Graph)
-    return Fingerprint(len(graph.entities), len(graph.relations), len(true_triples(cases)))
+    return GraphFingerprint(len(graph.entities), len(graph.relations), len(true_triples(cases)))
 
 
-def rules(facts: Fingerprint, memory: int) -> GraphPlan:
+def rules(facts: GraphFingerprint, memory: int) -> GraphPlan:
     """The default plan; its settings were chosen on the validation part of UMLS. `memory` is free, in bytes."""
     gib = round(min(_MOST_MEMORY, 0.8 * memory / 2**30), 2)
     small = 2.0 * facts.triples * facts.entities <= _SMALL
@@ -119,7 +119,7 @@ def rules(facts: Fingerprint, memory: int) -> GraphPlan:
             n3=0.003 if small else 0.001,
             dropout=0.2 if small else 0.0,
         ),
-        training=Training(scheme="one-versus-all" if small else "negatives", batch=batch),
+        training=GraphTraining(scheme="one-versus-all" if small else "negatives", batch=batch),
         schedule=Schedule(
             epochs=epochs, learning_rate=0.03, weight_decay=0.0, averaging=0.0, clip=0.0, checkpoint=max(200, steps)
         ),
@@ -127,7 +127,7 @@ def rules(facts: Fingerprint, memory: int) -> GraphPlan:
     )
 
 
-def memory(facts: Fingerprint, plan: GraphPlan) -> float:
+def memory(facts: GraphFingerprint, plan: GraphPlan) -> float:
     """GiB that a fit takes beside the process itself: the tables five times (values, gradient, two moments of Adam, and
     an average), the scores of a batch forward and backward, the vectors of its questions, and the triples with their
     order. A ranking has its own bound within the plan's."""
@@ -141,7 +141,7 @@ def memory(facts: Fingerprint, plan: GraphPlan) -> float:
     return (tables + scores + vectors + messages + facts.triples * 80) / 2**30
 
 
-def affordable(facts: Fingerprint, plan: GraphPlan) -> GraphPlan:
+def affordable(facts: GraphFingerprint, plan: GraphPlan) -> GraphPlan:
     """The plan, with a smaller dimension where its memory would not suffice.
 
     Raises: UserError where even a dimension of 32 is too much."""

@@ -34,7 +34,7 @@ from medeor.knowledge.plan import GraphPlan, affordable, fingerprint, memory, ru
 from medeor.knowledge.read.cases import UNDIVIDED, read_cases
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.new_triples import read_others
-from medeor.learning.budget import timed
+from medeor.learning.budget import fit_budget
 from medeor.learning.folds import members
 
 
@@ -90,7 +90,7 @@ class GraphTask:
             plan = replace(plan, members="folds")
         plan = with_settings(plan, budget.settings, "--set")
         networks = split.folds if plan.members == "folds" else 1
-        plan = timed(plan, GraphRecipe.of(plan), train, networks, budget)
+        plan = fit_budget(plan, GraphRecipe.of(plan), train, networks, budget)
         plan = replace(plan, search=replace(plan.search, epochs=max(1, plan.schedule.epochs // 5)))
         plan = with_settings(plan, budget.settings, "--set")
         estimate = replace(plan.estimate, memory_gib=round(memory(facts, plan), 2))

@@ -72,7 +72,7 @@ P = TypeVar("P", bound=NetworkPlan)
 Q = TypeVar("Q", bound=StackPlan)
 
 
-def timed(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budget: Budget) -> P:
+def fit_budget(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budget: Budget) -> P:
     """The plan with as many of its epochs as fit into the minutes, at least one, and with what it will take, by a short
     trial of its recipe; `networks` as large as the one of the trial are fitted one after another. The fit then obeys
     the number of epochs, not the clock. What the user fixed stays."""
@@ -87,8 +87,8 @@ def timed(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budg
     return replace(plan, estimate=estimate)
 
 
-def settled(plan: Q, recipe: Callable[[Q], Recipe[Any, Any]], cases: Cases, split: Split, budget: Budget) -> Q:
-    """What a task planned by its rules, with what the user fixed; where a network is among its parts, `timed`."""
+def plan_with_budget(plan: Q, recipe: Callable[[Q], Recipe[Any, Any]], cases: Cases, split: Split, budget: Budget) -> Q:
+    """What a task planned by its rules, with what the user fixed; where a network is among its parts, `fit_budget`."""
     train = split.part(cases, "train", "validation")
     if len(train) == len(cases):  # without a test part every case is tested out of fold
         plan = replace(plan, members="folds")
@@ -97,7 +97,7 @@ def settled(plan: Q, recipe: Callable[[Q], Recipe[Any, Any]], cases: Cases, spli
         return plan
     # Each teaches one network four fifths of these cases, or one a fold.
     networks = (split.folds if plan.members == "folds" else 1) * (1 - 1 / max(2, split.folds))
-    return timed(plan, recipe(plan), train, networks, budget)
+    return fit_budget(plan, recipe(plan), train, networks, budget)
 
 
 class _Enough(Exception):

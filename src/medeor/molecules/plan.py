@@ -13,12 +13,12 @@ from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
 
-Part = Literal["network", "trees", "neighbours", "base"]
+ModelPart = Literal["network", "trees", "neighbours", "base"]
 BOOSTING = Boosting(rounds=300, leaves=31, smallest_leaf=5)
 
 
 @dataclass(frozen=True)
-class Network:
+class MoleculeNetwork:
     """The network over atoms and bonds."""
 
     name: Literal["d-mpnn", "attention"] = "d-mpnn"
@@ -30,7 +30,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Training:
+class MoleculeTraining:
     """How batches are made."""
 
     batch: Annotated[int, Field(ge=1)] = 64
@@ -42,13 +42,13 @@ class Training:
 class MoleculePlan:
     """Everything about a study of compounds that can be chosen. `--set key=value` fixes any of it."""
 
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)] = ("network", "trees")
+    parts: Annotated[tuple[ModelPart, ...], Field(min_length=1)] = ("network", "trees")
     """What answers; several are stacked on out-of-fold predictions. `base`: the model among the study's inputs, adapted
     to these compounds, alone."""
-    network: Network = field(default_factory=Network)
+    network: MoleculeNetwork = field(default_factory=MoleculeNetwork)
     trees: Boosting = BOOSTING
     """On substructures and descriptors."""
-    training: Training = field(default_factory=Training)
+    training: MoleculeTraining = field(default_factory=MoleculeTraining)
     schedule: Schedule = field(default_factory=Schedule)
     members: Literal["folds", "single"] = "folds"
     """folds: each part is an ensemble of one model a fold, calibrated and weighted out of fold; single: each is one
@@ -76,7 +76,7 @@ def rules(train: Cases) -> MoleculePlan:
     classes = all(target.kind != "continuous" for target in train.targets)
     return MoleculePlan(
         trees=replace(BOOSTING, rounds=SURE) if classes else BOOSTING,
-        training=Training(batch=32 if small else 64),
+        training=MoleculeTraining(batch=32 if small else 64),
         schedule=Schedule(
             epochs=60 if small else 40 if count <= FEW else 20,
             learning_rate=1e-3,

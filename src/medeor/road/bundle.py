@@ -33,7 +33,6 @@ from medeor.contracts import (
     Target,
     Task,
     UserError,
-    threads,
 )
 from medeor.files import (
     build,
@@ -46,6 +45,7 @@ from medeor.files import (
 )
 from medeor.formats.tables.embeddings import Embeddings, read_embeddings
 from medeor.learning.saved import checked_targets
+from medeor.machine import threads
 from medeor.registry import PART, TASKS, check_kinds, find, known_question, load_model, open_task
 from medeor.road.archive import pack, unpack
 from medeor.trust.calibration import Calibration, rule

@@ -13,8 +13,9 @@ from typing import Any
 import tomli_w
 
 from medeor import __version__
-from medeor.contracts import Plan, Study, UserError, threads
+from medeor.contracts import Plan, Study, UserError
 from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
+from medeor.machine import threads
 from medeor.road.bundle import study_values
 
 KEY = "key.json"

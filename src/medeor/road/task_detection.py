@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 
 from medeor import catalogue
-from medeor.contracts import Study, UserError
+from medeor.contracts import Study, TaskFacts, UserError
 from medeor.files import exists
 from medeor.formats.tables.read import TABLES, columns_of
-from medeor.registry import TASKS, TaskFacts
+from medeor.registry import TASKS
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
 LOOKED_AT = 1000

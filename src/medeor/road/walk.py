@@ -38,7 +38,6 @@ from medeor.contracts import (
     Target,
     Task,
     UserError,
-    threads,
 )
 from medeor.files import (
     build,
@@ -53,15 +52,16 @@ from medeor.files import (
     write_toml,
 )
 from medeor.formats.tables.read import put_back
+from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.learning.fit import wait_for_all
-from medeor.learning.folds import remembered
-from medeor.machine import free_memory
+from medeor.learning.folds import fit_or_load
+from medeor.machine import free_memory, threads
 from medeor.registry import known_inputs, open_task
 from medeor.report import story
 from medeor.road import run_folder, task_detection
 from medeor.road.bundle import STORES, Trained, load, opened, write_bundle
-from medeor.statistics.split import WAYS, in_order_of_time, split_cases
+from medeor.statistics.split import WAYS, split_cases
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
@@ -224,7 +224,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     for place in fits:
         run_folder.begin_fit(place, fit_key(made), again)
     wait_for_all()
-    fitted = remembered(task.method(made), cases, split, run)
+    fitted = fit_or_load(task.method(made), cases, split, run)
     calibration = None
     if "calibrate" in task.steps:
         calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
@@ -240,7 +240,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     if "evaluate" in task.steps:
         say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
-        baseline = remembered(task.baseline(made), cases, split, base_run)
+        baseline = fit_or_load(task.baseline(made), cases, split, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
         _write_results(folder, results)
     if "explain" in task.steps and results:
@@ -285,7 +285,7 @@ def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoRetur
     signal.signal(signal.SIGTERM, heard)
     method = asked.task.method(plan(asked, folder))
     run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
-    remembered(method, asked.cases, asked.split, run)
+    fit_or_load(method, asked.cases, asked.split, run)
     raise SystemExit(0)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from medeor.simulate.images import (
     Array,
-    Drawn,
     Lesions,
     Pose,
+    SimulatedImages,
     bump,
     each,
     outline,
@@ -23,7 +23,9 @@ RADIUS = (0.11, 0.24)
 """Of a nodule, in half-widths."""
 
 
-def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]) -> Drawn:
+def draw(
+    traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]
+) -> SimulatedImages:
     """Chest X-rays of the patients (n,) with these traits (patients, `TRAITS`)."""
     own = traits[patient]
     x, y = place_in_body(size, pose)
@@ -62,7 +64,7 @@ def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tupl
     seen = each(lesions.present * lesions.contrast, 2)
     shadow = shadow + 0.42 * seen * step(inside, 0.02)
     masks = (inside > 0) & each(lesions.present, 2).astype(bool)
-    return Drawn(np.clip(shadow * body + 0.02, 0, 1).astype(np.float32), masks)
+    return SimulatedImages(np.clip(shadow * body + 0.02, 0, 1).astype(np.float32), masks)
 
 
 def _dome(x: Array, dome: Array) -> Array:

@@ -12,7 +12,7 @@ from medeor.statistics.scores import Array
 
 
 @dataclass(frozen=True)
-class Answers:
+class Outcomes:
     """One row a case whose truth is known; `k` is the number of the target's items, `classes` that of its classes."""
 
     target: Target
@@ -63,13 +63,13 @@ class Answers:
             return self.chosen[:, 0].astype(np.int64)
         return np.where(self.chosen.any(axis=1), self.chosen.argmax(axis=1), self.values.argmax(axis=1))
 
-    def where(self, kept: Array) -> Answers:
+    def where(self, kept: Array) -> Outcomes:
         """Some of the cases: `kept` is a mask or an index."""
 
         def some(array: Array | None) -> Array | None:
             return None if array is None else array[kept]
 
-        return Answers(
+        return Outcomes(
             self.target,
             self.rows[kept],
             self.groups[kept],
@@ -110,7 +110,7 @@ def truth_of(table: pl.DataFrame, target: Target) -> pl.Series:
     return pl.select(pl.when(table[target.limit].fill_null(0) == 0).then(truth)).to_series()
 
 
-def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
+def line_up(cases: Cases, predictions: Predictions, target: Target) -> Outcomes:
     """The cases whose truth is known, and not only a limit of it, and that were predicted, in the table's order.
 
     Raises: UserError when the target is missing, a truth is no class, a prediction is no number or stands twice."""
@@ -119,7 +119,7 @@ def line_up(cases: Cases, predictions: Predictions, target: Target) -> Answers:
         raise UserError(f"the case table has no column '{target.name}'; it has {', '.join(table.columns)}")
     truth = truth_of(table, target)
     columns = arrange(table["case_id"], predictions, target)
-    everyone = Answers(
+    everyone = Outcomes(
         target,
         np.arange(table.height),
         group_codes(cases)[0],

@@ -15,7 +15,7 @@ from medeor.contracts import Cases, Predictions, Target, TargetKind, UserError
 from medeor.files import build
 from medeor.formats.values.units import is_positive
 from medeor.statistics.intervals import Statistic, resample
-from medeor.statistics.outcomes import Answers, arrange, line_up, probabilities
+from medeor.statistics.outcomes import Outcomes, arrange, line_up, probabilities
 from medeor.statistics.scores import Array, curve
 from medeor.trust.skill import Skill
 
@@ -181,7 +181,7 @@ def calibrate(
 # --- learning --------------------------------------------------------------------------------------------
 
 
-def _of_classes(held: Answers, coverage: float, threshold: str, sets: Sets, seed: int) -> TargetCalibration:
+def _of_classes(held: Outcomes, coverage: float, threshold: str, sets: Sets, seed: int) -> TargetCalibration:
     target = held.target
     one = TargetCalibration(target.name, target.kind, target.items, len(held))
     if len(held):
@@ -205,7 +205,7 @@ def _of_classes(held: Answers, coverage: float, threshold: str, sets: Sets, seed
     return replace(one, rule=threshold, threshold=_threshold(calibrated[:, 0], held, pick, seed))
 
 
-def _probabilities(held: Answers, start: TargetCalibration, seed: int) -> TargetCalibration:
+def _probabilities(held: Outcomes, start: TargetCalibration, seed: int) -> TargetCalibration:
     """The method that predicts best in cross-validation by group, simpler ones first."""
     binary = held.target.kind == "binary"
     before = _log_loss(start, held)
@@ -228,7 +228,7 @@ def _probabilities(held: Answers, start: TargetCalibration, seed: int) -> Target
     return best
 
 
-def _fitted(start: TargetCalibration, held: Answers, method: How) -> TargetCalibration:
+def _fitted(start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
     """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²)."""
     from scipy.optimize import minimize
 
@@ -274,7 +274,7 @@ def _calibrated(one: TargetCalibration, values: Array) -> Array:
     return probability[:, 1:] if one.kind == "binary" else probability
 
 
-def _log_loss(one: TargetCalibration, held: Answers) -> Array:
+def _log_loss(one: TargetCalibration, held: Outcomes) -> Array:
     probability = probabilities(held.target, _calibrated(one, held.values))
     return -np.log(np.maximum(probability[np.arange(len(held)), held.truth], 1e-12))
 
@@ -292,7 +292,7 @@ def conformal_quantile(strangeness: Array, groups: Array, coverage: float) -> fl
     return float(strangeness[order][index]) if index < len(order) else float("inf")
 
 
-def _of_number(held: Answers, coverage: float) -> TargetCalibration:
+def _of_number(held: Outcomes, coverage: float) -> TargetCalibration:
     method: How = "residuals"
     low = high = held.values[:, 0]
     truth = held.truth
@@ -379,7 +379,7 @@ def rule(threshold: str) -> Pick | None:
     )
 
 
-def _threshold(probability: Array, held: Answers, pick: Pick, seed: int) -> float:
+def _threshold(probability: Array, held: Outcomes, pick: Pick, seed: int) -> float:
     distinct = np.unique(probability)[::-1]
     # Halfway to the next case below, so that the next patient's last digit does not decide.
     candidates = np.append((distinct[:-1] + distinct[1:]) / 2, distinct[-1])

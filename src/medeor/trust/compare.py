@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Predictions, UserError
 from medeor.statistics.intervals import difference, holm, interval, p_value, resample
-from medeor.statistics.outcomes import Answers, group_codes
+from medeor.statistics.outcomes import Outcomes, group_codes
 from medeor.statistics.ranks import RANKED, ranked
 from medeor.trust.families import LABEL_MEANS, label_means, settle, statistics
 from medeor.trust.measures import LOWER_IS_BETTER, answers
@@ -105,7 +105,7 @@ def compare(
     return rows
 
 
-def _names(every: Sequence[Answers], named: bool) -> list[str]:
+def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
     """All that could be compared."""
     names = [name for one in every for part in statistics(one, named=named) for name in part.names]
     means = LABEL_MEANS if named and all(one.target.kind == "binary" for one in every) else ()

@@ -12,7 +12,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, Target, UserError
 from medeor.statistics.intervals import Statistic, difference, holm, interval, p_value, resample
-from medeor.statistics.outcomes import Answers, group_codes, line_up, truth_of
+from medeor.statistics.outcomes import Outcomes, group_codes, line_up, truth_of
 from medeor.statistics.scores import Array
 from medeor.trust.families import PREVALENCES, label_means, settle, statistics
 
@@ -70,7 +70,7 @@ def measure(
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
 
 
-def answers(cases: Cases, predictions: Predictions) -> list[Answers]:
+def answers(cases: Cases, predictions: Predictions) -> list[Outcomes]:
     """Truth and predictions of every target. Raises: UserError naming how many cases were not predicted."""
     result = []
     for target in cases.targets:

@@ -83,7 +83,7 @@ class Columns(NamedTuple):
         return "head" not in self.columns
 
 
-class Layout(NamedTuple):
+class EdgeLayout(NamedTuple):
     """A published table, known by its header."""
 
     header: tuple[str, ...]
@@ -92,7 +92,7 @@ class Layout(NamedTuple):
 
 _PRIMEKG = {"head_name": "x_name", "head_kind": "x_type", "tail_name": "y_name", "tail_kind": "y_type"}
 LAYOUTS = (
-    Layout(  # PrimeKG, kg.csv (Chandak et al., Scientific Data 10:67, 2023)
+    EdgeLayout(  # PrimeKG, kg.csv (Chandak et al., Scientific Data 10:67, 2023)
         ("relation", "x_id", "x_type", "x_name", "x_source", "y_id", "y_type", "y_name", "y_source"),
         Columns(
             {"head": "x_id", "relation": "relation", "tail": "y_id", **_PRIMEKG},
@@ -100,11 +100,11 @@ LAYOUTS = (
             prefixes={"head": "x_source", "tail": "y_source"},
         ),
     ),
-    Layout(  # PrimeKG, edges.csv beside nodes.csv
+    EdgeLayout(  # PrimeKG, edges.csv beside nodes.csv
         ("relation", "x_index", "y_index"),
         Columns({"head": "x_index", "relation": "relation", "tail": "y_index"}, {}),
     ),
-    Layout(  # disease-gene associations behind Hetionet (Himmelstein et al., eLife 6:e26726, 2017)
+    EdgeLayout(  # disease-gene associations behind Hetionet (Himmelstein et al., eLife 6:e26726, 2017)
         ("doid_id", "doid_name", "entrez_gene_id", "gene_symbol", "sources", "license"),
         Columns(
             {"head": "doid_id", "tail": "entrez_gene_id", "head_name": "doid_name", "tail_name": "gene_symbol",
@@ -113,7 +113,7 @@ LAYOUTS = (
             prefixes={"tail": "NCBIGene"},
         ),
     ),
-    Layout(  # PharmacotherapyDB 1.0, the indications behind Hetionet
+    EdgeLayout(  # PharmacotherapyDB 1.0, the indications behind Hetionet
         ("doid_id", "drugbank_id", "disease", "drug", "category"),
         Columns(
             {"head": "drugbank_id", "relation": "category", "tail": "doid_id", "head_name": "drug",
@@ -122,7 +122,7 @@ LAYOUTS = (
             relations={"DM": "treats", "SYM": "palliates", "NOT": "not_indicated_for"},
         ),
     ),
-    Layout(  # GO annotation file 2.2 (geneontology.org): names of its columns in `edge_text.GAF`
+    EdgeLayout(  # GO annotation file 2.2 (geneontology.org): names of its columns in `edge_text.GAF`
         ("db", "db_object_id", "db_object_symbol", "qualifier", "go_id", "aspect", "assigned_by"),
         Columns(
             {"head": "db_object_id", "relation": "qualifier", "tail": "go_id", "head_name": "db_object_symbol",
@@ -132,7 +132,7 @@ LAYOUTS = (
             silent="annotated_with",
         ),
     ),
-    Layout(  # phenotype.hpoa (hpo.jax.org), from 2018 on
+    EdgeLayout(  # phenotype.hpoa (hpo.jax.org), from 2018 on
         ("database_id", "disease_name", "qualifier", "hpo_id", "aspect"),
         Columns(
             {"head": "database_id", "relation": "aspect", "tail": "hpo_id", "head_name": "disease_name",
@@ -142,7 +142,7 @@ LAYOUTS = (
                        "M": "has_modifier", "H": "has_past_medical_history"},
         ),
     ),
-    Layout(  # CTD, chemicals and diseases (ctdbase.org)
+    EdgeLayout(  # CTD, chemicals and diseases (ctdbase.org)
         ("ChemicalName", "ChemicalID", "DiseaseName", "DiseaseID", "DirectEvidence"),
         Columns(
             {"head": "ChemicalID", "relation": "DirectEvidence", "tail": "DiseaseID", "head_name": "ChemicalName",
@@ -152,7 +152,7 @@ LAYOUTS = (
             silent="inferred",
         ),
     ),
-    Layout(  # CTD, genes and diseases
+    EdgeLayout(  # CTD, genes and diseases
         ("GeneSymbol", "GeneID", "DiseaseName", "DiseaseID", "DirectEvidence"),
         Columns(
             {"head": "GeneID", "relation": "DirectEvidence", "tail": "DiseaseID", "head_name": "GeneSymbol",
@@ -162,7 +162,7 @@ LAYOUTS = (
             silent="inferred",
         ),
     ),
-    Layout(  # CTD, chemicals and genes
+    EdgeLayout(  # CTD, chemicals and genes
         ("ChemicalName", "ChemicalID", "GeneSymbol", "GeneID", "InteractionActions"),
         Columns(
             {"head": "ChemicalID", "relation": "InteractionActions", "tail": "GeneID", "head_name": "ChemicalName",
@@ -172,7 +172,7 @@ LAYOUTS = (
             silent="interacts_with",
         ),
     ),
-    Layout(  # STRING, links of proteins (string-db.org)
+    EdgeLayout(  # STRING, links of proteins (string-db.org)
         ("protein1", "protein2", "combined_score"),
         Columns({"head": "protein1", "tail": "protein2"}, {"relation": "interacts_with"}, directed=False),
     ),

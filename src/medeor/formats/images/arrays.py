@@ -18,7 +18,7 @@ from medeor.files import sha256
 from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, made_finite
 from medeor.formats.images.pictures import channels_first, without_alpha
 
-Layout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
+ArrayLayout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
 MOST_LAST = 8
 """Length of the last axis up to which it holds channels: no picture is so narrow."""
 
@@ -26,7 +26,7 @@ IN_MEMORY = 1 << 30
 """Bytes up to which a compressed member of an archive is held in memory; a larger one is unpacked in the cache."""
 
 
-def layout_of(shape: tuple[int, ...]) -> Layout:
+def layout_of(shape: tuple[int, ...]) -> ArrayLayout:
     """What the axes of an array of many images mean.
 
     - (n, rows, columns): grey

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from medeor.contracts import threads
 from medeor.formats.images.image import ENDINGS, BrokenImage, kind_of
 from medeor.formats.images.masks import MASKS, masks_among
+from medeor.machine import threads
 
 UNREAD = {
     "GIF": (".gif",), "JPEG 2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), "JPEG XL": (".jxl",),

@@ -108,7 +108,7 @@ class Image:
         return self.pixels.shape[1:]
 
 
-Kind = Literal["dicom", "nifti", "png", "jpeg", "tiff", "bmp", "webp", "npy", "npz", ""]
+FileKind = Literal["dicom", "nifti", "png", "jpeg", "tiff", "bmp", "webp", "npy", "npz", ""]
 
 ENDINGS = (
     ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy",
@@ -116,7 +116,7 @@ ENDINGS = (
 """How the names of images end; used only to tell a damaged image from a file that never was one."""
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> FileKind:
     """The format of a file by its content, whatever its name; empty where it is no image or cannot be opened."""
     try:
         with path.open("rb") as file:
@@ -141,7 +141,7 @@ def kind_of(path: Path) -> Kind:
     return "npz" if head[:4] == b"PK\3\4" and b".npy" in head[30:] else ""
 
 
-_STARTS: dict[Kind, tuple[bytes, ...]] = {
+_STARTS: dict[FileKind, tuple[bytes, ...]] = {
     "png": (b"\x89PNG\r\n\x1a\n",),
     "jpeg": (b"\xff\xd8\xff",),
     "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),

@@ -6,11 +6,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Cases, Finding, UserError
 from medeor.formats.values.missing import plain, says_unknown, without_accents
 
 _MONTHS = (
@@ -110,6 +111,37 @@ def are_written_days(numbers: Sequence[float]) -> bool:
     """Whether whole numbers, more than two of them, are all days written without signs: 20210304."""
     whole = [number for number in numbers if number == number // 1 and 18000101 <= number <= 22001231]
     return len(numbers) > 2 and len(whole) == len(numbers) and are_days(f"{number:.0f}" for number in numbers)
+
+
+def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
+    """The cases with days and times that were text as such, so that they can be put in order, and a finding on how they
+    were read; numbers (years, days since a start) are in order already. `name` is what the user calls their column.
+
+    Raises: UserError for text that is neither, and for days that can be read in two ways."""
+    if "time" not in cases.table.columns:
+        return cases
+    times = cases.table["time"]
+    numbers = times
+    if times.dtype.is_integer() and times.drop_nulls().is_between(1_000_000, 99_999_999).all():
+        # `4032021` and `20210403`: days without signs, the second of which is in order as it stands.
+        written = times.cast(pl.String).str.zfill(8)
+        numbers = written if (written.str.slice(0, 4).cast(pl.Int64) > 2200).any() else times
+    if numbers.dtype != pl.String:
+        return cases
+    read = read_times(numbers.alias(name))
+    counted = numbers.str.strip_chars().cast(pl.Float64, strict=False)
+    if read is None and counted.null_count() == numbers.null_count():
+        return replace(cases, table=cases.table.with_columns(counted.alias("time")))
+    if read is None:
+        strange = next(text for text in numbers.drop_nulls() if not are_days([text]))
+        raise UserError(
+            f"--split time: {strange!r} is neither a day nor a number; write times as 2021-03-25, or name another "
+            "column with --set time=COLUMN"
+        )
+    said = f"times are read as {read.order}: '{times.drop_nulls()[0]}' is {read.column.drop_nulls()[0]}"
+    finding = Finding("time-format", "quality", "pass", said)
+    table = cases.table.with_columns(read.column.alias("time"))
+    return replace(cases, table=table, findings=(*cases.findings, finding))
 
 
 def _orders(form: str) -> tuple[str, ...]:

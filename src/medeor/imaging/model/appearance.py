@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Kind = Literal["brightness", "colour", "texture", "layout"]
+ImageStatistic = Literal["brightness", "colour", "texture", "layout"]
 
 LARGEST = {2: 128, 3: 32}
 """Sides to which larger images are shrunk first, by the number of axes."""
@@ -29,7 +29,7 @@ LEVEL = 4e-3
 
 
 class _Numbers(NamedTuple):
-    kind: Kind
+    kind: ImageStatistic
     sign: int
     """1 where inverted grey levels leave them as they are, -1 where they change the sign."""
     values: Tensor
@@ -42,7 +42,7 @@ class Appearance:
 
     values: np.ndarray
     """Shape (n, columns), float64."""
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ImageStatistic, ...]
     """By column."""
     signs: np.ndarray
     """By column, see `_Numbers.sign`; shape (columns,)."""
@@ -52,7 +52,7 @@ class Appearance:
         """The values of the same images with inverted grey levels, shape (n, columns)."""
         return self.values * self.signs
 
-    def columns(self, *kinds: Kind) -> np.ndarray:
+    def columns(self, *kinds: ImageStatistic) -> np.ndarray:
         """Places of the columns of these kinds."""
         return np.flatnonzero(np.isin(self.kinds, kinds))
 
@@ -60,7 +60,7 @@ class Appearance:
 def appearance(images: Tensor) -> Appearance:
     """The numbers of images of shape (n, channels, *size) with values between 0 and 1."""
     blank = list(_numbers(_at_most(torch.zeros(1, *images.shape[1:]))))
-    kinds: list[Kind] = [one.kind for one in blank for _ in range(one.values.shape[1])]
+    kinds: list[ImageStatistic] = [one.kind for one in blank for _ in range(one.values.shape[1])]
     signs = np.array([one.sign for one in blank for _ in range(one.values.shape[1])], dtype=float)
     values = np.empty((len(images), len(kinds)))
     at_once = max(1, NUMBERS_AT_ONCE // max(1, math.prod(images.shape[1:])))

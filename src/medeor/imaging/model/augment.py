@@ -5,7 +5,7 @@ gets depends neither on the batch it sits in, nor on the order of cases, nor on 
 steps fold into one affine map and so into one resampling.
 
     keys = case_keys(seed=0, epoch=3, cases=torch.tensor([17, 4]))
-    images = apply(images, draw(Augmentation(rotation=(-10, 10)), keys, dimensions=2))
+    images = apply(images, sample_params(Augmentation(rotation=(-10, 10)), keys, dimensions=2))
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def normal(keys: Tensor, stream: int, count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class AugmentationParams:
     """What happens to each image of one batch of n; `None` where nothing does."""
 
     keys: Tensor
@@ -194,7 +194,7 @@ class Drawn:
     """The axis of a volume that `matrix` and `shift` leave out, as each of its slices is moved by itself."""
 
 
-def each(drawn: Drawn, what: Tensor | torch.device) -> Drawn:
+def each(drawn: AugmentationParams, what: Tensor | torch.device) -> AugmentationParams:
     """Some rows of a draw, or all of it on another device."""
 
     def change(value: Any) -> Any:
@@ -206,7 +206,7 @@ def each(drawn: Drawn, what: Tensor | torch.device) -> Drawn:
     return replace(drawn, **{name: change(value) for name, value in values.items() if value is not None})
 
 
-def draw(augmentation: Augmentation, keys: Tensor, dimensions: int) -> Drawn:
+def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> AugmentationParams:
     """What `augmentation` does to each of the cases behind `keys` (see `case_keys`), for 2-D or 3-D images."""
 
     def chance(name: str, count: int = 1) -> Tensor:
@@ -253,7 +253,7 @@ def draw(augmentation: Augmentation, keys: Tensor, dimensions: int) -> Drawn:
     if side is not None:
         first = chance("place", dimensions) * (1 - side)
         box = torch.stack([first, first + side], dim=1)
-    return Drawn(
+    return AugmentationParams(
         keys=keys,
         matrix=matrix,
         shift=shift,
@@ -313,13 +313,16 @@ def _turn(degrees: Tensor, dimensions: int, first: int, second: int) -> Tensor:
 # Applying ------------------------------------------------------------------------------------------------------------
 
 
-def apply(images: Tensor, drawn: Drawn, spacing: Sequence[float] | None = None) -> Tensor:
+def apply(images: Tensor, drawn: AugmentationParams, spacing: Sequence[float] | None = None) -> Tensor:
     """The images `(n, channels, *size)`, moved and then shaded as drawn; the input is left as it is."""
     return shade(move(images, drawn, spacing), drawn)
 
 
 def move(
-    images: Tensor, drawn: Drawn, spacing: Sequence[float] | None = None, interpolation: Interpolation = "bilinear"
+    images: Tensor,
+    drawn: AugmentationParams,
+    spacing: Sequence[float] | None = None,
+    interpolation: Interpolation = "bilinear",
 ) -> Tensor:
     """The spatial part of a draw. Beyond the border the nearest pixel is repeated.
 
@@ -360,7 +363,7 @@ def _grid(theta: Tensor, size: Sequence[int]) -> Tensor:
     return grid.view(len(theta), len(size), *size).movedim(1, -1)
 
 
-def shade(images: Tensor, drawn: Drawn) -> Tensor:
+def shade(images: Tensor, drawn: AugmentationParams) -> Tensor:
     """The part of a draw that changes grey values: blur, tone curve, contrast, brightness, slope, noise and box."""
     space = tuple(range(1, images.ndim))
     if drawn.blur is not None:

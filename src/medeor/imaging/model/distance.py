@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from medeor.imaging.model.appearance import Appearance, Kind
+from medeor.imaging.model.appearance import Appearance, ImageStatistic
 
-PARTS: tuple[tuple[Kind, ...], ...] = (("brightness", "colour", "texture"), ("layout",))
+PARTS: tuple[tuple[ImageStatistic, ...], ...] = (("brightness", "colour", "texture"), ("layout",))
 """Numbers that are measured together: those of the layout are many and say little of each other's."""
 RIDGE = 1e-3
 """Added to every variance, in units of it: no direction is without."""

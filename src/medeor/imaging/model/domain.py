@@ -39,7 +39,7 @@ from medeor.files import replacing, write_json
 from medeor.imaging.model.appearance import Appearance, appearance
 from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
 from medeor.imaging.model.prepare import Preparation, prepare
-from medeor.learning.folds import remembered
+from medeor.learning.folds import fit_or_load
 from medeor.learning.saved import Shape, arrays_of, facts_of
 
 BORDER, OUT = 0.95, 0.975
@@ -68,7 +68,7 @@ _SEEN: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class TrainingImages:
     """What else is known of the training images."""
 
     images: Annotated[int, Field(ge=1)]
@@ -96,7 +96,7 @@ class ImageDomain:
     """What is kept of the training images: means and covariances, no image and no label."""
 
     preparation: Preparation
-    facts: Facts
+    facts: TrainingImages
     gaussians: tuple[Gaussian, ...]
     """By part; none where the training images are too few."""
 
@@ -152,7 +152,7 @@ def _worst(ids: Sequence[str], checks: Sequence[_Check]) -> pl.DataFrame:
     return pl.DataFrame({"case_id": ids, "verdict": _VERDICTS[level], "reason": reasons}, schema=schema)
 
 
-def _beyond(found: Distances, facts: Facts, evidence: Sequence[str]) -> _Check:
+def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> _Check:
     farthest = ratios(found, facts.usual).max(axis=1, initial=0)
     levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
     reasons = [
@@ -201,11 +201,11 @@ def _quantile(values: np.ndarray, share: float) -> float:
     return float(max(np.sort(values)[place], 1e-3))
 
 
-def _facts(cases: Cases) -> Facts:
+def _facts(cases: Cases) -> TrainingImages:
     table = cases.table
     modality = table["modality"] if "modality" in table.columns else pl.Series([None], dtype=pl.String)
     sides, spacing = _longest(table), _spacings(table)
-    return Facts(
+    return TrainingImages(
         len(cases),
         () if modality.null_count() else tuple(sorted(modality.unique().to_list())),
         0 if np.isnan(sides).any() else int(sides.min(initial=np.inf)),
@@ -244,14 +244,14 @@ def _levels(cases: Cases, preparation: Preparation) -> Tensor:
 
 
 @dataclass(frozen=True)
-class WithDomain:
+class ImageDomainMethod:
     """A method whose model also says how an image compares with the training images."""
 
     method: Method
     preparation: Preparation
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = remembered(self.method, cases, split, run.child("model"))
+        inner = fit_or_load(self.method, cases, split, run.child("model"))
         if not run.leader:
             return inner
         run.progress("compare the training images", 0, 1)
@@ -259,11 +259,11 @@ class WithDomain:
         if len(split.part(cases, "train", "validation")) > MOST:
             rest = inner.held_out.table.join(judged, on="case_id", how="anti")["case_id"].unique().implode()
             judged = pl.concat([judged, domain.judge(cases.where(pl.col("case_id").is_in(rest)))])
-        return Fitted(DomainModel(inner.model, domain), _joined(inner.held_out, judged))
+        return Fitted(ImageDomainModel(inner.model, domain), _joined(inner.held_out, judged))
 
 
 @dataclass(frozen=True, eq=False)
-class DomainModel:
+class ImageDomainModel:
     """A fitted model with the domain of its training images."""
 
     model: Model
@@ -301,17 +301,17 @@ class DomainModel:
 @dataclass(frozen=True)
 class _Saved:
     preparation: Preparation
-    facts: Facts
+    facts: TrainingImages
 
 
-def load(folder: Path) -> DomainModel:
-    """Reads what `DomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
+def load(folder: Path) -> ImageDomainModel:
+    """Reads what `ImageDomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
     saved = facts_of(folder, _Saved)
     gaussians = _read(folder / _FILE, saved.preparation, saved.facts)
-    return DomainModel(registry.load_part(folder, "model"), ImageDomain(saved.preparation, saved.facts, gaussians))
+    return ImageDomainModel(registry.load_part(folder, "model"), ImageDomain(saved.preparation, saved.facts, gaussians))
 
 
-def _read(path: Path, preparation: Preparation, facts: Facts) -> tuple[Gaussian, ...]:
+def _read(path: Path, preparation: Preparation, facts: TrainingImages) -> tuple[Gaussian, ...]:
     """The arrays, each of the shape that the preparation asks for and finite."""
     if not facts.usual:
         arrays_of(path, {})

@@ -8,7 +8,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Fitted, Method, Run, Split
 from medeor.files import write_json
-from medeor.learning.folds import remembered
+from medeor.learning.folds import fit_or_load
 from medeor.trust.compare import compare
 from medeor.trust.measures import headlines
 
@@ -26,7 +26,7 @@ class WithGain:
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         fitted = self.method.fit(cases, split, run)
-        plain = remembered(self.without, cases, split, run.child("without"))
+        plain = fit_or_load(self.without, cases, split, run.child("without"))
         held = cases.where(pl.col("case_id").is_in(fitted.held_out.table["case_id"].unique().implode()))
         rows = compare(held, fitted.held_out, plain.held_out, metrics=list(headlines(cases.targets)[:1]))
         if run.leader:

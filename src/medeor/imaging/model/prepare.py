@@ -18,10 +18,11 @@ from pydantic import Field
 from torch import Tensor
 
 from medeor import cache
-from medeor.contracts import Cases, UserError, threads
+from medeor.contracts import Cases, UserError
 from medeor.files import build, digest
 from medeor.imaging.model import grid
 from medeor.imaging.read.cases import ImageStore
+from medeor.machine import threads
 
 VERSION = "2"
 """Of the arithmetic below: a change makes cached arrays stale."""

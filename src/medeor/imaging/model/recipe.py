@@ -13,11 +13,19 @@ from torch import Tensor, nn
 from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
 from medeor.files import build
 from medeor.imaging.model import explain
-from medeor.imaging.model.augment import Augmentation, Drawn, apply, case_keys, draw, each, uniform
+from medeor.imaging.model.augment import (
+    Augmentation,
+    AugmentationParams,
+    apply,
+    case_keys,
+    each,
+    sample_params,
+    uniform,
+)
 from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, standardised
-from medeor.imaging.plan import ImagePlan, Network, Training
+from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
@@ -75,7 +83,7 @@ class Lot:
 
     images: Tensor
     """Shape (n, channels, *size), prepared."""
-    drawn: Drawn
+    drawn: AugmentationParams
     """What happens to each image."""
     processors: ImageProcessors
     size: int
@@ -148,7 +156,7 @@ class ImageBatches:
     truth: Tensor
     processors: ImageProcessors
     augmentation: Augmentation
-    training: Training
+    training: ImageTraining
     seed: int
     spacing: tuple[float, ...] | None = None
 
@@ -181,7 +189,7 @@ class ImageBatches:
         @lru_cache(maxsize=1)
         def lot(epoch: int, number: int) -> Lot:
             rows = self._rows(epoch, number * self._together, (number + 1) * self._together)
-            drawn = draw(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
+            drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
             return Lot(self.images[rows], drawn, self.processors, self.training.batch, self.spacing)
 
         return lot
@@ -210,9 +218,9 @@ class ImageRecipe:
     """See `contracts.Recipe`."""
 
     preparation: Preparation
-    network_facts: Network
+    network_facts: ImageNetwork
     augmentation: Augmentation
-    training: Training
+    training: ImageTraining
     mirrored: bool
     kind: str = "image-recipe"
 
@@ -270,7 +278,7 @@ class ImageRecipe:
 
     def answering(self, network: nn.Module, processors: ImageProcessors) -> tuple[nn.Module, Tensor]:
         example = torch.rand(2, self.preparation.channels, *self.preparation.size)
-        return Answering(network, processors, self.mirrored).eval(), example
+        return ExportedNetwork(network, processors, self.mirrored).eval(), example
 
     def infer(self, network: nn.Module, cases: Cases, processors: ImageProcessors, run: Run) -> Iterator[Predictions]:
         images = prepare(cases, self.preparation)
@@ -343,7 +351,7 @@ def _methods(network: nn.Module, images: Tensor) -> list[str]:
     return list(explain.METHODS)
 
 
-class Answering(nn.Module):
+class ExportedNetwork(nn.Module):
     """Prepared images, shape (n, channels, *size), to values of the items, shape (n, items)."""
 
     def __init__(self, network: nn.Module, processors: ImageProcessors, mirrored: bool) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError, threads
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
 from medeor.files import digest
 from medeor.formats.images import lists, tables
 from medeor.formats.images.arrays import ImageArray
@@ -28,6 +28,7 @@ from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read
 from medeor.imaging.read.geometry import geometry_told, lean_of
 from medeor.imaging.read.identity import case_ids, identity, repeats, tied_groups
 from medeor.imaging.read.patients import odd_groups, one_spelling, suspected
+from medeor.machine import threads
 
 __all__ = ["ImageStore", "read_cases"]
 

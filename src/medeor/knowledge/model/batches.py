@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medeor.knowledge.plan import Training
+from medeor.knowledge.plan import GraphTraining
 from medeor.knowledge.read.triples import asked, both_ways, ranges, seen
 
 
@@ -32,14 +32,14 @@ class GraphBatch:
 
 
 def batches_of(
-    triples: Tensor, entities: int, relations: int, training: Training, seed: int
-) -> OneVersusAll | SeveralVersusAll | Drawn:
+    triples: Tensor, entities: int, relations: int, training: GraphTraining, seed: int
+) -> OneVersusAll | SeveralVersusAll | NegativeSampling:
     """Batches of training triples, shape (n, 3), in the scheme of the plan."""
     if training.scheme == "one-versus-all":
         return OneVersusAll(triples, relations, training.batch, seed)
     if training.scheme == "k-versus-all":
         return SeveralVersusAll.of(triples, entities, relations, training.batch, seed)
-    return Drawn.of(triples, entities, relations, training, seed)
+    return NegativeSampling.of(triples, entities, relations, training, seed)
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class SeveralVersusAll:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class NegativeSampling:
     """Each question with entities drawn at random. The questions of a batch are ordered by relation and cut into
     chunks that share what was drawn; the last chunk is filled up with the first questions of the epoch."""
 
     triples: Tensor
     entities: int
     relations: int
-    training: Training
+    training: GraphTraining
     seed: int
     pool: Tensor
     """Entities seen as an answer to each relation, one relation after another; empty where all are drawn from."""
@@ -109,7 +109,7 @@ class Drawn:
     """Shape (2 relations + 1,): where the pool of each relation begins."""
 
     @classmethod
-    def of(cls, triples: Tensor, entities: int, relations: int, training: Training, seed: int) -> Drawn:
+    def of(cls, triples: Tensor, entities: int, relations: int, training: GraphTraining, seed: int) -> NegativeSampling:
         pool = first = torch.zeros(0, dtype=torch.long)
         if training.typed:
             relation, pool = seen(triples, entities, relations)

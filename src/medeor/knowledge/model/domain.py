@@ -13,7 +13,7 @@ FEW = 3
 """Training triples of an entity or relation below which little was learnt of it."""
 
 
-class Domain(NamedTuple):
+class TripleDomain(NamedTuple):
     """What a model has training triples of."""
 
     ends: np.ndarray
@@ -26,7 +26,7 @@ class Domain(NamedTuple):
     """Shape (2, relations, kinds): whether training has a head (a tail) of that kind."""
 
     @classmethod
-    def of(cls, taught: np.ndarray, entities: int, relations: int, kinds: np.ndarray) -> Domain:
+    def of(cls, taught: np.ndarray, entities: int, relations: int, kinds: np.ndarray) -> TripleDomain:
         """From the training triples, shape (n, 3), and the kinds of the entities."""
         head, relation, tail = taught.T
         met = np.zeros((2, relations, kinds.max(initial=-1) + 2), bool)

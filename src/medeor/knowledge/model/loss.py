@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from medeor.knowledge.model.batches import GraphBatch
 from medeor.knowledge.model.network import Scored
-from medeor.knowledge.plan import Training
+from medeor.knowledge.plan import GraphTraining
 
 
-def graph_loss(outputs: Scored, batch: GraphBatch, training: Training, n3: float) -> tuple[Tensor, Tensor]:
+def graph_loss(outputs: Scored, batch: GraphBatch, training: GraphTraining, n3: float) -> tuple[Tensor, Tensor]:
     """Sum over the questions, and their number.
 
     Cross-entropy: of the answer, or of several answers alike, among the candidates. Binary: each candidate is an

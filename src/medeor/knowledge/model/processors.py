@@ -15,9 +15,9 @@ from torch import Tensor
 
 from medeor.contracts import Cases, UserError
 from medeor.files import build
-from medeor.knowledge.model.domain import Domain
+from medeor.knowledge.model.domain import TripleDomain
 from medeor.knowledge.model.ranking import Known
-from medeor.knowledge.model.similar_entities import Kin, kin_of
+from medeor.knowledge.model.similar_entities import Substitutes, substitutes_for
 from medeor.knowledge.read.cases import triples_of, true_triples
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import from_keys, keys
@@ -33,7 +33,7 @@ class GraphProcessors:
     """Shape (n, 3), int32: every known triple once, those of the training part first."""
     training: int
     """How many of them are of the training part."""
-    kin: Kin = field(default_factory=Kin.none)
+    kin: Substitutes = field(default_factory=Substitutes.none)
     """Who stands in for the entities that no training triple has."""
     kinds: tuple[str | None, ...] = ()
     """Of the entities, None where unknown; empty where no entity's is known."""
@@ -50,7 +50,9 @@ class GraphProcessors:
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
         kinds = graph.entities["kind"].cast(pl.String)
         known = tuple(kinds) if kinds.null_count() < len(kinds) else ()
-        return cls(*names, torch.from_numpy(triples), len(taught), kin_of(graph, triples[: len(taught)]), known)
+        return cls(
+            *names, torch.from_numpy(triples), len(taught), substitutes_for(graph, triples[: len(taught)]), known
+        )
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
@@ -63,7 +65,7 @@ class GraphProcessors:
             raise UserError("model.json is damaged: its triples, entities and kinds do not fit together")
         empty = torch.zeros(facts.triples, 3, dtype=torch.int32)
         kinds = tuple(facts.kinds.names[place] for place in facts.kinds.of)
-        return cls(facts.entities, facts.relations, empty, facts.training, Kin.none(facts.untaught), kinds)
+        return cls(facts.entities, facts.relations, empty, facts.training, Substitutes.none(facts.untaught), kinds)
 
     @property
     def holds_training_values(self) -> bool:
@@ -85,12 +87,12 @@ class GraphProcessors:
         place = {name: i for i, name in enumerate(names)}
         return {"names": names, "of": [place[kind] for kind in self.kinds]}
 
-    def domain(self, taught: np.ndarray) -> Domain:
+    def domain(self, taught: np.ndarray) -> TripleDomain:
         """What the training triples, shape (n, 3), are about. Restored processors leave them to the network."""
         place = {kind: i for i, kind in enumerate(dict.fromkeys(kind for kind in self.kinds if kind is not None))}
         known = self.kinds or (None,) * len(self.entities)
         kinds = np.array([-1 if kind is None else place[kind] for kind in known], np.int64)
-        return Domain.of(taught, len(self.entities), len(self.relations), kinds)
+        return TripleDomain.of(taught, len(self.entities), len(self.relations), kinds)
 
     def words(self, cases: Cases) -> pl.DataFrame:
         """Names of head, relation and tail of some cases, and the kinds of their ends: head_kind and tail_kind."""

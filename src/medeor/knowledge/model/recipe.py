@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run
 from medeor.files import build
-from medeor.knowledge.model.batches import Drawn, GraphBatch, OneVersusAll, SeveralVersusAll, batches_of
+from medeor.knowledge.model.batches import GraphBatch, NegativeSampling, OneVersusAll, SeveralVersusAll, batches_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer, Scored
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
-from medeor.knowledge.plan import Embedding, GraphPlan, Training
+from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class GraphRecipe:
     """See `contracts.Recipe`."""
 
     embedding: Embedding
-    training: Training
+    training: GraphTraining
     memory: Annotated[int, Field(ge=1)]
     """Bytes that the scores of a ranking may take."""
     kind: str = "graph-recipe"
@@ -49,7 +49,9 @@ class GraphRecipe:
     def restore(self, processors: Mapping[str, object]) -> GraphProcessors:
         return GraphProcessors.restored(processors)
 
-    def batches(self, cases: Cases, processors: GraphProcessors, seed: int) -> OneVersusAll | SeveralVersusAll | Drawn:
+    def batches(
+        self, cases: Cases, processors: GraphProcessors, seed: int
+    ) -> OneVersusAll | SeveralVersusAll | NegativeSampling:
         return batches_of(processors.taught, len(processors.entities), len(processors.relations), self.training, seed)
 
     def network(self, processors: GraphProcessors) -> Completer:

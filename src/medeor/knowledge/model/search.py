@@ -12,7 +12,7 @@ from medeor.files import write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.recipe import GraphRecipe
 from medeor.knowledge.plan import GraphPlan, tries
-from medeor.learning.folds import remembered
+from medeor.learning.folds import fit_or_load
 from medeor.learning.network import NetworkMethod
 
 _MOST = 2000
@@ -35,7 +35,7 @@ class Searched:
             for number, plan in enumerate(tries(self.plan, self.plan.search.settings)):
                 short = replace(plan.schedule, epochs=self.plan.search.epochs or max(1, plan.schedule.epochs // 5))
                 method = NetworkMethod(GraphRecipe.of(plan), short)
-                held_out = remembered(method, cases, inner, run.child(f"try-{number}")).held_out
+                held_out = fit_or_load(method, cases, inner, run.child(f"try-{number}")).held_out
                 listed.append((mean_reciprocal_rank(judged, held_out), plan))
                 run.progress("search of settings", number + 1, self.plan.search.settings, f"MRR {listed[-1][0]:.3f}")
             chosen = max(listed, key=lambda one: one[0])[1]

@@ -18,7 +18,7 @@ _PLAIN = 0.05
 _AT_ONCE = 512
 
 
-class Kin(NamedTuple):
+class Substitutes(NamedTuple):
     """Entities that nothing was taught of, and who stands in for each."""
 
     strange: Tensor
@@ -29,13 +29,13 @@ class Kin(NamedTuple):
     """Shape (u, k): their shares, which add up to one; zero where fewer than k are of the kind."""
 
     @classmethod
-    def none(cls, strangers: int = 0) -> Kin:
+    def none(cls, strangers: int = 0) -> Substitutes:
         """Room for so many, to be filled from a file."""
         near = torch.zeros(strangers, KIN)
         return cls(torch.zeros(strangers, dtype=torch.long), near.long(), near)
 
 
-def kin_of(graph: Graph, taught: np.ndarray) -> Kin:
+def substitutes_for(graph: Graph, taught: np.ndarray) -> Substitutes:
     """Of each entity on no taught triple, shape (n, 3), those of its kind (or of all) with the most
     letters in a row in common with its name, by cosine of TF-IDF of runs of three to five; among equals the best known.
     """
@@ -44,9 +44,9 @@ def kin_of(graph: Graph, taught: np.ndarray) -> Kin:
     strange = np.flatnonzero((count == 0) & (ends > 0))
     known = np.flatnonzero(count > 0)
     if not len(strange) or not len(known):
-        return Kin.none()
+        return Substitutes.none()
     kind = graph.entities["kind"].cast(pl.String).fill_null("").rank("dense").to_numpy()
-    found = Kin.none(len(strange))
+    found = Substitutes.none(len(strange))
     texts = _texts(graph)
     for one in np.unique(kind[strange]):
         rows = np.flatnonzero(kind[strange] == one)
@@ -54,7 +54,7 @@ def kin_of(graph: Graph, taught: np.ndarray) -> Kin:
         near, weight = _nearest(texts, strange[rows], pool, count[pool])
         found.near[rows, : near.shape[1]] = torch.from_numpy(near)
         found.weight[rows, : near.shape[1]] = torch.from_numpy(weight).float()
-    return Kin(torch.from_numpy(strange), found.near, found.weight)
+    return Substitutes(torch.from_numpy(strange), found.near, found.weight)
 
 
 def _texts(graph: Graph) -> np.ndarray:

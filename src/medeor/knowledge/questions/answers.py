@@ -18,7 +18,7 @@ from medeor.knowledge.model.fitted import graph_of, networks_of
 from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.questions.evidence import Refit, excluding, realistic_places
-from medeor.knowledge.questions.paths import Adjacency, between, strolls, walked
+from medeor.knowledge.questions.paths import Adjacency, between, nodes_on_path, random_walks
 from medeor.knowledge.read import names
 from medeor.knowledge.read.cases import HOLDS
 from medeor.knowledge.read.graph import Graph
@@ -249,7 +249,7 @@ def removed(
     controls: dict[int, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
     for length in lengths:
         half = CONTROLS // 2
-        walks = [one for end in (head, tail) for one in strolls(adjacency, end, length, half, itself, generator)]
+        walks = [one for end in (head, tail) for one in random_walks(adjacency, end, length, half, itself, generator)]
         controls[length] = walks, _at_ends(adjacency, (head, tail), length, itself, generator)
     sets = [*paths, *(one for pair in controls.values() for several in pair for one in several)]
     taught = [place[list(rows)] for rows in sets]
@@ -293,7 +293,7 @@ def _words(graph: Graph, path: Sequence[int], start: int) -> str:
     name, relation = graph.entities["name"], graph.relations["name"]
     said = name[start]
     for (head, kind, _), at, to in zip(
-        graph.triples[list(path)].tolist(), *_pairs(walked(graph.triples, tuple(path), start)), strict=True
+        graph.triples[list(path)].tolist(), *_pairs(nodes_on_path(graph.triples, tuple(path), start)), strict=True
     ):
         said += f" —{relation[kind]}→ {name[to]}" if head == at else f" ←{relation[kind]}— {name[to]}"
     return said

@@ -102,7 +102,7 @@ def _rarest(entities: np.ndarray, rows: np.ndarray, degree: np.ndarray) -> tuple
     return entities[kept], rows[kept]
 
 
-def walked(triples: np.ndarray, path: tuple[int, ...], start: int) -> list[int]:
+def nodes_on_path(triples: np.ndarray, path: tuple[int, ...], start: int) -> list[int]:
     """The entities along a path, `start` first.
 
     Raises: ValueError where its edges do not follow one another."""
@@ -114,7 +114,7 @@ def walked(triples: np.ndarray, path: tuple[int, ...], start: int) -> list[int]:
     return entities
 
 
-def strolls(
+def random_walks(
     adjacency: Adjacency, start: int, length: int, number: int, without: np.ndarray, generator: np.random.Generator
 ) -> list[tuple[int, ...]]:
     """Random paths of `length` edges that begin at an entity and come to none twice; fewer where it has too few."""

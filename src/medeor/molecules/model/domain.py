@@ -31,12 +31,12 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_parquet, replacing, write_json
-from medeor.learning.folds import remembered
+from medeor.learning.folds import fit_or_load
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
 from medeor.molecules.read.store import MoleculeStore
-from medeor.statistics.outcomes import Answers, line_up
+from medeor.statistics.outcomes import Outcomes, line_up
 
 BITS = 512
 """Bits of a compound's sketch: told apart as well as by 4,096 (rank correlation of distance and error over eight
@@ -59,7 +59,7 @@ _VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
 
 
 @dataclass(frozen=True)
-class Reach:
+class DistanceModel:
     """What distance means for one target. Similarity is Tanimoto of ECFP4 to the nearest training compound of which
     the target is known."""
 
@@ -86,7 +86,7 @@ class Reach:
 
 
 @dataclass(frozen=True, eq=False)
-class Domain:
+class ApplicabilityDomain:
     """What is kept of the training compounds: of each a sketch, from which no structure can be read; who has a
     candidate can guess whether it was among them."""
 
@@ -99,7 +99,7 @@ class Domain:
     """Atomic numbers that occur."""
     largest: int
     """Atoms of the largest, without hydrogen."""
-    reaches: tuple[Reach, ...]
+    reaches: tuple[DistanceModel, ...]
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
@@ -129,7 +129,13 @@ class Domain:
         return np.where(lowest == 255, 0, lowest)
 
     def tell(
-        self, reach: Reach, ids: Sequence[str], first: np.ndarray, mean: np.ndarray, atoms: np.ndarray, new: np.ndarray
+        self,
+        reach: DistanceModel,
+        ids: Sequence[str],
+        first: np.ndarray,
+        mean: np.ndarray,
+        atoms: np.ndarray,
+        new: np.ndarray,
     ) -> pl.DataFrame:
         """What is said of one target of these cases, from the similarity to the nearest compound and the mean to the
         nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
@@ -210,14 +216,14 @@ def alike(queries: np.ndarray, references: np.ndarray, known: np.ndarray) -> tup
     return first[:, which.ravel()], mean[:, which.ravel()]
 
 
-def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Domain, Predictions]:
+def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[ApplicabilityDomain, Predictions]:
     """The domain of a model that was taught with the training and validation parts, and its held-out predictions with
     what was known of each at that time: the distance to the compounds that taught the model that was asked."""
     taught = split.part(cases, "train", "validation")
     known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
     graphs = taught.store(MoleculeStore).graphs
     rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
-    domain = Domain(
+    domain = ApplicabilityDomain(
         cases.targets,
         sketch(taught),
         known,
@@ -246,7 +252,7 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Domain, Pr
 
 
 def _when_held_out(
-    taught: Cases, split: Split, held_out: Predictions, domain: Domain
+    taught: Cases, split: Split, held_out: Predictions, domain: ApplicabilityDomain
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of the held-out compounds among the taught, and how alike (see `alike`) each was to those that taught the
     model it was held out from: the other folds, or all that were not held out."""
@@ -261,10 +267,10 @@ def _when_held_out(
     return places, first[places], mean[places]
 
 
-def _reach(target: Target, held: Answers | None, first: np.ndarray, mean: np.ndarray) -> Reach:
+def _reach(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
     """What held-out predictions say of distance."""
     if held is None or len(held) < FEW:
-        return Reach(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
+        return DistanceModel(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
     edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
     error, guess = _errors(held)
     guessing = False
@@ -273,7 +279,7 @@ def _reach(target: Target, held: Answers | None, first: np.ndarray, mean: np.nda
         far = first < limit
         if far.sum() >= FEW // 2 and limit > unknown and np.mean(error[far]) >= np.mean(guess[far]):
             unknown, guessing = limit, True
-    reach = Reach(target.name, target.items, max(edge, unknown), unknown, guessing)
+    reach = DistanceModel(target.name, target.items, max(edge, unknown), unknown, guessing)
     if target.kind != "continuous":
         return reach
     slope, near = np.polyfit(1 - mean.astype(np.float64), error, 1) if np.ptp(mean) else (0.0, float(error.mean()))
@@ -282,7 +288,7 @@ def _reach(target: Target, held: Answers | None, first: np.ndarray, mean: np.nda
     return replace(reach, near=float(near), slope=float(slope), least=0.3 * float(error.mean()))
 
 
-def _errors(held: Answers) -> tuple[np.ndarray, np.ndarray]:
+def _errors(held: Outcomes) -> tuple[np.ndarray, np.ndarray]:
     """Of each held-out case the error of the model, and of a guess that knows the other cases alone: absolute for a
     number, of the probability of all classes, squared, for a class."""
     if held.continuous:
@@ -308,7 +314,7 @@ def _joined(table: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class WithDomain:
+class MoleculeDomainMethod:
     """A method that also says how near a compound is to those that taught it, and how far its number may be off."""
 
     method: Method
@@ -316,18 +322,18 @@ class WithDomain:
     """Whether the structures and values of the training compounds go into the model, and so into its bundle."""
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = remembered(self.method, cases, split, run.child("model"))
+        inner = fit_or_load(self.method, cases, split, run.child("model"))
         domain, held_out = learn(cases, split, inner.held_out)
         told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
-        return Fitted(DomainModel(inner.model, domain, told), held_out)
+        return Fitted(MoleculeDomainModel(inner.model, domain, told), held_out)
 
 
 @dataclass(frozen=True, eq=False)
-class DomainModel:
+class MoleculeDomainModel:
     """A fitted model that knows its own ground."""
 
     model: Model
-    domain: Domain
+    domain: ApplicabilityDomain
     measured: pl.DataFrame | None = None
     """The training compounds (`smiles`, `place`, targets), in the order of the domain's sketches; None unless the user
     lets them go with the model."""
@@ -375,15 +381,15 @@ class DomainModel:
 @dataclass(frozen=True)
 class _Saved:
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
-    reaches: tuple[Reach, ...]
+    reaches: tuple[DistanceModel, ...]
     elements: tuple[Annotated[int, Field(ge=0, le=118)], ...]
     largest: Annotated[int, Field(ge=0)]
     processors: dict[str, bool] = field(default_factory=dict)
     """Of medeor 0.1, which said here whether the compounds go along."""
 
 
-def load(folder: Path) -> DomainModel:
-    """Reads what `DomainModel.save` wrote. Raises: UserError where it is damaged."""
+def load(folder: Path) -> MoleculeDomainModel:
+    """Reads what `MoleculeDomainModel.save` wrote. Raises: UserError where it is damaged."""
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     targets = checked_targets(facts.targets, where)
     if [(one.target, one.items) for one in facts.reaches] != [(one.name, one.items) for one in targets]:
@@ -392,7 +398,7 @@ def load(folder: Path) -> DomainModel:
     arrays = arrays_of(folder / _FILE, shapes)
     if len(arrays["sketches"]) != len(arrays["known"]):
         raise UserError(f"{where} is damaged: it has not as many sketches as compounds")
-    domain = Domain(
+    domain = ApplicabilityDomain(
         targets,
         np.unpackbits(arrays["sketches"], axis=1, count=BITS),
         np.unpackbits(arrays["known"], axis=1, count=len(targets)).astype(bool),
@@ -402,7 +408,7 @@ def load(folder: Path) -> DomainModel:
     )
     told = folder / _ANALOGUES
     measured = _measured_from(told, targets, len(domain.sketches)) if told.exists() else None
-    return DomainModel(registry.load_part(folder, "model"), domain, measured)
+    return MoleculeDomainModel(registry.load_part(folder, "model"), domain, measured)
 
 
 def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.DataFrame:
@@ -427,13 +433,13 @@ def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.
 
 def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
     """The compounds that taught a model: `smiles`, `place` where known, and the targets with their limits
-    (`Target.limit`) where some are censored; in the order of `Domain.sketches`."""
+    (`Target.limit`) where some are censored; in the order of `ApplicabilityDomain.sketches`."""
     table = split.part(cases, "train", "validation").table
     columns = ["place", *(name for target in cases.targets for name in (target.name, target.limit))]
     return table.select("smiles", *(name for name in columns if name in table.columns))
 
 
-def measured_of(model: DomainModel, run: Run) -> pl.DataFrame | None:
+def measured_of(model: MoleculeDomainModel, run: Run) -> pl.DataFrame | None:
     """The compounds that taught this model, from the model where they go with it, else from the run folder that it
     lies in; None for a bundle without them."""
     if model.measured is not None:
@@ -445,7 +451,7 @@ def measured_of(model: DomainModel, run: Run) -> pl.DataFrame | None:
     return measured_in(Cases(table, model.domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
 
 
-def analogues(model: DomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
+def analogues(model: MoleculeDomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
     """The k training compounds most like each case, the best first: `case_id, rank, similarity` and the columns of
     `measured`."""
     found = nearest(sketch(cases), model.domain.sketches, k)

@@ -6,11 +6,14 @@ the same answers in a fraction of the time."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from medeor.molecules.read.graphs import BOND_CODES, Batch
+from medeor.molecules.read.graphs import BOND_CODES, DirectedBonds
+
+A = TypeVar("A")
+"""Arrays, or the same as tensors."""
 
 
 class Same(NamedTuple):
@@ -22,22 +25,22 @@ class Same(NamedTuple):
     """Shape (classes,): one thing of each class."""
 
 
-class Links(NamedTuple):
+class Links(NamedTuple, Generic[A]):
     """Which rows are added up, place by place: those of place i are `rows[start[i]:start[i + 1]]`. And the same from
     the other side, for gradients: row j goes into the places `places[first[j]:first[j + 1]]`."""
 
-    rows: np.ndarray
-    start: np.ndarray
-    places: np.ndarray
-    first: np.ndarray
+    rows: A
+    start: A
+    places: A
+    first: A
 
 
-class Round(NamedTuple):
+class Round(NamedTuple, Generic[A]):
     """The different messages of one round."""
 
-    along: np.ndarray
+    along: A
     """Shape (messages,): for each the message of the first round along the same bond."""
-    heard: Links
+    heard: Links[A]
     """The messages of the round before that each is made of."""
 
 
@@ -52,16 +55,16 @@ class Environments(NamedTuple):
     """Shape (messages of the first round,): the kind of the atom that each leaves."""
     along: np.ndarray
     """Shape (messages of the first round,): the kind of the bond that each follows."""
-    rounds: tuple[Round, ...]
+    rounds: tuple[Round[np.ndarray], ...]
     """All further rounds."""
-    ends: Round
+    ends: Round[np.ndarray]
     """The different atoms when all has been heard; `along` is the kind of each."""
-    molecules: Links
+    molecules: Links[np.ndarray]
     """The different atoms that each molecule is made of."""
 
 
 def environments(
-    batch: Batch, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
+    batch: DirectedBonds, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
 ) -> Environments:
     """The environments of `count` molecules for `depth` rounds of messages, the sum over neighbours after them among
     these. `apart`: every atom and every bond is taken for different from all others. `seen`, shape (atoms,), bool: of
@@ -156,7 +159,7 @@ def _runs(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
-def _links(rows: np.ndarray, counts: np.ndarray, of: int) -> Links:
+def _links(rows: np.ndarray, counts: np.ndarray, of: int) -> Links[np.ndarray]:
     """`rows`, each below `of`, of which place after place has so many."""
     places = np.repeat(np.arange(len(counts)), counts)
     order = np.argsort(rows, kind="stable")

@@ -12,30 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medeor.molecules.model import environments
-from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, Batch
+from medeor.molecules.model.environments import Links, Round, environments
+from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, DirectedBonds
 
 ATOM_WIDTH = sum(ATOM_CODES.values())
 BOND_WIDTH = sum(BOND_CODES.values())
 
 UNIT = 20
 """Atoms whose sum counts as one at the readout. A mean would not know how large a molecule is."""
-
-
-class Links(NamedTuple):
-    """See `environments.Links`."""
-
-    rows: Tensor
-    start: Tensor
-    places: Tensor
-    first: Tensor
-
-
-class Round(NamedTuple):
-    """See `environments.Round`."""
-
-    along: Tensor
-    heard: Links
 
 
 class Molecules(NamedTuple):
@@ -62,18 +46,20 @@ class Molecules(NamedTuple):
     """Shape (first messages,): the kind of the atom that each leaves."""
     along: Tensor
     """Shape (first messages,): the kind of the bond that each follows."""
-    rounds: tuple[Round, ...]
+    rounds: tuple[Round[Tensor], ...]
     """Further messages, round by round."""
-    ends: Round
+    ends: Round[Tensor]
     """The different atoms when all has been heard; `along` is the kind of each."""
-    whole: Links
+    whole: Links[Tensor]
     """The different atoms of each molecule."""
 
     @classmethod
-    def of(cls, batch: Batch, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None) -> Molecules:
+    def of(
+        cls, batch: DirectedBonds, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
+    ) -> Molecules:
         """For a network of this depth. `apart`: every atom and every bond is a kind of its own. `seen`, shape (atoms,),
         bool: of the other atoms, and of the bonds at them, nothing is known but how they are joined."""
-        found = environments.environments(batch, count, depth, apart, seen)
+        found = environments(batch, count, depth, apart, seen)
         atom, bond = found.atoms.one, found.bonds.one
         atoms = one_hot(torch.from_numpy(batch.atoms[atom]), tuple(ATOM_CODES.values()))
         bonds = one_hot(torch.from_numpy(batch.bonds[bond]), tuple(BOND_CODES.values()))
@@ -106,11 +92,11 @@ class Molecules(NamedTuple):
         return self._replace(atoms=self.atoms * share[:, None], bonds=self.bonds * both[:, None])
 
 
-def _links(links: environments.Links) -> Links:
+def _links(links: Links[np.ndarray]) -> Links[Tensor]:
     return Links(*map(torch.from_numpy, links))
 
 
-def _round(one: environments.Round) -> Round:
+def _round(one: Round[np.ndarray]) -> Round[Tensor]:
     return Round(torch.from_numpy(one.along), _links(one.heard))
 
 
@@ -137,7 +123,7 @@ class _Sum(torch.autograd.Function):
     one pass in cache, where `index_add_` and `index_select` would take five through memory."""
 
     @staticmethod
-    def forward(context: Any, values: Tensor, links: Links) -> Tensor:
+    def forward(context: Any, values: Tensor, links: Links[Tensor]) -> Tensor:
         context.links = links
         return _summed(values, links.rows, links.start)
 

@@ -16,7 +16,7 @@ from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.molecules.model import explain
 from medeor.molecules.model.network import NETWORKS, Molecules, lots
-from medeor.molecules.plan import MoleculePlan, Network, Training
+from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
 from medeor.molecules.read.graphs import MoleculeGraphs
 from medeor.molecules.read.store import MoleculeStore
 
@@ -39,7 +39,7 @@ class MoleculeProcessors:
 
 
 def given(
-    facts: Network,
+    facts: MoleculeNetwork,
     graphs: MoleculeGraphs,
     numbers: np.ndarray,
     apart: bool = False,
@@ -60,7 +60,7 @@ class MoleculeBatch:
     """Shape (n, targets), NaN where not known."""
     limits: Tensor | None
     heads: Heads
-    facts: Network
+    facts: MoleculeNetwork
 
     @property
     def inputs(self) -> Molecules:
@@ -90,7 +90,7 @@ class MoleculeBatches:
     truth: Tensor
     limits: Tensor | None
     heads: Heads
-    facts: Network
+    facts: MoleculeNetwork
     size: int
     seed: int
 
@@ -113,8 +113,8 @@ def _order(cases: int, seed: int, epoch: int) -> Tensor:
 class MoleculeRecipe:
     """See `contracts.Recipe`."""
 
-    network_facts: Network
-    training: Training
+    network_facts: MoleculeNetwork
+    training: MoleculeTraining
     kind: str = "molecule-recipe"
 
     @classmethod

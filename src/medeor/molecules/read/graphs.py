@@ -48,7 +48,7 @@ _HANDS = {"R": 1, "S": 2}
 _SIDES = {"STEREOZ": 1, "STEREOCIS": 1, "STEREOE": 2, "STEREOTRANS": 2}
 
 
-class Batch(NamedTuple):
+class DirectedBonds(NamedTuple):
     """Several molecules as one graph, for message passing along directed bonds. Bond 2k and bond 2k + 1 are the two
     directions of one bond, so that the reverse of bond b is b ^ 1."""
 
@@ -83,13 +83,13 @@ class MoleculeGraphs:
     def __len__(self) -> int:
         return len(self.atom_start) - 1
 
-    def batch(self, molecules: np.ndarray) -> Batch:
+    def batch(self, molecules: np.ndarray) -> DirectedBonds:
         """The molecules of these numbers, in this order."""
         atom_rows, atom_counts = _rows(self.atom_start, molecules)
         bond_rows, bond_counts = _rows(self.bond_start, molecules)
         before = np.cumsum(atom_counts) - atom_counts
         ends = self.ends[bond_rows].astype(np.int64) + np.repeat(before, bond_counts)[:, None]
-        return Batch(
+        return DirectedBonds(
             self.atoms[atom_rows],
             np.repeat(self.bonds[bond_rows], 2, axis=0),
             ends.ravel(),

@@ -36,7 +36,7 @@ _FITS = 0.9
 
 
 @dataclass(frozen=True)
-class Answers:
+class MeasuredColumns:
     """The targets of a study and their columns."""
 
     table: pl.DataFrame
@@ -87,7 +87,7 @@ def read_answers(
     expected: Sequence[Target],
     roles: set[str],
     decimal: Decimal = "",
-) -> Answers:
+) -> MeasuredColumns:
     """The targets `names` among the columns of `facts`, read from the file `where`. Those that are `expected` keep
     their unit and scale. Of several, one without two different values is left out of the targets and stays a column.
 
@@ -137,7 +137,7 @@ def read_answers(
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
     findings += [found for one in numbers.values() for found in one.findings]
     findings += map(Noticed, exclusive(targets, table))
-    return Answers(
+    return MeasuredColumns(
         table,
         tuple(targets),
         _flagged(unread, facts.height),

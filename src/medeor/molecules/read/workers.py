@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from medeor.contracts import threads
+from medeor.machine import threads
 
 R = TypeVar("R")
 

@@ -15,12 +15,12 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from medeor.contracts import threads
 from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers, settle
 from medeor.formats.images.dicom.places import UNEVEN, is_mosaic
 from medeor.formats.images.dicom.values import DISPLAYED
 from medeor.formats.images.folders import Found, ImageFiles
 from medeor.formats.values.targets import PARTS
+from medeor.machine import threads
 
 _WANTED = [
     "SOPClassUID", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames", "Modality",
