@@ -197,7 +197,7 @@ def _tasks() -> Iterator[str]:
         yield from _table(("`--where`", "meaning"), [(f"`{key}=…`", meaning) for key, meaning in facts.where.items()])
         inputs = [(f"`inputs.{role}=…`", meaning) for role, meaning in facts.inputs.items()]
         yield from _table(("`--set`", "meaning"), inputs)
-        asks = [(f"`{key}=…`", meaning) for key, meaning in facts.asks.items()]
+        asks = [(f"`{key}=…`", meaning) for key, meaning in facts.query.items()]
         yield from _table(("`medeor predict RUN --where`", "meaning"), asks)
 
 

@@ -20,7 +20,7 @@ from bench.sides import answer
 from medeor.contracts import Cases, Run, Target
 from medeor.learning.fit import _optimiser, fast_bfloat16, fit_network
 from medeor.learning.schedule import Schedule
-from medeor.molecules.model.network import lots
+from medeor.molecules.model.network import slices_of
 from medeor.molecules.model.recipe import ATOMS_AT_ONCE, MoleculeRecipe
 from medeor.molecules.model.recipe import given as given_to
 from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining
@@ -87,7 +87,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
         return predict
     order = np.argsort(np.diff(kept.atom_start), kind="stable")
     sizes = np.diff(kept.atom_start)[order].tolist()
-    made_already = [given_to(MoleculeNetwork(), kept, order[lot]) for lot in lots(sizes, ATOMS_AT_ONCE)]
+    made_already = [given_to(MoleculeNetwork(), kept, order[chunk]) for chunk in slices_of(sizes, ATOMS_AT_ONCE)]
 
     def ask() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from medeor.api import ask, audit, compare, evaluate, explain, export, plan, predict, read, tell, train
+    from medeor.api import audit, compare, evaluate, explain, export, plan, predict, query, read, summarize, train
     from medeor.contracts import UserError
     from medeor.road.bundle import Trained, load
 
 _HOMES = {"load": "medeor.road.bundle", "Trained": "medeor.road.bundle", "UserError": "medeor.contracts"}
 __all__ = [
-    "Trained", "UserError", "ask", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict",
-    "read", "tell", "train",
+    "Trained", "UserError", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict", "query",
+    "read", "summarize", "train",
 ]  # fmt: skip
 
 

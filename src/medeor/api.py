@@ -42,7 +42,7 @@ from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
 from medeor.registry import TASKS, find
 from medeor.road import walk
-from medeor.road.bundle import TOLD, Trained, load, study_from
+from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,7 +202,7 @@ def evaluate(
         noticed = (finding for finding in cases.findings if finding.status != "pass")
         for finding in (*positive_class(trained.targets), *noticed):
             console.say(finding.message)
-        if known := trained.taught_by(cases):
+        if known := trained.trained_on(cases):
             console.say(
                 f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "
                 "expect less of new cases"
@@ -228,23 +228,23 @@ def predict(
     trust: str | Sequence[str] = (),
 ) -> pl.DataFrame:
     """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
-    sources, the table of what `ask` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
-    or as the task alone can: `TaskFacts.writes`; .html as by `tell`)."""
+    sources, the table of what `query` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
+    or as the task alone can: `TaskFacts.writes`; .html as by `summarize`)."""
     if where:
         if sources:
             raise UserError("give cases to predict or a question (--where), not both")
-        return ask(run, where, out=out, trust=trust).table
+        return query(run, where, out=out, trust=trust).table
     if not sources:
         raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
     if Path(out).suffix == ".html":
-        return tell(run, *sources, out=out, trust=trust).table
+        return summarize(run, *sources, out=out, trust=trust).table
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     facts = TASKS[trained.study.task]
     own = facts.writes.get(Path(out).suffix, "")
     if own:
         writable(Path(out))
     elif out:
-        _writer(Path(out), (*facts.writes, *((".html",) if facts.tells else ())))
+        _writer(Path(out), (*facts.writes, *((".html",) if facts.case_page else ())))
     table = trained.predict(*sources)
     if own:
         find(own)(table, Path(out))
@@ -254,7 +254,7 @@ def predict(
 
 
 @enough_memory()
-def tell(
+def summarize(
     run: str | Path | Trained,
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
@@ -263,42 +263,42 @@ def tell(
     """Predictions of a few cases, and of each what a reader wants to know; with `out` as one HTML page, with the
     reasons as far as they can be believed.
 
-    Example: `medeor.tell("runs/esol", "CCO", out="ethanol.html")`."""
+    Example: `medeor.summarize("runs/esol", "CCO", out="ethanol.html")`."""
     from medeor.report import story
 
     if out:
         writable(Path(out))
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
-    told = trained.tell(*sources, why=bool(out))
+    told = trained.summarize(*sources, why=bool(out))
     if out and not told.figures:
         raise UserError(
-            f"{out}: a page tells of at most {TOLD} cases, and not of every task; write .csv, .parquet or .json, or "
-            "explain them (`medeor explain`)"
+            f"{out}: a page shows at most {MOST_SUMMARIZED} cases, and not of every task; write .csv, .parquet or "
+            ".json, or explain them (`medeor explain`)"
         )
     if out:
-        story.tell_answers(Path(out), trained.study.task, told)
+        story.write_answers(Path(out), trained.study.task, told)
     return told
 
 
 @enough_memory()
-def ask(
+def query(
     run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
 ) -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
     (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
 
-    Example: `medeor.ask("runs/graph", {"head": "metformin", "relation": "treats"})`."""
+    Example: `medeor.query("runs/graph", {"head": "metformin", "relation": "treats"})`."""
     page = Path(out).suffix == ".html"
     if page:
         writable(Path(out))
     elif out:
         _writer(Path(out), (".html",))
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
-    answers = trained.ask(where)
+    answers = trained.query(where)
     if page:
         from medeor.report import story
 
-        story.tell_answers(Path(out), trained.study.task, answers)
+        story.write_answers(Path(out), trained.study.task, answers)
     elif out:
         write_any(answers.table, Path(out))
     return answers
@@ -324,7 +324,7 @@ def explain(
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     if "explain" not in trained.task.steps:
         name = trained.study.task
-        asks = " ".join(f"--where {key}=…" for key in list(TASKS[name].asks)[:2])
+        asks = " ".join(f"--where {key}=…" for key in list(TASKS[name].query)[:2])
         instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
         raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
     with trained.at_work():
@@ -334,7 +334,7 @@ def explain(
         items = faithfulness.leading(cases, predictions, target)
         explanations = faithfulness.examine(trained.model, cases, items, trained.run, trained.withheld)
     if out:
-        story.tell_explanations(Path(out), trained.task, cases, predictions, explanations)
+        story.write_explanations(Path(out), trained.task, cases, predictions, explanations)
     return explanations
 
 

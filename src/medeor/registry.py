@@ -75,8 +75,8 @@ def known_question(name: str, where: Mapping[str, str]) -> Any:
     if not facts.answers:
         raise UserError(f"a model of {name} is asked about cases: name files, folders or a data set instead of --where")
     for key in where:
-        if key not in facts.asks:
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.asks.items())
+        if key not in facts.query:
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.query.items())
             raise UserError(f"no question to a model of {name} has '{key}'; --where takes {known}")
     return find(facts.answers)
 

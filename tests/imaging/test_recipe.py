@@ -117,7 +117,7 @@ def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
     images = prepare(cases, recipe.preparation)
-    plain, _ = recipe.answering(network, processors)
+    plain, _ = recipe.export_module(network, processors)
     from medeor.imaging.model.recipe import ExportedNetwork
 
     both = ExportedNetwork(network, processors, mirrored=True).eval()
@@ -139,8 +139,8 @@ def test_what_is_left_of_an_image_is_all_or_blurred(tmp_path: Path) -> None:
     image = prepare(case, recipe.preparation)
     with torch.inference_mode():
         found = recipe.ablate(network, case, "size", kept, processors, run)
-        answering, _ = recipe.answering(network, processors)
-        expected = answering(torch.cat([image, blurred(image)]))[:, 1]
+        module, _ = recipe.export_module(network, processors)
+        expected = module(torch.cat([image, blurred(image)]))[:, 1]
     assert found == pytest.approx(expected.numpy(), abs=0.05)  # bfloat16 where that is fast
     assert found[0] != found[1]
 

@@ -55,7 +55,7 @@ def drug(graph) -> str:
 
 @pytest.fixture(scope="module")
 def answered(run, drug) -> pl.DataFrame:
-    return medeor.ask(run, {"head": drug, "relation": "treats", "top": "6"}).table
+    return medeor.query(run, {"head": drug, "relation": "treats", "top": "6"}).table
 
 
 def test_every_edge_of_a_path_is_one_of_the_source_with_its_facts(graph, answered):
@@ -86,14 +86,14 @@ def test_what_was_written_down_is_marked_and_stays(graph, drug, answered):
 
 def test_a_contradiction_is_found_in_the_source_and_by_what_never_occurs_together(graph, run, drug):
     edges = pl.read_csv(graph / "edges.tsv", separator="\t")
-    table = medeor.ask(run, {"head": drug, "relation": "treats", "top": "200", "kind": "Disease"}).table
+    table = medeor.query(run, {"head": drug, "relation": "treats", "top": "200", "kind": "Disease"}).table
     harmed = set(edges.filter(relation="contraindicates", head=drug)["tail"])
     assert {row["answer"] for row in table.iter_rows(named=True) if row["contradictions"]} == harmed
     (first, *_), *_ = (row for row in table["contradictions"] if len(row))
     assert (first["relation"], first["source"]) == ("contraindicates", "Simulated Label")
     assert first["why"].startswith("never together")
     gene = edges.filter(relation="inhibits", head=drug)["tail"][0]
-    named = medeor.ask(run, {"head": drug, "relation": "treats", "tail": gene, "excludes": "inhibits"}).table
+    named = medeor.query(run, {"head": drug, "relation": "treats", "tail": gene, "excludes": "inhibits"}).table
     assert [one["why"] for one in named["contradictions"][0]] == ["as the question says"]
 
 
@@ -136,15 +136,15 @@ def test_names_and_synonyms_in_two_languages_ask_the_same(run, drug, answered):
 
 def test_heads_are_asked_for_by_a_tail_and_one_triple_by_both(run, drug, answered):
     disease = answered["answer"][0]
-    heads = medeor.ask(run, {"tail": disease, "relation": "treats", "kind": "compound", "top": "3"}).table
+    heads = medeor.query(run, {"tail": disease, "relation": "treats", "kind": "compound", "top": "3"}).table
     assert set(heads["kind"]) == {"Compound"}
-    one = medeor.ask(run, {"head": heads["answer"][1], "tail": disease, "relation": "treats"}).table
+    one = medeor.query(run, {"head": heads["answer"][1], "tail": disease, "relation": "treats"}).table
     assert one["answer"].to_list() == [disease]
     assert one["value"][0] == pytest.approx(heads["value"][1])
 
 
 def test_a_bundle_answers_alike_without_paths_and_says_so(run, drug, answered):
-    said = medeor.ask(run / "run.medeor", {"head": drug, "relation": "treats", "top": "6"})
+    said = medeor.query(run / "run.medeor", {"head": drug, "relation": "treats", "top": "6"})
     assert said.table["answer"].to_list() == answered["answer"].to_list()
     assert said.table["value"].to_list() == pytest.approx(answered["value"].to_list())
     assert said.table["paths"].null_count() == 6
@@ -230,7 +230,7 @@ def test_a_graph_that_cannot_be_exported_is_told(run, tiny_run, tmp_path):
 )
 def test_a_question_that_cannot_be_understood_says_what_can(run, where, said):
     with pytest.raises(UserError, match=said):
-        medeor.ask(run, where)
+        medeor.query(run, where)
 
 
 def test_cases_and_a_question_at_once_or_neither_are_refused(run):

@@ -41,7 +41,7 @@ def test_a_repaired_graph_trains(leaking: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="duplicate-edges-across-parts"):
         medeor.train(leaking, out=tmp_path / "leaking", settings=settings)
     trained = medeor.train(tmp_path / "clean.csv", out=tmp_path / "run", task="graph-completion", settings=settings)
-    answers = trained.ask({"head": "d1", "relation": "t", "top": "2"}).table
+    answers = trained.query({"head": "d1", "relation": "t", "top": "2"}).table
     assert answers.height == 2
 
 

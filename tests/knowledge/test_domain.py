@@ -87,7 +87,7 @@ def test_verdicts_are_those_counted_by_hand(taught: list[tuple[int, int, int]], 
 
 def test_a_question_about_an_entity_without_training_triples_says_so(run: Path, tmp_path: Path) -> None:
     question = {"head": "new", "relation": "treats", "top": "3"}
-    table = medeor.ask(run, question).table
+    table = medeor.query(run, question).table
     assert table["verdict"].to_list() == [OUT_OF_DOMAIN] * 3
     assert table["chosen"].null_count() == 3
     where = [word for key, value in question.items() for word in ("--where", f"{key}={value}")]
@@ -97,17 +97,17 @@ def test_a_question_about_an_entity_without_training_triples_says_so(run: Path, 
     told = json.loads(command("predict", run, *where, "--json").out)
     assert {row["verdict"] for row in told} == {OUT_OF_DOMAIN}
     assert all("the entity new" in row["reason"] for row in told)
-    medeor.ask(run, question, out=tmp_path / "a.html")
+    medeor.query(run, question, out=tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     assert "out of domain" in page
     assert "no training triple has the entity new" in page
 
 
 def test_only_a_margin_is_explained(run: Path) -> None:
-    answers = medeor.ask(run, {"head": "d0", "relation": "treats", "kind": "Disease"})
+    answers = medeor.query(run, {"head": "d0", "relation": "treats", "kind": "Disease"})
     assert set(answers.table["verdict"]) == {IN_DOMAIN}
     assert answers.figures[0].columns[-1] == "verdict"
-    assert set(medeor.ask(run, {"head": "d0", "relation": "treats", "kind": "Gene"}).table["verdict"]) == {BORDERLINE}
+    assert set(medeor.query(run, {"head": "d0", "relation": "treats", "kind": "Gene"}).table["verdict"]) == {BORDERLINE}
 
 
 def test_evaluation_says_how_many_triples_are_unlike_training(run: Path, tmp_path: Path) -> None:

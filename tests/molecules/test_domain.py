@@ -202,7 +202,7 @@ class Counted:
 def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monkeypatch) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
-    monkeypatch.setattr(domain, "LOT", 25)
+    monkeypatch.setattr(domain, "BATCH_SIZE", 25)
     counted = Counted([])
     whole = asked(cases.table["smiles"].to_list(), cases.targets)
     table = MoleculeDomainModel(counted, found).predict(whole, Run(Path())).table

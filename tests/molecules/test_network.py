@@ -15,7 +15,7 @@ from rdkit import Chem
 from medeor.contracts import Cases, Run, Split, Target
 from medeor.learning.network import NetworkMethod, load
 from medeor.learning.schedule import Schedule
-from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, lots
+from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, slices_of
 from medeor.molecules.model.recipe import MoleculeRecipe
 from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining
 from medeor.molecules.read.graphs import graphs
@@ -105,7 +105,7 @@ def test_the_order_of_atoms_does_not_matter(text: str, random: object) -> None:
 
 def test_lots_hold_every_molecule_once_within_bounds() -> None:
     sizes = [5, 3, 9, 1, 1, 20, 2]
-    cuts = lots(sizes, 10)
+    cuts = slices_of(sizes, 10)
     assert [size for cut in cuts for size in sizes[cut]] == sizes
     assert all(sum(sizes[cut]) <= 10 or cut.stop - cut.start == 1 for cut in cuts)
 

@@ -100,7 +100,7 @@ def test_reasons_of_several_endpoints_are_told_with_their_endpoints() -> None:
 
 
 def test_a_row_that_is_no_molecule_is_told_as_such(run: Path) -> None:
-    told = medeor.tell(run, pl.DataFrame({"smiles": ["C1CC", "CCO"]}))
+    told = medeor.summarize(run, pl.DataFrame({"smiles": ["C1CC", "CCO"]}))
     assert "Not predicted" in told.figures[0].caption
     assert told.figures[1].title == "CCO"
 
@@ -109,7 +109,7 @@ def test_many_compounds_stay_a_table_and_make_no_page(run: Path, tmp_path: Path)
     many = ["C" * count + "O" for count in range(1, 40)]
     assert command("predict", run, *many).out.startswith("case_id,")
     with pytest.raises(UserError, match="at most"):
-        medeor.tell(run, *many, out=tmp_path / "page.html")
+        medeor.summarize(run, *many, out=tmp_path / "page.html")
     assert np.isfinite(medeor.predict(run, *many)["value"].to_numpy()).all()
 
 

@@ -47,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(run: Path, **where: str) -> pl.DataFrame:
     library = str(run.parent / "library.csv")
-    return medeor.ask(
+    return medeor.query(
         run, {"suggest": "6", "candidates": library, "endpoint": "logP", "better": "higher", **where}
     ).table
 

@@ -76,7 +76,7 @@ class PatchRecipe:
         each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(each.numel()))
 
-    def answering(self, network, processors):
+    def export_module(self, network, processors):
         return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
 
     def infer(self, network, cases, processors, run) -> Iterator[Predictions]:

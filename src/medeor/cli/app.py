@@ -192,9 +192,9 @@ def predict(
     question = _pairs(where, "--where")
     figures: Sequence[Figure] = ()
     if question and not sources:
-        table, figures = api.ask(run, question, out=out, trust=trust or ())
+        table, figures = api.query(run, question, out=out, trust=trust or ())
     elif sources and not question and (out.endswith(".html") or not (out or as_json)):
-        table, figures = api.tell(run, *sources, out=out, trust=trust or ())
+        table, figures = api.summarize(run, *sources, out=out, trust=trust or ())
     else:
         table = api.predict(run, *sources or (), out=out, where=question, trust=trust or ())
     if as_json:
@@ -306,7 +306,7 @@ def tasks(as_json: Json = False) -> None:
             print(f"  --where {key}=…  {meaning}")
         for role, meaning in facts.inputs.items():
             print(f"  --set inputs.{role}=…  {meaning}")
-        for key, meaning in facts.asks.items():
+        for key, meaning in facts.query.items():
             print(f"  predict --where {key}=…  {meaning}")
 
 
@@ -423,8 +423,8 @@ def _verdicts(table: pl.DataFrame) -> str:
     counts = {
         name: table.filter(table["verdict"] == name)["case_id"].n_unique() for name in (OUT_OF_DOMAIN, BORDERLINE)
     }
-    told = " and ".join(f"{count} of them {name}" for name, count in counts.items() if count)
-    return f", {told}" if told else ""
+    text = " and ".join(f"{count} of them {name}" for name, count in counts.items() if count)
+    return f", {text}" if text else ""
 
 
 def _print_figures(figures: Sequence[Figure]) -> None:

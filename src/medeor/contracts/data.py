@@ -48,8 +48,8 @@ class Target:
         no, yes = self.words if self.kind == "binary" and (self.classes or self.values) else ("", "")
         if not yes:
             return ""
-        said = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
-        return f"{said} (guessed; change it with --where positive={no})" if self.guessed else said
+        text = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
+        return f"{text} (guessed; change it with --where positive={no})" if self.guessed else text
 
     @property
     def items(self) -> tuple[str, ...]:

@@ -27,11 +27,11 @@ class TaskFacts:
     """Names of columns, any of which says that a table is for this task."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
-    asks: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     """What `medeor predict --where` may ask of its models in the place of sources, and what each key means."""
     answers: str = ""
     """`module:function` that answers such a question: (where, `contracts.Answering`) → `contracts.Answers`."""
-    tells: str = ""
+    case_page: str = ""
     """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, the items whose
     reasons are withheld, with why; None where no reasons are wanted) → `figures.Figure`s."""
     writes: Mapping[str, str] = field(default_factory=dict)

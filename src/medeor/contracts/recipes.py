@@ -84,7 +84,7 @@ class Recipe(Protocol[P, B]):
         """Sum and weight, so that shards, masks and sites add up."""
         ...
 
-    def answering(self, network: nn.Module, processors: P) -> tuple[nn.Module, Tensor]:
+    def export_module(self, network: nn.Module, processors: P) -> tuple[nn.Module, Tensor]:
         """The network with all that stands between prepared inputs and the values of the items, as one module, and
         example inputs: what is asked here and exported elsewhere is the same."""
         ...

@@ -40,8 +40,8 @@ def galleries(result: Result) -> list[Figure]:
         strongest = max(shown, key=lambda a: a.scores.get("faithfulness", 0.0), default=answers[0])
         tone = "" if right is None else "good" if right else "bad"
         pictures[tone].append(picture_of(case, strongest, caption, tone, preparation))
-    told = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
-    return [Gallery(titles[tone], tuple(found[:SHOWN]), told) for tone, found in pictures.items() if found]
+    text = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
+    return [Gallery(titles[tone], tuple(found[:SHOWN]), text) for tone, found in pictures.items() if found]
 
 
 def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
@@ -63,24 +63,24 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
 
 def _number(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
     low, high = (own[end][0] if end in own.columns else None for end in ("low", "high"))
-    said = f"{target.name} {own['value'][0]:.3g}"
-    said += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
+    text = f"{target.name} {own['value'][0]:.3g}"
+    text += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
     if truth is None:
-        return None, said
+        return None, text
     # An end that is not there does not bound; without both there is no interval.
     known = low is not None or high is not None
     inside = (low is None or low <= truth) and (high is None or truth <= high)
-    return (inside if known else None), f"{said}, truly {truth:.3g}"
+    return (inside if known else None), f"{text}, truly {truth:.3g}"
 
 
 def _class(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
     decided = _decided(own, target)
     likely = own["item"][int(own["value"].arg_max() or 0)]
-    said = f"{likely} {max(own['value'].to_list()):.0%}, "
-    said += "undecided" if decided is None else f"so said {target.words[decided]}"
+    text = f"{likely} {max(own['value'].to_list()):.0%}, "
+    text += "undecided" if decided is None else f"so said {target.words[decided]}"
     if truth is None:
-        return None, said
-    return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {said}"
+        return None, text
+    return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {text}"
 
 
 def preparation_of(model: object) -> Preparation | None:

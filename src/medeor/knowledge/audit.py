@@ -88,9 +88,9 @@ def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
     check = f"spellings-of-one-{what}"
     if not groups.height:
         return Finding(check, "quality", "pass", f"no two {several} differ by their spelling alone")
-    said = "; ".join(", ".join(own) for own in groups["id"].head(3))
+    text = "; ".join(", ".join(own) for own in groups["id"].head(3))
     message = (
-        f"{groups.height} {several} are perhaps there in several spellings: {said}; name them alike if they are one"
+        f"{groups.height} {several} are perhaps there in several spellings: {text}; name them alike if they are one"
     )
     return Finding(check, "quality", "fail", message)
 
@@ -198,9 +198,9 @@ def _untrained(graph: Graph, part: np.ndarray) -> Finding:
     met[graph.triples[train][:, [0, 2]]] = True
     known = np.zeros(len(graph.relations), bool)
     known[graph.triples[train, 1]] = True
-    strange = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
+    unseen = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
     held = part > TRAIN
-    rows = np.flatnonzero(strange & held)
+    rows = np.flatnonzero(unseen & held)
     message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
     return _found("untrained-entities", "quality", rows, message, "every entity and relation held out is also trained")
 
@@ -213,8 +213,8 @@ def _orphans(graph: Graph) -> Finding:
     alone = np.flatnonzero(_degrees(graph) == 0)
     if not len(alone):
         return Finding("orphans", "quality", "pass", "every entity has an edge")
-    said = ", ".join(graph.entities["name"][alone[:3]])
-    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {said}{', …' if len(alone) > 3 else ''}"
+    text = ", ".join(graph.entities["name"][alone[:3]])
+    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {text}{', …' if len(alone) > 3 else ''}"
     return Finding("orphans", "quality", "fail", message)
 
 
@@ -245,8 +245,8 @@ def _cycles(graph: Graph) -> Finding:
     if not len(rows):
         return Finding("cyclic-hierarchy", "quality", "pass", "is_a runs in no circle")
     circle = _circle(graph.triples[rows])
-    said = " is a ".join(graph.entities["name"][circle])
-    message = f"the hierarchy runs in a circle: {said}; remove one of these edges"
+    text = " is a ".join(graph.entities["name"][circle])
+    message = f"the hierarchy runs in a circle: {text}; remove one of these edges"
     return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
 
 

@@ -41,7 +41,7 @@ TASKS = (
             "triples.txt",
         ),
         columns=("head", "relation", "metaedge", "x_index", "predicate"),
-        asks={
+        query={
             "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
             "relation": "the relation",
             "tail": "or the entity at the other end: its heads are asked for; with head, this one triple",

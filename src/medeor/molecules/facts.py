@@ -24,7 +24,7 @@ TASKS = (
         endings=(".sdf", ".mol", ".smi", ".smiles"),
         columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi", "smi", "isomeric_smiles"),
         inputs={"base": "a run or bundle with the same endpoints, which is adapted to these compounds"},
-        asks={
+        query={
             "suggest": "how many compounds to make or measure next",
             "candidates": "the file of compounds to choose from",
             "aim": "best (the default): those that may beat what was measured; learn: those that teach most",
@@ -35,7 +35,7 @@ TASKS = (
         answers="medeor.molecules.questions.suggest:answer",
         writes={".sdf": "medeor.molecules.questions.sdf_export:write"},
         carries="medeor.molecules.questions.sdf_export:carried",
-        tells="medeor.molecules.questions.panel:tell",
+        case_page="medeor.molecules.questions.panel:case_page",
     ),
 )
 

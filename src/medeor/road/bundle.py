@@ -70,7 +70,7 @@ _ENTRIES = re.compile(
 )
 """The names of what a bundle holds. Parquet is of medeor 0.1 and is not read: it may unpack to any size."""
 
-TOLD = 20
+MOST_SUMMARIZED = 20
 """Cases of which more is told than a table of predictions holds."""
 
 STORES = "stores"
@@ -135,19 +135,19 @@ class Trained:
         with self.at_work():
             return self._predicted(self.read(*sources))
 
-    def tell(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
-        """Predictions and, where the task can tell of single cases and there are no more than `TOLD`, what a reader
-        wants to know of each; with `why` also the reasons, as far as they can be believed."""
+    def summarize(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
+        """Predictions and, where the task has a page for a case and there are no more than `MOST_SUMMARIZED`, what
+        a reader wants to know of each; with `why` also the reasons, as far as they can be believed."""
         import polars as pl
 
         facts = TASKS[self.study.task]
         with self.at_work():
             cases = self.read(*sources)
             table = self._predicted(cases)
-            told = facts.tells and len(cases) <= TOLD
+            told = facts.case_page and len(cases) <= MOST_SUMMARIZED
             asked = table.filter(pl.col("item").is_in(self._items) | pl.col("item").is_null())
             withheld = self.withheld if why else None
-            figures = find(facts.tells)(cases, Predictions(asked), self.model, self.run, withheld) if told else ()
+            figures = find(facts.case_page)(cases, Predictions(asked), self.model, self.run, withheld) if told else ()
             return Answers(table, tuple(figures))
 
     def _predicted(self, cases: Cases) -> pl.DataFrame:
@@ -167,7 +167,7 @@ class Trained:
         facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
         return facts.join(table, on="case_id", how="left", maintain_order="left_right")
 
-    def ask(self, where: Mapping[str, str]) -> Answers:
+    def query(self, where: Mapping[str, str]) -> Answers:
         """Answers to a question in words (`medeor tasks` says which there are).
 
         Raises: UserError where the model answers no such question."""
@@ -184,7 +184,7 @@ class Trained:
             raise UserError(f"a model of {facts.name} keeps no table of embeddings; there is --onnx")
         return Embeddings(find(facts.embeds)(self.model, self.run))
 
-    def taught_by(self, cases: Cases) -> int:
+    def trained_on(self, cases: Cases) -> int:
         """How many of these cases have the content of one that the model was fitted to or calibrated on; 0 where that
         is not known, as of a bundle, which holds no cases."""
         import polars as pl
@@ -192,11 +192,11 @@ class Trained:
         kept, parts = self.folder / "cases.parquet", self.folder / "split.parquet"
         if not kept.exists() or not {"content"} <= set(cases.table.columns) & set(pl.read_parquet_schema(kept)):
             return 0
-        taught = read_parquet(parts, ["case_id", "part"]).select("case_id", "part").filter(pl.col("part") != "test")
+        training = read_parquet(parts, ["case_id", "part"]).select("case_id", "part").filter(pl.col("part") != "test")
         own = (
             read_parquet(kept, ["case_id", "content"])
             .select("case_id", "content")
-            .join(taught, on="case_id", how="semi")
+            .join(training, on="case_id", how="semi")
         )
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 

@@ -125,8 +125,8 @@ def read(study: Study, console: Console) -> Read:
 def _reasons(cases: Cases) -> str:
     """Why cases are set aside, the commonest reason first, with their numbers."""
     counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
-    said = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
-    return said + ("; …" if counted.height > 5 else "")
+    text = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
+    return text + ("; …" if counted.height > 5 else "")
 
 
 def read_unlabelled(study: Study, console: Console) -> Cases:
@@ -263,7 +263,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     }
     if "report" in task.steps:
         simulated = any(simulate.is_simulated(source) for source in study.sources if isinstance(source, (str, Path)))
-        story.tell(folder, asked.study, task, split, results, findings, made, facts, simulated)
+        story.write_report(folder, asked.study, task, split, results, findings, made, facts, simulated)
     if "bundle" in task.steps:
         write_bundle(folder, folder / f"{folder.resolve().name}.medeor")
     run_folder.note(folder, finished=True, facts=facts)
@@ -358,18 +358,18 @@ def stop_on_leakage(findings: Sequence[Finding]) -> None:
     """Raises: UserError naming the leakage checks that failed and how to accept them."""
     stops = [finding for finding in findings if finding.stops]
     if stops:
-        said = "; ".join(f"{finding.check}: {finding.message}" for finding in stops)
+        text = "; ".join(f"{finding.check}: {finding.message}" for finding in stops)
         accept = " ".join(f"--accept {finding.check}" for finding in stops)
-        raise UserError(f"the study stops: {said}. Repair it (`medeor audit --clean`), or, if you know it, {accept}")
+        raise UserError(f"the study stops: {text}. Repair it (`medeor audit --clean`), or, if you know it, {accept}")
 
 
 def _teachable(cases: Cases, split: Split) -> None:
     """Raises: UserError where the cases to learn from all have the same answers."""
-    taught = split.part(cases, "train", "validation").table
-    answers = [taught[target.name] for target in cases.targets if target.name in taught.columns]
+    training = split.part(cases, "train", "validation").table
+    answers = [training[target.name] for target in cases.targets if target.name in training.columns]
     if answers and all(answer.drop_nulls().n_unique() < 2 for answer in answers):
         names = ", ".join(f"'{answer.name}'" for answer in answers)
-        raise UserError(f"the {len(taught)} cases to learn from all have the same {names}: divide the cases otherwise")
+        raise UserError(f"all {len(training)} training cases have the same {names}: divide the cases otherwise")
 
 
 def _stop_if(stopping: Callable[[], bool]) -> None:

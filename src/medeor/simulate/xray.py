@@ -121,6 +121,6 @@ def _from_centre(x: Array, y: Array, lesions: Lesions) -> tuple[Array, Array]:
     along = np.where(left, first / 0.55, (first - 0.55) / 0.45)
     low = np.where(left, 0.36, 0.0)
     cy = -0.5 + (low + 0.5) * second
-    reach = 0.42 + 0.2 * np.clip((cy + 0.5) / 0.6, 0, 1)
-    cx = np.where(left, -1, 1) * (0.27 + (reach - 0.27) * along)
+    span = 0.42 + 0.2 * np.clip((cy + 0.5) / 0.6, 0, 1)
+    cx = np.where(left, -1, 1) * (0.27 + (span - 0.27) * along)
     return x - each(cx, 2), y - each(cy, 2)

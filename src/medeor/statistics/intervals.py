@@ -117,8 +117,8 @@ def interval(figure: Resampled, level: float = LEVEL) -> Measure:
             return Measure(figure.value, low, high, figure.units)
         return Measure(figure.value, n=figure.units)
     centre, acceleration = _bias(figure, draws)
-    reach = _widened(ndtri((1 - level) / 2), figure.units)
-    shifted = centre + np.array([reach, -reach])
+    span = _widened(ndtri((1 - level) / 2), figure.units)
+    shifted = centre + np.array([span, -span])
     rank = ndtr(centre + shifted / np.maximum(1 - acceleration * shifted, 0.1))
     low, high = (float(end) for end in np.quantile(draws, rank))
     return Measure(figure.value, low if figure.least is None else min(low, figure.least), high, figure.units)
@@ -136,8 +136,8 @@ def p_value(figure: Resampled) -> float | None:
         return 1.0 if figure.value == 0 else None
     centre, acceleration = _bias(figure, draws)
     gap = ndtri(_share_below(draws, 0.0)) - centre
-    reach = gap / np.maximum(1 + acceleration * gap, 0.1) - centre
-    narrowed = -abs(reach) * np.sqrt((figure.units - 1) / figure.units)
+    span = gap / np.maximum(1 + acceleration * gap, 0.1) - centre
+    narrowed = -abs(span) * np.sqrt((figure.units - 1) / figure.units)
     return min(1.0, 2 * float(stdtr(figure.units - 1, narrowed)))
 
 

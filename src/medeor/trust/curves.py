@@ -161,10 +161,10 @@ def _lines(
     questions = [question for question in questions if 0 < np.count_nonzero(question[2]) < len(question[2])]
     common = sorted(questions, key=lambda question: -np.count_nonzero(question[2]))[:TOGETHER]
     kept = [question for question in questions if any(question is one for one in common)]
-    said = f"The {TOGETHER} with the most cases of {len(questions)}." if len(kept) < len(questions) else ""
+    text = f"The {TOGETHER} with the most cases of {len(questions)}." if len(kept) < len(questions) else ""
     if len(every) == 1 and len(baseline) == 1:
         kept += [("Baseline", baseline[0].values[:, 0], baseline[0].truth == 1, True)] if kept else []
-    return tuple(line(*question) for question in kept), said
+    return tuple(line(*question) for question in kept), text
 
 
 def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
@@ -240,13 +240,13 @@ def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
     for one in common:
         x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
         series.append(Series(one.target.name, x, y))
-    said = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
+    text = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
     return Lines(
         "Reliability",
         "Predicted probability",
         "Observed frequency",
         tuple(series),
-        said,
+        text,
         (0, 1),
         (0, 1),
         diagonal=True,
@@ -318,11 +318,11 @@ def predicted_and_true(one: Outcomes, points: int = 400) -> Lines:
     unit = f" ({unit})" if unit else ""
     ends = np.concatenate([truth[kept], values[kept]])
     span = (float(ends.min()), float(ends.max()))
-    said = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
+    text = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
     cloud = Series("Cases", tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
     name = one.target.name
     return Lines(
-        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), said, span, span, diagonal=True
+        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), text, span, span, diagonal=True
     )
 
 

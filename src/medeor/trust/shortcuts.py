@@ -80,10 +80,10 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
     auroc = bootstrap(lambda weights: measured(weights)[:, 0], units, resamples=400)
     # An AUROC that no resample moves (1, as a rule) has no interval, and needs none.
     low = auroc.low if auroc.low is not None else reached
-    said = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
+    text = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
     if low > GIVEN_AWAY:
-        said += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
-    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", said)
+        text += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
+    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", text)
 
 
 def _questions(cases: Cases, rows: np.ndarray) -> Iterator[_Question]:

@@ -132,9 +132,9 @@ def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, l
         columns |= dict(zip(order, plain))
     constants = constants_of(columns, where)
     if not {"head", "tail"} <= columns.keys():
-        said = ", ".join(name[:40] for name in text.header[:6])
+        note = ", ".join(name[:40] for name in text.header[:6])
         ask = "name its columns by their numbers: --where head=1 --where relation=2 --where tail=3"
-        raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({said}); {ask}")
+        raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({note}); {ask}")
     if "relation" not in {*columns, *constants}:
         ask = "give a third, or say what all its pairs mean: --where relation=treats"
         raise UserError(f"{text.path}, line {text.skipped + 1}: two columns, and a triple has three (head, relation, "
@@ -179,8 +179,8 @@ def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> lis
         rest = dict.fromkeys(columns, pl.concat(list(rest.values())))
     if any(_is_number(first[column]) or first[column] in rest[column] for column in columns):
         return []
-    said = ", ".join(str(first[column]) for column in columns)
-    message = f"{name}: the first row ({said}) shares nothing with the others; if it is a header, name its columns"
+    text = ", ".join(str(first[column]) for column in columns)
+    message = f"{name}: the first row ({text}) shares nothing with the others; if it is a header, name its columns"
     return [Finding("first-row", "quality", "unknown", f"{message} by --where", ("0",))]
 
 

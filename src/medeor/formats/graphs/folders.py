@@ -88,8 +88,8 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
     graphs = sorted({path.name for path in aside if not _ASIDE.match(path.name)})
     if graphs:
         hints = {REFUSED[ending] for ending in REFUSED for name in graphs if _plain(name).endswith(ending)}
-        said = ", ".join(graphs[:8]) + (f" and {len(graphs) - 8} more" if len(graphs) > 8 else "")
-        message = f"{len(graphs)} files were passed over: {said}"
+        text = ", ".join(graphs[:8]) + (f" and {len(graphs) - 8} more" if len(graphs) > 8 else "")
+        message = f"{len(graphs)} files were passed over: {text}"
         message += f" ({'; '.join(sorted(hints))})" if hints else ""
         findings.append(Finding("files-passed-over", "quality", "unknown", message))
     return Chosen(taken, tuple(findings))

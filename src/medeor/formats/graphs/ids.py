@@ -38,17 +38,17 @@ def _by_keys(tables: GraphTables, keys: pl.DataFrame, ids: pl.Series, name: str)
     known = ends.is_in(keys["key"].implode())
     if not known.all() and (known.sum() <= ends.is_in(ids.implode()).sum() or 2 * known.sum() < len(ends)):
         return tables
-    strange = ends.filter(~known).sort()
-    old = pl.concat([keys["key"], strange])
-    new = pl.concat([keys["id"], "index:" + strange])
+    unseen = ends.filter(~known).sort()
+    old = pl.concat([keys["key"], unseen])
+    new = pl.concat([keys["id"], "index:" + unseen])
     sides = [pl.col(side).cast(pl.String).replace_strict(old, new) for side in ("head", "tail")]
     own = tables.nodes.with_columns(pl.col("id").replace(old, new))
     tables = tables._replace(edges=tables.edges.with_columns(sides), nodes=own)
-    if not len(strange):
+    if not len(unseen):
         return tables
-    first = ", ".join(strange.head(3))
+    first = ", ".join(unseen.head(3))
     message = (
-        f"{name}: {len(strange)} of {len(ends)} ends are keys that no table of nodes has ({first}); each is a node "
+        f"{name}: {len(unseen)} of {len(ends)} ends are keys that no table of nodes has ({first}); each is a node "
     )
     message += "of its own, called index:…; complete the table of nodes"
     found = Finding("keys-without-node", "quality", "fail", message)

@@ -163,8 +163,8 @@ def _given(frame: pl.DataFrame, where: Mapping[str, str], name: str, part: str =
 def _fits(files: Sequence[Path], memory: int) -> None:
     needed = GROWTH * sum(map(_unpacked, files))
     if needed > memory:
-        said = f"about {needed / 2**30:.1f} GiB of memory to be read, and {memory / 2**30:.1f} GiB are free"
-        raise UserError(f"this graph ({len(files)} files) needs {said}; read a part of it, or use a larger machine")
+        text = f"about {needed / 2**30:.1f} GiB of memory to be read, and {memory / 2**30:.1f} GiB are free"
+        raise UserError(f"this graph ({len(files)} files) needs {text}; read a part of it, or use a larger machine")
 
 
 def _unpacked(path: Path) -> int:

@@ -118,5 +118,5 @@ def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, lis
     prefixed = pl.format("{}:{}", pl.col("SAB").replace(_PREFIXES), "CODE")
     code = pl.when(pl.col("SAB").is_in(_OWN_PREFIX)).then("CODE").otherwise(prefixed)
     references = coded.select(pl.col("CUI").alias("from"), code.alias("to"))
-    said = f"{path.name}: {aside.sum()} suppressible names were set aside"
-    return nodes, synonyms, references, [Finding("names-set-aside", "quality", "pass", said)] if aside.any() else []
+    text = f"{path.name}: {aside.sum()} suppressible names were set aside"
+    return nodes, synonyms, references, [Finding("names-set-aside", "quality", "pass", text)] if aside.any() else []

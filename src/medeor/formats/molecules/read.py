@@ -102,8 +102,8 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
         )
     if usual:
         example = table[usual[0]].drop_nulls().head(1).to_list()
-        said = f"hardly a text is one, such as {example[0]!r}" if example else "it is empty"
-        raise UserError(f"column '{usual[0]}' of {name} should hold molecules as SMILES, and {said}")
+        message = f"hardly a text is one, such as {example[0]!r}" if example else "it is empty"
+        raise UserError(f"column '{usual[0]}' of {name} should hold molecules as SMILES, and {message}")
     known = ", ".join(map(repr, table.columns[:12])) + (", …" if table.width > 12 else "")
     raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
 
@@ -192,9 +192,9 @@ def _other_structures(table: pl.DataFrame, chosen: str, name: str, asked: bool) 
     if not found:
         return ()
     listed = ", ".join(f"'{column}'" for column in found)
-    said = f"{listed} of {name} holds other molecules than '{chosen}', and nothing of them is used"
-    said += "" if asked else "; --where smiles=COLUMN names the column that is read"
-    return (Finding("other-structures", "quality", "pass" if asked else "fail", said),)
+    text = f"{listed} of {name} holds other molecules than '{chosen}', and nothing of them is used"
+    text += "" if asked else "; --where smiles=COLUMN names the column that is read"
+    return (Finding("other-structures", "quality", "pass" if asked else "fail", text),)
 
 
 # Lists ---------------------------------------------------------------------------------------------------

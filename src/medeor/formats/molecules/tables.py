@@ -188,10 +188,10 @@ def quoting(text: str, separator: str, name: str) -> str | None:
         for value in row:
             boundaries = value.count("\n")
             if boundaries and width and value.count(separator) == boundaries * width and _holds_structure(value):
-                said = (
+                message = (
                     f"{name}: a quote that opens in line {last - boundaries} swallows what follows, up to line {last}"
                 )
-                raise UserError(f"{said}; close it, or take it out")
+                raise UserError(f"{message}; close it, or take it out")
     return '"'
 
 
@@ -224,6 +224,6 @@ def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> str:
     width = len(next(rows, []))
     for number, row in enumerate(rows, 2):
         if row and len(row) != width:
-            said = f"row {number} has {len(row)} values where the first has {width}"
-            return f"{said}; check its quotes, and take out what stands above its header"
+            message = f"row {number} has {len(row)} values where the first has {width}"
+            return f"{message}; check its quotes, and take out what stands above its header"
     return ""

@@ -82,16 +82,16 @@ def encoding_found(content: bytes, encoding: str, name: str) -> tuple[Finding, .
     if encoding == "utf-8":
         return ()
     if encoding != "mixed":
-        said = f"{name} is in {NAMES[encoding]}, and was read so"
-        return (Finding("text-encoding", "quality", "pass", said),)
+        text = f"{name} is in {NAMES[encoding]}, and was read so"
+        return (Finding("text-encoding", "quality", "pass", text),)
     beyond = [i for i, line in enumerate(content.split(b"\n")) if not line.isascii()]
     lines = content.split(b"\n")
     other = [i for i in beyond if not _is_utf8(lines[i])]
-    said = (
+    text = (
         f"{name} mixes encodings: {len(beyond) - len(other)} lines are UTF-8 and {len(other)} are not (the first is "
         f"line {other[0] + 1}); these were read as {NAMES[guessed(content)]}"
     )
-    return (Finding("text-encoding", "quality", "fail", said),)
+    return (Finding("text-encoding", "quality", "fail", text),)
 
 
 def guessed(content: bytes) -> str:

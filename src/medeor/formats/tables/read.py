@@ -63,13 +63,13 @@ def table_findings(path: Path) -> tuple[Finding, ...]:
     text = _lines(text)
     names = _header(text, delimiter(text))
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    said = (
+    message = (
         f"{path.name} has several columns called {', '.join(map(repr, twice))}; the first keeps the name, "
         f"the next is called '{twice[0]} (2)'"
         if twice
         else ""
     )
-    shared = (Finding("column-names", "quality", "fail", said),) if said else ()
+    shared = (Finding("column-names", "quality", "fail", message),) if message else ()
     return (*encoding_found(content, encoding, path.name), *shared)
 
 

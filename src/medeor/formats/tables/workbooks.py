@@ -57,8 +57,8 @@ def read_workbook(path: Path) -> Sheet:
     above = _rows_above_header(plain)
     if above:
         what = f"what stands in {above} rows above the header" if above > 1 else "the row above the header"
-        said = f"{path.name}: {what} ({_listed(plain.row(0))}) is passed over"
-        findings = (*findings, Finding("rows-above-the-header", "quality", "unknown", said))
+        text = f"{path.name}: {what} ({_listed(plain.row(0))}) is passed over"
+        findings = (*findings, Finding("rows-above-the-header", "quality", "unknown", text))
         names = [" ".join(str(name).split()) for name in plain.row(above)]
         body = plain.slice(above + 1)
         body.columns = names
@@ -81,8 +81,8 @@ def _sheets_told(path: Path, name: str, others: list[str]) -> tuple[Finding, ...
     if not others:
         return ()
     listed = ", ".join(f"'{other}'" for other in others)
-    said = f"{path.name} has several sheets: '{name}' is read and {listed} not; save another one as a file of its own"
-    return (Finding("sheets", "quality", "unknown", said),)
+    text = f"{path.name} has several sheets: '{name}' is read and {listed} not; save another one as a file of its own"
+    return (Finding("sheets", "quality", "unknown", text),)
 
 
 def _rows_above_header(rows: pl.DataFrame) -> int:

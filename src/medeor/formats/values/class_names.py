@@ -70,11 +70,11 @@ def _several_labels(column: str, counts: Mapping[str, int]) -> Finding | None:
             several.append(name)
     if not several:
         return None
-    said = (
+    text = (
         f"'{column}' holds several labels in a cell ({_listed(several)}), and each such cell counts as a class of its "
         "own; give each label a column of 0 and 1, and name these with --target"
     )
-    return Finding("several-labels-in-a-cell", "labels", "fail", said)
+    return Finding("several-labels-in-a-cell", "labels", "fail", text)
 
 
 def _alike(column: str, counts: Mapping[str, int]) -> Finding | None:
@@ -87,8 +87,8 @@ def _alike(column: str, counts: Mapping[str, int]) -> Finding | None:
     ]
     if not pairs:
         return None
-    said = f"'{column}' has classes whose names look like one: {'; '.join(pairs[:_SHOWN])}; put right what is one class"
-    return Finding("similar-classes", "labels", "fail", said)
+    text = f"'{column}' has classes whose names look like one: {'; '.join(pairs[:_SHOWN])}; put right what is one class"
+    return Finding("similar-classes", "labels", "fail", text)
 
 
 def _is_slip(rare: str, other: str, few: int, many: int) -> bool:
@@ -118,10 +118,10 @@ def _third(column: str, counts: Mapping[str, int]) -> Finding | None:
     if not others:
         return None
     what = ", ".join(f"'{name}' ({counts[name]})" for name in others[:_SHOWN])
-    said = (
+    text = (
         f"'{column}' has {what} as a class beside the others; leave these cells empty if they say that nothing is known"
     )
-    return Finding("third-class", "labels", "unknown", said)
+    return Finding("third-class", "labels", "unknown", text)
 
 
 def _codes(column: str, counts: Mapping[str, int]) -> Finding | None:
@@ -133,10 +133,10 @@ def _codes(column: str, counts: Mapping[str, int]) -> Finding | None:
     if len(run) < 2 or not rest or rest[0] < run[-1] + 3 or not all(_CODE.fullmatch(str(one)) for one in rest):
         return None
     codes = " and ".join(map(str, rest))
-    said = (
+    text = (
         f"'{column}' has {codes} as classes beside {run[0]} to {run[-1]}; leave these cells empty if they say unknown"
     )
-    return Finding("class-codes", "labels", "unknown", said)
+    return Finding("class-codes", "labels", "unknown", text)
 
 
 # Places in an order --------------------------------------------------------------------------------------------------

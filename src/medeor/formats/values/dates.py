@@ -133,13 +133,13 @@ def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
     if read is None and counted.null_count() == numbers.null_count():
         return replace(cases, table=cases.table.with_columns(counted.alias("time")))
     if read is None:
-        strange = next(text for text in numbers.drop_nulls() if not are_days([text]))
+        unexpected = next(text for text in numbers.drop_nulls() if not are_days([text]))
         raise UserError(
-            f"--split time: {strange!r} is neither a day nor a number; write times as 2021-03-25, or name another "
+            f"--split time: {unexpected!r} is neither a day nor a number; write times as 2021-03-25, or name another "
             "column with --set time=COLUMN"
         )
-    said = f"times are read as {read.order}: '{times.drop_nulls()[0]}' is {read.column.drop_nulls()[0]}"
-    finding = Finding("time-format", "quality", "pass", said)
+    message = f"times are read as {read.order}: '{times.drop_nulls()[0]}' is {read.column.drop_nulls()[0]}"
+    finding = Finding("time-format", "quality", "pass", message)
     table = cases.table.with_columns(read.column.alias("time"))
     return replace(cases, table=table, findings=(*cases.findings, finding))
 

@@ -228,12 +228,12 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
     one = sum(none * share / (1 - share) for share in shares if share < 1)
     if (true == 0).any() and known.height * (1 - none - one) < _ENOUGH_BY_CHANCE:
         return ()
-    said = (
+    text = (
         f"in none of {known.height} rows more than one of {_listed(map(repr, labels))} is true: these classes exclude "
         "each other. They are learnt as labels of their own, whose probabilities need not add up to 1; put the name of "
         "the class into one column for one question with that many classes"
     )
-    return (Finding("exclusive-labels", "labels", "fail", said),)
+    return (Finding("exclusive-labels", "labels", "fail", text),)
 
 
 def positive_class(targets: Sequence[Target]) -> tuple[Finding, ...]:
@@ -253,10 +253,10 @@ def by_own_name(target: Target) -> Target:
 def read_parts(column: pl.Series) -> pl.Series:
     """The part of each row: train, validation or test. Raises: UserError for a value that names none."""
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    strange = sorted(set(texts.drop_nulls().unique()) - set(PARTS))
-    if strange:
+    unexpected = sorted(set(texts.drop_nulls().unique()) - set(PARTS))
+    if unexpected:
         raise UserError(
-            f"column '{column.name}' does not name parts: found {', '.join(map(repr, strange[:5]))}; "
+            f"column '{column.name}' does not name parts: found {', '.join(map(repr, unexpected[:5]))}; "
             "use train, validation and test"
         )
     return texts.replace_strict(PARTS, default=None, return_dtype=pl.String).alias("part")
@@ -383,8 +383,8 @@ def _one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series,
         for text, _ in variants
     }
     merged = [variants for variants in spelt.values() if len({name.strip() for name, _ in variants}) > 1]
-    said = "; ".join(" = ".join(f"{text!r} ({count})" for text, count in variants) for variants in merged)
-    message = f"'{values.name}' has several spellings of one class, which are read as one: {said}"
+    note = "; ".join(" = ".join(f"{text!r} ({count})" for text, count in variants) for variants in merged)
+    message = f"'{values.name}' has several spellings of one class, which are read as one: {note}"
     finding = (Finding("class-spellings", "labels", "fail", message),) if merged else ()
     return values.replace_strict(list(name_of), list(name_of.values()), default=None, return_dtype=pl.String), finding
 
@@ -433,8 +433,10 @@ def _named(name: str, found: list[str], classes: Sequence[str]) -> tuple[tuple[s
     counted = {str(index): index for index in range(len(classes))}
     if set(found) <= set(counted):
         return tuple(classes), counted
-    strange = sorted(set(found) - set(classes))
-    raise UserError(f"target '{name}' has the value '{strange[0]}', which is none of the classes {', '.join(classes)}")
+    unexpected = sorted(set(found) - set(classes))
+    raise UserError(
+        f"target '{name}' has the value '{unexpected[0]}', which is none of the classes {', '.join(classes)}"
+    )
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -65,8 +65,8 @@ def appearance(images: Tensor) -> Appearance:
     values = np.empty((len(images), len(kinds)))
     at_once = max(1, NUMBERS_AT_ONCE // max(1, math.prod(images.shape[1:])))
     for start in range(0, len(images), at_once):
-        lot = _at_most(images[start : start + at_once].float())
-        values[start : start + at_once] = torch.cat([one.values for one in _numbers(lot)], 1).numpy()
+        chunk = _at_most(images[start : start + at_once].float())
+        values[start : start + at_once] = torch.cat([one.values for one in _numbers(chunk)], 1).numpy()
     return Appearance(values, tuple(kinds), signs)
 
 

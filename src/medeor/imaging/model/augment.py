@@ -420,13 +420,13 @@ def _inside(box: Tensor, images: Tensor) -> Tensor:
 def _blurred(images: Tensor, sigma: Tensor) -> Tensor:
     """Each image smoothed by a Gaussian of its own width, axis by axis, cut off beyond three standard deviations."""
     reaches = torch.ceil(3 * sigma)[:, None]
-    reach = int(reaches.max())
-    offsets = torch.arange(-reach, reach + 1, device=images.device)
+    span = int(reaches.max())
+    offsets = torch.arange(-span, span + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]) ** 2) * (offsets.abs() <= reaches)
     weights = (weights / weights.sum(1, keepdim=True)).to(images.dtype)
     for axis in range(2, images.ndim):
         side = images.shape[axis]
-        index = (torch.arange(-reach, side + reach, device=images.device)).clamp(0, side - 1)
+        index = (torch.arange(-span, side + span, device=images.device)).clamp(0, side - 1)
         padded = images.index_select(axis, index)
         images = sum(
             (_like(weights[:, k], images) * padded.narrow(axis, k, side) for k in range(len(offsets))),

@@ -343,10 +343,10 @@ def verdict_table(predictions: Predictions) -> list[Figure]:
     if "verdict" not in predictions.table.columns:
         return []
     judged = predictions.table.group_by("case_id", maintain_order=True).first().drop_nulls("verdict")
-    strange = judged.filter(pl.col("verdict") != IN_DOMAIN).sort(pl.col("verdict") == BORDERLINE, maintain_order=True)
+    outside = judged.filter(pl.col("verdict") != IN_DOMAIN).sort(pl.col("verdict") == BORDERLINE, maintain_order=True)
     counts = ", ".join(f"{(judged['verdict'] == one).sum()} {one}" for one in (IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN))
     caption = f"{counts}."
-    if strange.height > LISTED:
+    if outside.height > LISTED:
         caption += f" The first {LISTED} are listed; predictions.parquet holds the verdict on each."
-    rows = tuple(strange.select("case_id", "verdict", "reason").head(LISTED).iter_rows())
+    rows = tuple(outside.select("case_id", "verdict", "reason").head(LISTED).iter_rows())
     return [Table("Cases unlike the training images", ("case", "verdict", "reason"), rows, caption)]

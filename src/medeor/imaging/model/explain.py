@@ -37,12 +37,12 @@ def maps(network: nn.Module, images: Tensor, places: int | Sequence[int], method
     """
     explain = {"grad-cam": grad_cam, "integrated-gradients": integrated_gradients}[method]
     device = next((parameter.device for parameter in network.parameters()), images.device)
-    lot = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    chunk = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:]))
     with _evaluating(network), torch.inference_mode(False), torch.enable_grad():
         asked = torch.as_tensor(places).expand(len(images)).to(device)
         found = [
-            explain(network, images[first : first + lot].to(device).clone(), asked[first : first + lot]).cpu()
-            for first in range(0, len(images), lot)
+            explain(network, images[first : first + chunk].to(device).clone(), asked[first : first + chunk]).cpu()
+            for first in range(0, len(images), chunk)
         ]
     return torch.cat(found).float().numpy() if found else np.zeros((0, *images.shape[2:]), np.float32)
 

@@ -72,11 +72,11 @@ class ImageFeatures:
 
     def _look(self, images: Tensor) -> np.ndarray:
         at_once = PIXELS_AT_ONCE if images.ndim == 4 else VOXELS_AT_ONCE
-        lot = max(1, at_once // images[0].numel())
+        chunk = max(1, at_once // images[0].numel())
         return np.concatenate(
             [
                 torch.cat([found.flatten(1) for _, found in self._found(some.float())], 1).numpy()
-                for some in images.split(lot)
+                for some in images.split(chunk)
             ]
         )
 
@@ -198,8 +198,8 @@ def _smoothed(images: Tensor, width: float) -> Tensor:
 @lru_cache(maxsize=32)
 def _gaussian(side: int, width: float) -> Tensor:
     """How much each place of an axis counts for each smoothed one, shape (side, side)."""
-    reach = math.ceil(3 * width)
-    offsets = torch.arange(-reach, reach + 1)
+    span = math.ceil(3 * width)
+    offsets = torch.arange(-span, span + 1)
     weights = torch.exp(-0.5 * (offsets / width) ** 2)
     places = (torch.arange(side)[:, None] + offsets).clamp(0, side - 1)
     return torch.zeros(side, side).scatter_add(1, places, (weights / weights.sum()).expand(side, -1))

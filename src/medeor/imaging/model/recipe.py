@@ -29,13 +29,13 @@ from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
-LOT = 256
+BATCH_SIZE = 256
 """Images asked at once."""
 
-LOT_VOXELS = 1 << 20
+BATCH_VOXELS = 1 << 20
 """Voxels of volumes asked at once: a network holds a hundred numbers for each."""
 
-LOT_NUMBERS = 1 << 19
+CHUNK_NUMBERS = 1 << 19
 """Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
 
 MOMENTS_AT_ONCE = 1 << 24
@@ -78,7 +78,7 @@ class ImageProcessors:
 
 
 @dataclass(frozen=True)
-class Lot:
+class AugmentedChunk:
     """The images of several batches, which are changed at once: many small steps for each batch would cost more."""
 
     images: Tensor
@@ -116,9 +116,9 @@ class Lot:
 class ImageBatch:
     """Images with their truth; what each is changed by follows from its seed, epoch and case alone."""
 
-    lot: Lot
+    chunk: AugmentedChunk
     place: int
-    """Which batch of the lot."""
+    """Which batch of the chunk."""
     truth: Tensor
     """Shape (n, targets), NaN where not known."""
     processors: ImageProcessors
@@ -130,7 +130,7 @@ class ImageBatch:
 
     @property
     def inputs(self) -> Tensor:
-        images = self.lot.inputs(self.place, self.rank, self.world, self.truth.device)
+        images = self.chunk.inputs(self.place, self.rank, self.world, self.truth.device)
         if self.mixed is not None:
             share = self.mixed.view(-1, *[1] * (images.ndim - 1))
             images = share * images + (1 - share) * images.roll(1, 0)
@@ -169,7 +169,7 @@ class ImageBatches:
         number, place = divmod(index, self._together)
         mixed = self.training.mixup
         return ImageBatch(
-            self._lot(epoch, number),
+            self._chunk(epoch, number),
             place,
             self.truth[rows],
             self.processors,
@@ -179,20 +179,20 @@ class ImageBatches:
 
     @cached_property
     def _together(self) -> int:
-        """Batches in a lot."""
-        return max(1, LOT_NUMBERS // (self.training.batch * self.images[0].numel()))
+        """Batches in a chunk."""
+        return max(1, CHUNK_NUMBERS // (self.training.batch * self.images[0].numel()))
 
     @cached_property
-    def _lot(self) -> Callable[[int, int], Lot]:
-        """The lot of an epoch by its number; the last one made is kept."""
+    def _chunk(self) -> Callable[[int, int], AugmentedChunk]:
+        """The chunk of an epoch by its number; the last one made is kept."""
 
         @lru_cache(maxsize=1)
-        def lot(epoch: int, number: int) -> Lot:
+        def chunk(epoch: int, number: int) -> AugmentedChunk:
             rows = self._rows(epoch, number * self._together, (number + 1) * self._together)
             drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
-            return Lot(self.images[rows], drawn, self.processors, self.training.batch, self.spacing)
+            return AugmentedChunk(self.images[rows], drawn, self.processors, self.training.batch, self.spacing)
 
-        return lot
+        return chunk
 
     def _rows(self, epoch: int, begin: int, end: int) -> Tensor:
         """The cases of batches `begin` to `end`."""
@@ -276,7 +276,7 @@ class ImageRecipe:
             weight = batch.mixed * weight + (1 - batch.mixed) * other_weight
         return loss.sum(), weight.sum()
 
-    def answering(self, network: nn.Module, processors: ImageProcessors) -> tuple[nn.Module, Tensor]:
+    def export_module(self, network: nn.Module, processors: ImageProcessors) -> tuple[nn.Module, Tensor]:
         example = torch.rand(2, self.preparation.channels, *self.preparation.size)
         return ExportedNetwork(network, processors, self.mirrored).eval(), example
 
@@ -310,10 +310,10 @@ class ImageRecipe:
 
     def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> np.ndarray:
         """Values of the items for prepared images, shape (n, items)."""
-        answering, _ = self.answering(network, processors)
+        module, _ = self.export_module(network, processors)
         device = next(iter(network.parameters())).device
-        together = LOT if images.ndim == 4 else max(1, min(LOT, LOT_VOXELS // images[0].numel()))
-        values = [answering(lot.to(device)).cpu() for lot in images.split(together)]
+        together = BATCH_SIZE if images.ndim == 4 else max(1, min(BATCH_SIZE, BATCH_VOXELS // images[0].numel()))
+        values = [module(chunk.to(device)).cpu() for chunk in images.split(together)]
         return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
 
 

@@ -319,8 +319,8 @@ def _parts_told(listing: Listing, study: Study) -> list[Finding]:
         if {value.strip().lower() for value in values} <= {*PARTS} or name in study.target:
             continue
         does = "rows with the same value stay together" if study.split else "it is not used, and cases are divided anew"
-        said = f"the column '{name}' holds {listed(list(map(repr, values)), 5)} and names no official split: {does}"
-        message = f"{said}; write train, validation and test for one"
+        text = f"the column '{name}' holds {listed(list(map(repr, values)), 5)} and names no official split: {does}"
+        message = f"{text}; write train, validation and test for one"
         return [Finding("official-split", "quality", "unknown", message)]
     return []
 

@@ -51,8 +51,8 @@ class BaselineMethod:
         found = model.both(held_out)
         reached = {name: mean_reciprocal_rank(held_out, Predictions(found[name])) for name in NAMES}
         model = GraphBaseline(processors, model.rules, max(NAMES, key=lambda name: reached[name]), self.memory)
-        told = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
-        run.progress(f"baseline by validation MRR ({told})", 1, 1, model.chosen)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
+        run.progress(f"baseline by validation MRR ({text})", 1, 1, model.chosen)
         return Fitted(model, model.answer(found))
 
 
@@ -119,12 +119,12 @@ class GraphBaseline:
         return count.view(-1, entities).float().log1p()
 
     @cached_property
-    def _hair(self) -> Tensor:
+    def _tie_breaker(self) -> Tensor:
         return 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
 
     def _by_rules(self, questions: Tensor) -> Tensor:
         """-log of the chance that no rule is right (noisy or), and a hair for popularity, which breaks ties."""
-        scores = self._hair[questions[:, 1]]
+        scores = self._tie_breaker[questions[:, 1]]
         for relation in torch.unique(questions[:, 1]).tolist():
             rows = torch.nonzero(questions[:, 1] == relation)[:, 0]
             heads = questions[rows, 0].numpy()

@@ -64,12 +64,12 @@ class TripleDomain(NamedTuple):
             )
             for name in ("head", "tail")
         ]
-        strange = pl.any_horizontal(count[name] == 0 for name in known)
+        unseen = pl.any_horizontal(count[name] == 0 for name in known)
         scarce = pl.any_horizontal(count[name] < FEW for name in known)
         unfit = ~pl.all_horizontal("head fits", "tail fits")
         reason = pl.concat_str([*none, *few, *odd], separator="; ", ignore_nulls=True)
         verdict = (
-            pl.when(strange).then(pl.lit(OUT_OF_DOMAIN))
+            pl.when(unseen).then(pl.lit(OUT_OF_DOMAIN))
             .when(scarce | unfit).then(pl.lit(BORDERLINE))
             .otherwise(pl.lit(IN_DOMAIN))
         )  # fmt: skip

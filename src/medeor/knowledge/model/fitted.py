@@ -24,8 +24,8 @@ def networks_of(model: Model) -> tuple[list[Completer], GraphProcessors]:
 def known_to(model: Model) -> tuple[GraphProcessors, np.ndarray]:
     """The processors of a model (of one of its folds), and the triples that taught any of them, shape (m, 3)."""
     every = [processors for _, processors in _members(model)]
-    taught = np.unique(np.concatenate([processors.taught.numpy() for processors in every]), axis=0)
-    return every[0], taught
+    training = np.unique(np.concatenate([processors.taught.numpy() for processors in every]), axis=0)
+    return every[0], training
 
 
 def graph_of(run: Run, processors: GraphProcessors) -> Graph:

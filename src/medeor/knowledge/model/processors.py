@@ -44,14 +44,14 @@ class GraphProcessors:
         be worse than a triple that is ranked, and never learnt from."""
         graph = cases.store(Graph)
         size = len(graph.entities), len(graph.relations)
-        taught = np.unique(keys(true_triples(cases), *size))
-        rest = np.setdiff1d(keys(graph.triples, *size), taught)
-        triples = from_keys(np.concatenate((taught, rest)), *size)
+        training = np.unique(keys(true_triples(cases), *size))
+        rest = np.setdiff1d(keys(graph.triples, *size), training)
+        triples = from_keys(np.concatenate((training, rest)), *size)
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
         kinds = graph.entities["kind"].cast(pl.String)
         known = tuple(kinds) if kinds.null_count() < len(kinds) else ()
         return cls(
-            *names, torch.from_numpy(triples), len(taught), substitutes_for(graph, triples[: len(taught)]), known
+            *names, torch.from_numpy(triples), len(training), substitutes_for(graph, triples[: len(training)]), known
         )
 
     @classmethod
@@ -128,8 +128,8 @@ class GraphProcessors:
         names = graph.entities["id"], graph.relations["name"]
         for what, columns, given in (("entity", [0, 2], names[0]), ("relation", [1], names[1])):
             if (found[:, columns] < 0).any():
-                strange = np.unique(triples[:, columns][found[:, columns] < 0])
-                raise UserError(_unknown(what, given[strange], self))
+                unseen = np.unique(triples[:, columns][found[:, columns] < 0])
+                raise UserError(_unknown(what, given[unseen], self))
         return torch.from_numpy(found)
 
     def places(self, graph: Graph, triples: np.ndarray) -> np.ndarray:
@@ -184,5 +184,5 @@ def _unknown(what: str, strange: pl.Series, processors: GraphProcessors) -> str:
     first = ", ".join(f"'{name}'" for name in strange[:3])
     more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
     shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-    said = f"the model was never taught the {what if len(strange) == 1 else several} {first}{more}; "
-    return said + f"it knows {len(known)} {several} ({shown}): check the spelling, or train with triples of it"
+    text = f"the model was never taught the {what if len(strange) == 1 else several} {first}{more}; "
+    return text + f"it knows {len(known)} {several} ({shown}): check the spelling, or train with triples of it"

@@ -63,10 +63,10 @@ def ranks(score_all: ScoreAll, questions: Tensor, known: Known, memory: int) -> 
 
     `memory` bounds the bytes of scores that are held at once."""
     entities = known.typed.shape[1]
-    lot = max(1, min(len(questions), memory // (2 * 4 * entities), _LOT))
+    chunk = max(1, min(len(questions), memory // (2 * 4 * entities), _BATCH_SIZE))
     # Questions of one relation together share the column of entities that fit.
     order = torch.argsort(questions[:, 1], stable=True)
-    found = [torch.stack(part) for part in _ranked(score_all, questions[order], known, lot)]
+    found = [torch.stack(part) for part in _ranked(score_all, questions[order], known, chunk)]
     if not found:
         return Ranks(*torch.zeros(3, 0, dtype=torch.float64))
     back = torch.empty_like(order)
@@ -74,14 +74,16 @@ def ranks(score_all: ScoreAll, questions: Tensor, known: Known, memory: int) -> 
     return Ranks(*torch.cat(found, 1)[:, back])
 
 
-_LOT = 512
+_BATCH_SIZE = 512
 """Questions whose scores are held at once: more are no faster."""
 
 
-def _ranked(score_all: ScoreAll, questions: Tensor, known: Known, lot: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _ranked(
+    score_all: ScoreAll, questions: Tensor, known: Known, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     entities = known.typed.shape[1]
     size = known.typed.sum(1)
-    for part in questions.split(lot):
+    for part in questions.split(batch_size):
         scores = score_all(part[:, :2])
         own = scores.gather(1, part[:, 2:])
         # 1 where an entity is scored above the answer, 0 where alike, -1 below: (sign + 1) / 2 is its share of a rank.

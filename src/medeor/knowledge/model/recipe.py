@@ -64,7 +64,7 @@ class GraphRecipe:
         assert isinstance(outputs, Scored)
         return graph_loss(outputs, batch, self.training, self.embedding.n3)
 
-    def answering(self, network: nn.Module, processors: GraphProcessors) -> tuple[nn.Module, Tensor]:
+    def export_module(self, network: nn.Module, processors: GraphProcessors) -> tuple[nn.Module, Tensor]:
         assert isinstance(network, Completer)
         return Probability(network).eval(), torch.zeros(2, 3, dtype=torch.long)
 
@@ -72,8 +72,8 @@ class GraphRecipe:
         assert isinstance(network, Completer)
         triples = processors.understood(cases).to(network.entity.device)
         found = predictions(cases.ids, triples, network.asker(), network.known, self.memory).table
-        taught = network.triples[: network.training_triples].cpu().numpy()
-        verdicts = processors.domain(taught).verdicts(triples.cpu().numpy(), processors.words(cases))
+        training = network.triples[: network.training_triples].cpu().numpy()
+        verdicts = processors.domain(training).verdicts(triples.cpu().numpy(), processors.words(cases))
         verdicts = verdicts.with_columns(pl.Series("case_id", cases.ids, dtype=pl.String))
         yield Predictions(found.join(verdicts, on="case_id", how="left", maintain_order="left"))
 

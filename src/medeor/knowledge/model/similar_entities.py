@@ -41,20 +41,20 @@ def substitutes_for(graph: Graph, taught: np.ndarray) -> Substitutes:
     """
     count = np.bincount(taught[:, [0, 2]].ravel(), minlength=len(graph.entities))
     ends = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
-    strange = np.flatnonzero((count == 0) & (ends > 0))
+    unseen = np.flatnonzero((count == 0) & (ends > 0))
     known = np.flatnonzero(count > 0)
-    if not len(strange) or not len(known):
+    if not len(unseen) or not len(known):
         return Substitutes.none()
     kind = graph.entities["kind"].cast(pl.String).fill_null("").rank("dense").to_numpy()
-    found = Substitutes.none(len(strange))
+    found = Substitutes.none(len(unseen))
     texts = _texts(graph)
-    for one in np.unique(kind[strange]):
-        rows = np.flatnonzero(kind[strange] == one)
+    for one in np.unique(kind[unseen]):
+        rows = np.flatnonzero(kind[unseen] == one)
         pool = known[kind[known] == one] if (kind[known] == one).any() else known
-        near, weight = _nearest(texts, strange[rows], pool, count[pool])
+        near, weight = _nearest(texts, unseen[rows], pool, count[pool])
         found.near[rows, : near.shape[1]] = torch.from_numpy(near)
         found.weight[rows, : near.shape[1]] = torch.from_numpy(weight).float()
-    return Substitutes(torch.from_numpy(strange), found.near, found.weight)
+    return Substitutes(torch.from_numpy(unseen), found.near, found.weight)
 
 
 def _texts(graph: Graph) -> np.ndarray:

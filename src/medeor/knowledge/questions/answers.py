@@ -86,22 +86,22 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     score = np.mean([_scores(network, question.triples) for network in networks], axis=0)
     best = np.argsort(-score, kind="stable")[:top]
     shown = question.triples[best]
-    taught = processors.taught.numpy()
+    training = processors.taught.numpy()
     count = np.bincount(
-        taught[taught[:, 1] == question.relation, 2 if question.tails else 0], minlength=len(graph.entities)
+        training[training[:, 1] == question.relation, 2 if question.tails else 0], minlength=len(graph.entities)
     )
     by_degree = realistic_places(count[question.answers])[best]
     cases = _cases(graph, shown)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == HOLDS.name)
     if "chosen" in table.columns:
-        strange = (pl.col("verdict") == OUT_OF_DOMAIN).fill_null(False)
-        table = table.with_columns(pl.when(~strange).then("chosen").alias("chosen"))
+        unseen = (pl.col("verdict") == OUT_OF_DOMAIN).fill_null(False)
+        table = table.with_columns(pl.when(~unseen).then("chosen").alias("chosen"))
     known = _known(shown, processors)
     found = graph.entities[question.answers[best]].select(answer="id", name="name", kind="kind")
     evidence = [[None, None]] * len(best)
     if len(graph):
         rivals = _rivals(graph, question.relation, where.get("excludes", ""))
-        evidence = _evidence(graph, taught, networks, shown, rivals, asked.run)
+        evidence = _evidence(graph, training, networks, shown, rivals, asked.run)
     told = found.with_columns(
         pl.Series("known", known, dtype=pl.String),
         pl.Series("rank", np.arange(1, len(best) + 1)),
@@ -160,8 +160,8 @@ def _rivals(graph: Graph, relation: int, asked: str) -> dict[int, str]:
 
 def _scores(network: Completer, triples: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        lots = torch.from_numpy(triples.astype(np.int64)).to(network.entity.device).split(1 << 16)
-        return torch.cat([network.score(lot) for lot in lots]).double().cpu().numpy()
+        chunks = torch.from_numpy(triples.astype(np.int64)).to(network.entity.device).split(1 << 16)
+        return torch.cat([network.score(chunk) for chunk in chunks]).double().cpu().numpy()
 
 
 def _cases(graph: Graph, triples: np.ndarray) -> Cases:
@@ -252,13 +252,13 @@ def removed(
         walks = [one for end in (head, tail) for one in random_walks(adjacency, end, length, half, itself, generator)]
         controls[length] = walks, _at_ends(adjacency, (head, tail), length, itself, generator)
     sets = [*paths, *(one for pair in controls.values() for several in pair for one in several)]
-    taught = [place[list(rows)] for rows in sets]
+    training = [place[list(rows)] for rows in sets]
     refits = [Refit(network, network.triples[: network.training_triples].cpu(), seed) for network in networks]
     if not paths:
         return []
     if not all(refit.possible for refit in refits):
         return [Removed(float("nan"), None, None)] * len(paths)
-    drops = np.mean([refit.drops(tuple(triple), taught) for refit in refits], axis=0)
+    drops = np.mean([refit.drops(tuple(triple), training) for refit in refits], axis=0)
     own, rest = drops[: len(paths)], drops[len(paths) :]
     means: dict[int, tuple[float | None, ...]] = {}
     for length, pair in controls.items():

@@ -70,12 +70,12 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     divided = _divided(graph, study)
     if divided.undivided:
         graph = replace(graph, findings=(*graph.findings, UNDIVIDED))
-    taught = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
-    if not taught.any():
+    training = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
+    if not training.any():
         raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
     chosen = _chosen(divided.part, len(graph), study.seed)
     cold = divided.column.startswith(COLD)
-    wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[taught], graph.triples, cold, study.seed)
+    wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[training], graph.triples, cold, study.seed)
     of = chosen[of]
     triples = np.concatenate((graph.triples, wrong))
     rows = np.concatenate((np.arange(len(graph)), of))
@@ -90,7 +90,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         pl.Series("group", divided.group[rows]).cast(pl.String),
         pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
         pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
-        degree(graph.triples[taught], triples),
+        degree(graph.triples[training], triples),
     ]
     if divided.part is not None:
         part = pl.Series(divided.column, divided.part[rows])

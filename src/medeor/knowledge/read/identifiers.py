@@ -297,9 +297,9 @@ def _coverage(reports: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _finding(row: dict[str, int]) -> Finding:
-    said = f"{row['same']} by the same identifier, {row['mapped']} through references, {row['ambiguous']} ambiguous"
+    text = f"{row['same']} by the same identifier, {row['mapped']} through references, {row['ambiguous']} ambiguous"
     message = (
-        f"graph {row['graph']}: of {row['entities']} entities {said} (kept apart), {row['unmapped']} not in the others"
+        f"graph {row['graph']}: of {row['entities']} entities {text} (kept apart), {row['unmapped']} not in the others"
     )
     met = row["same"] + row["mapped"]
     return Finding("identifiers-joined", "quality", "pass" if met and not row["ambiguous"] else "fail", message)

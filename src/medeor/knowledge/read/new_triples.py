@@ -28,16 +28,16 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     given = read_graph(sources.given, {key: value for key, value in study.where.items() if key != "mapping"})
     cases = asked_cases(given)
     triples = _respelt(own, given, processors.places(given, given.triples))
-    strange = (triples < 0).any(1)
-    if strange.all():
+    unseen = (triples < 0).any(1)
+    if unseen.all():
         processors.understood(cases)
     broken = np.full(len(given), None, object)
-    for row in np.flatnonzero(strange):
+    for row in np.flatnonzero(unseen):
         broken[row] = _unknown(given, given.triples[row], triples[row])
     if sources.labelled:
         size = len(own.entities), len(own.relations)
-        told = ~strange & np.isin(keys(triples, *size), keys(taught, *size))
-        if (strange | told).all():
+        told = ~unseen & np.isin(keys(triples, *size), keys(taught, *size))
+        if (unseen | told).all():
             raise UserError(
                 f"none of {len(given)} triples can score this model: it was taught them, or not their names"
             )
@@ -46,10 +46,10 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     table = cases.table.with_columns(triple=written, broken=pl.Series(broken.tolist(), dtype=pl.String))
     if not sources.labelled:
         return Cases(table, stores=(own,))
-    every = np.concatenate((processors.triples.numpy(), triples[~strange]))
+    every = np.concatenate((processors.triples.numpy(), triples[~unseen]))
     cold = asked.study.split.startswith(COLD)
-    true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, triples[~strange & ~told], taught))
-    wrong, of = false_triples(own, triples[~strange & ~told], taught, every, cold, study.seed)
+    true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, triples[~unseen & ~told], taught))
+    wrong, of = false_triples(own, triples[~unseen & ~told], taught, every, cold, study.seed)
     false = true[of].with_columns(
         pl.col("case_id") + "-false",
         source=pl.lit(None, pl.String),
@@ -76,10 +76,10 @@ def _respelt(own: Graph, given: Graph, places: np.ndarray) -> np.ndarray:
     known = known.filter(~pl.col("said").is_duplicated())
     row = dict(zip(known["said"], known["row"]))
     ends = np.where(places[:, [0, 2]] < 0, given.triples[:, [0, 2]], -1)
-    strange = np.unique(ends[ends >= 0])
-    ids = given.entities["id"][strange]
+    unseen = np.unique(ends[ends >= 0])
+    ids = given.entities["id"][unseen]
     found = np.full(len(given.entities), -1)
-    found[strange] = [row.get(spelling, row.get(id_, -1)) for spelling, id_ in zip(normalise(ids)["id"], ids)]
+    found[unseen] = [row.get(spelling, row.get(id_, -1)) for spelling, id_ in zip(normalise(ids)["id"], ids)]
     places[:, [0, 2]] = np.where(ends < 0, places[:, [0, 2]], found[ends])
     return places
 
@@ -88,10 +88,10 @@ def _unknown(given: Graph, triple: np.ndarray, place: np.ndarray) -> str:
     """What of a triple the model does not know."""
     entity, relation = given.entities["id"], given.relations["name"]
     what = (("entity", entity), ("relation", relation), ("entity", entity))
-    strange = dict.fromkeys(
+    unseen = dict.fromkeys(
         f"the {kind} '{names[int(row)]}'" for (kind, names), row, at in zip(what, triple, place) if at < 0
     )
-    return f"the model was never taught {' and '.join(strange)}"
+    return f"the model was never taught {' and '.join(unseen)}"
 
 
 def _units(own: Graph, triples: np.ndarray, taught: np.ndarray) -> pl.Series:

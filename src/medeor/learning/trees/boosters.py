@@ -79,7 +79,9 @@ class Booster:
     def margins(self, rows: np.ndarray) -> np.ndarray:
         """The sums of the leaves that rows, shape (n, features), fall into: shape (n, classes). What is said of a row
         does not depend on the others."""
-        return np.concatenate([self._margins(lot) for lot in _lots(self._prepared(rows), self._rows_at_once)], axis=1).T
+        return np.concatenate(
+            [self._margins(chunk) for chunk in _chunks(self._prepared(rows), self._rows_at_once)], axis=1
+        ).T
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities or numbers, shape (n, classes): of a binary target that of its positive class."""
@@ -106,9 +108,9 @@ class Booster:
         shares = np.zeros((len(rows), self.classes, self.features + 1))
         shares[..., -1] = self.expected
         done = 0
-        for lot in _lots(rows, max(1, _CELLS // max(1, len(paths.zero)))):
-            shares[done : done + len(lot), :, :-1] += self._shares(lot, paths)
-            done += len(lot)
+        for chunk in _chunks(rows, max(1, _CELLS // max(1, len(paths.zero)))):
+            shares[done : done + len(chunk), :, :-1] += self._shares(chunk, paths)
+            done += len(chunk)
         return shares
 
     @cached_property
@@ -420,7 +422,7 @@ def _parents(below: np.ndarray, leaves: int) -> tuple[np.ndarray, np.ndarray]:
     return node, leaf
 
 
-def _lots(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def _chunks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for begin in range(0, max(1, len(rows)), size):
         yield rows[begin : begin + size]
 

@@ -47,21 +47,21 @@ class Adapt:
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
         base = base_of(cases)
-        taught = split.part(cases, "train", "validation")
-        if len(taught) > MOST:
+        training = split.part(cases, "train", "validation")
+        if len(training) > MOST:
             raise UserError(
-                f"{len(taught)} compounds are too many to adapt a model to (at most {MOST}): train one on them"
+                f"{len(training)} compounds are too many to adapt a model to (at most {MOST}): train one on them"
             )
-        before = base.model.predict(taught, run.child("base"))
-        prints = sketch(taught)
-        folds = taught.table.join(split.table, on="case_id", how="left", maintain_order="left")["fold"].to_numpy()
+        before = base.model.predict(training, run.child("base"))
+        prints = sketch(training)
+        folds = training.table.join(split.table, on="case_id", how="left", maintain_order="left")["fold"].to_numpy()
         held_out = []
         for fold in range(split.folds):
             own = folds == fold
-            learnt = _learn(taught.where(pl.Series(~own)), before, prints[~own])
-            held_out.append(_corrected(taught.where(pl.Series(own)), before, prints[own], learnt))
+            learnt = _learn(training.where(pl.Series(~own)), before, prints[~own])
+            held_out.append(_corrected(training.where(pl.Series(own)), before, prints[own], learnt))
             run.progress("adapt", fold + 1, split.folds)
-        return Fitted(AdaptedModel(base.model, _learn(taught, before, prints)), joined(held_out))
+        return Fitted(AdaptedModel(base.model, _learn(training, before, prints)), joined(held_out))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ BITS = 512
 divided sets .278 and .282), and too few to write the compound down again."""
 NEIGHBOURS = 3
 """Training compounds whose mean distance tells the error; one alone is a matter of luck."""
-LOT = 16_384
+BATCH_SIZE = 16_384
 """Compounds that are predicted at once, so that any number fits in memory."""
 EDGE, BEYOND = 0.05, 0.005
 """Shares of the held-out compounds that lie beyond the edge, and where hardly one was tested."""
@@ -109,18 +109,18 @@ class ApplicabilityDomain:
         graphs = cases.store(MoleculeStore).graphs
         rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
         atoms = np.diff(graphs.atom_start)[rows]
-        strange = self._strangers(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
+        strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
         parts = [
-            self.tell(reach, cases.ids, first[:, place], mean[:, place], atoms, strange)
-            for place, reach in enumerate(self.reaches)
+            self.verdicts(model, cases.ids, first[:, place], mean[:, place], atoms, strange)
+            for place, model in enumerate(self.reaches)
         ]
-        told = doubts(cases.table, any(reach.stereo for reach in self.reaches))
+        told = doubts(cases.table, any(model.stereo for model in self.reaches))
         return pl.concat(
-            _doubted(part, told.changed, told.undefined if reach.stereo else {})
-            for part, reach in zip(parts, self.reaches, strict=True)
+            _doubted(part, told.changed, told.undefined if model.stereo else {})
+            for part, model in zip(parts, self.reaches, strict=True)
         )
 
-    def _strangers(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
+    def _new_elements(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
         """The lowest atomic number of each case that no training compound has, or 0; shape (count,). Hydrogen, which
         is an atom of its own where it is labelled, is in every compound."""
         new = ~np.isin(elements, (1, *self.elements))
@@ -128,9 +128,9 @@ class ApplicabilityDomain:
         np.minimum.at(lowest, case[new], elements[new])
         return np.where(lowest == 255, 0, lowest)
 
-    def tell(
+    def verdicts(
         self,
-        reach: DistanceModel,
+        model: DistanceModel,
         ids: Sequence[str],
         first: np.ndarray,
         mean: np.ndarray,
@@ -139,16 +139,16 @@ class ApplicabilityDomain:
     ) -> pl.DataFrame:
         """What is said of one target of these cases, from the similarity to the nearest compound and the mean to the
         nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
-        far = np.where(first < reach.unknown, 2, np.where(first < reach.edge, 1, 0))
+        far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
         large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
-        level = np.maximum(np.maximum(far, large), np.where((new > 0) | (reach.few is not None), 2, 0))
+        level = np.maximum(np.maximum(far, large), np.where((new > 0) | (model.few is not None), 2, 0))
         symbols = {int(one): Chem.GetPeriodicTable().GetElementSymbol(int(one)) for one in np.unique(new) if one}
-        beyond = "predictions so far away were no better than a guess" if reach.guess else "none so far away was tested"
+        beyond = "predictions so far away were no better than a guess" if model.guess else "none so far away was tested"
         reasons = [
             None
             if not worst
-            else f"the model was tested on {reach.few} compounds alone"
-            if reach.few is not None
+            else f"the model was tested on {model.few} compounds alone"
+            if model.few is not None
             else f"no training compound holds {symbols[element]}"
             if element
             else f"it has {size} atoms, the largest training compound {self.largest}"
@@ -160,14 +160,14 @@ class ApplicabilityDomain:
             )
         ]
         spread = None
-        if reach.near is not None:
-            spread = np.maximum(reach.near + reach.slope * (1 - mean.astype(np.float64)), reach.least)
-            logarithms = any(target.name == reach.target and target.scale == "log" for target in self.targets)
+        if model.near is not None:
+            spread = np.maximum(model.near + model.slope * (1 - mean.astype(np.float64)), model.least)
+            logarithms = any(target.name == model.target and target.scale == "log" for target in self.targets)
             spread = 10.0**spread if logarithms else spread
         table = pl.DataFrame(
             {
                 "case_id": ids,
-                "item": [list(reach.items)] * len(ids),
+                "item": [list(model.items)] * len(ids),
                 "spread": spread,
                 "similarity": first.astype(np.float64),
                 "verdict": _VERDICTS[level],
@@ -238,15 +238,15 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
     for number, target in enumerate(cases.targets):
         held = line_up(taught, held_out, target) if len(places) else None
         own = np.empty(0, np.int64) if held is None else of_row[held.rows]
-        reach = _reach(target, held, first[own, number], mean[own, number])
-        reaches.append(replace(reach, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
+        model = _distance_model(target, held, first[own, number], mean[own, number])
+        reaches.append(replace(model, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
     domain = replace(domain, reaches=tuple(reaches))
     if not len(places):
         return domain, held_out
     ids = taught.table["case_id"].gather(places).to_list()
     still, none = np.ones(len(ids), np.int64), np.zeros(len(ids), np.int64)
     judged = pl.concat(
-        [domain.tell(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
+        [domain.verdicts(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
     )
     return domain, replace(held_out, table=_joined(held_out.table, judged))
 
@@ -267,7 +267,7 @@ def _when_held_out(
     return places, first[places], mean[places]
 
 
-def _reach(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
+def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
     """What held-out predictions say of distance."""
     if held is None or len(held) < FEW:
         return DistanceModel(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
@@ -279,13 +279,13 @@ def _reach(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.nd
         far = first < limit
         if far.sum() >= FEW // 2 and limit > unknown and np.mean(error[far]) >= np.mean(guess[far]):
             unknown, guessing = limit, True
-    reach = DistanceModel(target.name, target.items, max(edge, unknown), unknown, guessing)
+    model = DistanceModel(target.name, target.items, max(edge, unknown), unknown, guessing)
     if target.kind != "continuous":
-        return reach
+        return model
     slope, near = np.polyfit(1 - mean.astype(np.float64), error, 1) if np.ptp(mean) else (0.0, float(error.mean()))
     if slope <= 0:
         slope, near = 0.0, float(error.mean())
-    return replace(reach, near=float(near), slope=float(slope), least=0.3 * float(error.mean()))
+    return replace(model, near=float(near), slope=float(slope), least=0.3 * float(error.mean()))
 
 
 def _errors(held: Outcomes) -> tuple[np.ndarray, np.ndarray]:
@@ -340,11 +340,11 @@ class MoleculeDomainModel:
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         parts = []
-        for start in range(0, len(cases), LOT):
-            lot = replace(cases, table=cases.table.slice(start, LOT))
+        for start in range(0, len(cases), BATCH_SIZE):
+            lot = replace(cases, table=cases.table.slice(start, BATCH_SIZE))
             parts.append(_joined(self.model.predict(lot, run).table, self.domain.judge(lot)))
-            if len(cases) > LOT:
-                run.progress("predict", min(start + LOT, len(cases)), len(cases))
+            if len(cases) > BATCH_SIZE:
+                run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
         return Predictions(pl.concat(parts) if parts else self.model.predict(cases, run).table)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
@@ -371,7 +371,7 @@ class MoleculeDomainModel:
         facts = {
             "kind": "molecule-domain",
             "targets": [asdict(target) for target in domain.targets],
-            "reaches": [asdict(reach) for reach in domain.reaches],
+            "reaches": [asdict(model) for model in domain.reaches],
             "elements": list(domain.elements),
             "largest": domain.largest,
         }

@@ -71,8 +71,8 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
 def _told(values: Values, copies: Copies, kept: np.ndarray) -> np.ndarray:
     """The value of one molecule for each row of kept atoms, shape (m, atoms)."""
     with torch.inference_mode():
-        lots = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))
-        return torch.cat([values(copies(lot)) for lot in lots]).double().cpu().numpy()
+        chunks = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))
+        return torch.cat([values(copies(chunk)) for chunk in chunks]).double().cpu().numpy()
 
 
 # --- atoms and groups -------------------------------------------------------------------------------------

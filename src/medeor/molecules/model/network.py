@@ -237,7 +237,7 @@ class Attention(nn.Module):
 NETWORKS: dict[str, type[DirectedMessages] | type[Attention]] = {"d-mpnn": DirectedMessages, "attention": Attention}
 
 
-def lots(atoms: list[int], most: int) -> list[slice]:
+def slices_of(atoms: list[int], most: int) -> list[slice]:
     """Runs of molecules with at most so many atoms together, and at least one molecule."""
     cuts, held = [0], 0
     for place, size in enumerate(atoms):

@@ -15,7 +15,7 @@ from medeor.files import build
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.molecules.model import explain
-from medeor.molecules.model.network import NETWORKS, Molecules, lots
+from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
 from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
 from medeor.molecules.read.graphs import MoleculeGraphs
 from medeor.molecules.read.store import MoleculeStore
@@ -151,7 +151,7 @@ class MoleculeRecipe:
         loss, weight = batch.heads.loss(outputs, batch.truth, limits=batch.limits)
         return loss.sum(), weight.sum()
 
-    def answering(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
+    def export_module(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
         raise UserError(
             "a network of molecules is not written as ONNX: its input is a graph, not one table of numbers; "
             "pass the bundle on, or predict with medeor and export the values"
@@ -219,10 +219,10 @@ class MoleculeRecipe:
         values = np.empty((len(numbers), len(processors.heads.items)), np.float32)
         device = next(network.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
-            for lot in lots(atoms[order].tolist(), ATOMS_AT_ONCE):
-                seen = None if kept is None else kept[order[lot]].ravel()
-                molecules = given(self.network_facts, graphs, numbers[order[lot]], seen=seen).to(device)
-                values[order[lot]] = processors.heads.values(network(molecules)).cpu().numpy()
+            for chunk in slices_of(atoms[order].tolist(), ATOMS_AT_ONCE):
+                seen = None if kept is None else kept[order[chunk]].ravel()
+                molecules = given(self.network_facts, graphs, numbers[order[chunk]], seen=seen).to(device)
+                values[order[chunk]] = processors.heads.values(network(molecules)).cpu().numpy()
         return values
 
 

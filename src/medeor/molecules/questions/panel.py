@@ -25,7 +25,7 @@ _BARE = "This bundle carries no training compounds; ask the run folder, or train
 _UNTOLD = "its reasons are not shown"
 
 
-def tell(
+def case_page(
     cases: Cases, predictions: Predictions, model: Model, run: Run, withheld: Mapping[str, str] | None
 ) -> Iterable[Figure]:
     """Of each compound the endpoints and the nearest measured compounds; unless `withheld` is None also the reasons for
@@ -70,10 +70,10 @@ def reasons(result: Result) -> Iterable[Figure]:
     for reason in _best(result.explanations.cases):
         target, case = items[reason.item], rows[reason.case_id]
         truth = case.get(target.name)
-        told = f"{_number(values.get((reason.case_id, reason.item)))}"
+        text = f"{_number(values.get((reason.case_id, reason.item)))}"
         if truth is not None:
-            told += f", measured {_measured(truth, target, case.get(target.limit))}"
-        yield from _reason(case["smiles"], reason, target, told)
+            text += f", measured {_measured(truth, target, case.get(target.limit))}"
+        yield from _reason(case["smiles"], reason, target, text)
 
 
 def _without_empty(table: Table) -> Table:
@@ -93,8 +93,8 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
     verdict = str(one.get("verdict") or "")
     if target.kind == "continuous":
         low, high = one.get("low"), one.get("high")
-        reach = "" if low is None else f"{_number(low)} to {_number(high)}"
-        return str(one["item"]), _number(one["value"]), reach, target.unit, "", better, verdict
+        span = "" if low is None else f"{_number(low)} to {_number(high)}"
+        return str(one["item"]), _number(one["value"]), span, target.unit, "", better, verdict
     names = dict(zip((False, True), target.words))
     if target.kind != "binary":
         names = {False: "", True: str(one["item"])}

@@ -207,8 +207,8 @@ def _unused_parts(facts: pl.DataFrame, study: Study) -> tuple[Finding, ...]:
         if name.lower() in _USUAL_PARTS and column.dtype == pl.String:
             known = set(column.str.strip_chars().str.to_lowercase().drop_nulls())
             if len(known) > 1 and known <= set(PARTS):
-                said = f"column '{name}' names parts and is not used; --split {name} takes them"
-                return (Finding("parts-not-used", "quality", "unknown", said),)
+                text = f"column '{name}' names parts and is not used; --split {name} takes them"
+                return (Finding("parts-not-used", "quality", "unknown", text),)
     return ()
 
 

@@ -120,8 +120,8 @@ def wrong_unit(values: np.ndarray, endpoint: Endpoint) -> str:
     if len(known) < FEW or _plausible(known, endpoint) > 1 - _OUTSIDE:
         return ""
     low, high = np.quantile(known, [0.05, 0.95])
-    said = f"{1 - _plausible(known, endpoint):.0%} of its values ({low:.4g} to {high:.4g} for the most) lie outside of "
-    said += f"{endpoint.low:g} to {endpoint.high:g} {endpoint.measured_in}"
+    text = f"{1 - _plausible(known, endpoint):.0%} of its values ({low:.4g} to {high:.4g} for the most) lie outside of "
+    text += f"{endpoint.low:g} to {endpoint.high:g} {endpoint.measured_in}"
     with np.errstate(all="ignore"):
         readings = [
             (f"{factor:g} times too large: divide by {factor:g}", known / factor) for factor in (1e3, 1e6, 1e9, 100.0)
@@ -140,8 +140,8 @@ def wrong_unit(values: np.ndarray, endpoint: Endpoint) -> str:
             plain = []
     for reading, changed in [*plain, *readings]:
         if _plausible(changed, endpoint) >= _EXPLAINED:
-            return f"{said}; they look {'like ' if 'take' in reading else ''}{reading}"
-    return f"{said}; check its unit"
+            return f"{text}; they look {'like ' if 'take' in reading else ''}{reading}"
+    return f"{text}; check its unit"
 
 
 def _plausible(values: np.ndarray, endpoint: Endpoint) -> float:

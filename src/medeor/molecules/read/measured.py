@@ -214,8 +214,8 @@ def _number(
     written = measured.units.fill_null(bare) if bare else measured.units
     unit = wanted.unit if wanted else stated or heading.measured_in or usual
     if stated and heading.measured_in and factor(heading.measured_in, stated) is None:
-        said = f"where unit={stated}: '{name}' says {heading.measured_in}, which is no multiple of it"
-        raise UserError(said)
+        text = f"where unit={stated}: '{name}' says {heading.measured_in}, which is no multiple of it"
+        raise UserError(text)
     converted = in_one_unit(values, written, unit)
     foreign = _foreign(written, converted)
     values = converted.values.set(foreign, None).alias(name)
@@ -262,17 +262,17 @@ def _measured(
     elif len(others - {""}) == 1:
         (sign,), because = others - {""}, "as other columns of the file have it"
     elif read.ambiguous:
-        said = (
+        text = (
             f"'{name}': {len(read.ambiguous)} values such as {read.ambiguous[0]!r} have a comma that may separate "
             "thousands or be a decimal sign; thousands are taken. Say which: --where decimal=comma or decimal=point"
         )
-        return read, [Noticed(Finding("decimal-commas", "quality", "fail", said))]
+        return read, [Noticed(Finding("decimal-commas", "quality", "fail", text))]
     else:
         return read, []
     row = int((comma.values != point.values).fill_null(False).arg_max() or 0)
     taken = comma if sign == "comma" else point
-    said = f"{column[row]!r} in '{name}' is read as {taken.values[row]:g}, {because}"
-    return taken, [Noticed(Finding("decimal-commas", "quality", "pass", said))]
+    text = f"{column[row]!r} in '{name}' is read as {taken.values[row]:g}, {because}"
+    return taken, [Noticed(Finding("decimal-commas", "quality", "pass", text))]
 
 
 def _plausible(values: pl.Series, endpoint: Endpoint | None, name: str) -> float:
@@ -292,17 +292,17 @@ def _plausible(values: pl.Series, endpoint: Endpoint | None, name: str) -> float
 
 
 def _codes(name: str, codes: Mapping[str, int], before: pl.Series, after: pl.Series) -> Noticed:
-    said = ", ".join(f"{code} ({count} rows)" for code, count in codes.items())
+    text = ", ".join(f"{code} ({count} rows)" for code, count in codes.items())
     rows = (before.is_not_null() & after.is_null()).arg_true().to_list()
-    message = f"'{name}' holds {said}, which stands for no measurement; these count as unknown"
+    message = f"'{name}' holds {text}, which stands for no measurement; these count as unknown"
     return Noticed(Finding("missing-codes", "labels", "fail", message), tuple(rows))
 
 
 def _foreign(units: pl.Series, one: OneUnit) -> pl.Series:
     """Which rows are in a unit that is no multiple of the target's, where that is known."""
-    strange = [unit for unit, _ in one.foreign] if one.unit else []
+    unseen = [unit for unit, _ in one.foreign] if one.unit else []
     plain = {unit: usual_unit(unit) for unit in units.drop_nulls().unique()}
-    return units.is_in([unit for unit in plain if plain[unit] in strange]).fill_null(False)
+    return units.is_in([unit for unit in plain if plain[unit] in unseen]).fill_null(False)
 
 
 def _kinds(facts: pl.DataFrame, name: str) -> list[Noticed]:
@@ -310,11 +310,11 @@ def _kinds(facts: pl.DataFrame, name: str) -> list[Noticed]:
     if not kinds:
         return []
     listed = ", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "")
-    said = (
+    text = (
         f"column '{column}' says that '{name}' holds several kinds of measurement ({listed}), which are learnt as one "
     )
-    said += "number; keep the rows of one kind"
-    return [Noticed(Finding("mixed-measurements", "labels", "fail", said))]
+    text += "number; keep the rows of one kind"
+    return [Noticed(Finding("mixed-measurements", "labels", "fail", text))]
 
 
 def _scale(
@@ -330,8 +330,8 @@ def _scale(
     if endpoint is not None and in_unit(endpoint, target.unit) is not None:
         if endpoint.scale != "log":
             return "linear", []
-        said = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --where scale=linear)"
-        return "log", [Noticed(Finding("scale", "quality", "pass", said))]
+        text = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --where scale=linear)"
+        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
     if logarithm or target.unit.startswith(("log", "-log", "ln")):
         return "linear", []
     known = np.sort(values.drop_nulls().to_numpy().astype(float))
@@ -345,14 +345,14 @@ def _scale(
         return "linear", []
     spans = f"the values of '{target.name}' go from {above[0]:.3g} to {above[-1]:.3g} {target.unit}".rstrip()
     if len(above) < len(known):
-        said = f"{spans}, but {len(known) - len(above)} are 0 or below, so that all are learnt as they stand; write "
-        said += "limits (<0.01) or take them out to learn their logarithms (or state it: --where scale=linear)"
-        return "linear", [Noticed(Finding("scale", "quality", "fail", said))]
+        text = f"{spans}, but {len(known) - len(above)} are 0 or below, so that all are learnt as they stand; write "
+        text += "limits (<0.01) or take them out to learn their logarithms (or state it: --where scale=linear)"
+        return "linear", [Noticed(Finding("scale", "quality", "fail", text))]
     if positive or abs(_skew(np.log(above))) < abs(_skew(above)):
-        said = f"{spans} and are learnt by their logarithm (otherwise: --where scale=linear)"
-        return "log", [Noticed(Finding("scale", "quality", "pass", said))]
-    said = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --where scale=log"
-    return "linear", [Noticed(Finding("scale", "quality", "unknown", said))]
+        text = f"{spans} and are learnt by their logarithm (otherwise: --where scale=linear)"
+        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
+    text = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --where scale=log"
+    return "linear", [Noticed(Finding("scale", "quality", "unknown", text))]
 
 
 def _skew(values: np.ndarray) -> float:

@@ -101,8 +101,8 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     if "*" in text or "~" in text:
         return _refused("it is a pattern, not a molecule: it has wildcard atoms or bonds")
     if (size := mol.GetNumHeavyAtoms()) > LARGEST:
-        said = f"{size:,} atoms other than hydrogen, more than {LARGEST:,}: not a small molecule"
-        return _refused(f"{said}; proteins are read as sequences")
+        message = f"{size:,} atoms other than hydrogen, more than {LARGEST:,}: not a small molecule"
+        return _refused(f"{message}; proteins are read as sequences")
     changes = [MAPS] if maps else []
     if "|" in given and _RELATIVE.search(given):
         changes.append(RACEMATE)
