@@ -37,8 +37,8 @@ def test_the_positive_class_is_the_first_thing_that_an_audit_says() -> None:
     assert reading.findings[0].message == "positive class: 阳性"
     guessed = read(["left", "right"] * 12).findings[0]
     assert (guessed.status, guessed.message[:22]) == ("unknown", "positive class: right ")
-    assert "guessed; change it with --where positive=left" in guessed.message
-    assert read(["left", "right"] * 12, where={"positive": "left"}).findings[0].message == "positive class: left"
+    assert "guessed; change it with --option positive=left" in guessed.message
+    assert read(["left", "right"] * 12, options={"positive": "left"}).findings[0].message == "positive class: left"
 
 
 def test_what_is_unknown_is_a_case_without_a_label() -> None:
@@ -76,7 +76,7 @@ def test_decimal_commas_and_codes_among_numbers(tmp_path: Path) -> None:
     ("classes", "named"),
     [
         (("良性", "恶性"), "positive class: 恶性"),
-        (("left", "right"), "positive class: right (guessed; change it with --where positive=left)"),
+        (("left", "right"), "positive class: right (guessed; change it with --option positive=left)"),
     ],
 )
 def test_screen_report_and_card_name_the_positive_class_and_the_threshold(

@@ -41,7 +41,7 @@ def test_tables_are_known_by_their_columns(tmp_path: Path) -> None:
 
 def test_what_is_asked_with_where_tells_the_task(tmp_path: Path) -> None:
     pl.DataFrame({"t1": ["a.nii"], "y": [1]}).write_csv(tmp_path / "x.csv")
-    assert task_of(Study((str(tmp_path / "x.csv"),), where={"image": "t1"})) == "image-classification"
+    assert task_of(Study((str(tmp_path / "x.csv"),), options={"image": "t1"})) == "image-classification"
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "table.csv"])

@@ -91,7 +91,7 @@ def of_two_channels(folder: Path) -> Road:
         np.save(folder / "scans" / f"{number // 2}-t{1 + number % 2}.npy", pixels)
     rows = [(f"{n}-t1.npy", f"{n}-t2.npy", n % 4) for n in range(48)]
     pl.DataFrame(rows, schema=["t1", "t2", "grade"], orient="row").write_csv(folder / "grades.csv")
-    flags = ("--target", "grade", "--where", "image=t1,t2", "--where", "kind=ordinal")
+    flags = ("--target", "grade", "--option", "image=t1,t2", "--option", "kind=ordinal")
     source, table = folder / "scans", folder / "grades.csv"
     train = (source, "--labels", table, *flags)
     return Road(
@@ -442,7 +442,7 @@ def test_a_cleaned_table_of_several_images_a_case_names_them_all(split: str, tmp
     given = pl.DataFrame(rows, schema=["t1", "t2", "lesion", "ward", "phase"], orient="row")
     given.write_csv(tmp_path / "given.csv")
     asked = {"target": "lesion", "group": "ward", "split": split}
-    medeor.audit(tmp_path, labels=tmp_path / "given.csv", where={"image": "t1,t2"}, clean=tmp_path / "c.csv", **asked)
+    medeor.audit(tmp_path, labels=tmp_path / "given.csv", options={"image": "t1,t2"}, clean=tmp_path / "c.csv", **asked)
     clean = pl.read_csv(tmp_path / "c.csv")
     assert clean.select(given.columns).equals(given)
     assert set(clean.columns) == set(given.columns)

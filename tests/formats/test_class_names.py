@@ -16,7 +16,7 @@ def read(labels: list, kind: str = "") -> tuple[Target, dict[str, Finding]]:
     labels = labels * -(-30 // len(labels)) if len(labels) < 30 else labels
     table = pl.DataFrame({"label": labels}, strict=False)
     where = {"kind": kind} if kind else {}
-    found = medeor.read(IMAGES[: len(labels)], table, target="label", where=where)
+    found = medeor.read(IMAGES[: len(labels)], table, target="label", options=where)
     return found.cases.targets[0], {one.check: one for one in found.findings if one.status != "pass"}
 
 
@@ -43,13 +43,13 @@ def test_grades_have_the_order_of_their_words_and_numbers(ordered: list[str]) ->
 
 @pytest.mark.parametrize("names", [["red", "green", "blue"], ["3+3", "3+4", "4+3"], ["mild", "moderate", "awful"]])
 def test_grades_of_unknown_order_are_refused_with_the_flag_that_names_it(names: list[str]) -> None:
-    with pytest.raises(UserError, match="--where classes="):
+    with pytest.raises(UserError, match="--option classes="):
         read(names, "ordinal")
     ordered = medeor.read(
         IMAGES[:30],
         pl.DataFrame({"label": names * 10}),
         target="label",
-        where={"kind": "ordinal", "classes": "|".join(names)},
+        options={"kind": "ordinal", "classes": "|".join(names)},
     )
     assert ordered.cases.targets[0].classes == tuple(names)
 

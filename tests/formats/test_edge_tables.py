@@ -192,7 +192,7 @@ def test_a_column_that_no_file_has_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "head,relation,tail\na,r,b\n")
     for where in ({"head": "drug"}, {"relation": "cures"}, {"part": "fold"}):
         (role,) = where
-        with pytest.raises(UserError, match=f"--where {role}={where[role]}: there is no such column"):
+        with pytest.raises(UserError, match=f"--option {role}={where[role]}: there is no such column"):
             read_tables([path], where)
     with pytest.raises(UserError, match="does not ask for 'colour'"):
         read_tables([path], {"colour": "red"})

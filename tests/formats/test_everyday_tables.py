@@ -119,13 +119,13 @@ def test_points_between_thousands_where_commas_are_decimal(
 ) -> None:
     values = [1000.0 * (k + 1) + 31 * k + (0.5 if k == 2 else 0) for k in range(COUNT)]
     lines = ["image;size", *(f"{name};{written(value)}" for (name, _), value in zip(ROWS, values))]
-    found = read(images, text(tmp_path / "labels.csv", lines), target="size", where={"kind": "continuous"})
+    found = read(images, text(tmp_path / "labels.csv", lines), target="size", options={"kind": "continuous"})
     assert found.cases.table["size"].to_list() == values
 
 
 def test_points_of_a_whole_column_are_thousands_where_another_has_decimal_commas(images: Path, tmp_path: Path) -> None:
     lines = ["image;size;dose", *(f"{name};{k + 1}.{k:03d};0,{k}" for k, (name, _) in enumerate(ROWS))]
-    found = read(images, text(tmp_path / "labels.csv", lines), target="size", where={"kind": "continuous"})
+    found = read(images, text(tmp_path / "labels.csv", lines), target="size", options={"kind": "continuous"})
     assert found.cases.table["size"].to_list() == [1000 * (k + 1) + k for k in range(COUNT)]
 
 
@@ -145,7 +145,7 @@ def test_a_second_column_of_images_is_told(images: Path, tmp_path: Path) -> None
     labels = text(tmp_path / "labels.csv", lines)
     found = read(images, labels, target="label")
     assert "'t2' also names images" in next(one.message for one in found.findings if one.check == "image-columns")
-    both = read(images, labels, target="label", where={"image": "t1,t2"})
+    both = read(images, labels, target="label", options={"image": "t1,t2"})
     assert "image-columns" not in {one.check for one in both.findings}
     assert both.cases.table["channels"].to_list() == [2] * COUNT
 

@@ -33,12 +33,12 @@ class Told:
 
     def __init__(self, *sources: Path | pl.DataFrame, **where: str) -> None:
         try:
-            reading = medeor.read(*sources, task="graph-completion", where=where)
+            reading = medeor.read(*sources, task="graph-completion", options=where)
         except UserError as error:
             if "nothing is left to test on" not in str(error):
                 raise
             # A graph too small to be divided is still read.
-            reading = medeor.read(*sources, task="graph-completion", where=where, labelled=False)
+            reading = medeor.read(*sources, task="graph-completion", options=where, labelled=False)
         self.graph = reading.cases.store(Graph)
         self.findings: dict[str, Finding] = {finding.check: finding for finding in reading.findings}
         ids, relations = self.graph.entities["id"].to_list(), self.graph.relations["name"].to_list()
@@ -317,7 +317,7 @@ def test_a_fourth_column_of_numbers(tmp_path: Path, mark: str, ending: str) -> N
 
 def test_columns_by_their_numbers(tmp_path: Path) -> None:
     text = "x1\tb\ttreats\ta\tt\nx2\tc\ttreats\tb\tt\n"
-    with pytest.raises(UserError, match=r"--where head=1 --where relation=2 --where tail=3"):
+    with pytest.raises(UserError, match=r"--option head=1 --option relation=2 --option tail=3"):
         one(tmp_path, "g.tsv", text)
     told = one(tmp_path, "g.tsv", text, head="4", relation="3", tail="2")
     assert told.triples == [("a", "treats", "b"), ("b", "treats", "c")]

@@ -56,7 +56,7 @@ def test_where_the_words_decide_nothing_the_second_is_taken_and_called_guessed(f
     assert target.guessed
     (said,) = positive_class([target])
     assert said.status == "unknown"
-    assert said.message == f"positive class: {yes} (guessed; change it with --where positive={no})"
+    assert said.message == f"positive class: {yes} (guessed; change it with --option positive={no})"
     # Who names it guesses nothing.
     for chosen in (first, second):
         named = read_target(pl.Series("t", [first, second]), positive=chosen).target
@@ -72,6 +72,6 @@ def test_each_of_several_labels_says_what_is_looked_for() -> None:
     (said,) = positive_class(targets)
     assert said.status == "unknown"
     assert said.message == (
-        "positive class of oedema: oui; positive class of side: right (guessed; change it with --where positive=left)"
+        "positive class of oedema: oui; positive class of side: right (guessed; change it with --option positive=left)"
     )
     assert positive_class(targets[2:]) == ()

@@ -93,7 +93,7 @@ def test_an_archive_like_medmnist(tmp_path: Path, shape: tuple[int, ...], compre
     images = RNG.integers(0, 256, shape, dtype=np.uint8)
     labels = (np.arange(10) % 2)[:, None].astype(np.uint8)
     path = archive(tmp_path / "a.npz", images, labels, compressed)
-    cases = read(path, where={"classes": "ill, very | well", "positive": "ill, very"})
+    cases = read(path, options={"classes": "ill, very | well", "positive": "ill, very"})
     assert cases.targets == (Target("label", "binary", ("well", "ill, very")),)
     assert cases.table["label"].to_list() == (1 - labels[:, 0]).tolist()
     assert cases.table["part"].to_list() == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
@@ -106,7 +106,7 @@ def test_an_archive_like_medmnist(tmp_path: Path, shape: tuple[int, ...], compre
 def test_several_labels_and_a_plain_archive(tmp_path: Path) -> None:
     images, labels = RNG.integers(0, 256, (10, 5, 5), dtype=np.uint8), RNG.integers(0, 2, (10, 3))
     labels[:2] = [[0, 0, 0], [1, 1, 1]]
-    several = read(archive(tmp_path / "a.npz", images, labels), where={"classes": "oedema,effusion,nodule"})
+    several = read(archive(tmp_path / "a.npz", images, labels), options={"classes": "oedema,effusion,nodule"})
     assert several.targets == tuple(Target(name, "binary") for name in ("oedema", "effusion", "nodule"))
     np.testing.assert_array_equal(several.table.select("oedema", "effusion", "nodule").to_numpy(), labels)
     np.savez(tmp_path / "b.npz", images=images, labels=np.linspace(0, 1, 10))
@@ -180,11 +180,11 @@ def test_several_images_a_case_are_its_channels(tmp_path: Path, scans: Path) -> 
     table = labels(
         tmp_path / "l.csv", t1=[f"{n}/t1.png" for n in names], t2=[f"{n}/t2.png" for n in names], y=[0.1, 0.2, 0.3, 0.4]
     )
-    cases = read(scans, labels=table, where={"image": "t1,t2"})
+    cases = read(scans, labels=table, options={"image": "t1,t2"})
     assert cases.targets == (Target("y", "continuous"),)
     np.testing.assert_array_equal(pixels(cases, "s2/t1.png + s2/t2.png"), [picture(2), picture(12)])
     save(scans / "s1" / "t2.png", picture(1, side=7))
-    broken = row(read(scans, labels=table, where={"image": "t1,t2"}), "s1/t1.png + s1/t2.png")["broken"]
+    broken = row(read(scans, labels=table, options={"image": "t1,t2"}), "s1/t1.png + s1/t2.png")["broken"]
     assert "the first and channel image 2 differ in size, 6 x 6 and 7 x 7; resample them to the first" in broken
 
 
@@ -379,8 +379,8 @@ def test_bad_input_is_told_in_one_line(tmp_path: Path, scans: Path) -> None:
     fails(r"there is no column 'patient'; there are y, z", scans, labels=table, target=("z",), group="patient")
     fails(r"there is no column 'patient'; give a table of the cases with --labels", scans / "s0", group="patient")
     fails(r"lost\.csv: no column names images; 'image' holds 'u\.png'", scans, labels=lost)
-    fails(r"lost\.csv: no row names an image that exists", scans, labels=lost, where={"image": "image"})
-    fails(r"l\.csv has no column 'picture'; it has image, y, z", scans, labels=table, where={"image": "picture"})
+    fails(r"lost\.csv: no row names an image that exists", scans, labels=lost, options={"image": "image"})
+    fails(r"l\.csv has no column 'picture'; it has image, y, z", scans, labels=table, options={"image": "picture"})
 
     save(tmp_path / "mixed/flat.npy", RNG.random((5, 5)))
     save(tmp_path / "mixed/solid.npy", RNG.random((5, 5, 5)))
@@ -408,7 +408,7 @@ def test_bad_input_is_told_in_one_line(tmp_path: Path, scans: Path) -> None:
 @pytest.mark.data
 def test_breastmnist(real_data: Path) -> None:
     path = next(real_data.rglob("breastmnist.npz"))
-    cases = read(path, where={"classes": "malignant|normal, benign", "positive": "malignant"})
+    cases = read(path, options={"classes": "malignant|normal, benign", "positive": "malignant"})
     assert dict(cases.table["part"].value_counts().rows()) == {"train": 546, "validation": 78, "test": 156}
     with np.load(path) as raw:
         assert (

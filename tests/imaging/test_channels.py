@@ -48,7 +48,7 @@ def pairs(folder: Path, modalities: list[tuple[str, str]]) -> dict[str, object]:
         dicom(folder / f"b{number}.dcm", hot, two)
         rows.append(f"a{number}.dcm,b{number}.dcm,{number % 2}")
     (folder / "t.csv").write_text("\n".join(rows) + "\n")
-    return {"labels": str(folder / "t.csv"), "target": "lesion", "where": {"image": "one,two"}, "split": "cv"}
+    return {"labels": str(folder / "t.csv"), "target": "lesion", "options": {"image": "one,two"}, "split": "cv"}
 
 
 def test_the_window_of_ct_is_for_the_channel_of_ct_alone(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_channels_on_other_grids_are_set_aside_with_the_reason(
         rows.append(f"a{number}.nii,b{number}.nii,{number % 2}")
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
     cases, findings = medeor.read(
-        tmp_path, labels=str(tmp_path / "t.csv"), target="lesion", where={"image": "t1,t2"}, split="cv"
+        tmp_path, labels=str(tmp_path / "t.csv"), target="lesion", options={"image": "t1,t2"}, split="cv"
     )
     told = cases.table["broken"].to_list()
     assert words in told[0]
@@ -149,7 +149,7 @@ def test_rounding_in_a_header_and_another_order_of_axes_are_the_same_grid(tmp_pa
     nifti(tmp_path / "a.nii", at(1, 1, 3))
     nifti(tmp_path / "b.nii", turned)
     (tmp_path / "t.csv").write_text("t1,t2\na.nii,b.nii\n")
-    cases = medeor.read(tmp_path, labels=str(tmp_path / "t.csv"), where={"image": "t1,t2"}, labelled=False).cases
+    cases = medeor.read(tmp_path, labels=str(tmp_path / "t.csv"), options={"image": "t1,t2"}, labelled=False).cases
     assert cases.table["broken"].to_list() == [None]
 
 
@@ -158,7 +158,7 @@ def test_pictures_of_two_pixel_spacings_are_no_channels_of_one(tmp_path: Path) -
     dicom(tmp_path / "b.dcm", RNG.normal(0, 30, (16, 16)), "MR", (0.5, 0.5))
     (tmp_path / "t.csv").write_text("one,two\na.dcm,b.dcm\n")
     with pytest.raises(medeor.UserError, match=r"spacing, 1 x 1 and 0\.5 x 0\.5 mm"):
-        medeor.read(tmp_path, labels=str(tmp_path / "t.csv"), where={"image": "one,two"}, labelled=False)
+        medeor.read(tmp_path, labels=str(tmp_path / "t.csv"), options={"image": "one,two"}, labelled=False)
 
 
 def test_a_case_has_an_identity_of_its_own_where_all_its_images_have(tmp_path: Path) -> None:

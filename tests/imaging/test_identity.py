@@ -87,7 +87,7 @@ def test_arrays_and_channels(tmp_path: Path) -> None:
         Pillow.fromarray(plane).save(tmp_path / f"{number}.png")
     assert read(tmp_path).ids == whole
     table = pl.DataFrame({"t1": ["0.png", "1.png"], "t2": ["1.png", "0.png"]})
-    swapped = read(tmp_path, table, where={"image": "t1,t2"}).usable.ids
+    swapped = read(tmp_path, table, options={"image": "t1,t2"}).usable.ids
     assert len({*swapped, *whole}) == 5
 
 
@@ -99,12 +99,12 @@ def test_a_column_of_ids_names_the_cases(tmp_path: Path) -> None:
     for seed in range(3):
         picture(tmp_path / f"{seed}.png", seed + 10)
     assert read(tmp_path, table).ids == first
-    assert read(tmp_path, table.rename({"case_id": "key"}), where={"id": "key"}).ids == first
+    assert read(tmp_path, table.rename({"case_id": "key"}), options={"id": "key"}).ids == first
     assert "Doe" not in "".join(first)
     # A table that medeor wrote keeps its names.
     assert read(tmp_path, table.with_columns(pl.Series("case_id", first))).ids == first
     with pytest.raises(UserError, match="no column 'nowhere' of ids"):
-        read(tmp_path, table, where={"id": "nowhere"})
+        read(tmp_path, table, options={"id": "nowhere"})
 
 
 def test_copies_are_numbered_by_group_and_name_and_told(tmp_path: Path) -> None:

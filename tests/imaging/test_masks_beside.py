@@ -92,7 +92,7 @@ def test_a_cleaned_table_answers_to_the_same_command(tmp_path: Path) -> None:
         }
     )
     rows.write_csv(tmp_path / "labels.csv")
-    asked = ["--target", "label", "--group", "patient", "--where", "image=t1,t2"]
+    asked = ["--target", "label", "--group", "patient", "--option", "image=t1,t2"]
     first = tiny.medeor(
         "audit", tmp_path / "images", "--labels", tmp_path / "labels.csv", *asked, "--clean", tmp_path / "clean.csv"
     )

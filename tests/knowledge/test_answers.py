@@ -130,7 +130,7 @@ def test_names_and_synonyms_in_two_languages_ask_the_same(run, drug, answered):
     nodes = pl.read_csv(run.parent / "graph" / "nodes.tsv", separator="\t").filter(id=drug).row(0, named=True)
     assert "模拟药物" in nodes["synonyms"]
     for said in (nodes["name"].upper(), *nodes["synonyms"].split("|")):
-        table = medeor.predict(run, where={"head": said, "relation": "Treats", "top": "2"})
+        table = medeor.query(run, {"head": said, "relation": "Treats", "top": "2"}).table
         assert table["answer"].to_list() == answered["answer"].to_list()[:2]
 
 
@@ -152,14 +152,14 @@ def test_a_bundle_answers_alike_without_paths_and_says_so(run, drug, answered):
 
 
 def test_the_command_prints_answers_and_writes_their_table(run, drug, tmp_path):
-    where = "--where", f"head={drug}", "--where", "relation=treats"
-    said = command("predict", run, *where, "--where", "top=2")
+    where = "--query", f"head={drug}", "--query", "relation=treats"
+    said = command("predict", run, *where, "--query", "top=2")
     assert said.code == 0, said.err
     assert "What speaks for them" in said.out
     assert "Simulated Atlas (CC BY 4.0, simulated)" in " ".join(said.out.split())
     for ending in ("csv", "parquet", "json"):
         out = tmp_path / f"answers.{ending}"
-        said = command("predict", run, *where, "--where", "top=5", "--out", out)
+        said = command("predict", run, *where, "--query", "top=5", "--out", out)
         assert said.code == 0, said.err
     kept = pl.read_parquet(tmp_path / "answers.parquet")
     assert kept.height == 5
@@ -168,7 +168,7 @@ def test_the_command_prints_answers_and_writes_their_table(run, drug, tmp_path):
 
 
 def test_a_page_of_answers_shows_where_they_lie(run, graph, drug, answered, tmp_path):
-    said = command("predict", run, "--where", f"head={drug}", "--where", "relation=treats", "--where", "top=2",
+    said = command("predict", run, "--query", f"head={drug}", "--query", "relation=treats", "--query", "top=2",
                    "--out", tmp_path / "why.html")  # fmt: skip
     assert said.code == 0, said.err
     page = (tmp_path / "why.html").read_text()
@@ -225,7 +225,7 @@ def test_a_graph_that_cannot_be_exported_is_told(run, tiny_run, tmp_path):
         ({"head": "DB90001", "relation": "treats", "top": "0"}, "whole number from 1"),
         ({"head": "DB90001", "relation": "treats", "kind": "Planet"}, "kinds: Compound, Disease, Gene"),
         ({"head": "DB90001", "relation": "treats", "tail": "DB90001"}, "joins two entities"),
-        ({"hed": "DB90001"}, "has 'hed'; --where takes head"),
+        ({"hed": "DB90001"}, "has 'hed'; --query takes head"),
     ],
 )
 def test_a_question_that_cannot_be_understood_says_what_can(run, where, said):
@@ -234,8 +234,9 @@ def test_a_question_that_cannot_be_understood_says_what_can(run, where, said):
 
 
 def test_cases_and_a_question_at_once_or_neither_are_refused(run):
-    with pytest.raises(UserError, match="not both"):
-        medeor.predict(run, "x.tsv", where={"head": "DB90001"})
+    both = command("predict", run, "x.tsv", "--query", "head=DB90001")
+    assert both.code == 2
+    assert "not both" in both.complaints[0]
     with pytest.raises(UserError, match="nothing to predict"):
         medeor.predict(run)
 
@@ -245,12 +246,12 @@ def test_explaining_a_file_points_to_the_question_that_is_answered_with_reasons(
     file.write_text(f"{drug}\ttreats\t{answered['answer'][0]}\n")
     said = command("explain", run, file, "--out", tmp_path / "why.html")
     assert said.code == 2
-    assert "medeor predict RUN --where head=… --where relation=…" in said.complaints[0]
+    assert "medeor predict RUN --query head=… --query relation=…" in said.complaints[0]
     assert not (tmp_path / "why.html").exists()
 
 
 def test_models_of_cases_answer_no_question(tiny_run):
-    said = command("predict", tiny_run, "--where", "head=x")
+    said = command("predict", tiny_run, "--query", "head=x")
     assert said.code == 2
     assert "asked about cases" in said.complaints[0]
 

@@ -90,7 +90,7 @@ def test_a_question_about_an_entity_without_training_triples_says_so(run: Path, 
     table = medeor.query(run, question).table
     assert table["verdict"].to_list() == [OUT_OF_DOMAIN] * 3
     assert table["chosen"].null_count() == 3
-    where = [word for key, value in question.items() for word in ("--where", f"{key}={value}")]
+    where = [word for key, value in question.items() for word in ("--query", f"{key}={value}")]
     shown = command("predict", run, *where).out
     assert "out of domain" in shown
     assert "no training triple has" in " ".join(shown.split())

@@ -137,7 +137,7 @@ def test_nothing_to_read_is_told() -> None:
 
 
 def test_the_registry_asks_for_what_readers_obey() -> None:
-    assert set(WHERE) <= set(TASKS["graph-completion"].where)
+    assert set(WHERE) <= set(TASKS["graph-completion"].options)
 
 
 @pytest.mark.data

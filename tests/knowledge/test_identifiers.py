@@ -148,7 +148,7 @@ def test_sources_that_are_read_together_meet_by_identifier_and_mapping(sources: 
 
 def test_the_audit_says_how_much_a_mapping_covers(sources: tuple[Path, Path, Path]) -> None:
     drugs, genes, mapping = sources
-    found = medeor.audit(drugs, genes, task="graph-completion", where={"mapping": str(mapping)}, split="cv")
+    found = medeor.audit(drugs, genes, task="graph-completion", options={"mapping": str(mapping)}, split="cv")
     (finding,) = (one for one in found if one.check == "identifiers-joined")
     assert "1 by the same identifier, 1 through references, 0 ambiguous (kept apart), 4 not in the others" in (
         finding.message

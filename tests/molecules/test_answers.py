@@ -68,13 +68,13 @@ def test_a_quantity_without_a_unit_is_learnt_by_its_logarithm_where_it_is_skewed
 
 def test_the_user_states_scale_unit_and_endpoint() -> None:
     where = {"scale": "linear", "unit": "nM"}
-    _, target, found = read(y=NANOMOLAR, asked={"where": where})
+    _, target, found = read(y=NANOMOLAR, asked={"options": where})
     assert (target.unit, target.scale) == ("nM", "linear")
     assert "scale" not in found
-    table, target, _ = read(**{"IC50 (uM)": NANOMOLAR}, asked={"where": {"unit": "nM"}})
+    table, target, _ = read(**{"IC50 (uM)": NANOMOLAR}, asked={"options": {"unit": "nM"}})
     assert target.unit == "nM"
     assert table["IC50 (uM)"].to_list() == pytest.approx([1000 * value for value in NANOMOLAR])
-    _, target, found = read(exp=PIC50, asked={"where": {"endpoint": "pic50"}})
+    _, target, found = read(exp=PIC50, asked={"options": {"endpoint": "pic50"}})
     assert target.unit == "-log10 mol/L"
     assert found["units"].status == "pass"
     for where, said in (
@@ -84,7 +84,7 @@ def test_the_user_states_scale_unit_and_endpoint() -> None:
         ({"decimal": "dot"}, "comma or point"),
     ):
         with pytest.raises(UserError, match=said):
-            read(**{"IC50 (uM)": NANOMOLAR}, asked={"where": where})
+            read(**{"IC50 (uM)": NANOMOLAR}, asked={"options": where})
 
 
 def test_units_in_cells_and_columns_come_into_one_and_strange_ones_are_unread() -> None:
@@ -212,7 +212,7 @@ def test_a_comma_that_other_columns_or_the_user_decide(tmp_path: Path) -> None:
     table, _, found = file(path, table_of("\t", "foo", commas(PIC50)), target="foo")
     assert found["decimal-commas"].status == "fail"
     assert "decimal=comma" in found["decimal-commas"].message
-    asked = {"target": "foo", "where": {"decimal": "comma"}}
+    asked = {"target": "foo", "options": {"decimal": "comma"}}
     table, _, found = file(path, table_of("\t", "foo", commas(PIC50)), **asked)
     assert table["foo"].to_list() == pytest.approx(PIC50, abs=1e-3)
 

@@ -139,16 +139,16 @@ def test_a_tautomer_in_another_part_is_a_finding(tmp_path: Path) -> None:
     path.write_text("smiles,y,split\n" + "".join(f"{a},{b}.5,{c}\n" for a, b, c in rows), encoding="utf-8")
     found = medeor.read(path, task="molecule-property", target="y", split="split")
     assert "tautomers-across-parts" in failed(found)
-    found = medeor.read(path, task="molecule-property", target="y", split="split", where={"tautomer": "canonical"})
+    found = medeor.read(path, task="molecule-property", target="y", split="split", options={"tautomer": "canonical"})
     assert "duplicates-across-parts" in failed(found)
 
 
-@pytest.mark.parametrize("again", [{}, {"where": {"unit": "uM"}}])
+@pytest.mark.parametrize("again", [{}, {"options": {"unit": "uM"}}])
 def test_a_cleaned_table_says_the_unit_that_its_values_are_in(again: dict[str, object], tmp_path: Path) -> None:
     """Its heading still names the unit from which they were converted."""
     read(tmp_path, {"IC50 (nM)": NUMBERS})
     source, repaired = tmp_path / "assay.csv", tmp_path / "clean.csv"
-    medeor.audit(source, task="molecule-property", where={"unit": "uM"}, clean=repaired)
+    medeor.audit(source, task="molecule-property", options={"unit": "uM"}, clean=repaired)
     found = medeor.read(repaired, task="molecule-property", target="IC50 (nM)", **again)
     factor = 1e-3 if again else 1.0
     assert target(found).unit == ("uM" if again else "nM")

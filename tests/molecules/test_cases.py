@@ -181,8 +181,8 @@ def test_one_smiles_to_predict_needs_no_target() -> None:
         ({}, "say which columns to predict with --target; it has 'p', 'q'"),
         ({"target": ("z",)}, "target 'z' is no column of the table"),
         ({"target": ("p",), "group": "z"}, "no column 'z'"),
-        ({"target": ("p",), "where": {"stereo": "maybe"}}, "where stereo=maybe: it is keep or drop"),
-        ({"target": ("p",), "where": {"smiles": "z"}}, "no column 'z'"),
+        ({"target": ("p",), "options": {"stereo": "maybe"}}, "where stereo=maybe: it is keep or drop"),
+        ({"target": ("p",), "options": {"smiles": "z"}}, "no column 'z'"),
     ],
 )
 def test_what_is_asked_has_to_be_there(asked: dict[str, object], said: str) -> None:

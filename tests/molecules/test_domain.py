@@ -40,7 +40,7 @@ def tanimoto(one: str, other: str) -> float:
 
 def study(smiles: list[str], values: list[float | None], **columns: list) -> tuple[Cases, Split]:
     table = pl.DataFrame({"smiles": smiles, "y": values, **columns})
-    asked = Study((table,), target=("y", *columns), where={"kind": "continuous"}, split="cv")
+    asked = Study((table,), target=("y", *columns), options={"kind": "continuous"}, split="cv")
     cases = read_cases(Sources((table,), {}), asked).usable
     return cases, split_cases(cases, asked)
 
@@ -239,7 +239,7 @@ def test_a_saved_model_says_the_same_and_carries_compounds_only_when_asked(
 
 def test_measured_compounds_keep_the_limits_of_their_values() -> None:
     table = pl.DataFrame({"smiles": ALCOHOLS, "y": [f">{n}" if n % 5 == 0 else f"{n}.5" for n in range(20)]})
-    study = Study((table,), target=("y",), where={"kind": "continuous"}, split="cv")
+    study = Study((table,), target=("y",), options={"kind": "continuous"}, split="cv")
     cases = read_cases(Sources((table,), {}), study).usable
     measured = measured_in(cases, split_cases(cases, study))
     limits = {Chem.CanonSmiles(text): int(said.startswith(">")) for text, said in table.rows()}

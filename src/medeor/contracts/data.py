@@ -49,7 +49,7 @@ class Target:
         if not yes:
             return ""
         text = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
-        return f"{text} (guessed; change it with --where positive={no})" if self.guessed else text
+        return f"{text} (guessed; change it with --option positive={no})" if self.guessed else text
 
     @property
     def items(self) -> tuple[str, ...]:
