@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 import medeor
-from formats.dicom_files import write
+from formats.images.dicom_files import write
 from medeor import UserError
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from pydicom.uid import generate_uid
 
 import medeor
-from formats.dicom_files import write, write_series
+from formats.images.dicom_files import write, write_series
 from medeor.contracts import Cases, Finding, UserError
 
 VOLUME = np.arange(6 * 8 * 9, dtype=np.int16).reshape(6, 8, 9)

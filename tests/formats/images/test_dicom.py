@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit, RLELossless, generate_uid
 
-from formats.dicom_files import data_set, write, write_series
+from formats.images.dicom_files import data_set, write, write_series
 from medeor.contracts import UserError
 from medeor.formats.images.dicom.read import read_dicom, read_series
 from medeor.formats.images.image import BrokenImage, read_image

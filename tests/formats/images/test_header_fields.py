@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
-from formats.dicom_files import data_set, write, write_series
+from formats.images.dicom_files import data_set, write, write_series
 from medeor.formats.images.image import BrokenImage, read_image, reoriented
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from formats.dicom_files import data_set, write, write_series
+from formats.images.dicom_files import data_set, write, write_series
 from medeor.formats.images.folders import find_images
 from medeor.formats.images.image import BrokenImage, read_files, read_image
 

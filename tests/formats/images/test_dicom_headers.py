@@ -7,7 +7,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from formats.dicom_files import data_set
+from formats.images.dicom_files import data_set
 from medeor.formats.images.dicom.headers import FACTS, IDENTIFYING, acquisition_facts, identifiers
 from medeor.formats.images.dicom.read import patient_digest
 
