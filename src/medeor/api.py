@@ -41,8 +41,10 @@ from medeor.files import (
 from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
 from medeor.registry import TASKS, find
-from medeor.road import walk
+from medeor.road import reading
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
+from medeor.road.repair import repaired
+from medeor.road.walk import walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +100,7 @@ def train(
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _trusting(trust, fields), _stopping() as stopping:
-        return walk.walk(asked(*sources, **fields), Path(out), console, stopping, again)
+        return walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
 class Reading(NamedTuple):
@@ -126,9 +128,9 @@ def read(
     question, console = asked(*sources, **fields), console or Console()
     with _trusting(trust, fields), _room():
         if labelled:
-            found = walk.read(question, console)
+            found = reading.read(question, console)
             return Reading(found.every, found.findings)
-        cases = walk.read_unlabelled(question, console)
+        cases = reading.read_unlabelled(question, console)
         return Reading(cases, cases.findings)
 
 
@@ -145,7 +147,9 @@ def plan(
     if out:
         writable(Path(out) / "plan.toml")
     with _trusting(trust, fields), _room():
-        made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
+        found = reading.read(asked(*sources, **fields), console or Console())
+        place = Path(out) if out else None
+        made = reading.plan(found.study, found.task, found.cases, found.split, place)
     if out:
         private_folder(Path(out))
         write_toml(Path(out) / "plan.toml", made)
@@ -166,9 +170,9 @@ def audit(
     if clean:
         _writer(Path(clean))
     with _trusting(trust, fields), _room():
-        read = walk.read(asked(*sources, **fields), console)
+        read = reading.read(asked(*sources, **fields), console)
         if clean:
-            table = walk.repaired(read)
+            table = repaired(read)
             write_any(table, Path(clean))
             # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
             total = read.task.clean(read.every, read.findings, read.split).height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
@@ -74,6 +75,16 @@ class Kept(Store, Protocol):
     """A store that a run keeps below `stores/`, because questions to its model are answered with it. No bundle does."""
 
     def save(self, folder: Path) -> None: ...
+
+
+@runtime_checkable
+class OnDisk(Store, Protocol):
+    """A store that reads its content from files of the user's, where these lie, when it is asked."""
+
+    @property
+    def files(self) -> Mapping[str, tuple[str, ...]]:
+        """The files of each thing in it, by its key."""
+        ...
 
 
 S = TypeVar("S")
