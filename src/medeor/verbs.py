@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from medeor import cache, catalogue, study, trusted
+from medeor import cache, catalogue, claim, study, trusted
 from medeor.bundle import TOLD, Trained, load, study_from
 from medeor.console import Console
 from medeor.contracts import (
@@ -139,6 +139,7 @@ def plan(
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
+        claim.same_version(Path(out))
     with _trusting(trust, fields), _room():
         made = study.plan(study.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
