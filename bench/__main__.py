@@ -11,7 +11,7 @@ from bench.machine import facts
 from bench.workload import HERE, Bar, Row, Workload, workloads
 from medeor.contracts import Measure
 from medeor.files import read_json, write_json, write_text
-from medeor.tasks import find
+from medeor.registry import find
 
 Figures = Mapping[str, Measure]
 

@@ -153,7 +153,7 @@ def an_unknown_task(hospital: Path, folder: Path) -> Bad:
 
 
 def an_unknown_where(hospital: Path, folder: Path) -> Bad:
-    return Bad(("train", *tiny.labelled(hospital), "--where", "colour=red"), ("'colour'", "positive"))
+    return Bad(("train", *tiny.labelled(hospital), "--option", "colour=red"), ("'colour'", "positive"))
 
 
 def a_study_file_with_a_slip(hospital: Path, folder: Path) -> Bad:
@@ -405,10 +405,11 @@ def test_a_place_that_cannot_take_the_run_is_told_before_anything_is_read(place:
 
 WALK = """
 import resource, sys
-from medeor import cli, study
+from medeor.cli import app
+from medeor.road import walk
 import medeor.learning.folds, medeor.imaging.task, lightgbm, captum
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
-cli.main()
+app.main()
 """
 
 

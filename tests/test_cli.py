@@ -17,7 +17,9 @@ import pytest
 import typer
 
 import tiny
-from medeor import cli
+from medeor import api
+from medeor.cli import app
+from medeor.console import renamed
 
 VERBS = (
     "train", "plan", "audit", "evaluate", "predict", "explain", "report", "compare", "export", "datasets", "tasks",
@@ -39,7 +41,7 @@ def test_help_answers_in_a_blink() -> None:
     assert min(seconds() for _ in range(10)) < 0.3
 
 
-@pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.tasks"])
+@pytest.mark.parametrize("code", ["import medeor", "import medeor.cli", "import medeor.contracts, medeor.registry"])
 def test_light_modules_stay_light(code: str) -> None:
     heavy = ("torch", "numpy", "polars", "sklearn", "pydantic", "lightgbm", "rich")
     report = f"{code}; import sys; print([name for name in {heavy} if name in sys.modules])"
@@ -53,7 +55,7 @@ def test_a_verb_is_learnt_from_its_help(verb: str) -> None:
     assert said.code == 0
     flags = set(re.findall(r"^  (--[a-z-]+)", said.out, re.MULTILINE)) - {"--help"}
     assert len(flags) <= 14
-    command = typer.main.get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app.app).commands[verb]  # type: ignore[attr-defined]
     assert command.help.endswith(".")
     assert all(parameter.help.endswith((".", ")")) for parameter in command.params)
     assert flags == {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
@@ -70,10 +72,10 @@ def test_without_a_verb_help_is_given() -> None:
         ("train --nosuch", "--nosuch"),
         ("train", "--out"),
         ("train x --out y --set epochs", "key=value"),
-        ("train x --out y --where =3", "key=value"),
+        ("train x --out y --option =3", "key=value"),
         ("predict", "run"),
         ("predict nosuch x", "nosuch"),
-        ("predict nosuch --where head=x --out table.doc", ".csv, .parquet, .json, .html"),
+        ("predict nosuch --query head=x --out table.doc", ".csv, .parquet, .json, .html"),
         ("report nosuch", "nosuch"),
         ("compare nosuch other", "nosuch"),
         ("export nosuch --onnx x.onnx", "nosuch"),
@@ -195,7 +197,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "describe", lambda name: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["medeor", "datasets"])
     with pytest.raises(ZeroDivisionError):
-        cli.main()
+        app.main()
 
 
 def test_the_demo_falls_back_on_data_that_are_called_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,3 +215,27 @@ def test_the_demo_falls_back_on_data_that_are_called_simulated(tmp_path: Path, m
     assert said.code == 0, said.err
     assert "simulated hospital" in said.err
     assert "<b>Simulated data</b>" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "now", "said"),
+    [
+        ("predict nowhere --where head=x", "--query", "nowhere"),
+        ("train nowhere --out y --where=kind=ordinal", "--option", "nowhere"),
+        ("audit nowhere --where kind=ordinal --where id=x", "--option", "nowhere"),
+    ],
+)
+def test_the_flag_of_0_1_works_with_one_warning(line: str, now: str, said: str) -> None:
+    renamed.cache_clear()
+    told = tiny.medeor(*line.split())
+    assert told.code == 2
+    assert told.err.count("--where is now called " + now) == 1
+    assert said in told.complaints[-1]
+
+
+def test_the_table_where_of_0_1_is_read_with_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.toml").write_text('task = "image-classification"\n[where]\nkind = "ordinal"\n')
+    renamed.cache_clear()
+    for _ in range(2):
+        assert api.asked("scans", study=tmp_path / "study.toml").options == {"kind": "ordinal"}
+    assert capsys.readouterr().err.count("where is now called options") == 1

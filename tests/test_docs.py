@@ -18,13 +18,13 @@ import typer
 
 import medeor
 from medeor import catalogue
-from medeor.bundle import study_from
-from medeor.cli import app
+from medeor.cli.app import app
 from medeor.contracts import Study
 from medeor.files import with_settings
+from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImagePlan
-from medeor.imaging.prepare import Preparation
-from medeor.tasks import TASKS
+from medeor.registry import TASKS
+from medeor.road.bundle import study_from
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -98,7 +98,7 @@ def test_commands_parse_and_ask_for_what_exists(page: Path) -> None:
         check_sources(given.get("sources"), rest)
         for setting in given.get("settings") or ():
             check_setting(setting)
-        known = {key for facts in TASKS.values() for key in (facts.asks if verb == "predict" else facts.where)}
+        known = {key for facts in TASKS.values() for key in (facts.query if verb == "predict" else facts.options)}
         assert {asked.partition("=")[0] for asked in given.get("where") or ()} <= known, rest
 
 

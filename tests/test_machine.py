@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from medeor.contracts import threads
-from medeor.machine import free_memory, peak_memory
+from medeor.machine import free_memory, peak_memory, threads
 
 
 @pytest.mark.parametrize("gone", ["SC_AVPHYS_PAGES", "SC_PHYS_PAGES", "sysconf"])

@@ -20,7 +20,7 @@ import medeor
 import tiny
 from medeor.console import Console
 from medeor.contracts import Explanation, UserError
-from medeor.tasks import LOADERS, load_model
+from medeor.registry import LOADERS, load_model
 
 OLD = Path(__file__).parent / "old"
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -102,7 +102,7 @@ def test_a_finished_run_gives_the_same_reasons(room: str, name: str, enter: Room
 def test_questions_are_answered_as_before(room: str, place: int, enter: Room) -> None:
     enter(room)
     said = ANSWERS[room]["questions"][place]
-    same(medeor.ask(said["of"], said["where"]).table, said["answers"])
+    same(medeor.query(said["of"], said["where"]).table, said["answers"])
 
 
 @pytest.mark.parametrize("room", ANSWERS)

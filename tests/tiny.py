@@ -17,13 +17,14 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from medeor import cli, simulate
+from medeor import simulate
+from medeor.cli import app
 from medeor.contracts import Cases, Sources, Study
 from medeor.files import with_settings, write_toml
-from medeor.imaging.augment import Augmentation
-from medeor.imaging.cases import read_cases
-from medeor.imaging.plan import ImagePlan, Network
-from medeor.imaging.prepare import Preparation
+from medeor.imaging.model.augment import Augmentation
+from medeor.imaging.model.prepare import Preparation
+from medeor.imaging.plan import ImageNetwork, ImagePlan
+from medeor.imaging.read.cases import read_cases
 from medeor.learning.schedule import Schedule
 
 SIDE = 12
@@ -50,7 +51,7 @@ def medeor(*arguments: object) -> Said:
     line = mock.patch.object(sys, "argv", ["medeor", *map(str, arguments)])
     with line, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            cli.main()
+            app.main()
         except SystemExit as end:
             code = int(end.code or 0)
     return Said(code, out.getvalue(), err.getvalue())
@@ -71,7 +72,7 @@ def plan_at(folder: Path, size: tuple[int, ...] = (SIDE, SIDE), channels: int = 
     """Puts a tiny plan into a run folder, where `train` obeys it, and returns the folder."""
     plan = ImagePlan(
         Preparation(size, channels, "range"),
-        Network("small-cnn", widths=(4, 4)),
+        ImageNetwork("small-cnn", widths=(4, 4)),
         Augmentation(flips=(0.0,) * (len(size) - 1) + (0.5,)),
         schedule=Schedule(epochs=2, learning_rate=0.01, averaging=0.9),
         parts=("network",),

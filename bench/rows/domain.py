@@ -13,16 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from bench.workload import Row
-from medeor import simulate, study
+from medeor import simulate
+from medeor.api import asked
 from medeor.console import Console
 from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN, Cases, Measure, Run, Sources, Split, Study
-from medeor.formats.arrays import ImageArray
-from medeor.imaging.cases import ImageStore, read_cases
-from medeor.imaging.domain import ImageDomain, learn
-from medeor.imaging.planning import rules
-from medeor.imaging.recipe import ImageRecipe
-from medeor.learning.split import FOLDS, split_cases
-from medeor.verbs import asked
+from medeor.formats.images.arrays import ImageArray
+from medeor.imaging.model.domain import ImageDomain, learn
+from medeor.imaging.model.recipe import ImageRecipe
+from medeor.imaging.plan import rules
+from medeor.imaging.read.cases import ImageStore, read_cases
+from medeor.road import walk
+from medeor.statistics.split import FOLDS, split_cases
 
 Pixels = NDArray[np.generic]
 SIMULATED = {"simulated-xray": "xray", "simulated-ultrasound": "ultrasound", "simulated-ct": "ct"}
@@ -66,7 +67,7 @@ def shares(row: Row) -> dict[str, Measure]:
 def known(name: str, seed: int) -> tuple[Cases, Split]:
     """The cases of a source and their split."""
     if name not in SIMULATED:
-        found = study.read(asked(name, seed=seed), Console(quiet=True))
+        found = walk.read(asked(name, seed=seed), Console(quiet=True))
         return found.cases, found.split
     made = simulate.hospital(PATIENTS, seed=seed, kind=SIMULATED[name])  # type: ignore[arg-type]
     labels = made.table.select("lesion", "patient_id")

@@ -19,30 +19,31 @@ from bench.rows.commands import known_path, medeor, program, trained
 from bench.rows.molecules_speed import watched
 from bench.speed import alternate, faster, ratio, spread
 from bench.workload import Row, run_of
-from medeor import study
-from medeor.bundle import load
+from medeor.api import ask
 from medeor.console import Console
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
 from medeor.files import build, read_json, read_toml, replacing, write_parquet
-from medeor.knowledge.answers import taught_places
-from medeor.knowledge.baselines import GraphBaseline, mined
-from medeor.knowledge.batches import batches_of, both_ways
-from medeor.knowledge.cases import triples_of
 from medeor.knowledge.evaluation import gains
-from medeor.knowledge.graph import Graph
-from medeor.knowledge.loss import graph_loss
-from medeor.knowledge.network import Completer
-from medeor.knowledge.paths import Adjacency, strolls
-from medeor.knowledge.plan import Embedding, GraphPlan, Training
-from medeor.knowledge.processors import GraphProcessors
-from medeor.knowledge.ranking import ranks
-from medeor.knowledge.recipe import GraphRecipe
+from medeor.knowledge.model.baselines import GraphBaseline, mined
+from medeor.knowledge.model.batches import batches_of
+from medeor.knowledge.model.loss import graph_loss
+from medeor.knowledge.model.network import Completer
+from medeor.knowledge.model.processors import GraphProcessors
+from medeor.knowledge.model.ranking import ranks
+from medeor.knowledge.model.recipe import GraphRecipe
+from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
+from medeor.knowledge.questions.answers import taught_places
+from medeor.knowledge.questions.paths import Adjacency, random_walks
+from medeor.knowledge.read.cases import triples_of
+from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import fit_network
 from medeor.learning.network import NetworkMethod, NetworkModel
 from medeor.learning.schedule import Schedule
-from medeor.trust.intervals import bootstrap
-from medeor.trust.scores import means
-from medeor.verbs import ask
+from medeor.road import walk
+from medeor.road.bundle import load
+from medeor.statistics.intervals import bootstrap
+from medeor.statistics.scores import means
 
 RELATIONS = 24
 
@@ -156,7 +157,7 @@ def _arrays(row: Row) -> Path:
 
 
 def _official(data: str) -> tuple[Graph, np.ndarray]:
-    asked = study.read(study.resolve(Study((data,))), Console(quiet=True))
+    asked = walk.read(walk.resolve(Study((data,))), Console(quiet=True))
     graph = asked.cases.store(Graph)
     return graph, graph.facts["part"].cast(pl.String).to_numpy()
 
@@ -187,7 +188,7 @@ def big(row: Row) -> dict[str, Measure]:
     names = tuple(map(str, range(entities))), tuple(map(str, range(RELATIONS)))
     processors = GraphProcessors(*names, triples, edges)
     embedding = Embedding(dimension=200, n3=0.001)
-    training = Training("negatives", batch=8192, negatives=64)
+    training = GraphTraining("negatives", batch=8192, negatives=64)
     torch.set_num_threads(row.threads)
     batches = batches_of(triples, entities, RELATIONS, training, row.seed)
     network = Completer(processors, embedding, batches.chunk)
@@ -242,7 +243,7 @@ def paths(row: Row) -> dict[str, Measure]:
     without the first shown path, and without a random path as long from either end; paired, triples resampled."""
     settings = row.workload.settings
     run = trained(row.data, row.seed, row.threads)
-    asked = study.read(study.resolve(Study((row.data,))), Console(quiet=True))
+    asked = walk.read(walk.resolve(Study((row.data,))), Console(quiet=True))
     graph = asked.cases.store(Graph)
     test = asked.split.part(asked.cases.where(pl.col("holds") == 1), "test")
     generator = np.random.default_rng(row.seed)
@@ -267,22 +268,22 @@ def paths(row: Row) -> dict[str, Measure]:
         rows = [edge["row"] for edge in path["edges"]]
         itself = np.flatnonzero((graph.triples == triple).all(1))
         end = int(generator.choice(triple[[0, 2]]))
-        walk = strolls(adjacency, end, len(rows), 1, itself, generator)[0]
+        random = random_walks(adjacency, end, len(rows), 1, itself, generator)[0]
         before = _said(whole, triple)
-        without = [before - _said(_refitted(row, asked, list(gone)), triple) for gone in (rows, walk)]
+        without = [before - _said(_refitted(row, asked, list(gone)), triple) for gone in (rows, random)]
         drops.append((*without, path["drop"]))
-    path, walk, quick = np.array(drops).T
+    path, random, quick = np.array(drops).T
     units = np.arange(len(path))
     return {
         "share of shown edges in the source": Measure(float(np.mean(stands)), n=len(stands)),
-        "drop, path less random path": bootstrap(means([path - walk]), units),
+        "drop, path less random path": bootstrap(means([path - random]), units),
         "drop without the path": bootstrap(means([path]), units),
-        "drop without a random path": bootstrap(means([walk]), units),
+        "drop without a random path": bootstrap(means([random]), units),
         "correlation of the shown drop with a new fit": Measure(float(np.corrcoef(quick, path)[0, 1]), n=len(path)),
     }
 
 
-def _taught(asked: study.Read, graph: Graph) -> np.ndarray:
+def _taught(asked: walk.Read, graph: Graph) -> np.ndarray:
     return triples_of(asked.split.part(asked.cases.where(pl.col("holds") == 1), "train"))
 
 
@@ -290,7 +291,7 @@ def _lines(folder: Path) -> set[tuple[str, ...]]:
     return {tuple(line.split("\t")) for part in folder.glob("*.txt") for line in part.read_text().splitlines()}
 
 
-def _refitted(row: Row, asked: study.Read, gone: Sequence[int]) -> Completer:
+def _refitted(row: Row, asked: walk.Read, gone: Sequence[int]) -> Completer:
     """The default network fitted to the training triples without some rows of the graph."""
     plan = _plan(row.data, row.seed)
     kept = ~pl.col("case_id").is_in([str(number) for number in gone])

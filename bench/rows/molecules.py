@@ -16,14 +16,15 @@ import polars as pl
 from bench.machine import environment, peers
 from bench.rows.commands import known_path, program
 from bench.workload import ROOT, WORK, Row
-from medeor import study, verbs
+from medeor import api
+from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions, Run, Sources, Split
 from medeor.files import read_json, replacing, write_json
-from medeor.learning.split import split_cases
-from medeor.molecules.cases import read_cases
-from medeor.tasks import load_model
+from medeor.molecules.read.cases import read_cases
+from medeor.registry import load_model
+from medeor.road import walk
+from medeor.statistics.split import split_cases
 from medeor.trust.measures import measure
-from medeor.verbs import results
 
 HELD_OUT = 0.1
 """The share of the training part by which chemprop chooses its best epoch, as by its own defaults."""
@@ -38,7 +39,7 @@ def place(data: str, seed: int) -> Path:
 def divided(data: str, seed: int, way: str = "scaffold") -> tuple[Cases, Split]:
     """The usable cases of a known set and its parts, as `medeor train DATA --split scaffold --set seed=SEED` has
     them."""
-    asked = study.resolve(verbs.asked(data, split=way, seed=seed))
+    asked = walk.resolve(api.asked(data, split=way, seed=seed))
     cases = read_cases(Sources((known_path(data),), {}), asked).usable
     return cases, split_cases(cases, asked)
 

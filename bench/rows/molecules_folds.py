@@ -7,12 +7,12 @@ import polars as pl
 
 from bench.rows.molecules import divided, fit_fingerprints, place, predictions, trained
 from bench.workload import Row
+from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import replacing
-from medeor.trust.intervals import bootstrap
+from medeor.statistics.intervals import bootstrap
+from medeor.statistics.scores import means
 from medeor.trust.measures import answers
-from medeor.trust.scores import means
-from medeor.verbs import results
 
 
 def adme(row: Row) -> dict[str, Measure]:

@@ -11,8 +11,8 @@ import polars as pl
 from bench.rows.molecules import figure_of, place, predicted, predictions, tested
 from bench.workload import Row
 from medeor.contracts import Measure
+from medeor.statistics.intervals import Resampled, average, difference, holm, interval, p_value, resample
 from medeor.trust.families import statistics
-from medeor.trust.intervals import Resampled, average, difference, holm, interval, p_value, resample
 from medeor.trust.measures import answers, measure
 
 SEEDS = (0, 1, 2)

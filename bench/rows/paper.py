@@ -13,14 +13,14 @@ import polars as pl
 from bench.machine import environment, peers
 from bench.rows.commands import known_path, trained
 from bench.workload import ROOT, WORK, Row
+from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import read_json
-from medeor.trust.answers import group_codes
+from medeor.statistics.intervals import Resampled, average, difference, interval, p_value, resample
+from medeor.statistics.outcomes import group_codes
 from medeor.trust.compare import compare
 from medeor.trust.families import settle, statistics
-from medeor.trust.intervals import Resampled, average, difference, interval, p_value, resample
 from medeor.trust.measures import answers
-from medeor.verbs import results
 
 FIGURES = ("auroc", "accuracy")
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from bench.rows.commands import known_path, medeor
 from bench.workload import Row
+from medeor.api import results
 from medeor.contracts import Measure, Predictions
 from medeor.files import read_json
 from medeor.trust.compare import compare
-from medeor.verbs import results
 
 BINS = 8
 

@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 
 from bench.sides import answer
-from medeor import study, verbs
+from medeor import api
 from medeor.console import Console
-from medeor.contracts import Batches, Cases, Run, threads
-from medeor.imaging import planning
-from medeor.imaging.augment import Augmentation
-from medeor.imaging.plan import ImagePlan, Network, Training
-from medeor.imaging.recipe import ImageProcessors, ImageRecipe
+from medeor.contracts import Batches, Cases, Run
+from medeor.imaging import plan as planning
+from medeor.imaging.model.augment import Augmentation
+from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
+from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.fit import State, _optimiser, channels_last, device, fit_network
+from medeor.machine import threads
+from medeor.road import walk
 
 SECONDS = 4.0
 """A stretch lasts about so long."""
@@ -58,24 +60,24 @@ def work(kind: str) -> Work:
     cases = _known(name) if name else _simulated(*((28, 2560, 1, 10) if kind == "keras" else (224, 256, 3, 2)))
     plan = planning.rules(cases)
     if kind == "keras":
-        network = Network(name="bench.networks:KerasCNN")
+        network = ImageNetwork(name="bench.networks:KerasCNN")
         # Keras keeps no average of the weights either.
         schedule = replace(plan.schedule, averaging=0.0)
         plan = replace(
-            plan, network=network, augmentation=Augmentation(), training=Training(batch=128), schedule=schedule
+            plan, network=network, augmentation=Augmentation(), training=ImageTraining(batch=128), schedule=schedule
         )
     elif kind == "mild":
         plan = replace(plan, augmentation=MILD)
     elif kind == "resnet50":
-        network = Network(name="resnet50", widths=(64, 128, 256, 512))
-        plan = replace(plan, network=network, training=Training(batch=64))
+        network = ImageNetwork(name="resnet50", widths=(64, 128, 256, 512))
+        plan = replace(plan, network=network, training=ImageTraining(batch=64))
     recipe = ImageRecipe.of(plan)
     processors = recipe.processors(cases)
     return Work(plan, recipe, processors, recipe.batches(cases, processors, 0))
 
 
 def _known(name: str) -> Cases:
-    read = study.read(verbs.asked(name), Console(quiet=True))
+    read = walk.read(api.asked(name), Console(quiet=True))
     return read.split.part(read.cases, "train")
 
 
@@ -83,7 +85,7 @@ def _simulated(side: int, count: int, channels: int, classes: int) -> Cases:
     generator = np.random.default_rng(0)
     shape = (count, side, side) if channels == 1 else (count, side, side, channels)
     images = generator.integers(0, 256, shape, dtype=np.uint8)
-    return study.read(verbs.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
+    return walk.read(api.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
 
 
 class Enough(Exception):

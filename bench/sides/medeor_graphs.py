@@ -17,18 +17,19 @@ from torch import Tensor
 from bench.sides import answer
 from bench.sides.graph_work import BATCH, DIMENSION, NEGATIVES, RATE
 from medeor.contracts import Run
-from medeor.knowledge.batches import batches_of, both_ways
-from medeor.knowledge.loss import graph_loss
-from medeor.knowledge.network import Completer, Scored
-from medeor.knowledge.plan import Embedding, Training
-from medeor.knowledge.processors import GraphProcessors
-from medeor.knowledge.ranking import ranks
+from medeor.knowledge.model.batches import batches_of
+from medeor.knowledge.model.loss import graph_loss
+from medeor.knowledge.model.network import Completer, Scored
+from medeor.knowledge.model.processors import GraphProcessors
+from medeor.knowledge.model.ranking import ranks
+from medeor.knowledge.plan import Embedding, GraphTraining
+from medeor.knowledge.read.triples import both_ways
 from medeor.learning.fit import _optimiser, fit_network
 from medeor.learning.schedule import Schedule
 
 MEMORY = 1 << 30
 # A batch of triples asks twice as many questions.
-TRAINING = Training("negatives", "binary", batch=2 * BATCH, negatives=NEGATIVES, typed=False)
+TRAINING = GraphTraining("negatives", "binary", batch=2 * BATCH, negatives=NEGATIVES, typed=False)
 SCHEDULE = Schedule(epochs=1, learning_rate=RATE, weight_decay=0.0, averaging=0.0, clip=0.0, checkpoint=1 << 30)
 
 

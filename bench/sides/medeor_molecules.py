@@ -20,12 +20,12 @@ from bench.sides import answer
 from medeor.contracts import Cases, Run, Target
 from medeor.learning.fit import _optimiser, fast_bfloat16, fit_network
 from medeor.learning.schedule import Schedule
-from medeor.molecules.graphs import graphs
-from medeor.molecules.network import lots
-from medeor.molecules.plan import Network, Training
-from medeor.molecules.recipe import ATOMS_AT_ONCE, MoleculeRecipe
-from medeor.molecules.recipe import given as given_to
-from medeor.molecules.store import MoleculeStore
+from medeor.molecules.model.network import slices_of
+from medeor.molecules.model.recipe import ATOMS_AT_ONCE, MoleculeRecipe
+from medeor.molecules.model.recipe import given as given_to
+from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining
+from medeor.molecules.read.graphs import graphs
+from medeor.molecules.read.store import MoleculeStore
 
 BATCH = 64
 
@@ -48,7 +48,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
     if path == "featurise":
         return lambda: graphs(texts, workers=1)
     cases = cases_of(given)
-    recipe = MoleculeRecipe(Network(), Training(batch=BATCH))
+    recipe = MoleculeRecipe(MoleculeNetwork(), MoleculeTraining(batch=BATCH))
     processors = recipe.processors(cases)
     network = recipe.network(processors)
     precision: Literal["bf16", "f32"] = "bf16" if fast_bfloat16() else "f32"
@@ -87,7 +87,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
         return predict
     order = np.argsort(np.diff(kept.atom_start), kind="stable")
     sizes = np.diff(kept.atom_start)[order].tolist()
-    made_already = [given_to(Network(), kept, order[lot]) for lot in lots(sizes, ATOMS_AT_ONCE)]
+    made_already = [given_to(MoleculeNetwork(), kept, order[chunk]) for chunk in slices_of(sizes, ATOMS_AT_ONCE)]
 
     def ask() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from medeor.bundle import Trained, load
+    from medeor.api import audit, compare, evaluate, explain, export, plan, predict, query, read, summarize, train
     from medeor.contracts import UserError
-    from medeor.verbs import ask, audit, compare, evaluate, explain, export, plan, predict, read, tell, train
+    from medeor.road.bundle import Trained, load
 
-_HOMES = {"load": "medeor.bundle", "Trained": "medeor.bundle", "UserError": "medeor.contracts"}
+_HOMES = {"load": "medeor.road.bundle", "Trained": "medeor.road.bundle", "UserError": "medeor.contracts"}
 __all__ = [
-    "Trained", "UserError", "ask", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict",
-    "read", "tell", "train",
+    "Trained", "UserError", "audit", "compare", "evaluate", "explain", "export", "load", "plan", "predict", "query",
+    "read", "summarize", "train",
 ]  # fmt: skip
 
 
@@ -31,4 +31,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'medeor' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES.get(name, "medeor.verbs")), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "medeor.api")), name)

@@ -1,5 +1,5 @@
 """`python -m medeor`."""
 
-from medeor.cli import main
+from medeor.cli.app import main
 
 main()

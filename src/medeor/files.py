@@ -261,11 +261,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         try:
             yield
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-            said = f" ({(str(error).splitlines() or [type(error).__name__])[0][:150]})"
+            text = f" ({(str(error).splitlines() or [type(error).__name__])[0][:150]})"
             if isinstance(error, pl.exceptions.PanicException):
                 words.clear()
-                said = ""  # of use to nobody but the authors of Polars
-            raise UserError(f"{path} is not readable {kind}{said}; it was damaged or is another file") from None
+                text = ""  # of use to nobody but the authors of Polars
+            raise UserError(f"{path} is not readable {kind}{text}; it was damaged or is another file") from None
 
 
 @contextmanager

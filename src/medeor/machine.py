@@ -43,3 +43,12 @@ class _MemoryStatus(ctypes.Structure):
         ("available", ctypes.c_uint64),
         ("others", ctypes.c_uint64 * 5),
     ]
+
+
+def threads() -> int:
+    """Cores that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    # What the process may use is known on Linux alone; elsewhere it is what the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,8 +12,8 @@ from skimage.transform import downscale_local_mean
 
 from medeor.contracts import Cases, Finding, Split, Target
 from medeor.files import digest
-from medeor.formats.arrays import ImageArray
-from medeor.formats.image_store import ImageStore
+from medeor.formats.images.arrays import ImageArray
+from medeor.formats.images.store import ImageStore
 from medeor.imaging.audit import audit_images, clean, thumbnail, thumbnails
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.simulate import Planted, hospital

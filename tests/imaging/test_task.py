@@ -11,17 +11,17 @@ import pytest
 import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
-from medeor.imaging import planning
-from medeor.imaging.domain import WithDomain
-from medeor.imaging.gain import WithGain
+from medeor.imaging import plan as planning
+from medeor.imaging.model.domain import ImageDomainMethod
+from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
-from medeor.learning import probe
-from medeor.learning.folds import Folds, HeldOut
+from medeor.learning import budget
+from medeor.learning.budget import Trial
+from medeor.learning.folds import Folds, SingleFit
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import Trial
-from medeor.learning.split import split_cases
 from medeor.learning.stack import Stack
-from medeor.learning.trees import TreeMethod
+from medeor.learning.trees.method import TreeMethod
+from medeor.statistics.split import split_cases
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
         seen.append(cases)
         return Trial(1.5, 10, 3 << 30)
 
-    monkeypatch.setattr(probe, "trial", trial)
+    monkeypatch.setattr(budget, "trial", trial)
     return seen
 
 
@@ -96,7 +96,7 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
     task = ImageTask()
     plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
     judged = task.method(plan)
-    assert isinstance(judged, WithDomain)
+    assert isinstance(judged, ImageDomainMethod)
     plan = replace(plan, domain=False)
     stack = task.method(plan)
     assert stack == judged.method
@@ -105,7 +105,7 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
     assert isinstance(stack.parts["network"].method, NetworkMethod)  # type: ignore[attr-defined]
     alone = replace(plan, parts=("network",))
     assert isinstance(task.method(alone), Folds)
-    assert isinstance(task.method(replace(alone, members="single")), HeldOut)
+    assert isinstance(task.method(replace(alone, members="single")), SingleFit)
     assert isinstance(task.baseline(plan).method, TreeMethod)  # type: ignore[attr-defined]
     enhanced = replace(plan, preparation=replace(plan.preparation, enhance="clahe"))
     method = task.method(enhanced)

@@ -9,7 +9,7 @@ import pytest
 
 from medeor.contracts import UserError
 from medeor.knowledge.draw import around, edges, export, picture
-from medeor.knowledge.graph import Graph, assemble, read_graph
+from medeor.knowledge.read.graph import Graph, assemble, read_graph
 from medeor.report.pictures import drawing
 from medeor.simulate.knowledge import knowledge
 

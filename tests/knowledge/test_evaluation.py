@@ -9,8 +9,8 @@ import pytest
 
 from knowledge import wheel
 from medeor.contracts import Predictions, Sources, Study
-from medeor.knowledge.cases import read_cases
 from medeor.knowledge.evaluation import evaluate, mean_reciprocal_rank
+from medeor.knowledge.read.cases import read_cases
 
 
 def test_heads_count_as_much_as_tails(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from medeor.contracts import Finding
 from medeor.knowledge.audit import audit_graph, relation_pairs
-from medeor.knowledge.graph import Graph, assemble, read_graph
+from medeor.knowledge.read.graph import Graph, assemble, read_graph
 from medeor.simulate.knowledge import knowledge
 
 

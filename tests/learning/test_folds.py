@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from learning.test_stack import Columns
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
 from medeor.files import write_parquet
-from medeor.learning.folds import finished, out_of_fold, remembered
-from medeor.learning.trees import Boosting, TreeMethod
+from medeor.learning.folds import finished, fit_or_load, out_of_fold
+from medeor.learning.trees.method import Boosting, TreeMethod
 
 
 @dataclass
@@ -44,7 +44,7 @@ DAMAGE = {
 def test_a_fold_whose_predictions_cannot_be_read_is_fitted_again(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", "learning.test_stack:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", "learning.test_stack:Columns")
     a = np.random.default_rng(0).normal(size=40)
     ids = [f"c{i}" for i in range(40)]
     cases = Cases(pl.DataFrame({"case_id": ids, "group": ids, "a": a, "y": a}), (Target("y", "continuous"),))
@@ -89,8 +89,8 @@ class Unsaved:
 def test_a_fit_whose_model_was_not_written_is_not_finished(tmp_path: Path) -> None:
     method, run = Unsaved(), Run(tmp_path / "fold-0")
     with pytest.raises(OSError, match="gone"):
-        remembered(method, CASES, SPLIT, run)
+        fit_or_load(method, CASES, SPLIT, run)
     assert not finished(run.folder)
-    remembered(method, CASES, SPLIT, run)
+    fit_or_load(method, CASES, SPLIT, run)
     assert method.fits == [0, 1]
     assert finished(run.folder)

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
-from medeor.learning.stack import Stack, best_weights, blend, earned_table, loss
-from medeor.learning.trees import Boosting, TreeMethod
+from medeor.learning.stack import Stack, best_weights, blend, loss, weights_table
+from medeor.learning.trees.method import Boosting, TreeMethod
 
 NUMBER = Target("y", "continuous")
 SICK = Target("sick", "binary")
@@ -136,7 +136,7 @@ def made(target: Target, n: int = 300) -> tuple[Cases, Split, Stack]:
 def test_a_stack_is_better_than_its_parts_and_comes_back(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(target)
     run = Run(tmp_path / "fit")
     fitted = stack.fit(cases, split, run)
@@ -147,14 +147,14 @@ def test_a_stack_is_better_than_its_parts_and_comes_back(
     values, truth = held["value"].to_numpy().reshape(1, -1, 1), held[target.name].to_numpy()
     assert losses["together"] == pytest.approx(loss(values, np.ones(1), truth, target))
     fitted.model.save(tmp_path / "kept")
-    again = tasks.load_model(tmp_path / "kept")
+    again = registry.load_model(tmp_path / "kept")
     said, repeated = (model.predict(cases, run).table for model in (fitted.model, again))
     assert said.equals(repeated)
-    assert [row[0] for row in earned_table(again).rows] == [target.name]  # type: ignore[union-attr]
+    assert [row[0] for row in weights_table(again).rows] == [target.name]  # type: ignore[union-attr]
 
 
 def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(SICK)
     gaps = pl.when(pl.int_range(pl.len()) % 4 > 0).then("sick").alias("sick")
     fitted = stack.fit(replace(cases, table=cases.table.with_columns(gaps)), split, Run(tmp_path))
@@ -166,7 +166,7 @@ def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, mon
 
 
 def test_the_weights_of_a_fold_do_not_know_its_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(NUMBER, 60)
     before = stack.fit(cases, split, Run(tmp_path / "a")).held_out.table
     # Parts are read back from the first fit, so only the weights can hear of the new truth.
@@ -180,7 +180,7 @@ def test_the_weights_of_a_fold_do_not_know_its_truth(tmp_path: Path, monkeypatch
 
 
 def test_a_limit_is_no_truth_to_weigh_parts_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "columns", f"{__name__}:Columns")
+    monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(NUMBER, 90)
     limited = np.arange(90) % 3 == 1
     y = np.where(limited, 1e6, cases.table["y"].to_numpy())

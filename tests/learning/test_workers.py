@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from medeor import tasks, trusted
+from medeor import registry, trusted
 from medeor.contracts import Cases, Fitted, Predictions, Run, Split
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Folds
@@ -50,7 +50,7 @@ class TellTrust:
 def test_a_fold_in_a_process_of_its_own_trusts_the_same_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "told", f"{__name__}:load")
+    monkeypatch.setitem(registry.LOADERS, "told", f"{__name__}:load")
     monkeypatch.setenv("MEDEOR_TRUST", "ours")
     ids = [f"c{i}" for i in range(4)]
     cases = Cases(pl.DataFrame({"case_id": ids, "group": ids}))
@@ -65,7 +65,7 @@ def test_a_fold_in_a_process_of_its_own_trusts_the_same_modules(
 def test_a_fold_has_the_same_share_alone_as_among_others(
     threads: int, workers: int, share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tasks.LOADERS, "told", f"{__name__}:load")
+    monkeypatch.setitem(registry.LOADERS, "told", f"{__name__}:load")
     ids = [f"c{i}" for i in range(9)]
     cases = Cases(pl.DataFrame({"case_id": ids, "group": ids}))
     fold = pl.Series([i % 3 for i in range(9)], dtype=pl.Int32)

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Cases, Finding, Sources, Split, Study
-from medeor.learning.split import split_cases
 from medeor.molecules import audit as room
 from medeor.molecules.audit import audit_molecules, clean
-from medeor.molecules.cases import read_cases
+from medeor.molecules.read.cases import read_cases
+from medeor.statistics.split import split_cases
 from medeor.trust.audit import audit
 
 GOOD = [f"{'C' * n}{core}" for n in range(1, 9) for core in ("c1ccncc1", "C(=O)Nc1ccco1", "S(=O)(=O)N1CCOCC1")]

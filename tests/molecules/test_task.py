@@ -14,7 +14,7 @@ from rdkit.Chem import Crippen, Descriptors
 import medeor
 from medeor.contracts import Sources, Study
 from medeor.files import read_json
-from medeor.molecules.cases import read_cases
+from medeor.molecules.read.cases import read_cases
 from tiny import Said
 from tiny import medeor as command
 

@@ -12,8 +12,8 @@ import polars as pl
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target
 from medeor.files import read_json, write_json
 from medeor.learning.folds import out_of_fold
-from medeor.learning.trees import TreeMethod
-from medeor.study import walk
+from medeor.learning.trees.method import TreeMethod
+from medeor.road.walk import walk
 from road.toy import Numbers, enrol
 
 EFFECT = 2.0

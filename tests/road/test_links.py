@@ -14,10 +14,10 @@ from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Study
 from medeor.files import read_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
-from medeor.study import walk
+from medeor.road.walk import walk
 from road.toy import NoProcessors, Numbers, TensorBatch, enrol
 
 pytestmark = pytest.mark.data
@@ -88,7 +88,7 @@ class LinkRecipe:
         each = nn.functional.cross_entropy(outputs, batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(len(each)))
 
-    def answering(self, network, processors):
+    def export_module(self, network, processors):
         return network, torch.zeros(1, 2, dtype=torch.long)
 
     def infer(self, network, cases, processors, run):
@@ -146,10 +146,10 @@ class LinkTask:
         return LinkPlan(int(cases.table["tail"].max()) + 1, int(cases.table["relation"].max()) + 1)
 
     def method(self, plan):
-        return HeldOut(NetworkMethod(LinkRecipe(plan.entities, plan.relations), plan.schedule))
+        return SingleFit(NetworkMethod(LinkRecipe(plan.entities, plan.relations), plan.schedule))
 
     def baseline(self, plan):
-        return HeldOut(NetworkMethod(LinkRecipe(plan.entities, plan.relations), Schedule(epochs=1)))
+        return SingleFit(NetworkMethod(LinkRecipe(plan.entities, plan.relations), Schedule(epochs=1)))
 
     def evaluate(self, cases, predictions):
         ranks = predictions.table["value"].to_numpy()

@@ -13,10 +13,10 @@ from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
 from medeor.files import read_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
-from medeor.study import walk
+from medeor.road.walk import walk
 from road.toy import NoProcessors, Numbers, TensorBatch, enrol
 
 PATCH, SIDE = 8, 16
@@ -76,7 +76,7 @@ class PatchRecipe:
         each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(each.numel()))
 
-    def answering(self, network, processors):
+    def export_module(self, network, processors):
         return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
 
     def infer(self, network, cases, processors, run) -> Iterator[Predictions]:
@@ -120,10 +120,10 @@ class PatchTask:
         return PatchPlan()
 
     def method(self, plan):
-        return HeldOut(NetworkMethod(PatchRecipe(), plan.schedule))
+        return SingleFit(NetworkMethod(PatchRecipe(), plan.schedule))
 
     def baseline(self, plan):
-        return HeldOut(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
+        return SingleFit(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
 
     def evaluate(self, cases, predictions):
         truth = cases.store(Numbers).arrays["labels"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.bundle import Trained
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target
 from medeor.files import read_json, write_json
-from medeor.learning.folds import HeldOut
+from medeor.learning.folds import SingleFit
 from medeor.learning.network import EMPTY
-from medeor.learning.trees import TreeMethod
-from medeor.study import walk
+from medeor.learning.trees.method import TreeMethod
+from medeor.road.bundle import Trained
+from medeor.road.walk import walk
 from road.toy import enrol
 
 LETTERS, LENGTH = np.array(list("CNOF")), 8
@@ -63,7 +63,7 @@ class PropertyTask:
         return Counts()
 
     def method(self, plan):
-        return HeldOut(TreeMethod(plan))
+        return SingleFit(TreeMethod(plan))
 
     baseline = method
 

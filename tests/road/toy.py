@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medeor import tasks
+from medeor import registry
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class TensorBatch:
 
 def enrol(monkeypatch, name: str, lives: str, **loaders: str) -> None:
     """Puts a toy into the registry for the length of a test."""
-    facts = tasks.TaskFacts(
+    facts = registry.TaskFacts(
         name, "a toy", lives, "", "arrays", {"steps": "how long to search"}, inputs={"goal": "a bundle"}
     )
-    monkeypatch.setitem(tasks.TASKS, name, facts)
+    monkeypatch.setitem(registry.TASKS, name, facts)
     for kind, place in loaders.items():
-        monkeypatch.setitem(tasks.LOADERS, kind, place)
+        monkeypatch.setitem(registry.LOADERS, kind, place)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from medeor.contracts import Cases, Predictions, Target, UserError
-from medeor.trust import scores
+from medeor.statistics import scores
 from medeor.trust.measures import levels, measure, subgroup_table
 
 EXACT = 1e-9

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split, threads
-from medeor.formats.image_store import ImageStore
-from medeor.formats.image_tables import UNLISTED
-from medeor.imaging.modality import modalities
+from medeor.contracts import Cases, Finding, Split
+from medeor.formats.images.store import ImageStore
+from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
+from medeor.imaging.read.modality import modalities
+from medeor.machine import threads
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
@@ -224,11 +225,11 @@ def _within_parts(table: pl.DataFrame) -> Finding:
     if copies.is_empty():
         return Finding(check, "quality", "pass", "no image stands twice in one part")
     counts = copies.group_by("in_part").agg(pl.len().alias("all"), pl.col("content").n_unique().alias("distinct"))
-    said = "; ".join(
+    text = "; ".join(
         f"{part or 'no part'}: {everyone - distinct} repeat another image ({everyone} images, {distinct} distinct)"
         for part, everyone, distinct in counts.sort("in_part").iter_rows()
     )
-    return Finding(check, "quality", "fail", said, tuple(copies.sort("content", maintain_order=True)["case_id"]))
+    return Finding(check, "quality", "fail", text, tuple(copies.sort("content", maintain_order=True)["case_id"]))
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
@@ -325,8 +326,8 @@ def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
         )
     parts = table["in_part"].to_numpy()[alike.within[:, 0]].tolist()
     counts = ", ".join(f"{parts.count(part)} in {part or 'no part'}" for part in dict.fromkeys(parts))
-    said = f"pairs of images in a part, of two groups, of which one looks like a changed copy of the other: {counts}"
-    return Finding(check, "quality", "fail", said, _ids(table, alike.within))
+    text = f"pairs of images in a part, of two groups, of which one looks like a changed copy of the other: {counts}"
+    return Finding(check, "quality", "fail", text, _ids(table, alike.within))
 
 
 def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
@@ -337,9 +338,9 @@ def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
     if not len(alike.across):
         return Finding(check, "leakage", "pass", "no image looks like a changed copy of one in another part")
     parts = table["in_part"].to_numpy()[alike.across[:, 1]].tolist()
-    said = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
-    said += ", ".join(f"{parts.count(held)} of {held}" for held in ("validation", "test") if held in parts)
-    return Finding(check, "leakage", "fail", said, _ids(table, alike.across))
+    text = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
+    text += ", ".join(f"{parts.count(held)} of {held}" for held in ("validation", "test") if held in parts)
+    return Finding(check, "leakage", "fail", text, _ids(table, alike.across))
 
 
 def _ids(table: pl.DataFrame, pairs: np.ndarray) -> tuple[str, ...]:
@@ -354,8 +355,8 @@ def _unlisted(table: pl.DataFrame) -> list[Finding]:
     cases = table.filter(_given(table, "broken").str.starts_with(UNLISTED))
     if cases.is_empty():
         return []
-    said = f"{cases.height} of {table.height} images are named by no row of the table of labels and are left out"
-    return [Finding("images-without-a-row", "quality", "unknown", said, tuple(cases["case_id"]))]
+    text = f"{cases.height} of {table.height} images are named by no row of the table of labels and are left out"
+    return [Finding("images-without-a-row", "quality", "unknown", text, tuple(cases["case_id"]))]
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
@@ -365,15 +366,15 @@ def _unreadable(table: pl.DataFrame) -> Finding:
     if cases.is_empty():
         return Finding("unreadable-images", "quality", "pass", f"all {table.height} images can be read")
     reasons = cases["broken"].value_counts(sort=True)
-    said = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).iter_rows())
-    said = f"{cases.height} of {table.height} images cannot be used: {said}" + ("; …" if reasons.height > 3 else "")
-    return Finding("unreadable-images", "quality", "fail", said, tuple(cases["case_id"]))
+    text = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).iter_rows())
+    text = f"{cases.height} of {table.height} images cannot be used: {text}" + ("; …" if reasons.height > 3 else "")
+    return Finding("unreadable-images", "quality", "fail", text, tuple(cases["case_id"]))
 
 
 def _listed(check: str, cases: Cases, concerned: np.ndarray, what: str) -> Finding:
     ids = tuple(cases.table["case_id"].filter(pl.Series(concerned)))
-    said = f"{len(ids)} of {len(cases)} images {what}"
-    return Finding(check, "quality", "fail" if ids else "pass", said, ids)
+    text = f"{len(ids)} of {len(cases)} images {what}"
+    return Finding(check, "quality", "fail" if ids else "pass", text, ids)
 
 
 def _size(cases: Cases) -> Finding:
@@ -396,10 +397,10 @@ def _identifiers(table: pl.DataFrame) -> Finding:
     if named.is_empty():
         return Finding(check, "identifiers", "pass", "no header holds a field that identifies a person")
     fields = named["identifiers"].value_counts(sort=True)
-    said = ", ".join(f"{field} ({count})" for field, count in fields.head(12).iter_rows())
+    text = ", ".join(f"{field} ({count})" for field, count in fields.head(12).iter_rows())
     more = f" and {fields.height - 12} more fields" if fields.height > 12 else ""
-    said = f"headers name people or visits: {said}{more}; nothing of it is copied into reports or bundles"
-    return Finding(check, "identifiers", "fail", said, tuple(named["case_id"].unique(maintain_order=True)))
+    text = f"headers name people or visits: {text}{more}; nothing of it is copied into reports or bundles"
+    return Finding(check, "identifiers", "fail", text, tuple(named["case_id"].unique(maintain_order=True)))
 
 
 def _given(table: pl.DataFrame, name: str) -> pl.Series:

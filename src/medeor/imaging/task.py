@@ -22,20 +22,19 @@ from medeor.contracts import (
     Study,
 )
 from medeor.figures import Figure
-from medeor.imaging import planning
 from medeor.imaging.audit import audit_images, clean
-from medeor.imaging.cases import read_cases
-from medeor.imaging.domain import WithDomain, verdict_table
-from medeor.imaging.features import ImageFeatures
-from medeor.imaging.gain import WithGain
-from medeor.imaging.gallery import galleries
-from medeor.imaging.plan import ImagePlan
-from medeor.imaging.recipe import ImageRecipe
+from medeor.imaging.draw import galleries
+from medeor.imaging.model.domain import ImageDomainMethod, verdict_table
+from medeor.imaging.model.features import ImageFeatures
+from medeor.imaging.model.gain import WithGain
+from medeor.imaging.model.recipe import ImageRecipe
+from medeor.imaging.plan import ImagePlan, large, rules
+from medeor.imaging.read.cases import read_cases
+from medeor.learning.budget import plan_with_budget
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import settled
-from medeor.learning.stack import StackModel, earned_table, innermost, stacked
-from medeor.learning.trees import TreeMethod
+from medeor.learning.stack import StackModel, innermost, stacked, weights_table
+from medeor.learning.trees.method import TreeMethod
 from medeor.trust.measures import measure
 
 
@@ -55,20 +54,20 @@ class ImageTask:
         return clean(cases, findings, split)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> ImagePlan:
-        """From the training images: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        """From the training images: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
         train = split.part(cases, "train", "validation")
-        plan = planning.rules(train, budget.settings)
-        return settled(plan, ImageRecipe.of, cases, split, budget)
+        plan = rules(train, budget.settings)
+        return plan_with_budget(plan, ImageRecipe.of, cases, split, budget)
 
     def method(self, plan: ImagePlan) -> Method:
         methods: dict[str, Method] = {
-            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not planning.large(plan.preparation)),
+            "network": NetworkMethod(ImageRecipe.of(plan), plan.schedule, not large(plan.preparation)),
             "trees": _trees(plan),
         }
         method = stacked(methods, plan.parts, plan.members)
         if plan.domain:
-            method = WithDomain(method, plan.preparation)
+            method = ImageDomainMethod(method, plan.preparation)
         steps = [step for step in (plan.preparation.denoise, plan.preparation.enhance) if step != "none"]
         if not steps:
             return method
@@ -87,7 +86,7 @@ class ImageTask:
         yield from verdict_table(result.predictions)
         model = result.model and innermost(result.model)
         if isinstance(model, StackModel):
-            yield earned_table(model)
+            yield weights_table(model)
 
 
 def _trees(plan: ImagePlan) -> Method:

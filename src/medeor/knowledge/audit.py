@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding
-from medeor.formats.graph_tables import PARTS
-from medeor.knowledge.graph import Graph
+from medeor.formats.graphs.tables import PARTS
+from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import keys
 
 ALIKE = 0.8
 """Share of the pairs of two relations that must be common for one to count as the other's copy or inverse."""
@@ -53,7 +54,9 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
 
 def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     """Edges that are there twice: within a part a matter of quality, across parts of leakage."""
-    edges = pl.DataFrame({"key": _keys(graph), "part": part}).with_row_index("row")
+    edges = pl.DataFrame(
+        {"key": keys(graph.triples, len(graph.entities), len(graph.relations)), "part": part}
+    ).with_row_index("row")
     repeats = edges.filter(pl.col("key").is_duplicated())
     across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
@@ -85,9 +88,9 @@ def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
     check = f"spellings-of-one-{what}"
     if not groups.height:
         return Finding(check, "quality", "pass", f"no two {several} differ by their spelling alone")
-    said = "; ".join(", ".join(own) for own in groups["id"].head(3))
+    text = "; ".join(", ".join(own) for own in groups["id"].head(3))
     message = (
-        f"{groups.height} {several} are perhaps there in several spellings: {said}; name them alike if they are one"
+        f"{groups.height} {several} are perhaps there in several spellings: {text}; name them alike if they are one"
     )
     return Finding(check, "quality", "fail", message)
 
@@ -195,9 +198,9 @@ def _untrained(graph: Graph, part: np.ndarray) -> Finding:
     met[graph.triples[train][:, [0, 2]]] = True
     known = np.zeros(len(graph.relations), bool)
     known[graph.triples[train, 1]] = True
-    strange = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
+    unseen = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
     held = part > TRAIN
-    rows = np.flatnonzero(strange & held)
+    rows = np.flatnonzero(unseen & held)
     message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
     return _found("untrained-entities", "quality", rows, message, "every entity and relation held out is also trained")
 
@@ -210,8 +213,8 @@ def _orphans(graph: Graph) -> Finding:
     alone = np.flatnonzero(_degrees(graph) == 0)
     if not len(alone):
         return Finding("orphans", "quality", "pass", "every entity has an edge")
-    said = ", ".join(graph.entities["name"][alone[:3]])
-    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {said}{', …' if len(alone) > 3 else ''}"
+    text = ", ".join(graph.entities["name"][alone[:3]])
+    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {text}{', …' if len(alone) > 3 else ''}"
     return Finding("orphans", "quality", "fail", message)
 
 
@@ -242,8 +245,8 @@ def _cycles(graph: Graph) -> Finding:
     if not len(rows):
         return Finding("cyclic-hierarchy", "quality", "pass", "is_a runs in no circle")
     circle = _circle(graph.triples[rows])
-    said = " is a ".join(graph.entities["name"][circle])
-    message = f"the hierarchy runs in a circle: {said}; remove one of these edges"
+    text = " is a ".join(graph.entities["name"][circle])
+    message = f"the hierarchy runs in a circle: {text}; remove one of these edges"
     return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
 
 
@@ -272,7 +275,7 @@ def _licences(graph: Graph) -> Finding:
     known = [(name, count) for name, count in counts if name is not None]
     silent = sum(count for name, count in counts if name is None)
     if not known:
-        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --where licence=…")
+        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --option licence=…")
     terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
     problems = [f"{name} ({count} edges) is {' and '.join(terms[name])}" for name, count in known if terms[name]]
     alike = [name for name in terms if "share-alike" in terms[name]]
@@ -291,12 +294,6 @@ def _licences(graph: Graph) -> Finding:
 def _among(values: np.ndarray, others: np.ndarray) -> pl.Series:
     """Which values are among the others. NumPy's own `isin` is many times slower on millions."""
     return pl.Series(values).is_in(pl.Series(others).implode())
-
-
-def _keys(graph: Graph) -> np.ndarray:
-    """A number for each triple."""
-    head, relation, tail = graph.triples.T.astype(np.int64)
-    return (head * len(graph.relations) + relation) * len(graph.entities) + tail
 
 
 def _found(

@@ -15,9 +15,9 @@ import polars as pl
 from medeor.contracts import Model, Run, UserError
 from medeor.figures import Drawing
 from medeor.files import replacing, writable, write_text
-from medeor.knowledge import names
-from medeor.knowledge.fitted import kept_graph, networks_of
-from medeor.knowledge.graph import Graph
+from medeor.knowledge.model.fitted import kept_graph, networks_of
+from medeor.knowledge.read import names
+from medeor.knowledge.read.graph import Graph
 
 ROWS = 500_000
 """Edges that are turned into text at once."""

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Measures, Predictions
-from medeor.knowledge.cases import HOLDS, triples_of
-from medeor.knowledge.graph import Graph
-from medeor.trust.answers import group_codes
-from medeor.trust.intervals import Statistic, difference, interval, resample
+from medeor.knowledge.read.cases import HOLDS, triples_of
+from medeor.knowledge.read.graph import Graph
+from medeor.statistics.intervals import Statistic, difference, interval, resample
+from medeor.statistics.outcomes import group_codes
+from medeor.statistics.scores import areas, means
 from medeor.trust.measures import levels, measure
-from medeor.trust.scores import areas, means
 
 SMALLEST = 20
 """Independent units below which a relation or class of degrees is not reported apart."""

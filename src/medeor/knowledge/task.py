@@ -23,20 +23,19 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
-from medeor.formats.graph_tables import PARTS
-from medeor.knowledge import planning
+from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.audit import audit_graph
-from medeor.knowledge.baselines import BaselineMethod
-from medeor.knowledge.cases import UNDIVIDED, read_cases
 from medeor.knowledge.draw import edges
 from medeor.knowledge.evaluation import evaluate
-from medeor.knowledge.graph import Graph
-from medeor.knowledge.others import read_others
-from medeor.knowledge.plan import GraphPlan
-from medeor.knowledge.recipe import GraphRecipe
-from medeor.knowledge.search import Searched
+from medeor.knowledge.model.baselines import BaselineMethod
+from medeor.knowledge.model.recipe import GraphRecipe
+from medeor.knowledge.model.search import Searched
+from medeor.knowledge.plan import GraphPlan, affordable, fingerprint, memory, rules
+from medeor.knowledge.read.cases import UNDIVIDED, read_cases
+from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.new_triples import read_others
+from medeor.learning.budget import fit_budget
 from medeor.learning.folds import members
-from medeor.learning.probe import timed
 
 
 class GraphTask:
@@ -77,24 +76,24 @@ class GraphTask:
         return own.hstack(table.with_columns(removed=removed).sort("row").drop("row", "order"))
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
-        """From the training triples: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        """From the training triples: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock.
 
         Raises: UserError where no triple can be held out."""
         if UNDIVIDED in cases.store(Graph).findings:
             raise UserError(UNDIVIDED.message)
         train = split.part(cases, "train")
-        facts = planning.fingerprint(train)
-        plan = with_settings(planning.rules(facts, budget.memory), budget.settings, "--set")
-        plan = planning.affordable(facts, plan)
+        facts = fingerprint(train)
+        plan = with_settings(rules(facts, budget.memory), budget.settings, "--set")
+        plan = affordable(facts, plan)
         if not len(split.part(cases, "test")):
             plan = replace(plan, members="folds")
         plan = with_settings(plan, budget.settings, "--set")
         networks = split.folds if plan.members == "folds" else 1
-        plan = timed(plan, GraphRecipe.of(plan), train, networks, budget)
+        plan = fit_budget(plan, GraphRecipe.of(plan), train, networks, budget)
         plan = replace(plan, search=replace(plan.search, epochs=max(1, plan.schedule.epochs // 5)))
         plan = with_settings(plan, budget.settings, "--set")
-        estimate = replace(plan.estimate, memory_gib=round(planning.memory(facts, plan), 2))
+        estimate = replace(plan.estimate, memory_gib=round(memory(facts, plan), 2))
         return replace(plan, estimate=estimate)
 
     def method(self, plan: GraphPlan) -> Method:

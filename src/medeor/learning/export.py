@@ -48,7 +48,7 @@ def to_onnx(model: Model, path: Path) -> str:
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
         raise UserError("only networks go to ONNX; trees are kept as arrays (safetensors) in the run's model folder")
-    answering = [n.recipe.answering(n.network.cpu(), n.processors) for n in networks]
+    answering = [n.recipe.export_module(n.network.cpu(), n.processors) for n in networks]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from medeor import tasks
+from medeor import registry
 from medeor.console import aside
 from medeor.contracts import (
     BORDERLINE,
@@ -27,16 +27,16 @@ from medeor.contracts import (
     Run,
     Split,
     UserError,
-    threads,
 )
 from medeor.files import read_parquet, write_json, write_parquet
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
 from medeor.learning.saved import facts_of
-from medeor.learning.workers import fit_apart
+from medeor.learning.workers import fit_folds_in_processes
+from medeor.machine import threads
 
 HELD_OUT = "held_out.parquet"
-"""What `remembered` writes last."""
+"""What `fit_or_load` writes last."""
 
 
 def out_of_fold(
@@ -44,11 +44,11 @@ def out_of_fold(
 ) -> tuple[list[Model], Predictions]:
     """Fits `method` once without each fold, and predicts each case by the one model that has not seen it; several at a
     time where there are `workers`. A fold that was finished before an interruption is read back, not fitted again."""
-    fit_apart(method, cases, split, run, workers)
+    fit_folds_in_processes(method, cases, split, run, workers)
     models: list[Model] = []
     held_out: list[Predictions] = []
     for number in range(split.folds):
-        fitted = remembered(method, cases, split.fold(number), member(run, number))
+        fitted = fit_or_load(method, cases, split.fold(number), member(run, number))
         models.append(fitted.model)
         held_out.append(fitted.held_out)
     return models, joined(held_out)
@@ -60,7 +60,7 @@ def member(run: Run, number: int) -> Run:
 
 
 def finished(folder: Path) -> bool:
-    """Whether `remembered` has come to its end in this folder. What it wrote last and cannot be read goes, with a word
+    """Whether `fit_or_load` has come to its end in this folder. What it wrote last and cannot be read goes, with a word
     to the user: then it has not."""
     return _held_out(folder) is not None
 
@@ -77,11 +77,11 @@ def _held_out(folder: Path) -> Predictions | None:
         return None
 
 
-def remembered(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
+def fit_or_load(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
     held_out = _held_out(run.folder)
     if held_out is not None:
-        return Fitted(tasks.load_model(run.folder), held_out)
+        return Fitted(registry.load_model(run.folder), held_out)
     fitted = method.fit(cases, split, run)
     if not run.leader:
         return fitted
@@ -104,7 +104,7 @@ class Folds:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class SingleFit:
     """A method fitted once; where the split has no validation part, one fold is held out as such."""
 
     method: Method
@@ -117,7 +117,7 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
     """A method on every fold, or once. Networks are fitted side by side on a processor; a device is not shared, and the
     processes of `torchrun` work on one fold together."""
     if how == "single":
-        return HeldOut(method)
+        return SingleFit(method)
     apart = (
         isinstance(method, NetworkMethod)
         and method.side_by_side
@@ -173,7 +173,7 @@ class _Saved:
 def load(folder: Path) -> Ensemble:
     """Reads what `Ensemble.save` wrote. Raises: UserError where it is damaged."""
     members = facts_of(folder, _Saved).members
-    return Ensemble(tuple(tasks.load_part(folder, f"fold-{number}") for number in range(members)))
+    return Ensemble(tuple(registry.load_part(folder, f"fold-{number}") for number in range(members)))
 
 
 def _mean(same: tuple[Attribution, ...]) -> Attribution:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.learning.fit import channels_last, device, fit_network
@@ -95,7 +95,7 @@ def load(folder: Path) -> NetworkModel:
 
     Raises: UserError where it is damaged; code of the user's own runs only where it is trusted."""
     facts, where, weights = facts_of(folder, _Saved), folder / "model.json", folder / "weights.safetensors"
-    recipe: Recipe[Any, Any] = tasks.rebuilt(facts.recipe, "network", where)
+    recipe: Recipe[Any, Any] = registry.rebuilt(facts.recipe, "network", where)
     # Built without memory first: what the file does not hold is not made room for.
     with torch.device("meta"):
         skeleton = recipe.network(recipe.restore(facts.processors))

@@ -14,11 +14,11 @@ from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
-from medeor import tasks
+from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
 from medeor.files import write_json
-from medeor.learning.folds import members, remembered
+from medeor.learning.folds import fit_or_load, members
 from medeor.learning.network import joined
 from medeor.learning.saved import checked_targets, facts_of
 
@@ -32,7 +32,7 @@ POOL = "log-odds"
 """How classes are pooled; kept with a model, as the weights mean nothing without it."""
 
 
-class Earned(NamedTuple):
+class StackWeight(NamedTuple):
     """What one part did by itself, and what it is worth beside the others."""
 
     part: str
@@ -50,10 +50,10 @@ class Stack:
     parts: Mapping[str, Method]
 
     def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        fitted = {name: remembered(method, cases, split, run.child(name)) for name, method in self.parts.items()}
+        fitted = {name: fit_or_load(method, cases, split, run.child(name)) for name, method in self.parts.items()}
         tables = {name: one.held_out.table for name, one in fitted.items()}
         weights: dict[str, np.ndarray] = {}
-        earned: list[Earned] = []
+        earned: list[StackWeight] = []
         held_out: list[Predictions] = []
         for target in cases.targets:
             known = _lined_up(cases, split, target, tables)
@@ -62,9 +62,9 @@ class Stack:
             alone = [
                 loss(known.values[part : part + 1], np.ones(1), known.truth, target) for part in range(len(tables))
             ]
-            earned += map(Earned, tables, [target.name] * len(tables), weights[target.name].tolist(), alone)
+            earned += map(StackWeight, tables, [target.name] * len(tables), weights[target.name].tolist(), alone)
             stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(target.items))[:, known.labelled]
-            earned.append(Earned("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
+            earned.append(StackWeight("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
         return Fitted(StackModel(models, cases.targets, plain, tuple(earned)), joined(held_out))
@@ -83,7 +83,7 @@ class StackModel:
     parts: Mapping[str, Model]
     targets: tuple[Target, ...]
     weights: Mapping[str, tuple[float, ...]]
-    earned: tuple[Earned, ...]
+    earned: tuple[StackWeight, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         tables = [part.predict(cases, run.child(name)).table for name, part in self.parts.items()]
@@ -124,9 +124,9 @@ class StackModel:
 class _Saved:
     pool: str
     targets: tuple[Target, ...]
-    parts: Annotated[tuple[Annotated[str, Field(pattern=f"^{tasks.PART}$")], ...], Field(min_length=1)]
+    parts: Annotated[tuple[Annotated[str, Field(pattern=f"^{registry.PART}$")], ...], Field(min_length=1)]
     weights: dict[str, tuple[Annotated[float, Field(ge=0, le=1e6)], ...]]
-    earned: tuple[Earned, ...]
+    earned: tuple[StackWeight, ...]
 
 
 def load(folder: Path) -> StackModel:
@@ -138,7 +138,7 @@ def load(folder: Path) -> StackModel:
     fits = {target.name: len(facts.parts) for target in targets}
     if {name: len(own) for name, own in facts.weights.items()} != fits or len(set(facts.parts)) < len(facts.parts):
         raise UserError(f"{where} is damaged: it needs one weight for each target and each of its different parts")
-    parts = {name: tasks.load_part(folder, name) for name in facts.parts}
+    parts = {name: registry.load_part(folder, name) for name in facts.parts}
     return StackModel(parts, targets, facts.weights, facts.earned)
 
 
@@ -157,7 +157,7 @@ def innermost(model: Model) -> Model:
     return model
 
 
-def earned_table(model: StackModel) -> Figure:
+def weights_table(model: StackModel) -> Figure:
     """What each part earned, target by target, as a table for the report."""
     names = [*model.parts, "together"]
     rows = []

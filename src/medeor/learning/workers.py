@@ -23,8 +23,8 @@ from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
 from medeor.files import enough_memory
 
 
-def fit_apart(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
-    """Fits every fold that is not finished yet; each leaves its model in its folder, for `folds.remembered` to read.
+def fit_folds_in_processes(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
+    """Fits every fold that is not finished yet; each leaves its model in its folder, for `folds.fit_or_load` to read.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
     from medeor.learning.folds import finished, member
@@ -117,7 +117,7 @@ def _send(child: subprocess.Popen[bytes], content: bytes) -> None:
 
 def _work() -> None:
     """The life of a worker: one fold after another, as it is told, until its pipe is closed."""
-    from medeor.learning.folds import member, remembered
+    from medeor.learning.folds import fit_or_load, member
 
     orders, out = sys.stdin.buffer, os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not stand among our lines
@@ -141,7 +141,7 @@ def _work() -> None:
         number = int(line)
         try:
             with enough_memory():
-                remembered(method, cases, split.fold(number), member(run, number))
+                fit_or_load(method, cases, split.fold(number), member(run, number))
         except Stopped:
             return
         except UserError as error:

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Split, Target
-from medeor.formats.headings import read_heading
-from medeor.formats.units import is_unit
-from medeor.molecules.cases import endpoint_of
-from medeor.molecules.endpoints import wrong_unit
-from medeor.molecules.fingerprints import blocks, fingerprints
-from medeor.molecules.standardise import CHANGES, METAL, METALS, MIXTURE
-from medeor.molecules.store import MoleculeStore
-from medeor.molecules.workers import in_chunks
+from medeor.formats.values.headings import read_heading
+from medeor.formats.values.units import is_unit
+from medeor.molecules.read.cases import endpoint_of
+from medeor.molecules.read.endpoints import wrong_unit
+from medeor.molecules.read.fingerprints import blocks, fingerprints
+from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
+from medeor.molecules.read.store import MoleculeStore
+from medeor.molecules.read.workers import in_chunks
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
@@ -133,8 +133,8 @@ def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
 
 
 def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
-    said = f"{table.height} rows, {len(store.smiles)} different compounds"
-    return Finding("as-read", "quality", "pass", "; ".join((said, *store.notes)))
+    text = f"{table.height} rows, {len(store.smiles)} different compounds"
+    return Finding("as-read", "quality", "pass", "; ".join((text, *store.notes)))
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
@@ -143,20 +143,20 @@ def _unreadable(table: pl.DataFrame) -> Finding:
     if bad.is_empty():
         return Finding(check, "quality", "pass", f"all {table.height} rows are molecules")
     first = "; ".join(f"{place}: {why}" for place, why in bad.select("place", "broken").head(4).iter_rows())
-    said = f"{bad.height} of {table.height} rows are no molecule: {first}" + ("; …" if bad.height > 4 else "")
-    return Finding(check, "quality", "fail", said, tuple(bad["case_id"]))
+    text = f"{bad.height} of {table.height} rows are no molecule: {first}" + ("; …" if bad.height > 4 else "")
+    return Finding(check, "quality", "fail", text, tuple(bad["case_id"]))
 
 
 def _standardised(table: pl.DataFrame) -> Finding:
     counts = dict(table["changes"].explode().drop_nulls().value_counts().iter_rows())
-    said = "; ".join(f"{change}: {counts[change]}" for change in CHANGES if change in counts)
-    return Finding("standardised", "quality", "pass", said or "every compound was written in the standard form already")
+    text = "; ".join(f"{change}: {counts[change]}" for change in CHANGES if change in counts)
+    return Finding("standardised", "quality", "pass", text or "every compound was written in the standard form already")
 
 
 def _changed(check: str, change: str, what: str, table: pl.DataFrame) -> Finding:
     found = table.filter(pl.col("changes").list.contains(change))
-    said = f"{found.height} rows {what}" + (f", such as {found['place'][0]}" if found.height else "")
-    return Finding(check, "quality", "fail" if found.height else "pass", said, tuple(found["case_id"]))
+    text = f"{found.height} rows {what}" + (f", such as {found['place'][0]}" if found.height else "")
+    return Finding(check, "quality", "fail" if found.height else "pass", text, tuple(found["case_id"]))
 
 
 def _metals(table: pl.DataFrame) -> Finding:
@@ -165,9 +165,9 @@ def _metals(table: pl.DataFrame) -> Finding:
     if found.is_empty():
         return Finding("metal-complexes", "quality", "pass", "no compound holds a metal that makes complexes")
     lost = found.filter(pl.col("changes").list.contains(METAL)).height
-    said = f"{found.height} compounds hold a metal ({lost} of them lost it in standardisation), such as "
-    said += f"{found['place'][0]}: few are there to learn from, and their bonds are not those of organic molecules"
-    return Finding("metal-complexes", "quality", "fail", said, tuple(found["case_id"]))
+    message = f"{found.height} compounds hold a metal ({lost} of them lost it in standardisation), such as "
+    message += f"{found['place'][0]}: few are there to learn from, and their bonds are not those of organic molecules"
+    return Finding("metal-complexes", "quality", "fail", message, tuple(found["case_id"]))
 
 
 def _large(table: pl.DataFrame) -> Finding:
@@ -175,8 +175,8 @@ def _large(table: pl.DataFrame) -> Finding:
     found = table.filter(atoms > LARGE)
     if found.is_empty():
         return Finding("large-molecules", "quality", "pass", f"no compound has more than {LARGE} atoms")
-    said = f"{found.height} compounds have more than {LARGE} atoms (peptides, polymers), such as {found['place'][0]}"
-    return Finding("large-molecules", "quality", "fail", said, tuple(found["case_id"]))
+    text = f"{found.height} compounds have more than {LARGE} atoms (peptides, polymers), such as {found['place'][0]}"
+    return Finding("large-molecules", "quality", "fail", text, tuple(found["case_id"]))
 
 
 # --- copies ----------------------------------------------------------------------------------------------
@@ -188,8 +188,8 @@ def _within_parts(table: pl.DataFrame) -> Finding:
     if copies.is_empty():
         return Finding(check, "quality", "pass", "no compound stands twice in one part")
     more = copies.height - copies.select(pl.struct("smiles", "in_part").n_unique()).item()
-    said = f"{more} rows repeat a compound of their part ({copies['smiles'].n_unique()} compounds)"
-    return Finding(check, "quality", "fail", said, tuple(copies["case_id"]))
+    text = f"{more} rows repeat a compound of their part ({copies['smiles'].n_unique()} compounds)"
+    return Finding(check, "quality", "fail", text, tuple(copies["case_id"]))
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
@@ -199,8 +199,8 @@ def _across_parts(table: pl.DataFrame) -> Finding:
     if copies.is_empty():
         return Finding(check, "leakage", "pass", "no compound stands in two parts")
     exact = copies.filter(pl.col("in_part").n_unique().over("smiles") > 1)["smiles"].n_unique()
-    said = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
-    return Finding(check, "leakage", "fail", said, tuple(copies["case_id"]))
+    text = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
+    return Finding(check, "leakage", "fail", text, tuple(copies["case_id"]))
 
 
 def _tautomers(table: pl.DataFrame) -> Finding:
@@ -214,9 +214,9 @@ def _tautomers(table: pl.DataFrame) -> Finding:
     found = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
     if found.is_empty():
         return Finding(check, "quality", "pass", "no compound stands in another part as another tautomer")
-    said = f"{found['tautomers'].n_unique()} compounds stand in another part as another tautomer, such as "
-    said += f"{found['place'][0]}; --where tautomer=canonical makes them one"
-    return Finding(check, "quality", "fail", said, tuple(found["case_id"]))
+    text = f"{found['tautomers'].n_unique()} compounds stand in another part as another tautomer, such as "
+    text += f"{found['place'][0]}; --option tautomer=canonical makes them one"
+    return Finding(check, "quality", "fail", text, tuple(found["case_id"]))
 
 
 def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
@@ -239,9 +239,9 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
     ]
     found = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
     repeated, disagreeing = copies["smiles"].n_unique(), found["smiles"].n_unique()
-    said = f"{repeated} compounds stand in several rows: {repeated - disagreeing} agree with themselves, "
-    said += f"{disagreeing} do not"
-    return Finding(check, "labels", "fail" if disagreeing else "pass", said, tuple(found["case_id"]))
+    text = f"{repeated} compounds stand in several rows: {repeated - disagreeing} agree with themselves, "
+    text += f"{disagreeing} do not"
+    return Finding(check, "labels", "fail" if disagreeing else "pass", text, tuple(found["case_id"]))
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -303,15 +303,15 @@ def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) 
     tested = np.where(highest[crossing[:, 0]] > highest[crossing[:, 1]], crossing[:, 0], crossing[:, 1])
     held = int(np.count_nonzero(highest > 0))
     alike = len(np.unique(tested))
-    said = (
+    text = (
         f"{alike} of {held} compounds held out have a near copy (Tanimoto at least {NEAR}) among those of another part"
     )
     if alike > MANY_NEAR * held:
-        said += (
+        text += (
             ": the figures tell of such analogues, not of new chemistry; --split scaffold or cluster keeps them apart"
         )
     concerned = table.filter(pl.Series(np.isin(rows, tested)))["case_id"]
-    return Finding(check, "quality", "fail" if alike > MANY_NEAR * held else "pass", said, tuple(concerned))
+    return Finding(check, "quality", "fail" if alike > MANY_NEAR * held else "pass", text, tuple(concerned))
 
 
 def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases: Cases) -> Finding:
@@ -334,8 +334,8 @@ def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases
         cliff |= np.fmax(low[one] - high[other], low[other] - high[one]) > bound
     listed = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
     share = len(set(listed)) / max(1, table.height)
-    said = f"{cliff.sum()} of {len(both)} pairs of near copies to learn from have far different values"
-    return Finding(check, "labels", "fail" if share > CLIFFS else "pass", said, tuple(listed.tolist()))
+    text = f"{cliff.sum()} of {len(both)} pairs of near copies to learn from have far different values"
+    return Finding(check, "labels", "fail" if share > CLIFFS else "pass", text, tuple(listed.tolist()))
 
 
 def _range(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -366,12 +366,12 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
             said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
-    open_ = [f"no unit is known of {', '.join(unknown)} (--where unit=… states it)"] if unknown else []
+    open_ = [f"no unit is known of {', '.join(unknown)} (--option unit=… states it)"] if unknown else []
     for name in store.assumed:
         endpoint = store.endpoints[name]
         open_.append(
             f"no unit is written of '{name}': it is taken for '{endpoint.title}' in {endpoint.measured_in}, by its "
-            "name or its file's (--where unit=… or endpoint=… states it)"
+            "name or its file's (--option unit=… or endpoint=… states it)"
         )
     if open_:
         return Finding(check, "quality", "unknown", "; ".join(open_))
@@ -385,9 +385,9 @@ def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
             value = pl.col(target.name)
             outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))
     found = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
-    said = f"{found.height} rows have a value outside of what is plausible"
-    said += f", such as {found['place'][0]}" if found.height else ""
-    return Finding("implausible-values", "labels", "fail" if found.height else "pass", said, tuple(found["case_id"]))
+    text = f"{found.height} rows have a value outside of what is plausible"
+    text += f", such as {found['place'][0]}" if found.height else ""
+    return Finding("implausible-values", "labels", "fail" if found.height else "pass", text, tuple(found["case_id"]))
 
 
 def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
@@ -405,15 +405,15 @@ def _unread(table: pl.DataFrame) -> Finding:
     found = table.filter(pl.col("unread").list.len() > 0)
     if found.is_empty():
         return Finding("unread-values", "labels", "pass", "every value that is given was read")
-    said = (
+    text = (
         f"{found.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
         f"code, an unknown unit), such as {found['place'][0]}; they count as unknown"
     )
-    return Finding("unread-values", "labels", "fail", said, tuple(found["case_id"]))
+    return Finding("unread-values", "labels", "fail", text, tuple(found["case_id"]))
 
 
 def _left_out(store: MoleculeStore) -> Finding:
     if not store.left_out:
         return Finding("constant-targets", "labels", "pass", "every target has two different values")
-    said = f"without two different values, and left out: {', '.join(store.left_out)}"
-    return Finding("constant-targets", "labels", "fail", said)
+    text = f"without two different values, and left out: {', '.join(store.left_out)}"
+    return Finding("constant-targets", "labels", "fail", text)

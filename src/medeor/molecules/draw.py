@@ -10,7 +10,7 @@ from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from medeor.contracts import UserError
-from medeor.molecules.standardise import molecule
+from medeor.molecules.read.standardise import molecule
 
 LOWERS, RAISES = (0.369, 0.235, 0.600), (0.902, 0.380, 0.004)
 """Purple and orange: the ends of ColorBrewer's scale PuOr, told apart also by the colour-blind (Brewer 2003)."""
@@ -58,10 +58,10 @@ def draw(
         canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol))
         canvas.FinishDrawing()
         return _plain(canvas.GetDrawingText(), size, "")
-    reach = most or float(np.abs(weights).max()) or 1.0
-    tones = {atom: _tone(weight / reach) for atom, weight in enumerate(weights.tolist())}
+    span = most or float(np.abs(weights).max()) or 1.0
+    tones = {atom: _tone(weight / span) for atom, weight in enumerate(weights.tolist())}
     ends = {bond.GetIdx(): (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()}
-    between = {bond: _tone((weights[a] + weights[b]) / 2 / reach) for bond, (a, b) in ends.items()}
+    between = {bond: _tone((weights[a] + weights[b]) / 2 / span) for bond, (a, b) in ends.items()}
     canvas.DrawMolecule(
         rdMolDraw2D.PrepareMolForDrawing(mol),
         highlightAtoms=list(tones),
@@ -71,7 +71,7 @@ def draw(
         highlightAtomRadii=dict.fromkeys(tones, 0.4),
     )
     canvas.FinishDrawing()
-    return _plain(canvas.GetDrawingText(), (width, height + _LEGEND), _scale(width, height, reach, unit))
+    return _plain(canvas.GetDrawingText(), (width, height + _LEGEND), _scale(width, height, span, unit))
 
 
 def _tone(share: float) -> tuple[float, float, float]:

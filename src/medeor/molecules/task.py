@@ -24,20 +24,20 @@ from medeor.contracts import (
     Target,
 )
 from medeor.figures import Figure, Table
+from medeor.learning.budget import plan_with_budget
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.probe import settled
-from medeor.learning.stack import StackModel, earned_table, stacked
-from medeor.learning.trees import TreeMethod
-from medeor.molecules import panel, planning
-from medeor.molecules.adapt import Adapt, Unadapted, base_of
+from medeor.learning.stack import StackModel, stacked, weights_table
+from medeor.learning.trees.method import TreeMethod
 from medeor.molecules.audit import audit_molecules, clean
-from medeor.molecules.cases import endpoint_of, read_cases
-from medeor.molecules.domain import DomainModel, WithDomain
-from medeor.molecules.features import MoleculeFeatures
-from medeor.molecules.neighbours import NeighbourMethod
-from medeor.molecules.plan import MoleculePlan
-from medeor.molecules.recipe import MoleculeRecipe
+from medeor.molecules.model.adapt import Adapt, Unadapted, base_of
+from medeor.molecules.model.domain import MoleculeDomainMethod, MoleculeDomainModel
+from medeor.molecules.model.features import MoleculeFeatures
+from medeor.molecules.model.neighbours import NeighbourMethod
+from medeor.molecules.model.recipe import MoleculeRecipe
+from medeor.molecules.plan import MoleculePlan, rules
+from medeor.molecules.questions import panel
+from medeor.molecules.read.cases import endpoint_of, read_cases
 from medeor.trust.curves import label
 from medeor.trust.measures import headlines, measure
 
@@ -60,23 +60,23 @@ class MoleculeTask:
         return clean(cases, findings, split)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
-        """From the training compounds: see `planning.rules`. A budget of minutes becomes a number of epochs by a short
+        """From the training compounds: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
         if any(isinstance(store, Answering) for store in cases.stores):
             base_of(cases)
             return MoleculePlan(parts=("base",))
-        plan = planning.rules(split.part(cases, "train", "validation"))
-        return settled(plan, MoleculeRecipe.of, cases, split, budget)
+        plan = rules(split.part(cases, "train", "validation"))
+        return plan_with_budget(plan, MoleculeRecipe.of, cases, split, budget)
 
     def method(self, plan: MoleculePlan) -> Method:
         if "base" in plan.parts:
-            return WithDomain(Adapt(), plan.analogues)
+            return MoleculeDomainMethod(Adapt(), plan.analogues)
         methods: dict[str, Method] = {
             "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
             "trees": TreeMethod(MoleculeFeatures(), plan.trees),
             "neighbours": NeighbourMethod(),
         }
-        return WithDomain(stacked(methods, plan.parts, plan.members), plan.analogues)
+        return MoleculeDomainMethod(stacked(methods, plan.parts, plan.members), plan.analogues)
 
     def baseline(self, plan: MoleculePlan) -> Method:
         """The nearest measured compounds: what a chemist does without a model. Beside an adapted model, the same as it
@@ -91,9 +91,9 @@ class MoleculeTask:
     def show(self, result: Result) -> Iterable[Figure]:
         yield _endpoints(result)
         yield from panel.reasons(result)
-        model = result.model.model if isinstance(result.model, DomainModel) else result.model
+        model = result.model.model if isinstance(result.model, MoleculeDomainModel) else result.model
         if isinstance(model, StackModel):
-            yield earned_table(model)
+            yield weights_table(model)
 
 
 def _endpoints(result: Result) -> Figure:

@@ -39,7 +39,7 @@ SAID = {
 }
 
 
-def tell(
+def write_report(
     folder: Path,
     study: Study,
     task: Task,
@@ -93,7 +93,7 @@ def tell(
     write_text(folder / "card.md", card(report, about))
 
 
-def tell_explanations(
+def write_explanations(
     path: Path, task: Task, cases: Cases, predictions: Predictions, explanations: Explanations
 ) -> None:
     """Writes one page of explained cases."""
@@ -110,11 +110,11 @@ def tell_explanations(
     write(dataclasses.replace(page, sections=(shown, Section("Scores", "", (scores,)))), path)
 
 
-def tell_answers(path: Path, task: str, answers: Answers) -> None:
+def write_answers(path: Path, task: str, answers: Answers) -> None:
     """Writes one page of what is told of a few cases."""
     count = answers.table["case_id"].n_unique()
-    said = "For research; no medical device. What a model says of cases unlike those it learnt from is worth little."
-    page = Report(f"Predicted: {count} case{'s' * (count > 1)}", "", task, said)
+    text = "For research; no medical device. What a model says of cases unlike those it learnt from is worth little."
+    page = Report(f"Predicted: {count} case{'s' * (count > 1)}", "", task, text)
     write(dataclasses.replace(page, sections=(Section("Predictions", "", answers.figures),)), path)
 
 

@@ -55,17 +55,17 @@ def _by_own_figure(result: Result, own: str) -> tuple[str, Tone]:
     apart = result.measures.get("auroc", Measure(None))
     ahead = ours.value is not None and theirs.value is not None and _gain(own, ours.value, theirs.value) > 0
     if apart.low is not None and apart.low <= CHANCE["auroc"] and not ahead:
-        said = f"AUROC {bracketed(apart)}, where 0.5 is chance"
-        return f"This model explains nothing, as far as these cases can show: {said}.", "bad"
+        text = f"AUROC {bracketed(apart)}, where 0.5 is chance"
+        return f"This model explains nothing, as far as these cases can show: {text}.", "bad"
     if ours.value is None or theirs.value is None:
         return "There is no baseline to hold this model against.", "neutral"
-    said = f"{curves.label(own)} {bracketed(ours)} against {bracketed(theirs)} of the simple baseline"
+    text = f"{curves.label(own)} {bracketed(ours)} against {bracketed(theirs)} of the simple baseline"
     worst, best = (ours.high, theirs.low) if own in LOWER_IS_BETTER else (ours.low, theirs.high)
     if ahead and worst is not None and best is not None and _gain(own, worst, best) > 0:
-        return f"The model beats the simple baseline: {said}.", "good"
+        return f"The model beats the simple baseline: {text}.", "good"
     if ahead:
-        return f"The model is ahead of the simple baseline, but their intervals overlap: {said}.", "neutral"
-    return f"The model does not beat the simple baseline: {said}.", "bad"
+        return f"The model is ahead of the simple baseline, but their intervals overlap: {text}.", "neutral"
+    return f"The model does not beat the simple baseline: {text}.", "bad"
 
 
 def _against_baseline(result: Result) -> tuple[str, Tone]:
@@ -74,14 +74,14 @@ def _against_baseline(result: Result) -> tuple[str, Tone]:
     row = rows[0] if rows else None
     if row is None or row.difference is None or row.ours is None or row.theirs is None:
         return "There is no baseline to hold this model against.", "neutral"
-    said = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
+    text = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
     if row.low is not None and row.high is not None:
-        said += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
+        text += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
     if row.better == "ours":
-        return f"The model beats the simple baseline: {said}.", "good"
+        return f"The model beats the simple baseline: {text}.", "good"
     if _gain(name, row.ours, row.theirs) > 0:
-        return f"The model is ahead of the simple baseline, but not beyond chance: {said}.", "neutral"
-    return f"The model does not beat the simple baseline: {said}.", "bad"
+        return f"The model is ahead of the simple baseline, but not beyond chance: {text}.", "neutral"
+    return f"The model does not beat the simple baseline: {text}.", "bad"
 
 
 def _main(cases: Cases) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medeor.simulate.images import Array, Drawn, Lesions, Pose, axes_of, each, smooth_noise, step
+from medeor.simulate.images import Array, Lesions, Pose, SimulatedImages, axes_of, each, smooth_noise, step
 
 TRAITS = 7
 """Standard normal numbers that make one person differ from another."""
@@ -15,7 +15,7 @@ VESSELS = 4
 
 def draw(
     traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int, int], seed: list[int]
-) -> Drawn:
+) -> SimulatedImages:
     """Volumes (n, depth, height, width) of the patients (n,) with these traits (patients, `TRAITS`)."""
     own = np.clip(traits[patient], -2, 2)
     z, y, x = (axis[None] for axis in axes_of(size))
@@ -43,7 +43,7 @@ def draw(
     seen = each(lesions.present * lesions.contrast, 3)
     density = density + seen * step(inside, 0.05) * np.clip(0.62 - density, 0, None)
     masks = (inside > 0) & each(lesions.present, 3).astype(bool)
-    return Drawn(np.clip(density, 0, 1).astype(np.float32), masks)
+    return SimulatedImages(np.clip(density, 0, 1).astype(np.float32), masks)
 
 
 def _vessels(rng: np.random.Generator, patients: int, patient: Array, x: Array, y: Array, z: Array) -> Array:

@@ -14,7 +14,7 @@ from medeor.simulate import ct, ultrasound, xray
 from medeor.simulate.images import SCANNERS, Array, Lesions, Pose, Scanner, scan
 from medeor.simulate.plant import alter, mark
 
-Kind = Literal["xray", "ultrasound", "ct"]
+Modality = Literal["xray", "ultrasound", "ct"]
 KINDS: dict[str, ModuleType] = {"xray": xray, "ultrasound": ultrasound, "ct": ct}
 PARTS = ("train", "train", "test", "train", "train", "validation", "train", "train", "test", "train")
 """The parts of ten patients in a row."""
@@ -52,7 +52,7 @@ class Planted:
 class Hospital:
     """Simulated images and what is known of them; row i of `table` and `truth` belongs to `images[i]`."""
 
-    kind: Kind
+    kind: Modality
     seed: int
     images: Array = field(repr=False)
     """Shape (n, height, width), or (n, depth, height, width) for `ct`; uint8."""
@@ -76,7 +76,7 @@ def hospital(
     n_patients: int,
     *,
     seed: int,
-    kind: Kind = "xray",
+    kind: Modality = "xray",
     size: tuple[int, ...] | None = None,
     sites: int = 3,
     images_per_patient: tuple[int, int] = (1, 3),

@@ -49,7 +49,7 @@ class Lesions:
     """Shape (n, 3), radians: where the lobes point."""
 
 
-class Drawn(NamedTuple):
+class SimulatedImages(NamedTuple):
     """Images before the scanner."""
 
     pixels: Array

@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor.contracts import UserError
 from medeor.files import replacing, write_text
-from medeor.formats.graph_tables import GraphTables
+from medeor.formats.graphs.tables import GraphTables
 from medeor.simulate.write import NOTICE
 
 LICENCES = {"Simulated Atlas": "CC BY 4.0", "Simulated Trials": "CC0 1.0"}

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from medeor.simulate.images import (
     Array,
-    Drawn,
     Lesions,
     Pose,
+    SimulatedImages,
     bump,
     each,
     outline,
@@ -27,7 +27,9 @@ DYNAMIC_RANGE = 55.0
 """Decibels from black to white."""
 
 
-def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]) -> Drawn:
+def draw(
+    traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]
+) -> SimulatedImages:
     """Ultrasound images of the patients (n,) with these traits (patients, `TRAITS`)."""
     own = traits[patient]
     # The probe lies on the skin: nothing moves up or down, and nothing turns much.
@@ -63,7 +65,7 @@ def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tupl
 
     amplitude = 10 ** (level / 20) * _speckle(image, patient.shape[0], size)
     decibels = 20 * np.log10(amplitude + 1e-4)
-    return Drawn(np.clip(1 + (decibels + 2) / DYNAMIC_RANGE, 0, 1).astype(np.float32), masks)
+    return SimulatedImages(np.clip(1 + (decibels + 2) / DYNAMIC_RANGE, 0, 1).astype(np.float32), masks)
 
 
 def _folds(x: Array, dense: Array, depth: Array) -> Array:

@@ -6,9 +6,9 @@ import numpy as np
 
 from medeor.simulate.images import (
     Array,
-    Drawn,
     Lesions,
     Pose,
+    SimulatedImages,
     bump,
     each,
     outline,
@@ -23,7 +23,9 @@ RADIUS = (0.11, 0.24)
 """Of a nodule, in half-widths."""
 
 
-def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]) -> Drawn:
+def draw(
+    traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tuple[int, int], seed: list[int]
+) -> SimulatedImages:
     """Chest X-rays of the patients (n,) with these traits (patients, `TRAITS`)."""
     own = traits[patient]
     x, y = place_in_body(size, pose)
@@ -62,7 +64,7 @@ def draw(traits: Array, patient: Array, pose: Pose, lesions: Lesions, size: tupl
     seen = each(lesions.present * lesions.contrast, 2)
     shadow = shadow + 0.42 * seen * step(inside, 0.02)
     masks = (inside > 0) & each(lesions.present, 2).astype(bool)
-    return Drawn(np.clip(shadow * body + 0.02, 0, 1).astype(np.float32), masks)
+    return SimulatedImages(np.clip(shadow * body + 0.02, 0, 1).astype(np.float32), masks)
 
 
 def _dome(x: Array, dome: Array) -> Array:
@@ -119,6 +121,6 @@ def _from_centre(x: Array, y: Array, lesions: Lesions) -> tuple[Array, Array]:
     along = np.where(left, first / 0.55, (first - 0.55) / 0.45)
     low = np.where(left, 0.36, 0.0)
     cy = -0.5 + (low + 0.5) * second
-    reach = 0.42 + 0.2 * np.clip((cy + 0.5) / 0.6, 0, 1)
-    cx = np.where(left, -1, 1) * (0.27 + (reach - 0.27) * along)
+    span = 0.42 + 0.2 * np.clip((cy + 0.5) / 0.6, 0, 1)
+    cx = np.where(left, -1, 1) * (0.27 + (span - 0.27) * along)
     return x - each(cx, 2), y - each(cy, 2)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
-from medeor.learning.split import PARTS
+from medeor.statistics.split import PARTS
 from medeor.trust.shortcuts import class_count, class_name, missing, shortcut
 
 IMBALANCE = 10
@@ -95,17 +95,17 @@ def _groups_across_parts(table: pl.DataFrame) -> Finding:
     places = grouped.agg(parts, folds, pl.col("named").any(), content.n_unique().alias("contents"))
     places = places.filter(pl.col("named") | (pl.col("contents") > 1))
     if places.is_empty():
-        said = "each case counts as a patient of its own; if some share a patient, name that column with --group"
-        return Finding(check, "leakage", "unknown", said)
+        text = "each case counts as a patient of its own; if some share a patient, name that column with --group"
+        return Finding(check, "leakage", "unknown", text)
     torn = places.filter((pl.col("parts") > 1) | (pl.col("folds") > 1))
     if torn.is_empty():
         return Finding(check, "leakage", "pass", f"none of {places.height} groups is in two parts or folds")
     between_parts = torn.filter(pl.col("parts") > 1).height
-    said = f"{between_parts} of {places.height} groups are in more than one part"
+    text = f"{between_parts} of {places.height} groups are in more than one part"
     if torn.height > between_parts:
-        said += f" and {torn.height - between_parts} more in more than one fold"
+        text += f" and {torn.height - between_parts} more in more than one fold"
     concerned = table.join(torn, on="group", how="semi", maintain_order="left")["case_id"].to_list()
-    return Finding(check, "leakage", "fail", f"{said}: the same patient is learnt from and tested on", tuple(concerned))
+    return Finding(check, "leakage", "fail", f"{text}: the same patient is learnt from and tested on", tuple(concerned))
 
 
 def _times_across_parts(table: pl.DataFrame) -> Finding:
@@ -120,8 +120,8 @@ def _times_across_parts(table: pl.DataFrame) -> Finding:
         return Finding(check, "leakage", "unknown", "there is no test part")
     late = last.filter((pl.col("part") != "test") & (pl.col("last") > pl.lit(first_tested)))["case_id"].to_list()
     if late:
-        said = f"{len(late)} cases to learn from are later than the first test case: the future tells of the past"
-        return Finding(check, "leakage", "fail", said, tuple(late))
+        text = f"{len(late)} cases to learn from are later than the first test case: the future tells of the past"
+        return Finding(check, "leakage", "fail", text, tuple(late))
     return Finding(check, "leakage", "pass", "every case to learn from is earlier than the test part")
 
 
@@ -133,10 +133,10 @@ def _odd_times(table: pl.DataFrame) -> list[Finding]:
     odd = table.filter((days - days.median()).abs() > LIFETIME)
     if odd.is_empty():
         return []
-    said = (
+    text = (
         f"{odd.height} cases lie {LIFETIME / 365:.0f} years or more from the others in time, such as {odd['time'][0]}"
     )
-    message = f"{said}: such a day stands for none; leave its cell empty"
+    message = f"{text}: such a day stands for none; leave its cell empty"
     return [Finding("odd-times", "quality", "fail", message, tuple(odd["case_id"]))]
 
 
@@ -164,8 +164,8 @@ def _missing_labels(cases: Cases) -> Finding:
     if lacking.is_empty():
         return Finding(check, "labels", "pass", f"all {table.height} cases have their labels")
     by_target = ", ".join(f"{name}: {lacking[name].sum()}" for name in names if lacking[name].any())
-    said = f"{lacking.height} of {table.height} cases lack a label ({by_target}); they neither teach nor test it"
-    return Finding(check, "labels", "fail", said, tuple(lacking["case_id"]))
+    text = f"{lacking.height} of {table.height} cases lack a label ({by_target}); they neither teach nor test it"
+    return Finding(check, "labels", "fail", text, tuple(lacking["case_id"]))
 
 
 def _one_class(cases: Cases) -> Finding:
@@ -174,8 +174,8 @@ def _one_class(cases: Cases) -> Finding:
     if not lone:
         return Finding("one-class", "labels", "pass", "the training part holds more than one class")
     held = [class_name(target, int(np.argmax(_counts(training, target)))) for target in lone]
-    said = f"the training part holds no other class than {', '.join(held)}: there is nothing to tell apart"
-    return Finding("one-class", "labels", "fail", said)
+    text = f"the training part holds no other class than {', '.join(held)}: there is nothing to tell apart"
+    return Finding("one-class", "labels", "fail", text)
 
 
 def _class_missing_in_training(cases: Cases) -> Finding:
@@ -190,8 +190,8 @@ def _class_missing_in_training(cases: Cases) -> Finding:
         concerned += cases.table.filter(pl.col(target.name).is_in(labels))["case_id"].to_list()
     if not unseen:
         return Finding(check, "labels", "pass", "every class that is tested is also taught")
-    said = f"{', '.join(unseen)} appears outside the training part only: no model can learn it"
-    return Finding(check, "labels", "fail", said, tuple(dict.fromkeys(concerned)))
+    text = f"{', '.join(unseen)} appears outside the training part only: no model can learn it"
+    return Finding(check, "labels", "fail", text, tuple(dict.fromkeys(concerned)))
 
 
 def _imbalance(cases: Cases) -> Finding:
@@ -259,14 +259,14 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
         return Finding(check, "labels", "unknown", "there are too few held-out predictions of labelled cases")
     ranked = tuple(dict.fromkeys(case_id for _, case_id in sorted(doubtful)))
     share = wrong / judged
-    said = f"{len(ranked)} labels look wrong to models that did not see them, an estimated {share:.1%} of all labels"
+    text = f"{len(ranked)} labels look wrong to models that did not see them, an estimated {share:.1%} of all labels"
     if share > TOO_MANY:
-        said += f": more than {TOO_MANY:.0%}, so that it may be the models that are wrong"
-        return Finding(check, "labels", "unknown", said, ranked)
+        text += f": more than {TOO_MANY:.0%}, so that it may be the models that are wrong"
+        return Finding(check, "labels", "unknown", text, ranked)
     if share >= LABEL_ERRORS and len(ranked) > 2:
-        return Finding(check, "labels", "fail", f"{said}; some are only hard: look, at the first ones first", ranked)
-    said += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
-    return Finding(check, "labels", "pass", f"{said} (bound {LABEL_ERRORS:.0%})", ranked)
+        return Finding(check, "labels", "fail", f"{text}; some are only hard: look, at the first ones first", ranked)
+    text += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
+    return Finding(check, "labels", "pass", f"{text} (bound {LABEL_ERRORS:.0%})", ranked)
 
 
 def _held_out(cases: Cases, target: Target, table: pl.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:

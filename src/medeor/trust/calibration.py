@@ -13,10 +13,10 @@ import polars as pl
 
 from medeor.contracts import Cases, Predictions, Target, TargetKind, UserError
 from medeor.files import build
-from medeor.formats.units import is_positive
-from medeor.trust.answers import Answers, arrange, line_up, probabilities
-from medeor.trust.intervals import Statistic, resample
-from medeor.trust.scores import Array, curve
+from medeor.formats.values.units import is_positive
+from medeor.statistics.intervals import Statistic, resample
+from medeor.statistics.outcomes import Outcomes, arrange, line_up, probabilities
+from medeor.statistics.scores import Array, curve
 from medeor.trust.skill import Skill
 
 ENOUGH = 20
@@ -181,17 +181,17 @@ def calibrate(
 # --- learning --------------------------------------------------------------------------------------------
 
 
-def _of_classes(held: Answers, coverage: float, threshold: str, sets: Sets, seed: int) -> TargetCalibration:
+def _of_classes(held: Outcomes, coverage: float, threshold: str, sets: Sets, seed: int) -> TargetCalibration:
     target = held.target
     one = TargetCalibration(target.name, target.kind, target.items, len(held))
     if len(held):
         one = _probabilities(held, one, seed)
     calibrated = _calibrated(one, held.values)
     probability = probabilities(target, calibrated)
-    strange = 1 - probability[np.arange(len(held)), held.truth]
+    unseen = 1 - probability[np.arange(len(held)), held.truth]
     classes = range(len(held.classes))
     members = [held.truth == index if sets == "by class" else np.ones(len(held), bool) for index in classes]
-    quantiles = [conformal_quantile(strange[member], held.groups[member], coverage) for member in members]
+    quantiles = [conformal_quantile(unseen[member], held.groups[member], coverage) for member in members]
     one = replace(one, plausible_from=tuple(None if np.isinf(limit) else float(1 - limit) for limit in quantiles))
     if target.kind != "binary":
         return replace(one, rule="most probable")
@@ -205,7 +205,7 @@ def _of_classes(held: Answers, coverage: float, threshold: str, sets: Sets, seed
     return replace(one, rule=threshold, threshold=_threshold(calibrated[:, 0], held, pick, seed))
 
 
-def _probabilities(held: Answers, start: TargetCalibration, seed: int) -> TargetCalibration:
+def _probabilities(held: Outcomes, start: TargetCalibration, seed: int) -> TargetCalibration:
     """The method that predicts best in cross-validation by group, simpler ones first."""
     binary = held.target.kind == "binary"
     before = _log_loss(start, held)
@@ -228,7 +228,7 @@ def _probabilities(held: Answers, start: TargetCalibration, seed: int) -> Target
     return best
 
 
-def _fitted(start: TargetCalibration, held: Answers, method: How) -> TargetCalibration:
+def _fitted(start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
     """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²)."""
     from scipy.optimize import minimize
 
@@ -274,7 +274,7 @@ def _calibrated(one: TargetCalibration, values: Array) -> Array:
     return probability[:, 1:] if one.kind == "binary" else probability
 
 
-def _log_loss(one: TargetCalibration, held: Answers) -> Array:
+def _log_loss(one: TargetCalibration, held: Outcomes) -> Array:
     probability = probabilities(held.target, _calibrated(one, held.values))
     return -np.log(np.maximum(probability[np.arange(len(held)), held.truth], 1e-12))
 
@@ -292,7 +292,7 @@ def conformal_quantile(strangeness: Array, groups: Array, coverage: float) -> fl
     return float(strangeness[order][index]) if index < len(order) else float("inf")
 
 
-def _of_number(held: Answers, coverage: float) -> TargetCalibration:
+def _of_number(held: Outcomes, coverage: float) -> TargetCalibration:
     method: How = "residuals"
     low = high = held.values[:, 0]
     truth = held.truth
@@ -300,8 +300,8 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
         method, low, high = "widened", held.low, held.high
     if held.target.scale == "log":
         low, high, truth = (np.log10(one) for one in (low, high, truth))
-    strange = np.maximum(low - truth, truth - high)
-    margin = conformal_quantile(strange, held.groups, coverage)
+    unseen = np.maximum(low - truth, truth - high)
+    margin = conformal_quantile(unseen, held.groups, coverage)
     one = TargetCalibration(
         held.target.name,
         held.target.kind,
@@ -315,14 +315,14 @@ def _of_number(held: Answers, coverage: float) -> TargetCalibration:
     spread = _on_scale(held.spread, one.scale)
     if method == "widened" or one.margin is None or spread is None or not np.isfinite(spread).all():
         return one
-    best = _interval_score(strange, np.full(len(held), margin), coverage)
+    best = _interval_score(unseen, np.full(len(held), margin), coverage)
     for share in FLOORS:
         floor = share * float(np.median(spread))
         scale = spread + floor
         if scale.min() <= 0:
             continue
-        factor = conformal_quantile(strange / scale, held.groups, coverage)
-        score = _interval_score(strange, factor * scale, coverage)
+        factor = conformal_quantile(unseen / scale, held.groups, coverage)
+        score = _interval_score(unseen, factor * scale, coverage)
         if score < best:
             best = score
             one = replace(one, method="spread", margin_of_spread=factor, floor=floor)
@@ -379,7 +379,7 @@ def rule(threshold: str) -> Pick | None:
     )
 
 
-def _threshold(probability: Array, held: Answers, pick: Pick, seed: int) -> float:
+def _threshold(probability: Array, held: Outcomes, pick: Pick, seed: int) -> float:
     distinct = np.unique(probability)[::-1]
     # Halfway to the next case below, so that the next patient's last digit does not decide.
     candidates = np.append((distinct[:-1] + distinct[1:]) / 2, distinct[-1])
@@ -427,14 +427,14 @@ def _applied(one: TargetCalibration, predictions: Predictions) -> pl.DataFrame |
                 low, high = given.low[kept, 0], given.high[kept, 0]
             if one.scale == "log":
                 low, high = np.log10(low), np.log10(high)
-            reach = np.full(len(values), one.margin)
+            span = np.full(len(values), one.margin)
             spread = _on_scale(given.spread, one.scale)
             if one.margin_of_spread is not None and spread is not None:
                 spread = spread[kept, 0]
-                reach = np.where(np.isnan(spread), reach, one.margin_of_spread * (spread + one.floor))
+                span = np.where(np.isnan(spread), span, one.margin_of_spread * (spread + one.floor))
             # An interval narrowed past its own middle is a point.
             middle = (low + high) / 2
-            ends = np.minimum(low - reach, middle), np.maximum(high + reach, middle)
+            ends = np.minimum(low - span, middle), np.maximum(high + span, middle)
             columns |= dict(zip(("low", "high"), [10**end for end in ends] if one.scale == "log" else ends))
         if one.least is not None:
             bounded = [name for name in ("value", "low", "high") if name in columns]

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Predictions, UserError
-from medeor.trust.answers import Answers, group_codes
+from medeor.statistics.intervals import difference, holm, interval, p_value, resample
+from medeor.statistics.outcomes import Outcomes, group_codes
+from medeor.statistics.ranks import RANKED, ranked
 from medeor.trust.families import LABEL_MEANS, label_means, settle, statistics
-from medeor.trust.intervals import difference, holm, interval, p_value, resample
 from medeor.trust.measures import LOWER_IS_BETTER, answers
-from medeor.trust.ranks import RANKED, ranked
 
 COMPARED = (
     "auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity", "brier", "log_loss",
@@ -105,7 +105,7 @@ def compare(
     return rows
 
 
-def _names(every: Sequence[Answers], named: bool) -> list[str]:
+def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
     """All that could be compared."""
     names = [name for one in every for part in statistics(one, named=named) for name in part.names]
     means = LABEL_MEANS if named and all(one.target.kind == "binary" for one in every) else ()

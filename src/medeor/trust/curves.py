@@ -9,11 +9,11 @@ import numpy as np
 
 from medeor.contracts import Cases, Measure, Measures, Predictions
 from medeor.figures import Figure, Intervals, Lines, Matrix, Series, Table
-from medeor.trust.answers import Answers
+from medeor.statistics.intervals import Statistic, interval, resample
+from medeor.statistics.outcomes import Outcomes
+from medeor.statistics.scores import Array, curve, mass_bins, ratio
 from medeor.trust.families import confidence
-from medeor.trust.intervals import Statistic, interval, resample
 from medeor.trust.measures import SubgroupRow, answers
-from medeor.trust.scores import Array, curve, mass_bins, ratio
 
 POINTS = 200
 """Of one drawn line, at most."""
@@ -83,7 +83,7 @@ def figures(
     """All that suits these targets: the forest of `measures`, curves, reliability, confusion, decision curve,
     operating points, predicted against true, subgroups."""
     every = [one for one in answers(cases, predictions) if len(one)]
-    simple: list[Answers] = []
+    simple: list[Outcomes] = []
     if baseline is not None and baseline.table.height:
         simple = [one for one in answers(cases, baseline) if len(one)]
     drawn: list[Figure] = []
@@ -113,7 +113,7 @@ def figures(
 # --- curves over thresholds ------------------------------------------------------------------------------
 
 
-def roc(every: Sequence[Answers], baseline: Sequence[Answers] = ()) -> Lines:
+def roc(every: Sequence[Outcomes], baseline: Sequence[Outcomes] = ()) -> Lines:
     """Sensitivity against 1 − specificity. One line for a binary target, one a label, or one a class of several."""
 
     def line(name: str, score: Array, positive: Array, dashed: bool) -> Series:
@@ -127,7 +127,7 @@ def roc(every: Sequence[Answers], baseline: Sequence[Answers] = ()) -> Lines:
     )
 
 
-def precision_recall(every: Sequence[Answers], baseline: Sequence[Answers] = ()) -> Lines:
+def precision_recall(every: Sequence[Outcomes], baseline: Sequence[Outcomes] = ()) -> Lines:
     """Positive predictive value against sensitivity."""
 
     def line(name: str, score: Array, positive: Array, dashed: bool) -> Series:
@@ -145,7 +145,7 @@ def precision_recall(every: Sequence[Answers], baseline: Sequence[Answers] = ())
 
 
 def _lines(
-    every: Sequence[Answers], baseline: Sequence[Answers], line: Callable[[str, Array, Array, bool], Series]
+    every: Sequence[Outcomes], baseline: Sequence[Outcomes], line: Callable[[str, Array, Array, bool], Series]
 ) -> tuple[tuple[Series, ...], str]:
     """A line for each binary question that has both answers, at most `TOGETHER`, and what is said of those left out.
     `line` takes a name, scores, truths and whether to draw it dashed."""
@@ -161,10 +161,10 @@ def _lines(
     questions = [question for question in questions if 0 < np.count_nonzero(question[2]) < len(question[2])]
     common = sorted(questions, key=lambda question: -np.count_nonzero(question[2]))[:TOGETHER]
     kept = [question for question in questions if any(question is one for one in common)]
-    said = f"The {TOGETHER} with the most cases of {len(questions)}." if len(kept) < len(questions) else ""
+    text = f"The {TOGETHER} with the most cases of {len(questions)}." if len(kept) < len(questions) else ""
     if len(every) == 1 and len(baseline) == 1:
         kept += [("Baseline", baseline[0].values[:, 0], baseline[0].truth == 1, True)] if kept else []
-    return tuple(line(*question) for question in kept), said
+    return tuple(line(*question) for question in kept), text
 
 
 def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
@@ -177,13 +177,13 @@ def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
     return x[kept], y[kept]
 
 
-def decision_curve(one: Answers, baseline: Answers | None = None) -> Lines:
+def decision_curve(one: Outcomes, baseline: Outcomes | None = None) -> Lines:
     """Net benefit of treating by the model at each threshold probability: true positives less false positives weighed
     by the odds of the threshold, per case (Vickers and Elkin 2006), beside treating all and treating none."""
     at = np.linspace(0.01, 0.99, 99)
     odds = at / (1 - at)
 
-    def benefit(answers: Answers) -> Array:
+    def benefit(answers: Outcomes) -> Array:
         probability, positive = answers.values[:, 0], answers.truth == 1
         treated = [
             len(side) - np.searchsorted(np.sort(side), at, side="left")
@@ -210,7 +210,7 @@ def decision_curve(one: Answers, baseline: Answers | None = None) -> Lines:
 # --- calibration -----------------------------------------------------------------------------------------
 
 
-def reliability(one: Answers, bins: int = 10, seed: int = 0) -> Lines:
+def reliability(one: Outcomes, bins: int = 10, seed: int = 0) -> Lines:
     """Observed against predicted frequency in bins of equal mass, with 95 % intervals clustered by group, and before
     calibration where that is known. Of several classes: of the most probable one."""
     probability, outcome = confidence(one.target, one.values, one.truth)
@@ -233,20 +233,20 @@ def reliability(one: Answers, bins: int = 10, seed: int = 0) -> Lines:
     )
 
 
-def label_reliability(every: Sequence[Answers], bins: int = 10) -> Lines:
+def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
     """The same for several labels in one plot, without intervals."""
     common = sorted(every, key=lambda one: -np.count_nonzero(one.truth == 1))[:TOGETHER]
     series = []
     for one in common:
         x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
         series.append(Series(one.target.name, x, y))
-    said = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
+    text = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
     return Lines(
         "Reliability",
         "Predicted probability",
         "Observed frequency",
         tuple(series),
-        said,
+        text,
         (0, 1),
         (0, 1),
         diagonal=True,
@@ -280,7 +280,7 @@ def _binned(
     return tuple(x.tolist()), tuple(y), tuple(low), tuple(high)
 
 
-def distribution(one: Answers, bins: int = 20) -> Lines:
+def distribution(one: Outcomes, bins: int = 20) -> Lines:
     """Where predictions lie, as a histogram for each true class (of several classes: right and wrong)."""
     probability, outcome = confidence(one.target, one.values, one.truth)
     names = one.classes if one.target.kind == "binary" else ("Wrong", "Right")
@@ -299,7 +299,7 @@ def distribution(one: Answers, bins: int = 20) -> Lines:
 # --- decisions, numbers, forests -------------------------------------------------------------------------
 
 
-def confusion(one: Answers) -> Matrix:
+def confusion(one: Outcomes) -> Matrix:
     """Cases by true and decided class."""
     classes = one.classes
     counts = np.bincount(one.truth * len(classes) + one.decision, minlength=len(classes) ** 2)
@@ -307,7 +307,7 @@ def confusion(one: Answers) -> Matrix:
     return Matrix("Confusion matrix", classes, classes, values, "Truth", "Decision")
 
 
-def predicted_and_true(one: Answers, points: int = 400) -> Lines:
+def predicted_and_true(one: Outcomes, points: int = 400) -> Lines:
     """Predicted against true values, the logarithms where these are learnt; of many cases an even choice along the
     truth."""
     truth, values, unit = one.truth, one.values[:, 0], one.target.unit
@@ -318,11 +318,11 @@ def predicted_and_true(one: Answers, points: int = 400) -> Lines:
     unit = f" ({unit})" if unit else ""
     ends = np.concatenate([truth[kept], values[kept]])
     span = (float(ends.min()), float(ends.max()))
-    said = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
+    text = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
     cloud = Series("Cases", tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
     name = one.target.name
     return Lines(
-        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), said, span, span, diagonal=True
+        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), text, span, span, diagonal=True
     )
 
 

@@ -22,8 +22,8 @@ from medeor.contracts import (
     Target,
     UserError,
 )
-from medeor.trust.answers import group_codes
-from medeor.trust.intervals import bootstrap
+from medeor.statistics.intervals import bootstrap
+from medeor.statistics.outcomes import group_codes
 
 SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the elements, that are put back or taken away: close together where few are, since lesions are small."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from medeor.contracts import Target
-from medeor.trust import scores
-from medeor.trust.answers import Answers, probabilities
-from medeor.trust.intervals import Resampled, Statistic, average
-from medeor.trust.scores import Array
+from medeor.statistics import scores
+from medeor.statistics.intervals import Resampled, Statistic, average
+from medeor.statistics.outcomes import Outcomes, probabilities
+from medeor.statistics.scores import Array
 
 PREVALENCES = (0.01, 0.05, 0.1)
 """At which predictive values are stated: those of a part with many cases say little about a clinic with few."""
@@ -29,7 +29,7 @@ LABEL_MEANS = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "brier",
 
 
 def statistics(
-    one: Answers,
+    one: Outcomes,
     *,
     prevalences: Sequence[float] = PREVALENCES,
     wanted: Collection[str] | None = None,
@@ -49,7 +49,7 @@ def statistics(
 Family = tuple[tuple[str, ...], Callable[[], Statistic]]
 
 
-def _of_classes(one: Answers, prevalences: Sequence[float]) -> list[Family]:
+def _of_classes(one: Outcomes, prevalences: Sequence[float]) -> list[Family]:
     classes = one.classes
     binary = one.target.kind == "binary"
     held = tuple(_units(one.groups[one.truth == index]) for index in range(len(classes)))
@@ -176,7 +176,7 @@ def confidence(target: Target, values: Array, truth: Array) -> tuple[Array, Arra
     return values.max(axis=1), (values.argmax(axis=1) == truth).astype(float)
 
 
-def _calibration_family(one: Answers, name: str, values: Array) -> Family:
+def _calibration_family(one: Outcomes, name: str, values: Array) -> Family:
     def build() -> Statistic:
         score = scores.calibration_error(*confidence(one.target, values, one.truth), one.groups)
         return Statistic((name, f"observed {name}", f"chance {name}"), score, one.groups)
@@ -184,7 +184,7 @@ def _calibration_family(one: Answers, name: str, values: Array) -> Family:
     return (name,), build
 
 
-def _mean_family(one: Answers, columns: dict[str, Array], trials: dict[str, int]) -> Family:
+def _mean_family(one: Outcomes, columns: dict[str, Array], trials: dict[str, int]) -> Family:
     def build() -> Statistic:
         everyone = (_units(one.groups),) * len(columns)
         return Statistic(
@@ -195,7 +195,7 @@ def _mean_family(one: Answers, columns: dict[str, Array], trials: dict[str, int]
     return names, build
 
 
-def _of_numbers(one: Answers) -> list[Family]:
+def _of_numbers(one: Outcomes) -> list[Family]:
     predicted = one.values[:, 0]
     columns = {"mae": np.abs(one.truth - predicted)}
     trials: dict[str, int] = {}

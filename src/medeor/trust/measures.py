@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, Target, UserError
-from medeor.trust.answers import Answers, group_codes, line_up, truth_of
+from medeor.statistics.intervals import Statistic, difference, holm, interval, p_value, resample
+from medeor.statistics.outcomes import Outcomes, group_codes, line_up, truth_of
+from medeor.statistics.scores import Array
 from medeor.trust.families import PREVALENCES, label_means, settle, statistics
-from medeor.trust.intervals import Statistic, difference, holm, interval, p_value, resample
-from medeor.trust.scores import Array
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "binary": ("auroc", "sensitivity", "specificity"),
@@ -70,7 +70,7 @@ def measure(
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
 
 
-def answers(cases: Cases, predictions: Predictions) -> list[Answers]:
+def answers(cases: Cases, predictions: Predictions) -> list[Outcomes]:
     """Truth and predictions of every target. Raises: UserError naming how many cases were not predicted."""
     result = []
     for target in cases.targets:

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Measure, Target
-from medeor.learning.split import deal
-from medeor.trust.answers import group_codes
-from medeor.trust.intervals import bootstrap
-from medeor.trust.scores import ranking
+from medeor.statistics.intervals import bootstrap
+from medeor.statistics.outcomes import group_codes
+from medeor.statistics.scores import ranking
+from medeor.statistics.split import deal
 
 GIVEN_AWAY = 0.65
 """AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""
@@ -80,10 +80,10 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
     auroc = bootstrap(lambda weights: measured(weights)[:, 0], units, resamples=400)
     # An AUROC that no resample moves (1, as a rule) has no interval, and needs none.
     low = auroc.low if auroc.low is not None else reached
-    said = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
+    text = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
     if low > GIVEN_AWAY:
-        said += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
-    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", said)
+        text += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
+    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", text)
 
 
 def _questions(cases: Cases, rows: np.ndarray) -> Iterator[_Question]:

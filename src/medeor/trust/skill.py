@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medeor.contracts import Cases, Predictions
-from medeor.trust.answers import group_codes, line_up
+from medeor.statistics.intervals import interval, resample
+from medeor.statistics.outcomes import group_codes, line_up
 from medeor.trust.families import statistics
-from medeor.trust.intervals import interval, resample
 
 GUESS = {"auroc": 0.5, "spearman": 0.0}
 """What a guess reaches: AUROC for classes, the rank correlation for numbers, whatever their scale."""

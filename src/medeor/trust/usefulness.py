@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from medeor.contracts import Cases, Measure, Predictions, Target
-from medeor.trust.answers import Answers, group_codes
+from medeor.statistics.intervals import Statistic, interval, resample
+from medeor.statistics.outcomes import Outcomes, group_codes
+from medeor.statistics.scores import agreement
 from medeor.trust.families import statistics
-from medeor.trust.intervals import Statistic, interval, resample
 from medeor.trust.measures import answers
-from medeor.trust.scores import agreement
 
 CHANCE = {"auroc": 0.5, "quadratic_weighted_kappa": 0.0, "r2": 0.0, "r2 of the logarithm": 0.0}
 """What each figure is for a model that knows nothing."""
@@ -67,7 +67,7 @@ def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, see
     return found
 
 
-def _informs(one: Answers) -> bool:
+def _informs(one: Outcomes) -> bool:
     if one.continuous or not len(one):
         return True
     shares = np.bincount(one.truth, minlength=len(one.classes)) / len(one)
@@ -75,7 +75,7 @@ def _informs(one: Answers) -> bool:
     return bool(-np.log(chance).mean() < -np.log(shares[one.truth]).mean())
 
 
-def _parts(one: Answers) -> list[Statistic]:
+def _parts(one: Outcomes) -> list[Statistic]:
     if one.target.scale == "linear":
         return statistics(one, wanted=_JUDGED_BY[one.target.kind])
     if not len(one):

@@ -1,0 +1,154 @@
+"""The data: targets, cases with their stores, and the split of the cases into parts and folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from medeor.contracts.results import Finding
+
+TargetKind = Literal["binary", "multiclass", "ordinal", "continuous"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to be predicted. The case table holds it in the column `name`: for `binary`, `multiclass` and
+    `ordinal` an index into `classes`, for `continuous` a number in `unit`; null where it is not known.
+    A multi-label question is several binary targets."""
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    """log: a positive, skewed number, learned by its logarithm and scored as fold error."""
+    values: tuple[str, ...] = field(default=(), compare=False)
+    """What the user's column says for no and for yes, of a binary target that goes by its own name."""
+    guessed: bool = field(default=False, compare=False)
+    """Whether the positive class of a binary target is only the second in order: its words decide nothing."""
+
+    @property
+    def limit(self) -> str:
+        """The column that says, where some values are censored, on which side the truth lies: 1 above the value, -1
+        below, 0 where it is the value. What is known by a limit teaches and is not scored."""
+        return f"{self.name}.limit"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What its classes are called, also those of a binary target that goes by its own name; of a number, none."""
+        return self.classes or self.values or (("no", "yes") if self.kind == "binary" else ())
+
+    @property
+    def positive(self) -> str:
+        """`positive class: malignant`, and how to change it where it was guessed; empty where there is none to name."""
+        no, yes = self.words if self.kind == "binary" and (self.classes or self.values) else ("", "")
+        if not yes:
+            return ""
+        text = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
+        return f"{text} (guessed; change it with --option positive={no})" if self.guessed else text
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The `item`s under which predictions of this target stand. A binary target has one, its positive class
+        (the second) or, without class names, its own name; so has a continuous one. Other kinds have their classes,
+        whose values add up to one."""
+        if self.kind == "binary":
+            return self.classes[1:] or (self.name,)
+        return self.classes or (self.name,)
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Data too large for a table (images on disk, events, a graph), known by a digest of its content."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+@runtime_checkable
+class Kept(Store, Protocol):
+    """A store that a run keeps below `stores/`, because questions to its model are answered with it. No bundle does."""
+
+    def save(self, folder: Path) -> None: ...
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Cases:
+    """A table with one row a case (`case_id, group`, and where known `site, time, part`, targets, subgroup columns)
+    and the stores that its rows point into."""
+
+    table: pl.DataFrame
+    targets: tuple[Target, ...] = ()
+    stores: tuple[Store, ...] = ()
+    subgroups: tuple[str, ...] = ()
+    """Columns by which the results are also reported."""
+    prevalences: tuple[float, ...] = ()
+    """At which predictive values are stated; empty: the usual ones."""
+    findings: tuple[Finding, ...] = ()
+    """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. The audit
+    begins with them."""
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    @property
+    def ids(self) -> list[str]:
+        return self.table["case_id"].to_list()
+
+    def store(self, kind: type[S]) -> S:
+        """The store of this type."""
+        for store in self.stores:
+            if isinstance(store, kind):
+                return store
+        raise LookupError(f"these cases carry no {kind.__name__}")
+
+    @property
+    def usable(self) -> Cases:
+        """The cases that can be used: where the table has a column `broken`, those without a reason in it."""
+        import polars as pl
+
+        return self.where(pl.col("broken").is_null()) if "broken" in self.table.columns else self
+
+    def where(self, rows: pl.Expr | pl.Series) -> Cases:
+        """The cases for which `rows` holds; the stores are shared."""
+        return replace(self, table=self.table.filter(rows))
+
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each case belongs to: a table of `case_id, part, fold`.
+
+    `train` fits; `validation` is held out from the fit and only calibrates and fixes thresholds; `test` is scored
+    once. `fold` (null on test cases) divides train and validation together, never a group."""
+
+    table: pl.DataFrame
+
+    def part(self, cases: Cases, *parts: Part) -> Cases:
+        """The cases of these parts, in the order of the case table."""
+        chosen = self.table.filter(self.table["part"].is_in(parts))
+        return replace(cases, table=cases.table.join(chosen.select("case_id"), on="case_id", how="semi"))
+
+    @property
+    def folds(self) -> int:
+        """The number of folds; 0 when the split has none."""
+        last = self.table["fold"].max()
+        return 0 if last is None else int(last) + 1  # type: ignore[arg-type]
+
+    def fold(self, number: int) -> Split:
+        """The same cases with fold `number` as validation and the other folds as train: a combinator need only hand
+        this to the method it combines."""
+        import polars as pl
+
+        held = pl.when(pl.col("fold") == number).then(pl.lit("validation")).otherwise(pl.lit("train"))
+        part = pl.when(pl.col("fold").is_null()).then(pl.col("part")).otherwise(held)
+        return Split(self.table.with_columns(part.alias("part")))

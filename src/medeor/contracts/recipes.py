@@ -1,0 +1,102 @@
+"""What a network needs to be trained: batches, fitted transformations, a loss, and how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from medeor.contracts.data import Cases
+    from medeor.contracts.methods import Run
+    from medeor.contracts.results import Attribution, Predictions
+
+
+class Batch(Protocol):
+    """One step's worth of examples, as tensors."""
+
+    @property
+    def inputs(self) -> Any:
+        """What the network is called with: a tensor, or a tuple of them."""
+        ...
+
+    def shard(self, rank: int, world: int) -> Batch:
+        """The share of one process."""
+        ...
+
+    def to(self, device: torch.device) -> Batch: ...
+
+
+class Batches(Protocol):
+    """Training cases in batches. Batch k of an epoch depends on (seed, epoch, cases) alone, so a resumed or a
+    distributed fit draws what one uninterrupted process would."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def batch(self, epoch: int, index: int) -> Batch: ...
+
+
+class Processors(Protocol):
+    """The transformations that were fitted on the training cases of one model."""
+
+    @property
+    def holds_training_values(self) -> bool:
+        """See `Model.holds_training_values`."""
+        ...
+
+    def to_json(self) -> Mapping[str, object]: ...
+
+
+P = TypeVar("P")
+"""Processors of one recipe."""
+B = TypeVar("B", contravariant=True)
+"""Its batches."""
+
+
+class Recipe(Protocol[P, B]):
+    """What a network needs; `learning.NetworkMethod(recipe, schedule)` makes it a Method."""
+
+    @property
+    def kind(self) -> str:
+        """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this recipe."""
+        ...
+
+    def to_json(self) -> Mapping[str, object]: ...
+
+    def processors(self, cases: Cases) -> P:
+        """Fitted on the cases it is given: a fold's own."""
+        ...
+
+    def restore(self, processors: Mapping[str, object]) -> P:
+        """Processors from their `to_json`."""
+        ...
+
+    def batches(self, cases: Cases, processors: P, seed: int) -> Batches: ...
+
+    def network(self, processors: P) -> nn.Module: ...
+
+    def loss(self, outputs: Tensor, batch: B) -> tuple[Tensor, Tensor]:
+        """Sum and weight, so that shards, masks and sites add up."""
+        ...
+
+    def export_module(self, network: nn.Module, processors: P) -> tuple[nn.Module, Tensor]:
+        """The network with all that stands between prepared inputs and the values of the items, as one module, and
+        example inputs: what is asked here and exported elsewhere is the same."""
+        ...
+
+    def infer(self, network: nn.Module, cases: Cases, processors: P, run: Run) -> Iterator[Predictions]:
+        """Sliding windows, decoding and ranking live here."""
+        ...
+
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: P, run: Run
+    ) -> list[Attribution]: ...
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: P, run: Run
+    ) -> np.ndarray: ...

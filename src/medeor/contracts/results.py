@@ -1,0 +1,116 @@
+"""What comes out: predictions, measures, findings, explanations, and answers to questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from medeor.figures import Figure
+
+IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN = "in domain", "borderline", "out of domain"
+"""How a case compares with the training data: like them, at their margin, or unlike all of them."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A long table, one row a case and item, and arrays on disk.
+
+    Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
+    that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set (of a binary target,
+    which has one item, null where both classes do); `raw` the value
+    before calibration; `spread` how far a number is likely to be off (one learnt by its logarithm: by what factor), by
+    which its interval is wide or narrow;
+    `verdict` how the case compares with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing
+    is chosen for the user), and `reason` why it is not in domain. An item is a class, a target, a drug, a candidate
+    tail, a span or the name of an array."""
+
+    table: pl.DataFrame
+    arrays: Mapping[str, Path] = field(default_factory=dict)
+    """By case id: a `.npy` file (a label map, a restored volume) for tasks whose answer is an array."""
+
+
+class Measure(NamedTuple):
+    """A figure with its 95 % interval and the number of independent units that it rests on; None where none."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+class Answers(NamedTuple):
+    """What is said to a question in words (`medeor predict RUN --query head=…`), or of a few cases."""
+
+    table: pl.DataFrame
+    """One row an answer, the best first, or a case and item: the columns of `Predictions.table`, `source` (the answer
+    in words, the name of the case), and what stands behind it."""
+    figures: tuple[Figure, ...]
+    """The same for a reader."""
+
+
+Measures = Mapping[str, Measure]
+"""By name: `auroc`, `dice/anterior`, `baseline/auroc`, `ece/uncalibrated`, `auroc[site=A]`."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict of one audit check."""
+
+    check: str
+    """Its name, by which it can be accepted: `duplicates-across-parts`."""
+    kind: Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
+    status: Literal["pass", "fail", "unknown"]
+    message: str
+    cases: tuple[str, ...] = ()
+    accepted: bool = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether the study must stop here: it fails closed on leakage."""
+        return self.kind == "leakage" and self.status == "fail" and not self.accepted
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a model says of its reasons for one case and item, before anybody has tested it."""
+
+    case_id: str
+    item: str
+    method: str
+    values: np.ndarray
+    """One weight for each element of the input: pixels or voxels, atoms, events, edges."""
+    elements: tuple[str, ...] = ()
+    """Names of the elements, where they have names."""
+    untrained: np.ndarray | None = None
+    """The same from a model whose weights were drawn anew: a reason that does not change is no reason."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why, for one case and item, and how far the reason can be believed."""
+
+    case_id: str
+    item: str
+    method: str
+    attribution: np.ndarray
+    """One weight for each element of the input: pixels or voxels, atoms, events, edges."""
+    elements: tuple[str, ...] = ()
+    """Names of the elements, where they have names."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """`faithfulness`, `faithfulness/random`, `randomised weights`, …"""
+    shown: bool = True
+    reason: str = ""
+    """Why it is not shown."""
+
+
+class Explanations(NamedTuple):
+    """Explanations of some cases, with what was measured over all of them."""
+
+    cases: tuple[Explanation, ...]
+    summary: Measures

@@ -1,0 +1,1 @@
+"""Graphs as people keep them: tables of edges and nodes, triples, ontologies, the UMLS."""

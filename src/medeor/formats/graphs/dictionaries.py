@@ -1,0 +1,81 @@
+"""Dictionaries beside triples: numbers of entities and relations, as OpenKE (`entity2id.txt`), RotatE (`entities.dict`)
+and DGL-KE write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from medeor.contracts import Finding, UserError
+from medeor.formats.graphs.edge_tables import Edges, Nodes
+from medeor.formats.tables.encodings import as_utf8
+from medeor.formats.tables.read import content_of
+
+_NAME = re.compile(
+    r"(?i)(ent|entity|entities|rel|relation|relations)(2|_to_|_)?(ids?|dict)?\.(txt|dict|tsv|csv|tab)(\.gz)?"
+)
+
+
+class Dictionary(NamedTuple):
+    """Numbers and what they stand for."""
+
+    name: str
+    relations: bool
+    numbers: pl.Series
+    names: pl.Series
+
+
+def read_dictionary(path: Path) -> Dictionary | None:
+    """The dictionary in a file that is named and written as one: two columns, one of them whole numbers, each once."""
+    if not _NAME.fullmatch(path.name):
+        return None
+    lines = as_utf8(content_of(path), path.name)[0].decode().splitlines()
+    rows = [
+        re.split(r"\t|,|;", line) if re.search(r"[\t,;]", line) else line.rsplit(" ", 1)
+        for line in lines
+        if line.strip()
+    ]
+    if rows and len(rows[0]) == 1 and rows[0][0].strip().isdecimal():
+        rows = rows[1:]
+    if not rows or any(len(row) != 2 for row in rows):
+        return None
+    columns = [[value.strip() for value in column] for column in zip(*rows)]
+    for numbers, names in (columns, columns[::-1]):
+        if all(value.isdecimal() for value in numbers) and len(set(numbers)) == len(numbers):
+            relations = path.name.lower().startswith("rel")
+            return Dictionary(path.name, relations, pl.Series(numbers), pl.Series(names))
+    return None
+
+
+def spelt_out(read: Sequence[Nodes | Edges], dictionaries: Sequence[Dictionary]) -> list[Nodes | Edges]:
+    """Edges with names in the place of numbers, where the dictionaries hold every one of these; where edges have names
+    themselves, dictionaries say nothing new.
+
+    Raises: UserError where edges have numbers of which some are in no dictionary."""
+    found = list(read)
+    for relations in (False, True):
+        own = [one for one in dictionaries if one.relations == relations]
+        if not own:
+            continue
+        numbers, names = (pl.concat(list(columns)) for columns in zip(*((one.numbers, one.names) for one in own)))
+        sides = ["relation"] if relations else ["head", "tail"]
+        for i, table in enumerate(found):
+            if not isinstance(table, Edges):
+                continue
+            values = pl.concat([table.tables.edges[side].unique().cast(pl.String) for side in sides]).unique()
+            known = values.is_in(numbers.implode())
+            if not values.str.contains(r"^\d+$").all() or values.is_in(names.implode()).all():
+                continue
+            if not known.all():
+                first = values.filter(~known).sort()[0]
+                raise UserError(f"{table.name}: {own[0].name} has no number {first}; the files do not belong together")
+            spelt = [pl.col(side).cast(pl.String).replace_strict(numbers, names).cast(pl.Categorical) for side in sides]
+            tables = table.tables._replace(edges=table.tables.edges.with_columns(spelt))
+            message = f"{table.name}: numbers were replaced by the names in {own[0].name}"
+            told = Finding("numbers-spelt-out", "quality", "pass", message)
+            found[i] = table._replace(tables=tables._replace(findings=(*tables.findings, told)))
+    return found

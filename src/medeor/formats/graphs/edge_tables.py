@@ -1,0 +1,410 @@
+"""Edges and nodes from tables of text: triples with or without a header, Hetionet, PrimeKG, any CSV by its columns.
+
+Values are read as categories, four bytes each, so that a table of millions of edges is small while it is read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from medeor.contracts import Finding, UserError
+from medeor.formats.graphs.edge_text import Text, open_text
+from medeor.formats.graphs.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, imported
+from medeor.formats.graphs.ntriples import read_ntriples
+from medeor.formats.graphs.tables import FACTS, NODES, SYNONYMS, GraphTables
+from medeor.formats.tables.read import typed
+
+_NO = ("true", "t", "1", "yes", "y", "negated")
+"""Values of a column that says whether an edge is negated; a qualifier says `NOT`."""
+_WEIGHTS = ("weight", "weights", "w", "sign", "effect", "score", "value", "correlation")
+_TRUTHS = ("label", "labels", "y", "positive", "is_positive", "truth", "is_true", "class", "holds")
+"""Columns that say by 1 and 0 whether an edge holds."""
+
+
+class Nodes(NamedTuple):
+    """A table of nodes."""
+
+    tables: GraphTables
+    keys: pl.DataFrame
+    """key, id: how tables of edges call a node, where that is not its identifier."""
+    spaces: Mapping[str, str] = {}
+    """By role (id): the space in which identifiers hold."""
+
+
+class Edges(NamedTuple):
+    """A table of edges."""
+
+    tables: GraphTables
+    directed: bool
+    """False for a list of pairs."""
+    spaces: Mapping[str, str] = {}
+    """By role (head, tail): the space in which identifiers hold."""
+    open_order: bool = False
+    """Whether nobody said which of its three columns is the relation."""
+    name: str = "the table"
+
+
+def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[Nodes | Edges, list[str]]:
+    """The table of nodes or edges in one file, and its column names (none without a header). `part` is what the name
+    of the file says of all its edges.
+
+    Raises: UserError naming the file and line of a row that is short of a value or has too many."""
+    text = open_text(path, lambda names: _known(names, where))
+    if text.is_ntriples:
+        tables = read_ntriples(text)
+        if part:
+            tables = tables._replace(edges=tables.edges.with_columns(part=pl.lit(part, pl.Categorical)))
+        return Edges(tables, True, name=path.name), []
+    if not _known(text.header, where):
+        return _headless(text, where, part)
+    frame = _frame(text, _distinct(text.header), below=text.skipped + (not text.commented))
+    return understood(frame, where, part, text), text.header
+
+
+def _known(names: Sequence[str], where: Mapping[str, str]) -> bool:
+    return columns_of(names, where) is not None or imported(names) is not None
+
+
+def understood(
+    frame: pl.DataFrame, where: Mapping[str, str], part: str, text: Text | None = None, place: str = "the table"
+) -> Nodes | Edges:
+    """A table with a header as nodes or edges.
+
+    Raises: UserError where the header does not say which is which."""
+    findings = text.findings if text else ()
+    place = str(text.path) if text else place
+    plain = imported(frame.columns)
+    if plain:
+        renamed = dict(zip(frame.columns, plain.header))
+        where = {role: renamed.get(name, name) for role, name in where.items()}
+        frame = frame.rename(dict(zip(frame.columns, _distinct(plain.header))))
+        frame = frame.select(name for name in frame.columns if not name.startswith(":ignore"))
+    gaps = [name for name in frame.columns if frame[name].null_count()]
+    columns = columns_of(frame.columns, where, gaps)
+    if columns is None:
+        names = ", ".join(name[:40] for name in frame.columns[:20])
+        raise UserError(f"{place} has {names}; say which is which: --option head=… --option tail=…")
+    spaces = plain.spaces if plain else {}
+    if columns.nodes:
+        return _nodes(frame, columns, findings, place)._replace(spaces=spaces)
+    if "relation" not in {*columns.columns, *columns.constants}:
+        raise UserError(f"{place} names no relation; name its column, or the one relation: --option relation=treats")
+    of_nodes = pl.DataFrame(schema=NODES)
+    if columns.columns["head"] == "_start" and "_id" in frame.columns:
+        # An export of Neo4j (apoc.export.csv) holds nodes and edges in one table.
+        described = columns_of([name for name in frame.columns if name not in ("_start", "_end", "_type")], {})
+        if described:
+            of_nodes = _nodes(frame.filter(pl.col("_start").is_null()), described, (), place).tables.nodes
+        frame = frame.filter(pl.col("_start").is_not_null())
+    tables = _edges(frame, columns, part, text, place)
+    tables = tables._replace(nodes=pl.concat([tables.nodes, of_nodes]))
+    return Edges(tables, columns.directed, spaces, name=Path(place).name)
+
+
+def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, list[str]]:
+    """Edges in the order head, relation, tail, or in that which the user says by the numbers of columns; with them
+    the names by which the user may call the columns."""
+    width = len(text.header)
+    plain = [f"column_{i}" for i in range(1, width + 1)]
+    place = {str(i): name for i, name in enumerate(plain, 1)} | {name: name for name in plain}
+    columns = {role: place[value] for role, value in where.items() if value in place}
+    order = ["head", "relation", "tail"] if width >= 3 else ["head", "tail"]
+    ordered = bool(columns.keys() & {"head", "relation", "tail"})
+    alone = not ordered and width == 3
+    weighed = False
+    if ordered:
+        free = [name for name in plain if name not in columns.values()]
+        for role in order if width <= 3 else ():
+            if role not in columns and role not in constants_of(columns, where) and free:
+                columns[role] = free.pop(0)
+    elif width == 4:
+        weighed = _is_number(text.header[3])
+        columns |= dict(zip(order, plain)) if weighed else {}
+    elif alone and text.counted and re.search(r"(?i)2id\.\w+(\.gz)?$", text.path.name):
+        columns |= dict(zip(("head", "tail", "relation"), plain))  # the order of OpenKE
+    elif alone or width == 2:
+        columns |= dict(zip(order, plain))
+    constants = constants_of(columns, where)
+    if not {"head", "tail"} <= columns.keys():
+        note = ", ".join(name[:40] for name in text.header[:6])
+        ask = "name its columns by their numbers: --option head=1 --option relation=2 --option tail=3"
+        raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({note}); {ask}")
+    if "relation" not in {*columns, *constants}:
+        ask = "give a third, or say what all its pairs mean: --option relation=treats"
+        raise UserError(f"{text.path}, line {text.skipped + 1}: two columns, and a triple has three (head, relation, "
+                        f"tail); {ask}")  # fmt: skip
+    frame = _frame(text, plain, below=text.skipped)
+    found: list[Finding] = []
+    first = frame.row(0) if frame.height else ()
+    if headings(text.header) and not any(_again(frame[name], value) for name, value in zip(plain, first)):
+        frame = frame.slice(1)
+        message = f"{text.path.name}: the first row ({', '.join(text.header)}) was taken as a header; if it is an edge"
+        found.append(Finding("first-row", "quality", "pass", f"{message}, put a header above it"))
+    if weighed:
+        message = (
+            f"{text.path.name} has four columns and no header: they were read as head, relation, tail and a number"
+        )
+        found.append(Finding("columns-without-header", "quality", "unknown", f"{message} (column_4)"))
+    edges = _edges(frame, Columns(columns, constants), part, text, str(text.path))
+    found += [] if found else _lonely(edges.edges, constants, text.path.name)
+    edges = edges._replace(findings=(*edges.findings, *found))
+    names = [*plain, *place] if ordered else []
+    in_order = alone and not text.counted
+    return Edges(edges, width >= 3, open_order=in_order, name=text.path.name), names
+
+
+def _again(column: pl.Series, value: str | None) -> bool:
+    return value in column.slice(1).unique().cast(pl.String)
+
+
+def _is_number(value: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) is not None
+
+
+def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> list[Finding]:
+    """A first row that shares no value with another is perhaps a header that nobody knew."""
+    if edges.height < 10:
+        return []
+    columns = [column for column in ("head", "relation", "tail") if column not in constants]
+    first = dict(zip(columns, edges.select(columns).row(0)))
+    rest = {column: edges[column].slice(1).unique().cast(pl.String) for column in columns}
+    if len(columns) == 2:
+        # Of pairs either end may come first.
+        rest = dict.fromkeys(columns, pl.concat(list(rest.values())))
+    if any(_is_number(first[column]) or first[column] in rest[column] for column in columns):
+        return []
+    text = ", ".join(str(first[column]) for column in columns)
+    message = f"{name}: the first row ({text}) shares nothing with the others; if it is a header, name its columns"
+    return [Finding("first-row", "quality", "unknown", f"{message} by --option", ("0",))]
+
+
+def _rows(lines: Iterable[str], text: Text) -> Iterator[tuple[int, list[str]]]:
+    """Values of each row, with the number of the line on which it ends."""
+    if text.quote is None:
+        yield from ((i, line.rstrip("\r\n").split(text.separator)) for i, line in enumerate(lines, 1))
+        return
+    reader = csv.reader(lines, delimiter=text.separator, quotechar=text.quote)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error:
+        longest = f"more than {csv.field_size_limit():,} characters"
+        raise UserError(f"{text.path}, line {reader.line_num}: a value of {longest}; check its quotes") from None
+
+
+def _distinct(header: Sequence[str]) -> list[str]:
+    """Names of columns, also of those that have none or share one."""
+    return [name if name and name not in header[:i] else f"{name or 'column'}_{i + 1}" for i, name in enumerate(header)]
+
+
+def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
+    """The rows below the header, every value a category."""
+    kind = pl.Categorical(pl.Categories.random())
+    try:
+        return pl.read_csv(
+            io.BytesIO(text.content),
+            has_header=False,
+            skip_rows=below,
+            missing_columns="insert",
+            separator=text.separator,
+            quote_char=text.quote,
+            schema=dict.fromkeys(names, kind),
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        wrong = _wrong_line(text, len(names), ())
+        if wrong or text.quote is None:
+            raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
+        # Line ends within quotes can confuse a parser that divides a text among threads.
+        lines = io.StringIO(text.content.decode(), newline="")
+        rows = [row for _, row in _rows(lines, text) if any(row)][below - text.skipped :]
+        full = [[value or None for value in row] + [None] * (len(names) - len(row)) for row in rows]
+        return pl.DataFrame(full, schema=dict.fromkeys(names, pl.String), orient="row").cast(kind)
+
+
+def _wrong_line(text: Text, width: int, needed: Sequence[int]) -> str:
+    """What is wrong with the first row that has too many values, or none where one is needed; empty where none is."""
+    lines = io.StringIO(text.content.decode(), newline="")
+    for line, row in _rows(lines, text):
+        if not any(row):
+            continue
+        if len(row) > width or len(row) <= max(needed, default=-1):
+            count = {1: "one column", 2: "two columns"}.get(len(row), f"{len(row)} columns")
+            return f"{text.path}, line {line}: {count} where there should be {width}; correct that line"
+        if empty := [i for i in needed if not row[i]]:
+            return f"{text.path}, line {line}: column {empty[0] + 1} is empty; complete that line or remove it"
+    return ""
+
+
+def _edges(frame: pl.DataFrame, known: Columns, part: str, text: Text | None, place: str = "the table") -> GraphTables:
+    columns = known.columns
+    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    frame, findings = _asserted(frame, columns.get("negated", ""), Path(place).name)
+    needed = [columns[role] for role in ("head", "relation", "tail") if role in columns]
+    if known.silent:
+        needed.remove(columns["relation"])
+    if any(frame[name].null_count() for name in needed):
+        places = [frame.columns.index(name) for name in needed]
+        wrong = _wrong_line(text, frame.width, places) if text else ""
+        raise UserError(wrong or f"the table has rows without a value for {' or '.join(needed)}; complete them")
+    roles = {role: _plain(frame[name]) for role, name in columns.items() if role != "negated"}
+    if known.silent:
+        roles["relation"] = roles["relation"].fill_null(known.silent)
+    for role, text_or_column in known.prefixes.items():
+        roles[role] = _prefixed(roles[role], frame, text_or_column)
+    for role, value in known.constants.items():
+        roles[role] = pl.Series(role, [value], pl.Categorical).new_from_index(0, frame.height)
+    if known.relations:
+        roles["relation"] = roles["relation"].cast(pl.String).replace(known.relations)
+    if part and "part" not in columns:
+        roles["part"] = pl.Series("part", [part], pl.Categorical).new_from_index(0, frame.height)
+    if "part" in roles:
+        roles["part"] = _parts(roles["part"], text.path if text else None)
+    edges = pl.DataFrame([roles[role].alias(role) for role in ("head", "relation", "tail", *FACTS) if role in roles])
+    spent = {*(name for role, name in columns.items() if role != "negated"), *known.prefixes.values()}
+    further = [_further(frame[name]) for name in frame.columns if name not in spent and not frame[name].is_null().all()]
+    own = {*edges.columns}
+    edges = edges.hstack([column.alias(f"{column.name}_given") if column.name in own else column for column in further])
+    return GraphTables(edges, _ends(roles), findings=(*(text.findings if text else ()), *findings))
+
+
+def _asserted(frame: pl.DataFrame, negated: str, name: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """The rows that say that an edge holds, and what there is to say of the others: those that a column negates
+    (`negated`, a qualifier `NOT`), and those with the label 0 beside others with 1."""
+    signs = [(negated, _negative(frame[negated]))] if negated else []
+    for column in frame.columns:
+        if column.lower() in _TRUTHS and frame.height:
+            value = frame[column].cast(pl.String).str.strip_chars().str.to_lowercase().str.replace(r"\.0$", "")
+            kinds = set(value.unique().drop_nulls())
+            if kinds in ({"0", "1"}, {"-1", "1"}, {"false", "true"}):
+                signs.append((column, value.is_in(["0", "-1", "false"]).fill_null(False)))
+    findings = _signed(frame, name)
+    for column, sign in signs:
+        if count := int(sign.sum()):
+            message = f"{name}: {count} edges do not hold by the column '{column}' and were set aside"
+            findings.append(Finding("negated-edges", "quality", "pass", message))
+    if not signs:
+        return frame, findings
+    gone = pl.DataFrame([sign.alias(str(i)) for i, (_, sign) in enumerate(signs)]).select(pl.any_horizontal("*"))
+    return frame.filter(~gone.to_series()), findings
+
+
+def _signed(frame: pl.DataFrame, name: str) -> list[Finding]:
+    """A word on edges with a negative weight, which may say that they do not hold, or of what kind they are."""
+    for column in frame.columns:
+        if column.lower() in _WEIGHTS:
+            weights = frame[column].cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+            if count := int((weights < 0).sum()):
+                message = f"{name}: {count} edges are negative in the column '{column}' and count as edges like all "
+                message += "others; take them out if they do not hold, or name another relation in them"
+                return [Finding("negative-weights", "quality", "fail", message)]
+    return []
+
+
+def _negative(column: pl.Series) -> pl.Series:
+    words = column.unique().drop_nulls().cast(pl.String)
+    plain = words.str.strip_chars().str.to_lowercase()
+    own = words.filter(plain.is_in(_NO) | plain.str.contains(r"(^|\|)not($|\|)"))
+    return column.cast(pl.String).is_in(own.implode()).fill_null(False)
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """Values without spaces around them."""
+    values = column.unique().cast(pl.String)
+    return column if (values == values.str.strip_chars()).all() else column.cast(pl.String).str.strip_chars()
+
+
+def _prefixed(column: pl.Series, frame: pl.DataFrame, prefix: str) -> pl.Series:
+    """Identifiers with what stands in the column `prefix`, or the text itself, before them; pair by pair, not row by
+    row."""
+    before = pl.col(prefix) if prefix in frame.columns else pl.lit(prefix)
+    pairs = frame.select(before.cast(pl.Categorical).alias("prefix"), column.alias("id"))
+    joined = pairs.unique().with_columns(pl.format("{}:{}", "prefix", "id").cast(pl.Categorical).alias("joined"))
+    return pairs.join(joined, on=["prefix", "id"], how="left", maintain_order="left")["joined"]
+
+
+def _parts(column: pl.Series, path: Path | None) -> pl.Series:
+    said = column.unique().drop_nulls().cast(pl.String)
+    if wrong := [name for name in said if name.lower() not in PART_NAMES]:
+        raise UserError(f"{path or 'the table'}: '{wrong[0]}' is no part; there are train, validation and test")
+    return column.cast(pl.String).str.to_lowercase().replace(PART_NAMES)
+
+
+def _further(column: pl.Series) -> pl.Series:
+    """A column beyond the known roles: numbers where every value is one, else categories."""
+    written = column.unique().drop_nulls().cast(pl.String)
+    read = typed(written)
+    if not read.dtype.is_numeric():
+        return column.cast(pl.Categorical)
+    return column.cast(pl.String).replace_strict(written, read, default=None)
+
+
+def _ends(roles: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """The nodes that edges themselves describe."""
+    found = []
+    for side in ("head", "tail"):
+        known = {"id": roles[side]} | {
+            name: roles[f"{side}_{name}"] for name in ("name", "kind") if f"{side}_{name}" in roles
+        }
+        if len(known) > 1:
+            ends = pl.DataFrame([column.alias(name) for name, column in known.items()]).unique(maintain_order=True)
+            found.append(ends.cast(pl.String))
+    return pl.concat([pl.DataFrame(schema=NODES), *found], how="diagonal")
+
+
+def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], place: str) -> Nodes:
+    roles = {
+        role: _plain(frame[name]).cast(pl.String).alias(role)
+        for role, name in known.columns.items()
+        if role != "negated"
+    }
+    ids = roles["id"]
+    if "prefix" in roles:
+        ids = pl.select(pl.format("{}:{}", roles["prefix"], ids)).to_series().alias("id")
+    if known.columns.get("kind") in (":label", "_labels"):
+        # Of several labels the first.
+        roles["kind"] = roles["kind"].str.strip_chars(":").str.extract(r"^([^;|:]+)").alias("kind")
+    table = pl.DataFrame([ids, *(roles[role] for role in roles if role not in ("id", "prefix"))])
+    findings = (*findings, *_dubious_nodes(table, Path(place).name))
+    table = table.filter(pl.col("id").is_not_null())
+    none = pl.lit(None, pl.String)
+    nodes = table.select("id", *(pl.col(role) if role in roles else none.alias(role) for role in ("name", "kind")))
+    synonyms = pl.DataFrame(schema=SYNONYMS)
+    if "synonyms" in roles:
+        language = pl.col("language") if "language" in roles else none.alias("language")
+        synonyms = table.select("id", pl.col("synonyms").str.split("|").alias("name"), language).explode("name")
+    keys = table.select("key", "id") if "key" in roles else pl.DataFrame(schema={"key": pl.String, "id": pl.String})
+    no_edges = pl.DataFrame(schema=dict.fromkeys(("head", "relation", "tail"), pl.String))
+    keys = keys.drop_nulls().filter(pl.col("key") != pl.col("id"))
+    return Nodes(GraphTables(no_edges, nodes, synonyms, findings=findings), keys)
+
+
+def _dubious_nodes(table: pl.DataFrame, name: str) -> list[Finding]:
+    """Nodes without an identifier, and identifiers or keys that several different nodes have."""
+    found = []
+    rows = table.filter(~pl.all_horizontal(pl.all().is_null()))
+    if count := rows["id"].null_count():
+        message = f"{name}: {count} nodes have no identifier and were set aside"
+        found.append(Finding("nodes-without-id", "quality", "fail", message))
+    if "key" in rows.columns:
+        twice = rows.drop_nulls(["key", "id"]).group_by("key").agg(pl.col("id").n_unique()).filter(pl.col("id") > 1)
+        if twice.height:
+            message = (
+                f"{name}: {twice.height} keys stand for several nodes, e.g. {twice['key'].sort()[0]}; the first counts"
+            )
+            found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
+    elif "name" in rows.columns:
+        twice = rows.drop_nulls(["id", "name"]).group_by("id").agg(pl.col("name").n_unique()).filter(pl.col("name") > 1)
+        if twice.height:
+            message = (
+                f"{name}: {twice.height} identifiers have several names, e.g. {twice['id'].sort()[0]}; the first is"
+            )
+            found.append(
+                Finding("nodes-of-several-names", "quality", "unknown", f"{message} the name, others synonyms")
+            )
+    return found

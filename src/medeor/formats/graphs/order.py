@@ -1,0 +1,67 @@
+"""Which of three columns without a header is the relation: most files say head, relation, tail, and some do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from medeor.contracts import Finding
+from medeor.formats.graphs.edge_tables import Edges
+
+FEWEST = 10
+"""Rows below which nothing is concluded from how often values stand where."""
+TIMES = 2
+"""How many times as many values the second column must have as another for the order to be doubted."""
+_ROLES = ("head", "relation", "tail")
+
+
+def in_order(tables: Sequence[Edges]) -> list[Edges]:
+    """Tables without a header that belong together, with the relation where it stands. The entities of a graph are
+    heads and tails: where the second column shares its values with one of the others, and the third (or the first),
+    which has fewer of them, shares none, this is the relation. Where it only has fewer, the order is doubted in a
+    finding, and stays."""
+    open_ = [table for table in tables if table.open_order]
+    rows = sum(table.tables.edges.height for table in open_)
+    if rows < FEWEST:
+        return list(tables)
+    head, relation, tail = (
+        pl.concat([table.tables.edges[role].unique().cast(pl.String) for table in open_]).unique() for role in _ROLES
+    )
+    if head.is_in(tail.implode()).any() and not relation.is_in(pl.concat([head, tail]).implode()).any():
+        return list(tables)
+    names = ", ".join(table.name for table in open_)
+    for order, said, kind, other in (
+        (("head", "tail", "relation"), "third", tail, head),
+        (("relation", "head", "tail"), "first", head, tail),
+    ):
+        alone = not relation.is_in(kind.implode()).any() and not other.is_in(kind.implode()).any()
+        if len(kind) < len(relation) and alone and relation.is_in(other.implode()).any():
+            message = (
+                f"{names}: the {said} column, with {len(kind)} values of its own, was read as the relation; if it is "
+            )
+            found = Finding("column-order", "quality", "pass", f"{message}not, name the columns by --option head=1 …")
+            return [_turned(table, order, found) if table.open_order else table for table in tables]
+        if len(kind) * TIMES <= len(relation):
+            message = f"{names}: the second column was read as the relation and has {len(relation)} values, the {said} "
+            third = said == "third"
+            numbers = "head=1 --option tail=2 --option relation=3" if third else "relation=1 --option head=2 …"
+            message += f"{len(kind)}; if the relation is the {said} column, say --option {numbers}"
+            found = Finding("column-order", "quality", "fail", message)
+            first = next(i for i, table in enumerate(tables) if table.open_order)
+            return [_with(table, found) if i == first else table for i, table in enumerate(tables)]
+    return list(tables)
+
+
+def _turned(table: Edges, order: tuple[str, str, str], found: Finding) -> Edges:
+    """The table with its three columns named in another order."""
+    edges = table.tables.edges.rename(dict(zip(_ROLES, order)))
+    edges = edges.select(*_ROLES, pl.exclude(*_ROLES))
+    findings = tuple(one for one in table.tables.findings if one.check != "first-row")
+    return table._replace(
+        tables=table.tables._replace(edges=edges, nodes=table.tables.nodes.clear(), findings=(*findings, found))
+    )
+
+
+def _with(table: Edges, found: Finding) -> Edges:
+    return table._replace(tables=table.tables._replace(findings=(*table.tables.findings, found)))

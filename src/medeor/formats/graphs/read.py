@@ -1,0 +1,188 @@
+"""Which files make a graph: a table, an ontology, a folder of parts, the tables of a metathesaurus."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medeor import machine
+from medeor.contracts import Finding, UserError
+from medeor.formats.graphs.dictionaries import read_dictionary, spelt_out
+from medeor.formats.graphs.edge_tables import Edges, Nodes, read_text, understood
+from medeor.formats.graphs.folders import LINES, TABLES, TEXT, chosen_files
+from medeor.formats.graphs.ids import apart_by_space, current, translated
+from medeor.formats.graphs.layouts import WHERE, constants_of, unused
+from medeor.formats.graphs.ontology import read_obo
+from medeor.formats.graphs.order import in_order
+from medeor.formats.graphs.tables import GraphTables
+from medeor.formats.graphs.umls_rrf import is_rrf, read_rrf
+from medeor.formats.tables.read import content_of, read_table
+
+PACKED = 8
+"""How much larger than its gzip a table of text may be, where the gzip does not tell."""
+GROWTH = 3
+"""Bytes in use at once while reading, for each byte of text."""
+
+
+def read_tables(
+    given: Sequence[Path | np.ndarray | pl.DataFrame],
+    where: Mapping[str, str],
+    memory: int | None = None,
+    learnt: bool = False,
+) -> list[GraphTables]:
+    """Every table of the sources. Where they are to be learnt from (`learnt`), files of false edges, and edges without
+    a part beside those of train and test, are left out, and a finding lists them.
+
+    Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
+    if wrong := [key for key in where if key not in WHERE]:
+        raise UserError(f"a graph does not ask for '{wrong[0]}'; --option takes {', '.join(WHERE)}")
+    chosen = chosen_files([source for source in given if isinstance(source, Path)], learnt)
+    numbers = [i for i, source in enumerate(given) if isinstance(source, Path)]
+    files = [file._replace(given=numbers[file.given]) for file in chosen.files]
+    _fits([file.path for file in files], free_memory() if memory is None else memory)
+    found: list[GraphTables] = []
+    read: list[Nodes | Edges] = []
+    seen: dict[str, list[str]] = {}
+    used = {"part"} if any(file.part for file in files) else set()
+    if rrf := [file for file in files if is_rrf(file.path)]:
+        found.append(read_rrf([file.path for file in rrf], where)._replace(given=rrf[0].given))
+        used |= {role for role in ("source", "licence", "release") if role in where}
+    dictionaries = []
+    for file in files:
+        if file.ending == ".obo":
+            found.append(read_obo(file.path, where)._replace(given=file.given))
+            used |= set(constants_of({}, where))
+        elif len(files) > 1 and (dictionary := read_dictionary(file.path)) is not None:
+            dictionaries.append(dictionary)
+        elif file.ending in TEXT:
+            table, header = read_text(file.path, where, file.part)
+            read.append(_from(file.given, table))
+            used |= _used(where, header, table)
+            seen[str(file.path)] = header or ["no header"]
+        elif file.ending in TABLES:
+            frame = _lines(file.path) if file.ending in LINES else read_table(file.path)
+            read.append(_from(file.given, _given(frame, where, str(file.path), file.part)))
+            used |= _used(where, frame.columns, read[-1])
+            seen[str(file.path)] = frame.columns
+    for number, source in enumerate(given):
+        if isinstance(source, np.ndarray):
+            if source.ndim != 2 or source.shape[1] != 3:
+                raise UserError(f"triples as an array have the shape (n, 3): head, relation, tail; got {source.shape}")
+            source = pl.DataFrame(source, schema=["head", "relation", "tail"])
+        if isinstance(source, pl.DataFrame):
+            read.append(_from(number, _given(source, where, "the table")))
+            used |= _used(where, source.columns, read[-1])
+            seen["the table"] = source.columns
+    unused(where, used, seen)
+    read = spelt_out(in_order_of_sources(read), dictionaries)
+    found += translated(apart_by_space(read), where)
+    found = current(found)
+    if learnt:
+        found = _parted(found)
+    if chosen.findings and found:
+        found[0] = found[0]._replace(findings=(*chosen.findings, *found[0].findings))
+    return found
+
+
+def in_order_of_sources(read: Sequence[Nodes | Edges]) -> list[Nodes | Edges]:
+    """The tables with their relation in its place: those of one source are understood alike."""
+    places: dict[int, list[int]] = {}
+    for i, table in enumerate(read):
+        if isinstance(table, Edges):
+            places.setdefault(table.tables.given, []).append(i)
+    found = list(read)
+    for several in places.values():
+        own = [table for i in several if isinstance(table := read[i], Edges)]
+        for i, table in zip(several, in_order(own)):
+            found[i] = table
+    return found
+
+
+def _lines(path: Path) -> pl.DataFrame:
+    """JSON lines, as KGX writes them: lists as text set apart by |."""
+    try:
+        frame = pl.read_ndjson(io.BytesIO(content_of(path)), infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path} is no JSON lines, an object in each ({str(error).splitlines()[0]})") from None
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    nested = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]
+    return frame.drop(nested).with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|") for name in lists)
+
+
+def _parted(found: Sequence[GraphTables]) -> list[GraphTables]:
+    """The tables without the edges of those that say no part, where others do: nobody knows how they were kept from
+    what is tested. Rows without a part in a table that has parts are to learn from, which a finding says."""
+    parted = [table.edges.height > 0 and "part" in table.edges.columns for table in found]
+    if not any(parted):
+        return list(found)
+    kept = []
+    for table, own in zip(found, parted):
+        silent = table.edges["part"].null_count() if own else table.edges.height
+        message = (
+            f"{table.name or 'a table'}: {silent} edges name no part, while others are of train or test; they are "
+        )
+        if own and silent:
+            found_ = Finding("edges-without-part", "quality", "unknown", f"{message}taken as train")
+            table = table._replace(findings=(*table.findings, found_))
+        elif silent:
+            message += (
+                "not used. Name their part by a column (--option part=COLUMN) or in the name of the file (train_…)"
+            )
+            found_ = Finding("edges-without-part", "quality", "fail", message)
+            table = table._replace(edges=table.edges.clear(), findings=(*table.findings, found_))
+        kept.append(table)
+    return kept
+
+
+def _from(number: int, table: Nodes | Edges) -> Nodes | Edges:
+    name = table.name if isinstance(table, Edges) else ""
+    return table._replace(tables=table.tables._replace(given=number, name=name))
+
+
+def _used(where: Mapping[str, str], header: Sequence[str], table: Nodes | Edges) -> set[str]:
+    """What the user said that this table has obeyed."""
+    own = {role for role, name in where.items() if name in header}
+    if isinstance(table, Nodes):
+        return own
+    edges = table.tables.edges
+    one_valued = [role for role in ("relation", "source", "licence", "release") if role in where and role in edges]
+    said = {role for role in one_valued if edges.select((pl.col(role) == where[role]).all()).item()}
+    kinds = {role for role in ("head_kind", "tail_kind") if role in where and where[role] in table.tables.nodes["kind"]}
+    return own | said | kinds
+
+
+def _given(frame: pl.DataFrame, where: Mapping[str, str], name: str, part: str = "") -> Nodes | Edges:
+    kind = pl.Categorical(pl.Categories.random())
+    return understood(frame.select(pl.all().cast(pl.String).cast(kind)), where, part, place=name)
+
+
+def _fits(files: Sequence[Path], memory: int) -> None:
+    needed = GROWTH * sum(map(_unpacked, files))
+    if needed > memory:
+        text = f"about {needed / 2**30:.1f} GiB of memory to be read, and {memory / 2**30:.1f} GiB are free"
+        raise UserError(f"this graph ({len(files)} files) needs {text}; read a part of it, or use a larger machine")
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes of text in a file, packed or not."""
+    size = path.stat().st_size
+    if path.suffix.lower() != ".gz":
+        return size
+    with path.open("rb") as file:
+        file.seek(max(size - 4, 0))
+        told = int.from_bytes(file.read(4), "little")
+    # A gzip tells its length in 32 bits only.
+    return told if told > size else PACKED * size
+
+
+def free_memory() -> int:
+    """Bytes of memory that a program may still take on this machine."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return machine.free_memory()

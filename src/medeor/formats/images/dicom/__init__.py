@@ -1,0 +1,1 @@
+"""DICOM: flat images, frames, and series of slices as volumes."""

@@ -1,0 +1,289 @@
+"""Which images make the cases of a study, and what is known of each before any is read: from a folder a class, a
+table of paths, an .npz archive, or arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Finding, UserError
+from medeor.formats.images.arrays import ImageArray, layout_of, member, members
+from medeor.formats.images.folders import UNREAD, Found, ImageFiles, find_all, may_hold_images
+from medeor.formats.values.targets import PARTS
+
+LABEL = "label"
+"""What labels are called that come without a name: those of class folders and of archives."""
+ROWS = {"source": pl.String(), "images": pl.List(pl.String), "part": pl.String(), "problem": pl.String()}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Cases before they are read."""
+
+    rows: pl.DataFrame
+    """Columns `source` (what the user calls the case), `images` (keys of its images), `part` (of an official split)
+    and `problem` (why it cannot be used, null where it can)."""
+    facts: pl.DataFrame
+    """What the source says of each row, under the user's own names; the same height as `rows`."""
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arrays: Mapping[str, ImageArray] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """Columns of `facts` that the source itself holds as labels."""
+    passed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Files that are no cases, by why (`unread`, `aside`, `other`, `joined`, `apart`) and by what they are."""
+
+
+def together(listings: Sequence[Listing]) -> Listing:
+    """One after another; a column that only some have is null elsewhere.
+
+    Raises: UserError where two images have one name."""
+    if len(listings) == 1:
+        return listings[0]
+    facts = [one.facts.with_row_index("row") for one in listings]
+    files: dict[str, tuple[str, ...]] = {}
+    for one in listings:
+        for key, found in one.files.items():
+            if files.setdefault(key, found) != found:
+                raise UserError(f"two sources hold different images called '{key}'; put them below one folder")
+    return Listing(
+        pl.concat([one.rows for one in listings]),
+        pl.concat(facts, how="diagonal_relaxed").drop("row"),
+        files,
+        {key: array for one in listings for key, array in one.arrays.items()},
+        tuple(dict.fromkeys(name for one in listings for name in one.labels)),
+        sum((one.passed for one in listings), Counter()),
+    )
+
+
+def of_images(images: Sequence[ImageFiles], prefix: str = "") -> Listing:
+    """Images of which nothing else is known."""
+    names = [prefix + image.name for image in images]
+    rows = rows_of(names, [[name] for name in names])
+    return Listing(rows, pl.DataFrame(height=len(names)), {n: _texts(image.files) for n, image in zip(names, images)})
+
+
+def of_folder(folder: Path, prefix: str = "") -> Listing:
+    """The images below a folder. Folders named train, validation and test at the top are the official split; two or
+    more folders of images (below those) with at least two images each on average are classes. A picture of a kind that
+    is not read is listed with that problem.
+
+    Raises: UserError where there is no image."""
+    found = find_all(folder)
+    images = found.images
+    if not images:
+        raise UserError(none_in(folder, found))
+    listing = of_images(images, prefix)
+    above = [image.name.split("/")[:-1] for image in images]
+    depth = 0
+    while all(above) and len({folders[0] for folders in above}) == 1 and above[0][0].lower() not in PARTS:
+        above, depth = [folders[1:] for folders in above], depth + 1
+    part: list[str | None] = [None] * len(images)
+    divided = all(folders and folders[0].lower() in PARTS for folders in above)
+    if divided:
+        part = [PARTS[folders[0].lower()] for folders in above]
+        above = [folders[1:] for folders in above]
+    classes = [folders[0] if folders else None for folders in above]
+    named, loose = len(set(classes) - {None}), classes.count(None)
+    least = 1 if len(set(part)) > 1 else 2
+    rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
+    listing = Listing(rows, listing.facts, listing.files, passed=passed_over(found))
+    if named >= least and loose * 2 <= len(classes) and len(classes) - loose >= 2 * named:
+        problems = [None if name else "it lies beside the class folders and so has no label" for name in classes]
+        rows = rows.with_columns(pl.Series("problem", problems, pl.String))
+        listing = Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,), passed=listing.passed)
+    return _with_unread(listing, found, prefix)
+
+
+def _with_unread(listing: Listing, found: Found, prefix: str) -> Listing:
+    """The same with the pictures that are not read, each with that problem."""
+    if not found.unread:
+        return listing
+    names = [prefix + image.name for image, _ in found.unread]
+    rows = rows_of(names, [[name] for name in names], None, [not_read(kind) for _, kind in found.unread])
+    return Listing(
+        listing.rows.vstack(rows),
+        _lengthened(listing.facts, len(names), listing.rows.height),
+        {**listing.files, **{name: _texts(image.files) for name, (image, _) in zip(names, found.unread)}},
+        listing.arrays,
+        listing.labels,
+        listing.passed,
+    )
+
+
+def _lengthened(facts: pl.DataFrame, count: int, height: int) -> pl.DataFrame:
+    """Facts with `count` more rows of which nothing is known."""
+    if not facts.width:
+        return pl.DataFrame(height=height + count)
+    return facts.vstack(pl.DataFrame({name: [None] * count for name in facts.columns}, schema=facts.schema))
+
+
+# What is no case ---------------------------------------------------------------------------------------------------
+
+READS = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy"
+
+
+def not_read(kind: str) -> str:
+    """Why a picture is set aside whose kind medeor does not read."""
+    return f"{kind} is not read; convert it to PNG, TIFF, NIfTI or DICOM"
+
+
+def none_in(folder: Path, found: Found) -> str:
+    """What to say of a folder without an image."""
+    kinds = Counter(kind for _, kind in found.unread) + found.others
+    there = f" ({_listed(kinds)})" if kinds else ""
+    return f"{folder} holds no image that is read{there}; medeor reads {READS}"
+
+
+def passed_over(found: Found) -> Counter[tuple[str, str]]:
+    """The files of a folder that are no cases, counted by why and by what they are."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for image, _ in found.unread:
+        counts["unread", _ending(image.files[0])] += 1
+    for image, role in found.aside:
+        counts["aside", role] += len(image.files)
+    for what, count in found.others.items():
+        counts["unread" if may_hold_images(what) else "other", what] += count
+    for how, count in found.scattered.items():
+        counts[how, "series"] += count
+    return counts
+
+
+def findings_of(passed: Mapping[tuple[str, str], int]) -> tuple[Finding, ...]:
+    """What the audit says of files that are no cases. It fails where pictures may have been missed."""
+
+    def of(why: str) -> Counter[str]:
+        return Counter({what: count for (reason, what), count in passed.items() if reason == why})
+
+    unread, aside, other = of("unread"), of("aside"), of("other")
+    said = []
+    if unread:
+        said.append(f"{unread.total()} files of kinds that medeor does not read: {_listed(unread)}")
+    if aside:
+        said.append(f"{aside.total()} files that accompany the images are no cases of their own: {_listed(aside)}")
+    if other:
+        said.append(f"{other.total()} other files: {_listed(other)}")
+    findings = []
+    if said:
+        status: Literal["fail", "pass"] = "fail" if unread else "pass"
+        findings.append(Finding("files-passed-over", "quality", status, "; ".join(said)))
+    if joined := of("joined").total():
+        said = [f"{joined} series whose slices lie in several folders are read as one volume each"]
+        findings.append(Finding("series-in-several-folders", "quality", "unknown", said[0]))
+    if apart := of("apart").total():
+        message = f"{apart} series lie in several folders (copies, or parts that do not fit together): each is a case"
+        findings.append(Finding("series-in-several-folders", "quality", "fail", message))
+    if columns := sorted(of("column")):
+        message = (
+            f"{', '.join(map(repr, columns))} also name{'s' * (len(columns) == 1)} images, which are not used; name "
+            "all channels of a case with --option image=A,B"
+        )
+        findings.append(Finding("image-columns", "quality", "unknown", message))
+    return tuple(findings)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return next(ending for endings in UNREAD.values() for ending in endings if name.endswith(ending))
+
+
+# Arrays ------------------------------------------------------------------------------------------------------------
+
+_IMAGES = ("images", "image", "imgs", "x", "data", "arr_0")
+_LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
+
+
+def of_archive(path: Path, names: Sequence[str], prefix: str = "") -> Listing:
+    """The images of an .npz archive: `train_images`, `train_labels`, `val_images`, … as MedMNIST has them, or
+    `images` and `labels`. Labels (n,) or (n, 1) are one target, (n, k) are k; `names` names them where it fits.
+
+    Raises: UserError where it holds no images, or labels that do not fit them."""
+    inside = members(path)
+    found = {name.lower(): name for name in inside}
+    listings = []
+    for word, part in PARTS.items():
+        images, labels = found.get(f"{word}_images"), found.get(f"{word}_labels")
+        if images is not None:
+            listings.append(_of_members(path, inside, images, labels, part, names, prefix))
+    if not listings:
+        images = next((found[word] for word in _IMAGES if word in found), None)
+        labels = next((found[word] for word in _LABELS if word in found), None)
+        if images is None:
+            raise UserError(
+                f"{path} holds {', '.join(sorted(found)) or 'nothing'}; medeor looks for train_images, train_labels, "
+                "val_images, … or images and labels"
+            )
+        listings.append(_of_members(path, inside, images, labels, None, names, prefix))
+    return together(listings)
+
+
+def _of_members(
+    path: Path,
+    found: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+    images: str,
+    labels: str | None,
+    part: str | None,
+    names: Sequence[str],
+    prefix: str,
+) -> Listing:
+    array = ImageArray(*found[images], path=str(path), member=images)
+    values = None if labels is None else member(str(path), labels)
+    return of_array(array, values, f"{path}: {images}", prefix + images, part, names)
+
+
+def of_array(
+    array: ImageArray,
+    labels: np.ndarray | None,
+    where: str,
+    key: str,
+    part: str | None = None,
+    names: Sequence[str] = (),
+) -> Listing:
+    """Images of one array, see `arrays.layout_of`, and their labels (n,), (n, 1) or (n, k).
+
+    Raises: UserError where the shape is no set of images or the labels do not fit."""
+    layout_of(array.shape)
+    if not len(array):
+        raise UserError(f"{where} has no image: its shape is {array.shape}")
+    keys = [f"{key}/{index}" for index in range(len(array))]
+    facts = pl.DataFrame(height=len(array))
+    if labels is not None:
+        if len(labels) != len(array):
+            raise UserError(f"{where}: {len(array)} images and {len(labels)} labels; give one label an image")
+        facts = _label_columns(labels.reshape(len(labels), -1), names)
+    return Listing(rows_of(keys, [[k] for k in keys], part), facts, {}, {key: array}, tuple(facts.columns))
+
+
+def _label_columns(labels: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
+    count = labels.shape[1]
+    if len(names) != count:
+        names = [LABEL] if count == 1 else [f"{LABEL}_{index}" for index in range(count)]
+    if labels.dtype.kind not in "biufU":
+        raise UserError(f"labels of type {labels.dtype} cannot be read; give numbers or text")
+    return pl.DataFrame({name: labels[:, index].tolist() for index, name in enumerate(names)})
+
+
+def rows_of(
+    sources: Sequence[str],
+    images: Sequence[Sequence[str]],
+    part: str | None = None,
+    problems: Sequence[str | None] = (),
+) -> pl.DataFrame:
+    count = len(sources)
+    return pl.DataFrame(
+        {"source": sources, "images": images, "part": [part] * count, "problem": problems or [None] * count},
+        schema=ROWS,
+    )
+
+
+def _texts(files: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(str(file) for file in files)

@@ -1,0 +1,105 @@
+"""The images of a study, read from disk when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from medeor.formats.images.arrays import IN_MEMORY, ImageArray
+from medeor.formats.images.image import BrokenImage, Image, read_files, reoriented
+
+TOLERANCE = 0.1
+"""Share of the distance between neighbours by which places may differ: headers are rounded."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """Where each image of the case table's column `images` lies. It holds paths, not pixels (save for arrays given in
+    memory), and can be sent to other processes."""
+
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By key: a file, or the slices of a volume."""
+    arrays: Mapping[str, ImageArray] = field(default_factory=dict)
+    """By the start of a key: `train_images/17` is image 17 of `train_images`."""
+    channels: int = 0
+    """Channels of every case; a grey image among colour ones gets three. 0: as stored."""
+    digest: str = ""
+    """Digest of the pixels of all cases."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all images lie in arrays that are, or will be, held in memory."""
+        return not self.files and sum(array.nbytes for array in self.arrays.values()) <= IN_MEMORY
+
+    def read(self, keys: Sequence[str]) -> Image:
+        """The images of one case, their channels one after another: pixels (channels, rows, columns) or (channels,
+        slices, rows, columns). Volumes with a known place are turned to the same directions (slices upwards, rows
+        backwards, columns to the patient's left), so that those of several scanners agree. Where the channels are of
+        several modalities, `modality` names that of each, set apart by commas.
+
+        Raises: BrokenImage where one cannot be read, or they do not lie on one grid."""
+        images = [reoriented(self._one(key)) for key in keys]
+        first = images[0]
+        if len(images) == 1:
+            return self._with_channels(first)
+        for place, other in enumerate(images[1:], start=2):
+            if reason := difference(first, other):
+                raise BrokenImage(
+                    keys[0],
+                    f"its channels do not lie on one grid: the first and channel image {place} differ in {reason}; "
+                    "resample them to the first",
+                )
+        named = [image.modality for image in images for _ in image.pixels]
+        return replace(
+            first,
+            pixels=np.concatenate([image.pixels for image in images]),
+            modality=named[0] if len(set(named)) == 1 else ",".join(named),
+            header={name: value for image in reversed(images) for name, value in image.header.items()},
+            identifiers=tuple(sorted({name for image in images for name in image.identifiers})),
+            nonfinite=sum(image.nonfinite for image in images),
+            uid=" ".join(image.uid for image in images) if all(image.uid for image in images) else "",
+        )
+
+    def _with_channels(self, image: Image) -> Image:
+        if self.channels == 3 and len(image.pixels) == 1:
+            return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
+        return image
+
+    def _one(self, key: str) -> Image:
+        if key in self.files:
+            return read_files(tuple(Path(file) for file in self.files[key]))
+        start, _, index = key.rpartition("/")
+        return self.arrays[start].image(int(index))
+
+
+def difference(first: Image, other: Image) -> str:
+    """In what the grids of two images differ, in words; empty where a pixel of one lies on the same place as that of
+    the other, as far as their files say."""
+    if first.size != other.size:
+        return f"size, {_times(first.size)} and {_times(other.size)}"
+    volume = len(first.size) == 3
+    if volume and (first.affine is None) != (other.affine is None):
+        return "what is known of them: one has a place in the patient and the other has none"
+    one, two = first.spacing, other.spacing
+    if one is not None and two is not None and not np.allclose(one, two, rtol=0.01, atol=0):
+        return f"spacing, {_times(one)} and {_times(two)} mm"
+    if first.affine is None or other.affine is None:
+        return ""
+    apart = other.affine - first.affine
+    if not volume:
+        # Neighbouring slices may stand as channels: along the normal they may lie apart.
+        normal = first.affine[:3, 2] / np.linalg.norm(first.affine[:3, 2])
+        apart = apart.copy()
+        apart[:3, 2] = 0
+        apart[:3, 3] -= normal * (apart[:3, 3] @ normal)
+    corners = np.array(list(np.ndindex(*(2,) * 3))) * [*(side - 1 for side in first.size), *[1] * (not volume)]
+    moved = np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max()
+    least = min(np.linalg.norm(first.affine[:3, axis]) for axis in range(len(first.size)))
+    return f"their place in the patient, by up to {moved:.3g} mm" if moved > TOLERANCE * least else ""
+
+
+def _times(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:.4g}" for number in numbers)

@@ -1,0 +1,331 @@
+"""Cases from a table: one row a case, with columns that name its images and say what is known of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import polars as pl
+
+from medeor.contracts import UserError
+from medeor.formats.images.folders import ImageFiles, slices_in
+from medeor.formats.images.image import ENDINGS, BrokenImage
+from medeor.formats.images.lists import Listing, not_read, rows_of
+
+FIRST_ROW = 2
+"""The number by which a person knows the first row below the header."""
+SAMPLE = 200
+"""Values of a column that are looked up to find out whether it names images."""
+UNLISTED = "no row of"
+"""How the problem of an image begins that lies in the folder and stands in no row of the table."""
+
+_MISSING = "the image that it names does not exist"
+
+
+class Places(NamedTuple):
+    """Where the images that a table names may lie."""
+
+    images: tuple[ImageFiles, ...]
+    """Images found in the folders and files that were given."""
+    folders: tuple[Path, ...]
+    """Folders from which a path in the table may start."""
+    beside: bool
+    """Whether every image found ought to stand in the table: folders were given, so that one without a row is told."""
+    aside: tuple[ImageFiles, ...] = ()
+    """Images that accompany others, which the table may name all the same."""
+    unread: tuple[tuple[ImageFiles, str], ...] = ()
+    """Pictures of a kind that is not read, and which."""
+    passed: Mapping[tuple[str, str], int] = MappingProxyType({})
+    """Files that are no cases, as in `Listing.passed`."""
+
+
+def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[str] = ()) -> Listing:
+    """The cases of a table. `columns` name the images of a case, one channel after another; without them it is the
+    column most of whose values are images: paths, file names, or names without their ending, or the folder of a
+    series. A row whose image is missing, a row given twice, and an image without a row are kept with that problem.
+
+    Raises: UserError where a column is missing or no row names an image."""
+    for name in columns:
+        if name not in table.columns:
+            raise UserError(f"{where} has no column '{name}'; it has {listed(table.columns)}")
+    finder = _Finder(places)
+    asked = bool(columns)
+    columns = tuple(columns) or (_image_column(table, where, finder),)
+    _refuse_no_header(table, where, columns[0], finder)
+    texts = [table[name].cast(pl.String).to_list() for name in columns]
+    finder.settle(value for text in texts for value in text)
+    facts = table.drop(columns)
+    sources: list[str] = []
+    keys: list[list[str]] = []
+    problems: list[str | None] = []
+    files: dict[str, tuple[str, ...]] = {}
+    missing: list[int] = []
+    seen: dict[tuple[str, ...], list[tuple[int, tuple[object, ...]]]] = {}
+    for number, values, known in zip(range(FIRST_ROW, FIRST_ROW + table.height), zip(*texts), _records(facts)):
+        found = [finder.find(value) for value in values]
+        problem = next((f"row {number} of {where}: {why}" for why in found if isinstance(why, str)), None)
+        images = [image for image in found if isinstance(image, ImageFiles)]
+        source = " + ".join(image.name for image in images) if problem is None else " + ".join(map(str, values))
+        if problem is not None:
+            missing.append(number)
+        else:
+            earlier = seen.setdefault(tuple(image.name for image in images), [])
+            same = next((row for row, before in earlier if before == known), None)
+            problem = None if same is None else f"row {number} of {where} repeats row {same}"
+            earlier.append((number, known))
+            source += "" if len(earlier) == 1 else f" (row {len(earlier)} of this image)"
+        sources.append(source)
+        keys.append([image.name for image in images] if problem is None else [])
+        problems.append(problem)
+        files |= {image.name: tuple(str(file) for file in image.files) for image in images}
+    if len(missing) == table.height:
+        looked = " and ".join(str(folder) for folder in places.folders) or "the files given"
+        why = _why(finder, texts[0][0], looked)
+        raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', {why}")
+    passed = Counter(places.passed)
+    passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
+    listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
+    return _with_the_rest(listing, where, places)
+
+
+def _with_the_rest(listing: Listing, where: str, places: Places) -> Listing:
+    """The same with the images that no row names, so that the audit can count them."""
+    rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
+    if not rest:
+        return listing
+    lost = rows_of(rest, [[] for _ in rest], None, [f"{UNLISTED} {where} names this image"] * len(rest))
+    empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
+    facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
+    return Listing(listing.rows.vstack(lost), facts, listing.files, passed=listing.passed)
+
+
+def _records(facts: pl.DataFrame) -> list[tuple[object, ...]]:
+    return facts.rows() if facts.width else [()] * facts.height
+
+
+def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
+    """The column with the most different values that are images; of equals, the first."""
+    best, most = "", 0
+    for name in table.columns:
+        if not (table[name].dtype == pl.String or table[name].dtype.is_integer()):
+            continue
+        values = table[name].cast(pl.String).drop_nulls().unique(maintain_order=True).head(SAMPLE)
+        count = len({found.name for found in map(finder.find, values) if isinstance(found, ImageFiles)})
+        if count > most:
+            best, most = name, count
+    if not best:
+        texts = [name for name in table.columns if table[name].dtype == pl.String]
+        first = f"; '{texts[0]}' holds {table[texts[0]].drop_nulls().first()!r}" if texts else ""
+        for name in texts:
+            value = next(iter(table[name].drop_nulls().head(1).to_list()), "")
+            if finder.stands_for(value):
+                raise UserError(f"{where}: '{value}' in the column '{name}' {_why(finder, value, '')}")
+        raise UserError(
+            f"{where}: no column names images{first}. Give the folder they lie in as the source, "
+            f"or name the column with --option image=COLUMN; it has {listed(table.columns)}"
+        )
+    return best
+
+
+def _refuse_no_header(table: pl.DataFrame, where: str, column: str, finder: _Finder) -> None:
+    """Raises: UserError where what ought to be the heading of the images names one of them itself."""
+    if "." in column and isinstance(finder.find(column), ImageFiles):
+        raise UserError(
+            f"{where} has no header: its first row ({listed(table.columns, 4)}) names an image; put names of the "
+            "columns above it, such as image,label"
+        )
+
+
+def _other_images(facts: pl.DataFrame, finder: _Finder, keys: Sequence[Sequence[str]]) -> list[str]:
+    """Further columns that name images, others than those of the rows' cases."""
+    names = []
+    for column in facts:
+        values = column.to_list()[:SAMPLE] if column.dtype == pl.String else []
+        named = [(value, own) for value, own in zip(values, keys) if value is not None and own]
+        found = [(finder.find(value), own) for value, own in named]
+        other = {one.name for one, own in found if isinstance(one, ImageFiles) and one.name not in own}
+        if len(other) > 1 and 2 * len(other) > len(named):
+            names.append(column.name)
+    return names
+
+
+def _why(finder: _Finder, value: str | None, looked: str) -> str:
+    """What a value of the table names instead of one image."""
+    several = finder.stands_for(value)
+    if not several:
+        return f"is not in {looked}"
+    return f"stands for {len(several)} images ({listed(several, 3)}); give more of their path"
+
+
+class _Finder:
+    """Finds images by what a table calls them; each name is looked up once.
+
+    Names are compared without regard to how letters with marks are composed (macOS stores them in parts). Of a path the
+    longest ending that belongs to one image counts, so that it may begin on another machine."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.known: dict[str | None, ImageFiles | str] = {}
+        self.loose: dict[str, str] = {}
+        """Values whose image lies in folders of other names."""
+        self.indices = [_Index(places.images), _Index(places.aside)]
+        self.unread = _Index([image for image, _ in places.unread])
+        self.kinds = {image.name: kind for image, kind in places.unread}
+
+    def find(self, value: str | None) -> ImageFiles | str:
+        """The image, or why there is none."""
+        if value not in self.known:
+            self.known[value] = self._found(value)
+        return self.known[value]
+
+    def settle(self, values: Iterable[str | None]) -> None:
+        """Looks up all values of a table. An image in folders of other names than a value says is not taken for it
+        where another value names that image as well."""
+        claims = Counter(found.name for found in map(self.find, dict.fromkeys(values)) if isinstance(found, ImageFiles))
+        for value, name in self.loose.items():
+            if claims[name] > 1:
+                self.known[value] = _MISSING
+
+    def stands_for(self, value: str | None) -> list[str]:
+        """The names of the images that a value may mean, where these are several."""
+        return [image.name for image in self.indices[0].ambiguous(plain_name(value or ""))]
+
+    def _found(self, value: str | None) -> ImageFiles | str:
+        name = plain_name(value or "")
+        if not name:
+            return "it names no image"
+        spellings = [name, unquote(name)] if "%" in name else [name]
+        for index in self.indices:
+            for spelling in spellings:
+                for folder in self.places.folders:
+                    below = spelling.removeprefix(_composed(folder.resolve().name) + "/")
+                    if below in index.by_name:
+                        return index.by_name[below]
+                found, loose = index.find(spelling)
+                if found is not None:
+                    if loose:
+                        self.loose[value or ""] = found.name
+                    return found
+            if index.ambiguous(name):
+                break  # A mask is not meant by what stands for several images.
+        for folder in self.places.folders:
+            path = folder / (value or "").strip().replace("\\", "/").removeprefix("./").rstrip("/")
+            try:
+                if path.is_file():
+                    return ImageFiles(name, (path,))
+                if path.is_dir():
+                    return ImageFiles(name, slices_in(path))
+            except BrokenImage as error:
+                return f"the folder that it names {error.reason}"
+            except (OSError, ValueError):
+                continue
+        several = len(self.indices[0].ambiguous(name))
+        if several:
+            return f"what it names stands for {several} images; give more of their path"
+        unread, _ = self.unread.find(name)
+        if unread is not None:
+            return not_read(self.kinds[unread.name])
+        return _MISSING
+
+
+class _Index:
+    """Images by every ending of their path, with and without the ending of the file, and by the folders above them."""
+
+    def __init__(self, images: Sequence[ImageFiles]) -> None:
+        self.by_name = {_composed(image.name): image for image in images}
+        self.by_ending: dict[str, list[ImageFiles]] = {}
+        self.by_folder: dict[str, list[ImageFiles]] = {}
+        for name, image in self.by_name.items():
+            plain = name.partition("#")[0]
+            for ending in {*_endings_of(name), *_endings_of(plain), *_endings_of(without_ending(plain))}:
+                self.by_ending.setdefault(ending, []).append(image)
+            for folder in {ending for above in _folders_of(plain) for ending in _endings_of(above)}:
+                self.by_folder.setdefault(folder, []).append(image)
+
+    @cached_property
+    def folded(self) -> dict[str, list[ImageFiles]]:
+        """By the same endings in small letters."""
+        found: dict[str, list[ImageFiles]] = {}
+        for ending, images in self.by_ending.items():
+            found.setdefault(ending.casefold(), []).extend(images)
+        return found
+
+    def find(self, name: str) -> tuple[ImageFiles | None, bool]:
+        """The one image that a name means, None where there is none or several; and whether the folders above it have
+        other names."""
+        if name in self.by_name:
+            return self.by_name[name], False
+        # A case's folder stands for its image where that is the only one below it.
+        for index, ending, found in self._candidates(name):
+            if len(found) == 1:
+                whole = {_composed(found[0].name), _composed(found[0].name).partition("#")[0]}
+                whole |= {without_ending(path) for path in whole}
+                whole |= (
+                    {folder for path in whole for folder in _folders_of(path)} if index is self.by_folder else set()
+                )
+                whole = {path.casefold() for path in whole}
+                loose = ending.count("/") < name.count("/") and ending.casefold() not in whole
+                return found[0], loose
+        return None, False
+
+    def ambiguous(self, name: str) -> list[ImageFiles]:
+        """The images of which a name may mean any."""
+        return next((found for _, _, found in self._candidates(name) if len(found) > 1), [])
+
+    def _candidates(self, name: str) -> Iterator[tuple[dict[str, list[ImageFiles]], str, list[ImageFiles]]]:
+        """For each way of looking it up the images that the longest known ending of a name may mean."""
+        for index in (self.by_folder, self.by_ending, None):
+            spelled = name if index is not None else name.casefold()
+            index = self.folded if index is None else index
+            for ending in _spellings(spelled):
+                if ending in index:
+                    found = {image.name: image for image in index[ending]}
+                    yield index, ending, list(found.values())
+                    break
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The endings of a path, the longest first, each with and without the ending of the file."""
+    for ending in _endings_of(name):
+        yield ending
+        if (short := without_ending(ending)) != ending:
+            yield short
+
+
+def plain_name(value: str) -> str:
+    """A name from a table as the path of an image below its folder: parted by `/`, composed, without spaces around."""
+    name = _composed(value.strip().strip("\"'").replace("\\", "/"))
+    name = name.removeprefix("file://")
+    return "/".join(part.strip() for part in name.split("/") if part.strip() not in ("", "."))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _endings_of(name: str) -> list[str]:
+    """A path and what is left of it without the folders at its start, the longest first."""
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def without_ending(name: str) -> str:
+    """A path without the ending of an image."""
+    ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.lower().endswith(e)), "")
+    return name[: len(name) - len(ending)]
+
+
+def _folders_of(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names in a message, not all of very many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,1 @@
+"""Molecules as people keep them: tables, SDF, lists of SMILES."""

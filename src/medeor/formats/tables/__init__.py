@@ -1,0 +1,1 @@
+"""Tables as people keep them: text in any dialect and encoding, workbooks, embeddings."""

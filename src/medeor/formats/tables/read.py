@@ -1,0 +1,284 @@
+"""Tables as people keep them: CSV in any common dialect and encoding, also compressed, TSV, Parquet, Excel."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from medeor.contracts import Finding, UserError
+from medeor.files import reading
+from medeor.formats.tables.encodings import decode, decoded, encoding_found
+from medeor.formats.tables.spreadsheet import unguarded
+from medeor.formats.tables.workbooks import ENDINGS as WORKBOOKS
+from medeor.formats.tables.workbooks import read_workbook
+from medeor.formats.values.measurements import with_decimal_points
+
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", *WORKBOOKS)
+"""How the names of tables end."""
+TEXTS = (".csv", ".tsv", ".txt", ".gz")
+MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A"]
+"""What stands for an unknown value in text. `none` is not among them: it is a diagnosis."""
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A table with a header row. Columns of text become numbers, truth values or dates where every value allows it;
+    numbers with leading zeros stay text, as they are names.
+
+    Raises: UserError where the file is missing, empty, damaged, or has rows of different lengths."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a table")
+    if not path.stat().st_size:
+        raise UserError(f"{path} is empty")
+    ending = path.suffix.lower()
+    if ending in (".parquet", ".pq"):
+        table = _parquet(path)
+    elif ending in WORKBOOKS:
+        table = _excel(path)
+    else:
+        table = _csv(path)
+    table = _without_empty_end(table)
+    if not table.height:
+        raise UserError(f"{path} has a header and no rows")
+    return table
+
+
+def table_findings(path: Path) -> tuple[Finding, ...]:
+    """What a table is not plainly: text in another encoding than UTF-8, names that several columns share."""
+    path = Path(path)
+    if path.suffix.lower() in WORKBOOKS and path.is_file():
+        return read_workbook(path).findings
+    if path.suffix.lower() not in TEXTS or not path.is_file():
+        return ()
+    content = content_of(path)
+    text, encoding = decode(content)
+    text = _lines(text)
+    names = _header(text, delimiter(text))
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    message = (
+        f"{path.name} has several columns called {', '.join(map(repr, twice))}; the first keeps the name, "
+        f"the next is called '{twice[0]} (2)'"
+        if twice
+        else ""
+    )
+    shared = (Finding("column-names", "quality", "fail", message),) if message else ()
+    return (*encoding_found(content, encoding, path.name), *shared)
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names in the header of a table, without reading the rest; none where it cannot be read."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            with reading(path, "Parquet"):
+                return list(pl.read_parquet_schema(path))
+        if path.suffix.lower() in WORKBOOKS:
+            return _excel(path).columns
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            head = [decoded(file.readline(1 << 16)) for _ in range(3)]
+    except (UserError, OSError, EOFError, zlib.error, pl.exceptions.PolarsError):
+        return []
+    return [name.strip().strip('"') for name in head[0].rstrip("\r\n").split(delimiter("".join(head)))]
+
+
+def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, str]:
+    """What the columns of a table are called beside names that are taken: those among them get ` (table)` behind, as
+    often as it takes for no two to be the same."""
+    new = {name: name for name in names if not taken(name)}
+    for name in names:
+        if name not in new:
+            other = name + _APART
+            while other in new.values():
+                other += _APART
+            new[name] = other
+    return new
+
+
+_APART = " (table)"
+
+
+def put_back(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns that `set_apart` renamed under their own names again, where these are free."""
+    names = {name: name.removesuffix(_APART) for name in table.columns if name.endswith(_APART)}
+    return table.rename({name: own for name, own in names.items() if own not in table.columns})
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    with reading(path, "Parquet"):
+        return pl.read_parquet(path)
+
+
+def _excel(path: Path) -> pl.DataFrame:
+    sheet = read_workbook(path)
+    table = sheet.table
+    table.columns = _apart([_one_line(name) for name in table.columns])
+    return table.select(typed(column) for column in table) if sheet.raw else table
+
+
+def _csv(path: Path) -> pl.DataFrame:
+    text = _lines(decoded(content_of(path)))
+    if "\0" in text:
+        raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
+    separator = delimiter(text)
+    try:
+        table = pl.read_csv(
+            io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise UserError(f"{path}: {_wrong_row(text, separator, str(path)) or str(error).splitlines()[0]}") from None
+    names = _header(text, separator)
+    names = names if len(names) == table.width else [_one_line(name) for name in table.columns]
+    table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
+    columns = [unguarded(column) for column in table]
+    commas = separator == ";" and any(map(_has_decimal_commas, columns))
+    columns = [_without_thousands(column) for column in columns] if commas else columns
+    return pl.DataFrame([typed(column, decimal_comma=separator == ";") for column in columns])
+
+
+def _has_decimal_commas(column: pl.Series) -> bool:
+    known = column.str.strip_chars().drop_nulls()
+    return bool(len(known)) and bool(known.str.contains(r"^[+-]?[\d.]*\d,\d+$").any())
+
+
+def _without_thousands(column: pl.Series) -> pl.Series:
+    """Numbers without the points between thousands (`1.234`, `1.234,5`), of a table that writes decimal commas."""
+    text = column.str.strip_chars()
+    known = text.drop_nulls()
+    if not len(known) or not known.str.contains(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$").all():
+        return column
+    return text.str.replace_all(".", "", literal=True)
+
+
+def _lines(text: str) -> str:
+    """Text with the line ends of today, where they are those of old Macs, without Excel's own first line `sep=;`."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    first, _, rest = text.partition("\n")
+    return rest if re.fullmatch(r"\s*\"?sep=.\"?\s*", first, re.IGNORECASE) else text
+
+
+def _one_line(name: str) -> str:
+    """A heading without line breaks and with single spaces."""
+    return " ".join(name.split())
+
+
+def _without_empty_end(table: pl.DataFrame) -> pl.DataFrame:
+    """The table without empty rows at its end, which spreadsheets add. Those in between keep the others' numbers."""
+    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return table.head(int(filled[-1]) + 1) if len(filled) else table
+
+
+def rows_of(text: str, separator: str, where: str, quote: str | None = '"') -> Iterator[tuple[int, list[str]]]:
+    """The values of each row of text, and the number of the line on which it ends. A carriage return within a line is
+    a space.
+
+    Raises: UserError where a value is longer than any that is meant."""
+    lines = io.StringIO(text.replace("\r\n", "\n").replace("\r", " "))
+    reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error:
+        longest = f"{csv.field_size_limit():,}"
+        raise UserError(
+            f"{where}: line {reader.line_num} holds a value of more than {longest} characters; check its quotes"
+        ) from None
+
+
+def _header(text: str, separator: str) -> list[str]:
+    try:
+        row = next((row for _, row in rows_of(text, separator, "") if row), [])
+    except UserError:
+        return []
+    return [_one_line(name.strip().strip('"')) for name in row]
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The names, those that come again with a number behind them."""
+    apart: list[str] = []
+    for name in names:
+        number = 2
+        new = name
+        while new in apart:
+            new, number = f"{name} ({number})", number + 1
+        apart.append(new)
+    return apart
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, decompressed where it is a gzip. Raises: UserError where that is damaged."""
+    content = path.read_bytes()
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); fetch it again") from None
+
+
+def delimiter(text: str) -> str:
+    """The separator that stands most often in the first row, outside of quotes; where none does, a single blank, if it
+    divides every one of the first rows into as many parts; else a comma."""
+    rows = [line for line in text.splitlines()[:20] if line.strip()]
+    first = rows[0] if rows else ""
+    plain = "".join(part for i, part in enumerate(first.split('"')) if i % 2 == 0)
+    if not any(mark in plain for mark in ",;\t|") and len(rows) > 1:
+        parts = {len(row.split(" ")) for row in rows}
+        if len(parts) == 1 and parts != {1} and not any("  " in row for row in rows):
+            return " "
+    return max(",;\t|", key=lambda mark: (plain.count(mark), mark == ","))
+
+
+def typed(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
+    """A column of text as whole numbers, numbers, truth values, days or times, if every value is one. With
+    `decimal_comma`, measurements that stay text, as some are limits or have units, get decimal points. What would lose
+    digits as a number is a name and stays text: `007`, codes of more digits than a number holds, plates such as
+    `12E2`."""
+    text = column.str.strip_chars()
+    known = text.drop_nulls()
+    if not len(known) or known.str.contains(r"^[+-]?0\d").any() or _are_names(known):
+        return text
+    if decimal_comma and known.str.contains(r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$").all():
+        text = text.str.replace(",", ".", literal=True)
+        known = text.drop_nulls()
+    if known.str.to_lowercase().is_in(["true", "false"]).all():
+        return text.str.to_lowercase() == "true"
+    for kind in (pl.Int64, pl.Float64):
+        number = text.cast(kind, strict=False)
+        if number.null_count() == text.null_count():
+            return number
+    if known.str.contains(r"^\d{4}-\d{2}-\d{2}").all():
+        for convert in (partial(text.str.to_date, "%Y-%m-%d"), text.str.to_datetime):
+            try:
+                moment = convert(strict=False)
+            except pl.exceptions.PolarsError:
+                continue
+            if moment.null_count() == text.null_count():
+                return moment
+    return with_decimal_points(text) if decimal_comma else text
+
+
+def _are_names(known: pl.Series) -> bool:
+    """Whether texts of digits are names: more digits than 64 bits hold among whole numbers, or, among texts without a
+    decimal point or a sign, digits, an E and digits, which no program writes for a number."""
+    if known.str.contains(r"^[+-]?\d+$").all():
+        return bool(known.str.contains(r"^[+-]?\d{19,}$").any()) and known.cast(pl.Int64, strict=False).null_count() > 0
+    plain = known.str.contains(r"^\d+([eE]\d+)?$").all()
+    return bool(plain) and (known.str.contains("E").any() or known.str.contains(r"^\d{2,}e").any())
+
+
+def _wrong_row(text: str, separator: str, where: str) -> str:
+    rows = rows_of(text, separator, where)
+    _, first = next(rows, (0, []))
+    width = len(first)
+    for line, row in rows:
+        if row and len(row) != width:
+            return f"row {line} has {len(row)} values where the header has {width}; check its quotes"
+    return ""

@@ -1,0 +1,147 @@
+"""Cases as a person would look at them: the best and the worst answers, with their maps where they can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Predictions, Result, Target
+from medeor.figures import Figure, Gallery, Picture
+from medeor.imaging.model.prepare import Preparation, prepare_one
+from medeor.imaging.read.cases import ImageStore
+from medeor.learning.network import NetworkModel
+from medeor.learning.stack import StackModel, innermost
+
+SHOWN = 8
+LARGEST = 256
+"""Pixels along the longer side of a picture."""
+_TITLES = {"bad": "Wrong", "good": "Right", "": "Not judged: no truth, or undecided"}
+_TITLES_OF_NUMBERS = {
+    "bad": "Truth outside the interval",
+    "good": "Truth inside the interval",
+    "": "Not judged: no truth, or no interval",
+}
+"""Galleries by tone, in their order."""
+
+
+def galleries(result: Result) -> list[Figure]:
+    """The explained cases: the wrong, the right, and those of which nobody can say."""
+    explained = _by_case(result.explanations.cases)
+    numbers = all(target.kind == "continuous" for target in result.cases.targets)
+    titles = _TITLES_OF_NUMBERS if numbers else _TITLES
+    pictures: dict[str, list[Picture]] = {tone: [] for tone in titles}
+    preparation = preparation_of(result.model)
+    for case_id, answers in explained.items():
+        case = result.cases.where(pl.col("case_id") == case_id)
+        (right, caption), shown = judged(case, result.predictions), [a for a in answers if a.shown]
+        strongest = max(shown, key=lambda a: a.scores.get("faithfulness", 0.0), default=answers[0])
+        tone = "" if right is None else "good" if right else "bad"
+        pictures[tone].append(picture_of(case, strongest, caption, tone, preparation))
+    text = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
+    return [Gallery(titles[tone], tuple(found[:SHOWN]), text) for tone, found in pictures.items() if found]
+
+
+def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
+    """Whether the answer for one case is right, and truth and answer in words. A decision is right where it is the
+    truth, a number where the truth lies in its interval. None where no truth is known, or where nothing is wrong and
+    something undecided."""
+    rows = predictions.table.filter(pl.col("case_id") == case.ids[0])
+    verdicts, words = [], []
+    for target in case.targets:
+        own = rows.filter(pl.col("item").is_in(target.items))
+        truth = case.table.get_column(target.name).cast(pl.Float64)[0]
+        right, said = (_number if target.kind == "continuous" else _class)(own, target, truth)
+        words.append(said)
+        if truth is not None:
+            verdicts.append(right)
+    right = False if False in verdicts else None if None in verdicts or not verdicts else True
+    return right, f"{case.ids[0]}: {'; '.join(words)}"
+
+
+def _number(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
+    low, high = (own[end][0] if end in own.columns else None for end in ("low", "high"))
+    text = f"{target.name} {own['value'][0]:.3g}"
+    text += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
+    if truth is None:
+        return None, text
+    # An end that is not there does not bound; without both there is no interval.
+    known = low is not None or high is not None
+    inside = (low is None or low <= truth) and (high is None or truth <= high)
+    return (inside if known else None), f"{text}, truly {truth:.3g}"
+
+
+def _class(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
+    decided = _decided(own, target)
+    likely = own["item"][int(own["value"].arg_max() or 0)]
+    text = f"{likely} {max(own['value'].to_list()):.0%}, "
+    text += "undecided" if decided is None else f"so said {target.words[decided]}"
+    if truth is None:
+        return None, text
+    return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {text}"
+
+
+def preparation_of(model: object) -> Preparation | None:
+    """How the network within a model has its images prepared; None where there is none."""
+    model = innermost(model)  # type: ignore[arg-type]
+    if isinstance(model, NetworkModel):
+        return getattr(model.recipe, "preparation", None)
+    inner = [*model.parts.values()] if isinstance(model, StackModel) else getattr(model, "members", ())
+    return next((found for one in inner if (found := preparation_of(one))), None)
+
+
+def picture_of(
+    case: Cases,
+    explanation: Explanation | None,
+    caption: str,
+    tone: str = "",
+    preparation: Preparation | None = None,
+) -> Picture:
+    """One case as a picture, with the map of its explanation where that is shown; of a volume, the slice where the
+    map is strongest, else the middle one. The map lies on the grid of `preparation`."""
+    keys: Sequence[str] = case.table["images"][0].to_list()
+    stored = case.store(ImageStore).read(keys)
+    pixels = stored.pixels
+    # Reasons with names are about numbers of the image, such as its brightness, and lie nowhere in it.
+    drawn = explanation is not None and explanation.shown and not explanation.elements
+    weights = explanation.attribution if explanation is not None and drawn else None
+    size = weights.shape if weights is not None else _limited(pixels.shape[1:])
+    channels = 3 if pixels.shape[0] == 3 else 1
+    shown = Preparation(tuple(size), channels, "range")
+    if preparation is not None and weights is not None:
+        shown = replace(shown, spacing=preparation.spacing, arithmetic=preparation.arithmetic)
+    image = prepare_one(pixels[:channels], shown, stored.spacing)
+    if image.ndim == 4:
+        place = int(weights.max((1, 2)).argmax()) if weights is not None else image.shape[1] // 2
+        image = image[:, place]
+        weights = weights[place] if weights is not None else None
+    grey = (image.clip(0, 1) * 255).round().astype(np.uint8)
+    overlay = None
+    if weights is not None:
+        overlay = np.maximum(weights, 0) / max(float(weights.max()), 1e-12)
+    return Picture(np.moveaxis(grey, 0, -1) if channels == 3 else grey[0], caption, overlay, tone)
+
+
+def _by_case(explanations: Sequence[Explanation]) -> dict[str, list[Explanation]]:
+    by_case: dict[str, list[Explanation]] = {}
+    for explanation in explanations:
+        by_case.setdefault(explanation.case_id, []).append(explanation)
+    return by_case
+
+
+def _decided(own: pl.DataFrame, target: Target) -> int | None:
+    """The class that was decided; None where the decision was withheld, or the case is unlike the training data."""
+    if "verdict" in own.columns and OUT_OF_DOMAIN in own["verdict"]:
+        return None
+    if "chosen" in own.columns:
+        if own["chosen"].null_count():
+            return None
+        return int(own["chosen"][0]) if target.kind == "binary" else int(own["chosen"].cast(pl.Int8).arg_max() or 0)
+    return int(own["value"][0] >= 0.5) if target.kind == "binary" else int(own["value"].arg_max() or 0)
+
+
+def _limited(sides: tuple[int, ...]) -> tuple[int, ...]:
+    factor = min(1.0, LARGEST / max(sides))
+    return tuple(max(1, round(side * factor)) for side in sides)

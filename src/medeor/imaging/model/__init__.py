@@ -1,0 +1,1 @@
+"""What answers a question about images: networks, features for trees, and their applicability domain."""

@@ -1,0 +1,352 @@
+"""How an image compares with the training images: in domain, borderline, or out of domain, with the reason.
+
+What counts: the distance in brightness, colour and texture, the distance in layout (see `distance`), and whether the
+image with inverted grey levels would lie nearer. The thresholds are quantiles over training images that were held out
+by fold, and so by group, from the means and covariances that they are compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from medeor import registry
+from medeor.contracts import (
+    BORDERLINE,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Attribution,
+    Cases,
+    Fitted,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    UserError,
+)
+from medeor.figures import Figure, Table
+from medeor.files import replacing, write_json
+from medeor.imaging.model.appearance import Appearance, appearance
+from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
+from medeor.imaging.model.prepare import Preparation, prepare
+from medeor.learning.folds import fit_or_load
+from medeor.learning.saved import Shape, arrays_of, facts_of
+
+BORDER, OUT = 0.95, 0.975
+"""Shares of held-out training images that lie nearer: beyond the first the verdict is borderline, beyond the second out
+of domain."""
+FEW = 40
+"""Training images with which nothing can be said of distances."""
+MOST = 20_000
+"""Training images from which means and covariances are estimated."""
+COARSER = 2.0
+"""By what factor an image may be smaller than all training images, or its pixels larger or smaller than theirs."""
+LISTED = 20
+"""Cases that a table for a reader names."""
+FLAT = 1e-4
+"""Grey levels between 0 and 1 that differ by less are one level."""
+
+_FILE = "domain.safetensors"
+_VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
+_SEEN: dict[str, str] = {
+    "brightness": "its grey levels are distributed unlike those of the training images",
+    "colour": "its colours are unlike those of the training images",
+    "texture": "its texture is unlike that of the training images",
+    "layout": "bright and dark lie elsewhere than in the training images",
+    "inverted": "its grey levels look inverted",
+}
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """What else is known of the training images."""
+
+    images: Annotated[int, Field(ge=1)]
+    modalities: tuple[str, ...] = ()
+    """Those in their headers; empty where one image has none."""
+    smallest: Annotated[int, Field(ge=0)] = 0
+    """Pixels along the longest side of the smallest."""
+    spacing: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """The smallest and the largest distance of pixels, in mm; empty where one image does not say."""
+    usual: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """The distance by part, and last `distance.turned`, beyond which `1 - OUT` of the held-out training images lie;
+    empty where they are too few."""
+    border: Annotated[float, Field(gt=0)] = 1.0
+    """The same of the largest of these, each over the usual one, for `BORDER`."""
+    out: Annotated[float, Field(gt=0)] = 1.0
+    """And for `OUT`."""
+
+    def __post_init__(self) -> None:
+        if len(self.spacing) not in (0, 2):
+            raise ValueError("spacing must be two numbers or none")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDomain:
+    """What is kept of the training images: means and covariances, no image and no label."""
+
+    preparation: Preparation
+    facts: TrainingImages
+    gaussians: tuple[Gaussian, ...]
+    """By part; none where the training images are too few."""
+
+    def judge(self, cases: Cases) -> pl.DataFrame:
+        """One row a case: `case_id`, `verdict` and, where it is not in domain, its `reason`."""
+        images = _levels(cases, self.preparation)
+        checks = [_constant(images), *self._stated(cases)]
+        if self.gaussians:
+            checks.append(self._far(appearance(images)))
+        return _worst(cases.ids, checks)
+
+    def _far(self, seen: Appearance) -> _Check:
+        found = distances(self.gaussians, seen)
+        return _beyond(found, self.facts, evidence(self.gaussians, seen, found, self.facts.usual))
+
+    def _stated(self, cases: Cases) -> list[_Check]:
+        """What file headers and sizes say."""
+        facts, table = self.facts, cases.table
+        few = _Check(np.full(len(cases), 0 if self.gaussians else 1), [f"only {facts.images} images to compare with"])
+        modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
+        new = [bool(facts.modalities and one and one not in facts.modalities) for one in modality]
+        sides = _longest(table)
+        coarse = np.nan_to_num(sides, nan=np.inf) * COARSER < facts.smallest
+        spacing = _spacings(table)
+        lowest, highest = facts.spacing or (0.0, np.inf)
+        other = (spacing * COARSER < lowest) | (spacing > COARSER * highest)
+        known, smallest = " or ".join(facts.modalities), f"that of the smallest training image {facts.smallest}"
+        between = f"those of the training images {lowest:.2g} to {highest:.2g} mm"
+        return [
+            _Check(np.where(new, 2, 0), [f"it is {one}, all training images are {known}" for one in modality]),
+            few,
+            _Check(np.where(coarse, 1, 0), [f"its longest side has {one:.0f} pixels, {smallest}" for one in sides]),
+            _Check(np.where(other, 1, 0), [f"its pixels are {one:.2g} mm apart, {between}" for one in spacing]),
+        ]
+
+
+class _Check(NamedTuple):
+    levels: np.ndarray
+    """Places in `_VERDICTS`, shape (n,)."""
+    reasons: Sequence[str]
+    """By case, or one for all."""
+
+
+def _worst(ids: Sequence[str], checks: Sequence[_Check]) -> pl.DataFrame:
+    """The worst verdict of each case, with the reason of the first check that gave it."""
+    levels = np.stack([check.levels for check in checks])
+    level, first = levels.max(axis=0, initial=0), levels.argmax(axis=0)
+    reasons = [
+        (own := checks[check].reasons)[row if len(own) > 1 else 0] if worst else None
+        for row, (worst, check) in enumerate(zip(level.tolist(), first.tolist(), strict=True))
+    ]
+    schema = {"case_id": pl.String, "verdict": pl.String, "reason": pl.String}
+    return pl.DataFrame({"case_id": ids, "verdict": _VERDICTS[level], "reason": reasons}, schema=schema)
+
+
+def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> _Check:
+    farthest = ratios(found, facts.usual).max(axis=1, initial=0)
+    levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
+    reasons = [
+        f"{_SEEN[what]} (farther from them than {OUT if level == 2 else BORDER:.1%} of their own, held out)"
+        for what, level in zip(evidence, levels.tolist(), strict=True)
+    ]
+    return _Check(levels, reasons)
+
+
+def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDomain, pl.DataFrame]:
+    """The domain of a model that was fitted and calibrated on the training and validation parts, and the verdict on
+    each of these cases by what the other folds look like (see `ImageDomain.judge`)."""
+    known = split.part(cases, "train", "validation")
+    if len(known) > MOST:
+        known = known.where(pl.Series(np.arange(len(known)) % math.ceil(len(known) / MOST) == 0))
+    images = _levels(known, preparation)
+    facts = _facts(known)
+    domain = ImageDomain(preparation, facts, ())
+    seen = appearance(images)
+    fold = known.table.select("case_id").join(split.table, on="case_id", how="left", maintain_order="left")["fold"]
+    folds = fold.fill_null(-1).to_numpy()
+    if len(known) < FEW or len(np.unique(folds)) < 2:
+        return domain, _worst(known.ids, [_constant(images), *domain._stated(known)])
+    places = [seen.columns(*kinds) for kinds in PARTS]
+    found = Distances(*(np.empty((len(known), len(PARTS))) for _ in range(2)))
+    for number in np.unique(folds):
+        own = folds == number
+        part = replace(seen, values=seen.values[own])
+        others = [Gaussian.of(seen.values[~own][:, columns]) for columns in places]
+        found.parts[own], found.inverted[own] = distances(others, part)
+    usual = [_quantile(one, OUT) for one in found.parts.T]
+    usual.append(_quantile(turned(found, usual), OUT))
+    facts = replace(facts, usual=tuple(usual))
+    farthest = ratios(found, usual).max(axis=1)
+    facts = replace(facts, border=_quantile(farthest, BORDER), out=_quantile(farthest, OUT))
+    gaussians = tuple(Gaussian.of(seen.values[:, columns]) for columns in places)
+    domain = replace(domain, facts=facts, gaussians=gaussians)
+    far = _beyond(found, facts, evidence(gaussians, seen, found, usual))
+    return domain, _worst(known.ids, [_constant(images), *domain._stated(known), far])
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """The value that a new one exceeds with a chance of at most `1 - share` (the quantile of conformal prediction; Vovk
+    et al. 2005); the largest where they are too few to say."""
+    place = min(math.ceil((len(values) + 1) * share), len(values)) - 1
+    return float(max(np.sort(values)[place], 1e-3))
+
+
+def _facts(cases: Cases) -> TrainingImages:
+    table = cases.table
+    modality = table["modality"] if "modality" in table.columns else pl.Series([None], dtype=pl.String)
+    sides, spacing = _longest(table), _spacings(table)
+    return TrainingImages(
+        len(cases),
+        () if modality.null_count() else tuple(sorted(modality.unique().to_list())),
+        0 if np.isnan(sides).any() else int(sides.min(initial=np.inf)),
+        () if np.isnan(spacing).any() or not len(spacing) else (float(spacing.min()), float(spacing.max())),
+    )
+
+
+def _longest(table: pl.DataFrame) -> np.ndarray:
+    """Pixels along the longest side of each image, shape (n,); NaN where unknown."""
+    axes = [pl.col(name).cast(pl.Float64) for name in ("width", "height", "depth") if name in table.columns]
+    if not axes:
+        return np.full(table.height, np.nan)
+    return table.select(pl.max_horizontal(axes)).to_series().fill_null(np.nan).to_numpy()
+
+
+def _spacings(table: pl.DataFrame) -> np.ndarray:
+    """The smallest distance of neighbouring pixels of each image in mm, shape (n,); NaN where unknown."""
+    if "spacing" not in table.columns:
+        return np.full(table.height, np.nan)
+    least = table["spacing"].cast(pl.List(pl.Float64)).list.min()
+    return least.set(least <= 0, None).fill_null(np.nan).to_numpy()
+
+
+def _constant(images: Tensor) -> _Check:
+    flat = images.float().flatten(1)
+    same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
+    return _Check(np.where(same.numpy(), 2, 0), ["all its pixels have one value"])
+
+
+def _levels(cases: Cases, preparation: Preparation) -> Tensor:
+    """The prepared images between 0 and 1, whatever rare findings lie beyond."""
+    return prepare(cases, preparation.levels).clamp(0, 1)
+
+
+# --- on the road -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ImageDomainMethod:
+    """A method whose model also says how an image compares with the training images."""
+
+    method: Method
+    preparation: Preparation
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, run.child("model"))
+        if not run.leader:
+            return inner
+        run.progress("compare the training images", 0, 1)
+        domain, judged = learn(cases, split, self.preparation)
+        if len(split.part(cases, "train", "validation")) > MOST:
+            rest = inner.held_out.table.join(judged, on="case_id", how="anti")["case_id"].unique().implode()
+            judged = pl.concat([judged, domain.judge(cases.where(pl.col("case_id").is_in(rest)))])
+        return Fitted(ImageDomainModel(inner.model, domain), _joined(inner.held_out, judged))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDomainModel:
+    """A fitted model with the domain of its training images."""
+
+    model: Model
+    domain: ImageDomain
+
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        return _joined(self.model.predict(cases, run), self.domain.judge(cases))
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        return self.model.attribute(cases, items, run)
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        return self.model.ablate(case, item, kept, run)
+
+    @property
+    def holds_training_values(self) -> bool:
+        """Of the training images it keeps means and covariances."""
+        return self.model.holds_training_values
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "model" / "model.json").exists():
+            self.model.save(folder / "model")
+        arrays = {
+            f"{part}.{name}": value
+            for part, gaussian in enumerate(self.domain.gaussians)
+            for name, value in vars(gaussian).items()
+        }
+        with replacing(folder / _FILE) as new:
+            save_file(arrays, new)
+        facts = {"preparation": asdict(self.domain.preparation), "facts": asdict(self.domain.facts)}
+        write_json(folder / "model.json", {"kind": "image-domain", **facts})
+
+
+@dataclass(frozen=True)
+class _Saved:
+    preparation: Preparation
+    facts: TrainingImages
+
+
+def load(folder: Path) -> ImageDomainModel:
+    """Reads what `ImageDomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
+    saved = facts_of(folder, _Saved)
+    gaussians = _read(folder / _FILE, saved.preparation, saved.facts)
+    return ImageDomainModel(registry.load_part(folder, "model"), ImageDomain(saved.preparation, saved.facts, gaussians))
+
+
+def _read(path: Path, preparation: Preparation, facts: TrainingImages) -> tuple[Gaussian, ...]:
+    """The arrays, each of the shape that the preparation asks for and finite."""
+    if not facts.usual:
+        arrays_of(path, {})
+        return ()
+    blank = appearance(torch.zeros(0, preparation.channels, *preparation.size))
+    counts = [len(blank.columns(*kinds)) for kinds in PARTS]
+    names = (("mean", 1), ("scale", 1), ("precision", 2))
+    shapes = {
+        f"{part}.{name}": Shape("F32", (count,) * axes) for part, count in enumerate(counts) for name, axes in names
+    }
+    arrays = arrays_of(path, shapes)
+    parts = tuple(Gaussian(*(arrays[f"{part}.{name}"] for name, _ in names)) for part in range(len(PARTS)))
+    finite = all(np.isfinite(one).all() for one in arrays.values())
+    if len(facts.usual) != len(PARTS) + 1 or not finite or any((one.scale <= 0).any() for one in parts):
+        raise UserError(f"{path} does not fit its model.json; the model was damaged")
+    return parts
+
+
+def _joined(predictions: Predictions, judged: pl.DataFrame) -> Predictions:
+    table = predictions.table.join(judged, on="case_id", how="left", maintain_order="left")
+    return replace(predictions, table=table)
+
+
+# --- for a reader ----------------------------------------------------------------------------------------
+
+
+def verdict_table(predictions: Predictions) -> list[Figure]:
+    """How many of these cases are like the training images, and which are not; nothing where nobody judged them."""
+    if "verdict" not in predictions.table.columns:
+        return []
+    judged = predictions.table.group_by("case_id", maintain_order=True).first().drop_nulls("verdict")
+    outside = judged.filter(pl.col("verdict") != IN_DOMAIN).sort(pl.col("verdict") == BORDERLINE, maintain_order=True)
+    counts = ", ".join(f"{(judged['verdict'] == one).sum()} {one}" for one in (IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN))
+    caption = f"{counts}."
+    if outside.height > LISTED:
+        caption += f" The first {LISTED} are listed; predictions.parquet holds the verdict on each."
+    rows = tuple(outside.select("case_id", "verdict", "reason").head(LISTED).iter_rows())
+    return [Table("Cases unlike the training images", ("case", "verdict", "reason"), rows, caption)]

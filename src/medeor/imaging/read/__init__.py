@@ -1,0 +1,1 @@
+"""From what the user gave to the cases of an image study."""

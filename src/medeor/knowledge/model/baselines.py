@@ -1,0 +1,249 @@
+"""Two ways to complete a graph without a network: how popular an entity is in its place, and rules read off the
+training triples. The better of the two on the validation part stands beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field
+from safetensors.torch import save_file
+from torch import Tensor
+
+from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, UserError
+from medeor.files import replacing, write_json
+from medeor.knowledge.evaluation import mean_reciprocal_rank
+from medeor.knowledge.model.processors import GraphProcessors
+from medeor.knowledge.model.ranking import predictions
+from medeor.knowledge.read.triples import both_ways, ranges
+from medeor.learning.saved import Shape, arrays_of, check_places, facts_of
+
+NAMES = ("degree", "rules")
+
+_SUPPORT = 2
+"""Training triples that a rule must explain."""
+_CONFIDENCE = 0.05
+_UNSEEN = 5
+"""Failures added to each rule, so that two of two do not count as certain (AnyBURL; Meilicke et al. 2019)."""
+_RULES = 100
+"""Of a relation, the most confident ones."""
+_MOST_STEPS = 20_000_000
+"""Pairs of edges that the mining of compositions may follow."""
+
+
+@dataclass(frozen=True)
+class BaselineMethod:
+    """Fits both and keeps the one that ranks the validation part better in front."""
+
+    memory: int
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        processors = GraphProcessors.of(split.part(cases, "train"))
+        model = GraphBaseline(processors, mined(processors), "degree", self.memory)
+        held_out = split.part(cases, "validation")
+        found = model.both(held_out)
+        reached = {name: mean_reciprocal_rank(held_out, Predictions(found[name])) for name in NAMES}
+        model = GraphBaseline(processors, model.rules, max(NAMES, key=lambda name: reached[name]), self.memory)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
+        run.progress(f"baseline by validation MRR ({text})", 1, 1, model.chosen)
+        return Fitted(model, model.answer(found))
+
+
+@dataclass(frozen=True)
+class GraphBaseline:
+    """Both baselines; `chosen` answers, and the ranks of both are kept under their names."""
+
+    processors: GraphProcessors
+    rules: pl.DataFrame
+    """Columns relation, first, second (-1 for none), confidence: first(x, z) and second(z, y) speak for
+    relation(x, y); numbers from `relations` on are inverse relations."""
+    chosen: str
+    memory: int
+
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        return self.answer(self.both(cases))
+
+    def both(self, cases: Cases) -> dict[str, pl.DataFrame]:
+        """What each of the two says, by name."""
+        triples, known = self.processors.understood(cases), self.processors.known
+        asked = {"degree": self._by_degree, "rules": self._by_rules}
+        return {name: predictions(cases.ids, triples, asked[name], known, self.memory).table for name in NAMES}
+
+    def answer(self, found: Mapping[str, pl.DataFrame]) -> Predictions:
+        """The chosen one's, and the ranks of both under their names."""
+        ranked = [
+            table.filter(pl.col("item").str.starts_with("rank/")).with_columns(item=name + "/" + pl.col("item"))
+            for name, table in found.items()
+        ]
+        return Predictions(pl.concat([found[self.chosen], *ranked]))
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        return []
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
+
+    @property
+    def holds_training_values(self) -> bool:
+        return self.processors.holds_training_values
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "kind": "graph-baseline",
+            "chosen": self.chosen,
+            "memory": self.memory,
+            "processors": self.processors.to_json(),
+            "rules": self.rules.to_dict(as_series=False),
+        }
+        write_json(folder / "model.json", facts)
+        with replacing(folder / "triples.safetensors") as new:
+            save_file({"triples": self.processors.triples.contiguous()}, new)
+
+    def _by_degree(self, questions: Tensor) -> Tensor:
+        return self._popularity[questions[:, 1]]
+
+    @cached_property
+    def _popularity(self) -> Tensor:
+        """How often each entity answers each relation in training, log(1 + n), shape (2 relations, entities)."""
+        entities, relations = len(self.processors.entities), len(self.processors.relations)
+        every = both_ways(self.processors.taught, relations)
+        count = torch.bincount(every[:, 1] * entities + every[:, 2], minlength=2 * relations * entities)
+        return count.view(-1, entities).float().log1p()
+
+    @cached_property
+    def _tie_breaker(self) -> Tensor:
+        return 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
+
+    def _by_rules(self, questions: Tensor) -> Tensor:
+        """-log of the chance that no rule is right (noisy or), and a hair for popularity, which breaks ties."""
+        scores = self._tie_breaker[questions[:, 1]]
+        for relation in torch.unique(questions[:, 1]).tolist():
+            rows = torch.nonzero(questions[:, 1] == relation)[:, 0]
+            heads = questions[rows, 0].numpy()
+            for first, second, weight in self._rules_of[relation]:
+                reached = self._edges[first][heads]
+                if second >= 0:
+                    reached = reached @ self._edges[second]
+                reached = reached.tocoo()
+                scores[rows[reached.row], torch.from_numpy(reached.col).long()] += weight
+        return scores
+
+    @cached_property
+    def _edges(self) -> list[Any]:
+        return adjacency(self.processors)
+
+    @cached_property
+    def _rules_of(self) -> list[list[tuple[int, int, float]]]:
+        found: list[list[tuple[int, int, float]]] = [[] for _ in range(2 * len(self.processors.relations))]
+        for relation, first, second, confidence in self.rules.iter_rows():
+            found[relation].append((first, second, -float(np.log1p(-confidence))))
+        return found
+
+
+_Row = list[Annotated[int, Field(ge=-1, le=1 << 31)]]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    relation: _Row
+    first: _Row
+    second: _Row
+    confidence: list[Annotated[float, Field(ge=0, lt=1)]]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    chosen: Literal["degree", "rules"]
+    memory: Annotated[int, Field(ge=1)]
+    processors: dict[str, Any]
+    rules: _Rules
+
+
+def load(folder: Path) -> GraphBaseline:
+    """Reads what `GraphBaseline.save` wrote. Raises: UserError where it is damaged."""
+    facts, where, path = facts_of(folder, _Saved), str(folder / "model.json"), folder / "triples.safetensors"
+    with torch.device("meta"):  # the triples lie beside it
+        said = GraphProcessors.restored(facts.processors)
+    triples = torch.from_numpy(arrays_of(path, {"triples": Shape("I32", (len(said.triples), 3))})["triples"])
+    both = 2 * len(said.relations)
+    check_places(triples[:, [0, 2]].flatten(), len(said.entities), str(path))
+    check_places(triples[:, 1], len(said.relations), str(path))
+    columns = vars(facts.rules)
+    if len({len(column) for column in columns.values()}) > 1:
+        raise UserError(f"{where} is damaged: its rules have columns of different lengths")
+    rules = pl.DataFrame(columns, schema=_SCHEMA)
+    check_places(rules["relation"].to_numpy(), both, where)
+    check_places(rules["first"].to_numpy(), both, where)
+    check_places(rules["second"].to_numpy() + 1, both + 1, where)
+    processors = GraphProcessors(said.entities, said.relations, triples, said.training)
+    return GraphBaseline(processors, rules, facts.chosen, facts.memory)
+
+
+_SCHEMA: Mapping[str, Any] = {"relation": pl.Int64, "first": pl.Int64, "second": pl.Int64, "confidence": pl.Float64}
+
+
+def adjacency(processors: GraphProcessors) -> list[Any]:
+    """Training edges of each relation and inverse relation as a sparse matrix of ones, shape (entities, entities)."""
+    from scipy.sparse import csr_array
+
+    entities, relations = len(processors.entities), len(processors.relations)
+    every = both_ways(processors.taught, relations).numpy()
+    every = every[np.argsort(every[:, 1], kind="stable")]
+    bounds = np.searchsorted(every[:, 1], np.arange(2 * relations + 1))
+    return [
+        csr_array((np.ones(end - begin, np.float32), (every[begin:end, 0], every[begin:end, 2])), (entities, entities))
+        for begin, end in pairwise(bounds)
+    ]
+
+
+def mined(processors: GraphProcessors) -> pl.DataFrame:
+    """Rules with one or two edges in their body and their confidence: of the pairs that the body connects, the share
+    that the relation connects too, a few failures added. Symmetric and inverse relations are rules of one edge. The
+    cheapest compositions come first, until `_MOST_STEPS` are followed. Rules are only of relations, not of inverse
+    ones, which follow by turning the body around."""
+    edges = adjacency(processors)
+    relations, entities = len(processors.relations), len(processors.entities)
+    head, relation, tail = processors.taught.numpy().astype(np.int64).T
+    pair = head * entities + tail
+    order = np.argsort(pair, kind="stable")
+    pair, relation_of_pair = pair[order], relation[order]
+    ends = np.stack([np.asarray(edge.sum(0)).ravel() for edge in edges])
+    starts = np.stack([np.asarray(edge.sum(1)).ravel() for edge in edges])
+    steps = ends @ starts.T
+    order = np.argsort(steps, axis=None, kind="stable")
+    order = order[(np.cumsum(steps.ravel()[order]) <= _MOST_STEPS) & (steps.ravel()[order] >= _SUPPORT)]
+    bodies = [(first, -1) for first in range(2 * relations)]
+    bodies += [(int(pair) // len(edges), int(pair) % len(edges)) for pair in order]
+    found: list[tuple[int, int, int, float]] = []
+    for first, second in bodies:
+        body = (edges[first] if second < 0 else edges[first] @ edges[second]).tocoo()
+        connected = body.row.astype(np.int64) * entities + body.col
+        begin, end = np.searchsorted(pair, connected), np.searchsorted(pair, connected, side="right")
+        _, places = ranges(torch.from_numpy(begin), torch.from_numpy(end))
+        support = np.bincount(relation_of_pair[places.numpy()], minlength=relations)
+        confidence = support / (len(connected) + _UNSEEN)
+        for relation in np.flatnonzero((support >= _SUPPORT) & (confidence >= _CONFIDENCE)):
+            if (first, second) != (relation, -1):
+                found.append((int(relation), first, second, float(confidence[relation])))
+    rules = pl.DataFrame(found, schema=_SCHEMA, orient="row")
+    kept = pl.col("confidence").rank("ordinal", descending=True).over("relation") <= _RULES
+    rules = rules.filter(kept).sort("relation", "confidence", "first", "second", descending=[False, True, False, False])
+    turned = rules.select(
+        pl.col("relation") + relations,
+        first=pl.when(pl.col("second") < 0).then(_turned("first", relations)).otherwise(_turned("second", relations)),
+        second=pl.when(pl.col("second") < 0).then(-1).otherwise(_turned("first", relations)),
+        confidence="confidence",
+    )
+    return pl.concat((rules, turned))
+
+
+def _turned(column: str, relations: int) -> pl.Expr:
+    return (pl.col(column) + relations) % (2 * relations)

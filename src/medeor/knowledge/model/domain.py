@@ -1,0 +1,76 @@
+"""How a triple compares with those that a model learnt from: a vector without a training triple has learnt nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
+
+FEW = 3
+"""Training triples of an entity or relation below which little was learnt of it."""
+
+
+class TripleDomain(NamedTuple):
+    """What a model has training triples of."""
+
+    ends: np.ndarray
+    """Shape (entities,): training triples of each."""
+    uses: np.ndarray
+    """Shape (relations,): training triples of each."""
+    kinds: np.ndarray
+    """Shape (entities,): number of the kind of each; -1 where unknown."""
+    met: np.ndarray
+    """Shape (2, relations, kinds): whether training has a head (a tail) of that kind."""
+
+    @classmethod
+    def of(cls, taught: np.ndarray, entities: int, relations: int, kinds: np.ndarray) -> TripleDomain:
+        """From the training triples, shape (n, 3), and the kinds of the entities."""
+        head, relation, tail = taught.T
+        met = np.zeros((2, relations, kinds.max(initial=-1) + 2), bool)
+        for place, end in enumerate((head, tail)):
+            # Of an entity of unknown kind it is not known where it fits: the last column takes it, and is not asked.
+            met[place, relation, kinds[end]] = True
+        ends = np.bincount(taught[:, [0, 2]].ravel(), minlength=entities)
+        return cls(ends, np.bincount(relation, minlength=relations), kinds, met)
+
+    def verdicts(self, triples: np.ndarray, words: pl.DataFrame) -> pl.DataFrame:
+        """verdict and reason of triples, shape (n, 3), that `words` names: head, relation, tail and their kinds,
+        head_kind and tail_kind."""
+        head, relation, tail = triples.T
+        known = {"head": self.ends[head], "relation": self.uses[relation], "tail": self.ends[tail]}
+        table = words.with_columns(pl.Series(f"{name} count", count) for name, count in known.items())
+        fits = {
+            name: (self.kinds[end] < 0) | (self.uses[relation] == 0) | self.met[place, relation, self.kinds[end]]
+            for place, (name, end) in enumerate((("head", head), ("tail", tail)))
+        }
+        table = table.with_columns(pl.Series(f"{name} fits", fit) for name, fit in fits.items())
+        count = {name: pl.col(f"{name} count") for name in known}
+        none = [
+            pl.when(count[name] == 0).then(pl.format("no training triple has the {} {}", pl.lit(what), pl.col(name)))
+            for name, what in (("head", "entity"), ("relation", "relation"), ("tail", "entity"))
+        ]
+        few = [
+            pl.when(count[name].is_between(1, FEW - 1)).then(
+                pl.format("few training triples have the {} {} ({})", pl.lit(what), pl.col(name), count[name])
+            )
+            for name, what in (("head", "entity"), ("relation", "relation"), ("tail", "entity"))
+        ]
+        odd = [
+            pl.when(~pl.col(f"{name} fits")).then(
+                pl.format("in training, {} never has a {} of the kind {}", "relation", pl.lit(name), f"{name}_kind")
+            )
+            for name in ("head", "tail")
+        ]
+        unseen = pl.any_horizontal(count[name] == 0 for name in known)
+        scarce = pl.any_horizontal(count[name] < FEW for name in known)
+        unfit = ~pl.all_horizontal("head fits", "tail fits")
+        reason = pl.concat_str([*none, *few, *odd], separator="; ", ignore_nulls=True)
+        verdict = (
+            pl.when(unseen).then(pl.lit(OUT_OF_DOMAIN))
+            .when(scarce | unfit).then(pl.lit(BORDERLINE))
+            .otherwise(pl.lit(IN_DOMAIN))
+        )  # fmt: skip
+        return table.select(verdict.alias("verdict"), pl.when(reason != "").then(reason).alias("reason"))

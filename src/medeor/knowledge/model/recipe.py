@@ -1,0 +1,99 @@
+"""The recipe of a graph completion: what the network is fed, how it is judged, and how triples are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from medeor.contracts import Attribution, Cases, Predictions, Run
+from medeor.files import build
+from medeor.knowledge.model.batches import GraphBatch, NegativeSampling, OneVersusAll, SeveralVersusAll, batches_of
+from medeor.knowledge.model.loss import graph_loss
+from medeor.knowledge.model.network import Completer, Scored
+from medeor.knowledge.model.processors import GraphProcessors
+from medeor.knowledge.model.ranking import predictions
+from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
+
+
+@dataclass(frozen=True)
+class GraphRecipe:
+    """See `contracts.Recipe`."""
+
+    embedding: Embedding
+    training: GraphTraining
+    memory: Annotated[int, Field(ge=1)]
+    """Bytes that the scores of a ranking may take."""
+    kind: str = "graph-recipe"
+
+    @classmethod
+    def of(cls, plan: GraphPlan) -> GraphRecipe:
+        return cls(plan.embedding, plan.training, int(plan.memory_gib * 2**30 / 4))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> GraphRecipe:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> Mapping[str, object]:
+        return {"embedding": asdict(self.embedding), "training": asdict(self.training), "memory": self.memory}
+
+    def processors(self, cases: Cases) -> GraphProcessors:
+        return GraphProcessors.of(cases)
+
+    def restore(self, processors: Mapping[str, object]) -> GraphProcessors:
+        return GraphProcessors.restored(processors)
+
+    def batches(
+        self, cases: Cases, processors: GraphProcessors, seed: int
+    ) -> OneVersusAll | SeveralVersusAll | NegativeSampling:
+        return batches_of(processors.taught, len(processors.entities), len(processors.relations), self.training, seed)
+
+    def network(self, processors: GraphProcessors) -> Completer:
+        chunk = 0
+        if self.training.scheme == "negatives":
+            chunk = min(self.training.shared, self.training.batch, 2 * processors.training)
+        return Completer(processors, self.embedding, chunk)
+
+    def loss(self, outputs: Tensor | Scored, batch: GraphBatch) -> tuple[Tensor, Tensor]:
+        assert isinstance(outputs, Scored)
+        return graph_loss(outputs, batch, self.training, self.embedding.n3)
+
+    def export_module(self, network: nn.Module, processors: GraphProcessors) -> tuple[nn.Module, Tensor]:
+        assert isinstance(network, Completer)
+        return Probability(network).eval(), torch.zeros(2, 3, dtype=torch.long)
+
+    def infer(self, network: nn.Module, cases: Cases, processors: GraphProcessors, run: Run) -> Iterator[Predictions]:
+        assert isinstance(network, Completer)
+        triples = processors.understood(cases).to(network.entity.device)
+        found = predictions(cases.ids, triples, network.asker(), network.known, self.memory).table
+        training = network.triples[: network.training_triples].cpu().numpy()
+        verdicts = processors.domain(training).verdicts(triples.cpu().numpy(), processors.words(cases))
+        verdicts = verdicts.with_columns(pl.Series("case_id", cases.ids, dtype=pl.String))
+        yield Predictions(found.join(verdicts, on="case_id", how="left", maintain_order="left"))
+
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: GraphProcessors, run: Run
+    ) -> list[Attribution]:
+        return []
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: GraphProcessors, run: Run
+    ) -> np.ndarray:
+        raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
+
+
+class Probability(nn.Module):
+    """Triples, shape (n, 3), to values of `holds`, shape (n, 1)."""
+
+    def __init__(self, network: Completer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, triples: Tensor) -> Tensor:
+        return torch.sigmoid(self.network.score(triples))[:, None]

@@ -1,0 +1,62 @@
+"""One search of settings: a few plans fitted for a few epochs, and the one that ranks best fitted in full."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Cases, Fitted, Run, Split
+from medeor.files import write_json
+from medeor.knowledge.evaluation import mean_reciprocal_rank
+from medeor.knowledge.model.recipe import GraphRecipe
+from medeor.knowledge.plan import GraphPlan, tries
+from medeor.learning.folds import fit_or_load
+from medeor.learning.network import NetworkMethod
+
+_MOST = 2000
+"""Triples that a setting is judged by."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The method of a plan, with its settings chosen first. They are judged by training triples that are held out from
+    the tries alone: the validation part, which calibrates, has no say."""
+
+    plan: GraphPlan
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        chosen = self.plan
+        if self.plan.search.settings:
+            inner = _inner(cases, split, run.seed)
+            judged = inner.part(cases, "validation")
+            listed = []
+            for number, plan in enumerate(tries(self.plan, self.plan.search.settings)):
+                short = replace(plan.schedule, epochs=self.plan.search.epochs or max(1, plan.schedule.epochs // 5))
+                method = NetworkMethod(GraphRecipe.of(plan), short)
+                held_out = fit_or_load(method, cases, inner, run.child(f"try-{number}")).held_out
+                listed.append((mean_reciprocal_rank(judged, held_out), plan))
+                run.progress("search of settings", number + 1, self.plan.search.settings, f"MRR {listed[-1][0]:.3f}")
+            chosen = max(listed, key=lambda one: one[0])[1]
+            told = [{"mrr": value, "chosen": plan is chosen, **_settings(plan)} for value, plan in listed]
+            write_json(run.folder / "search.json", told)
+        return NetworkMethod(GraphRecipe.of(chosen), chosen.schedule).fit(cases, split, run)
+
+
+def _settings(plan: GraphPlan) -> dict[str, object]:
+    return {
+        "embedding": asdict(plan.embedding),
+        "smoothing": plan.training.smoothing,
+        "learning_rate": plan.schedule.learning_rate,
+    }
+
+
+def _inner(cases: Cases, split: Split, seed: int) -> Split:
+    """A tenth of the training groups as validation; what was held out before has no part."""
+    train = split.part(cases, "train").table.select("case_id", "group")
+    groups = train["group"].unique().sort()
+    size = max(1, min(len(groups) // 10, _MOST))
+    judged = groups.gather(np.random.default_rng((seed, 3)).permutation(len(groups))[:size])
+    part = pl.when(pl.col("group").is_in(judged.implode())).then(pl.lit("validation")).otherwise(pl.lit("train"))
+    return Split(train.select("case_id", part.alias("part"), pl.lit(None, pl.Int32).alias("fold")))

@@ -1,0 +1,1 @@
+"""Questions in words to a completed graph, and the evidence for their answers."""

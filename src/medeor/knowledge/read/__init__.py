@@ -1,0 +1,1 @@
+"""From what the user gave to a graph and its cases."""

@@ -1,0 +1,243 @@
+"""The cases of a graph completion: every triple of the graph, and beside those that are held out (and some of the
+others) a false triple of the same kind, so that a probability can be calibrated and judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.identifiers import read_joined
+from medeor.knowledge.read.triples import keys, seen
+from medeor.statistics.split import PARTS
+
+HOLDS = Target("holds", "binary")
+"""Whether the triple is one of the graph's."""
+
+COLD = "cold:"
+"""`split=cold:Disease` holds whole entities of a kind out."""
+
+_HELD_OUT = 0.1
+"""Share of triples (or of cold entities) in the validation part, and in the test part."""
+_MOST_HELD_OUT = 10_000
+"""Triples that either part has at most: enough for an interval of a hundredth."""
+_MOST_FALSE = 20_000
+"""False triples in each part at most."""
+UNDIVIDED = Finding(
+    "nothing-held-out",
+    "quality",
+    "fail",
+    "every triple, but perhaps one, is the only one of an entity or relation: none can be held out; give more, or say "
+    "--split cv, where such entities are unknown when they are tested",
+)
+_TRIES = 16
+_TRAIN, _VALIDATION, _TEST = range(3)
+_DEGREES = (3, 10, 30, 100)
+
+
+class Parts(NamedTuple):
+    """How the triples are divided."""
+
+    part: np.ndarray | None
+    """Shape (n,), int8: places in `PARTS`; None where the road divides the triples."""
+    group: np.ndarray
+    """Shape (n,): number of the independent unit."""
+    column: str
+    """Name of the column of parts."""
+    undivided: bool = False
+    """Whether nothing can be held out."""
+
+
+def read_cases(sources: Sources, study: Study) -> Cases:
+    """The triples of some sources and their `Graph`, one row a triple: `case_id`, `group`, `part` (official, or drawn
+    so that no entity is without a training triple, and where none can be held out so, all `train` with a finding that
+    says it; or the column `cold:KIND` where the study splits so), `triple`
+    (head, relation and tail, rows of the graph's tables), `holds` (0 for a false triple), `degree` (triples to learn
+    from of the rarer of its two entities).
+
+    A false triple has the head or the tail of a true one replaced by another entity that training has in that place
+    of that relation; no part of the graph holds it. It shares the true one's part and group.
+
+    Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
+    graph = read_joined(sources.given, study.options, learnt=sources.labelled)
+    if not sources.labelled:
+        return asked_cases(graph)
+    divided = _divided(graph, study)
+    if divided.undivided:
+        graph = replace(graph, findings=(*graph.findings, UNDIVIDED))
+    training = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
+    if not training.any():
+        raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
+    chosen = _chosen(divided.part, len(graph), study.seed)
+    cold = divided.column.startswith(COLD)
+    wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[training], graph.triples, cold, study.seed)
+    of = chosen[of]
+    triples = np.concatenate((graph.triples, wrong))
+    rows = np.concatenate((np.arange(len(graph)), of))
+    ids = pl.concat(
+        (
+            pl.select(pl.int_range(len(graph)).cast(pl.String)).to_series(),
+            pl.Series(of, dtype=pl.Int64).cast(pl.String) + "-false",
+        )
+    )
+    columns = [
+        ids.alias("case_id"),
+        pl.Series("group", divided.group[rows]).cast(pl.String),
+        pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
+        pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
+        degree(graph.triples[training], triples),
+    ]
+    if divided.part is not None:
+        part = pl.Series(divided.column, divided.part[rows])
+        columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
+    subgroups = ("degree", *study.subgroups)
+    return Cases(pl.DataFrame(columns), (HOLDS,), (graph,), subgroups)
+
+
+def asked_cases(graph: Graph) -> Cases:
+    """Triples of which nothing is known; `source` says them in words."""
+    names = graph.entities["name"]
+    head, relation, tail = graph.triples.T
+    said = pl.DataFrame({"h": names[head], "r": graph.relations["name"][relation], "t": names[tail]})
+    return Cases(
+        pl.DataFrame(
+            {
+                "case_id": [str(row) for row in range(len(graph))],
+                "group": [str(row) for row in range(len(graph))],
+                "triple": pl.Series(graph.triples, dtype=pl.Array(pl.Int32, 3)),
+                "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
+            }
+        ),
+        stores=(graph,),
+        findings=graph.findings,
+    )
+
+
+def triples_of(cases: Cases) -> np.ndarray:
+    """Shape (cases, 3), int32: rows of the graph's tables."""
+    return cases.table["triple"].to_numpy().reshape(-1, 3)
+
+
+def true_triples(cases: Cases) -> np.ndarray:
+    """Those that hold, shape (n, 3)."""
+    table = cases.table
+    return triples_of(cases.where(pl.col("holds") == 1) if "holds" in table.columns else cases)
+
+
+# --- parts -----------------------------------------------------------------------------------------------
+
+
+def _divided(graph: Graph, study: Study) -> Parts:
+    official = graph.facts["part"] if "part" in graph.facts.columns else pl.Series([None] * len(graph))
+    if study.split.startswith(COLD):
+        return _cold(graph, study.split, study.seed)
+    if not study.split and official.null_count() < len(graph):
+        part = (
+            official.cast(pl.String).fill_null("train").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8)
+        )
+        return Parts(part.to_numpy(), np.arange(len(graph)), "part")
+    head, _, tail = graph.triples.T.astype(np.int64)
+    pair = np.minimum(head, tail) * len(graph.entities) + np.maximum(head, tail)
+    # Two relations between the same entities are often one fact said twice: they stay together.
+    _, pair = np.unique(pair, return_inverse=True)
+    if study.split:
+        return Parts(None, pair, "part")
+    drawn = _random(graph.triples, pair, study.seed)
+    if (drawn == _TRAIN).all():
+        return Parts(drawn, np.arange(len(drawn)), "part", undivided=True)
+    return Parts(drawn, pair, "part")
+
+
+def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
+    """A tenth of the pairs to test and a tenth to validate, after one triple of every entity (on either side) and
+    relation is set aside to learn from; all of them to learn from where fewer than two are left."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(triples))
+    kept = np.zeros(pair.max() + 1, bool)
+    ends, relation = triples[order][:, [0, 2]].ravel(), triples[order, 1]
+    for first in (np.unique(ends, return_index=True)[1] // 2, np.unique(relation, return_index=True)[1]):
+        kept[pair[order[first]]] = True
+    free = generator.permutation(np.flatnonzero(~kept))
+    part = np.full(len(kept), _TRAIN, np.int8)
+    if len(free) < 2:
+        return part[pair]
+    wanted = max(1, min(round(_HELD_OUT * len(kept)), _MOST_HELD_OUT, len(free) // 2))
+    part[free[:wanted]], part[free[wanted : 2 * wanted]] = _TEST, _VALIDATION
+    return part[pair]
+
+
+def _cold(graph: Graph, way: str, seed: int) -> Parts:
+    """Some entities of a kind are never learnt from: their triples are the test part, those of others validate."""
+    kinds = graph.entities["kind"]
+    own = np.flatnonzero((kinds.str.to_lowercase() == way.removeprefix(COLD).lower()).fill_null(False).to_numpy())
+    head, _, tail = graph.triples.T
+    own = np.intersect1d(own, np.union1d(head, tail))
+    if len(own) < 5:
+        known = ", ".join(sorted(kinds.drop_nulls().unique())) or "none: this source names no kinds of entities"
+        raise UserError(f"--split {way}: {len(own)} entities of that kind have triples, too few; kinds: {known}")
+    share = max(1, round(_HELD_OUT * len(own)))
+    mixed = np.random.default_rng(seed).permutation(own)
+    place = np.zeros(len(graph.entities), np.int8)
+    place[mixed[share : 2 * share]], place[mixed[:share]] = _VALIDATION, _TEST
+    part = np.maximum(place[head], place[tail])
+    is_own = np.zeros(len(place), bool)
+    is_own[own] = True
+    unit = np.where(place[head] >= place[tail], np.where(is_own[head], head, tail), tail)
+    return Parts(part, unit, way)
+
+
+# --- false triples ---------------------------------------------------------------------------------------
+
+
+def _chosen(part: np.ndarray | None, triples: int, seed: int) -> np.ndarray:
+    """Rows of the triples that get a false one beside them."""
+    generator = np.random.default_rng((seed, 1))
+    parts = [np.arange(triples)] if part is None else [np.flatnonzero(part == one) for one in np.unique(part)]
+    most = len(parts[0]) if part is None else _MOST_FALSE
+    return np.concatenate([np.sort(generator.permutation(rows)[:most]) for rows in parts])
+
+
+def false_triples(
+    graph: Graph, true: np.ndarray, taught: np.ndarray, known: np.ndarray, cold: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """False triples, shape (m, 3), and the row of the true one, shape (n, 3), that each was made from; a triple for
+    which none was found in several draws has none. What replaces an end is drawn from what `taught` has in its place;
+    none is among the `known`. Where entities are `cold`, one that was never taught stays."""
+    entities, relations = len(graph.entities), len(graph.relations)
+    generator = np.random.default_rng((seed, 2))
+    relation, pool = (found.numpy() for found in seen(torch.from_numpy(taught), entities, relations))
+    first = np.searchsorted(relation, np.arange(2 * relations + 1))
+    true = true.astype(np.int64)
+    tail = generator.random(len(true)) < 0.5
+    if cold:
+        # What is asked is which known entity belongs to it.
+        met = np.zeros(entities, bool)
+        met[taught[:, [0, 2]]] = True
+        tail = np.where(met[true[:, 0]] == met[true[:, 2]], tail, met[true[:, 2]])
+    asked = np.where(tail, true[:, 1], true[:, 1] + relations)
+    size = first[asked + 1] - first[asked]
+    place = first[asked, None] + (generator.random((len(true), _TRIES)) * size[:, None]).astype(np.int64)
+    drawn = pool[np.minimum(place, len(pool) - 1)]
+    tried = np.repeat(true[:, None], _TRIES, 1)
+    tried[..., 2] = np.where(tail[:, None], drawn, tried[..., 2])
+    tried[..., 0] = np.where(tail[:, None], tried[..., 0], drawn)
+    good = ~np.isin(keys(tried, entities, relations), keys(known, entities, relations)) & (size[:, None] > 0)
+    pick = good.argmax(1)
+    found = good.any(1)
+    return tried[np.arange(len(true)), pick][found].astype(np.int32), np.flatnonzero(found)
+
+
+def degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:
+    """How many training triples the rarer entity of each triple has, in classes."""
+    size = int(max(taught[:, [0, 2]].max(initial=0), triples[:, [0, 2]].max(initial=0))) + 1
+    count = np.bincount(taught[:, [0, 2]].ravel(), minlength=size)
+    rarer = count[triples[:, [0, 2]]].min(1)
+    names = [f"{low + 1} to {high}" for low, high in zip((0, *_DEGREES), _DEGREES)]
+    names = ["0", *names, f"over {_DEGREES[-1]}"]
+    place = np.where(rarer == 0, 0, 1 + np.searchsorted(_DEGREES, rarer))
+    return pl.Series("degree", place).replace_strict(list(range(len(names))), names, return_dtype=pl.Enum(names))

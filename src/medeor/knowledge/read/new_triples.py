@@ -1,0 +1,104 @@
+"""Triples that are put to a model which was fitted before: to be predicted, or to score it. They are understood in the
+model's own entities and relations, and never divided."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Answering, Cases, Sources, Study, UserError
+from medeor.knowledge.model.fitted import graph_of, known_to
+from medeor.knowledge.read.cases import COLD, HOLDS, asked_cases, degree, false_triples
+from medeor.knowledge.read.graph import Graph, read_graph
+from medeor.knowledge.read.identifiers import normalise
+from medeor.knowledge.read.triples import keys
+
+_TAUGHT = "it taught the model, and so proves nothing of it"
+
+
+def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
+    """The triples of some sources as cases of a model: `case_id`, `group`, `triple` (rows of the model's entities and
+    relations), `source` (in words), `broken` (why it cannot be used, null where it can: a name that the model does not
+    know; to score it also that the triple taught it). To score it, `holds`, `degree` and false triples as `read_cases`
+    gives them, drawn from what training has in that place; none is known to the model or stands here.
+
+    Raises: UserError where nothing can be read, or no triple can be used."""
+    processors, taught = known_to(asked.model)
+    own = graph_of(asked.run, processors)
+    given = read_graph(sources.given, {key: value for key, value in study.options.items() if key != "mapping"})
+    cases = asked_cases(given)
+    triples = _respelt(own, given, processors.places(given, given.triples))
+    unseen = (triples < 0).any(1)
+    if unseen.all():
+        processors.understood(cases)
+    broken = np.full(len(given), None, object)
+    for row in np.flatnonzero(unseen):
+        broken[row] = _unknown(given, given.triples[row], triples[row])
+    if sources.labelled:
+        size = len(own.entities), len(own.relations)
+        told = ~unseen & np.isin(keys(triples, *size), keys(taught, *size))
+        if (unseen | told).all():
+            raise UserError(
+                f"none of {len(given)} triples can score this model: it was taught them, or not their names"
+            )
+        broken[told] = _TAUGHT
+    written = pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3))
+    table = cases.table.with_columns(triple=written, broken=pl.Series(broken.tolist(), dtype=pl.String))
+    if not sources.labelled:
+        return Cases(table, stores=(own,))
+    every = np.concatenate((processors.triples.numpy(), triples[~unseen]))
+    cold = asked.study.split.startswith(COLD)
+    true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, triples[~unseen & ~told], taught))
+    wrong, of = false_triples(own, triples[~unseen & ~told], taught, every, cold, study.seed)
+    false = true[of].with_columns(
+        pl.col("case_id") + "-false",
+        source=pl.lit(None, pl.String),
+        triple=pl.Series(wrong, dtype=pl.Array(pl.Int32, 3)),
+    )
+    table = pl.concat(
+        [true.with_columns(holds=1), false.with_columns(holds=0), table.filter(pl.col("broken").is_not_null())],
+        how="diagonal_relaxed",
+    )
+    table = table.with_columns(degree(taught, table["triple"].to_numpy().reshape(-1, 3)))
+    return Cases(table, (HOLDS,), (own,), ("degree", *study.subgroups))
+
+
+def _respelt(own: Graph, given: Graph, places: np.ndarray) -> np.ndarray:
+    """Places of triples, shape (n, 3), with those of entities that the model has under another spelling or synonym,
+    where that is one entity's alone."""
+    if (places[:, [0, 2]] >= 0).all():
+        return places
+    rows = pl.int_range(len(own.entities), eager=True, dtype=pl.Int32)
+    spelt = pl.DataFrame({"said": normalise(own.entities["id"])["id"], "row": rows})
+    known = pl.concat(
+        [spelt, own.synonyms.select(pl.col("name").alias("said"), pl.col("entity").alias("row"))]
+    ).unique()
+    known = known.filter(~pl.col("said").is_duplicated())
+    row = dict(zip(known["said"], known["row"]))
+    ends = np.where(places[:, [0, 2]] < 0, given.triples[:, [0, 2]], -1)
+    unseen = np.unique(ends[ends >= 0])
+    ids = given.entities["id"][unseen]
+    found = np.full(len(given.entities), -1)
+    found[unseen] = [row.get(spelling, row.get(id_, -1)) for spelling, id_ in zip(normalise(ids)["id"], ids)]
+    places[:, [0, 2]] = np.where(ends < 0, places[:, [0, 2]], found[ends])
+    return places
+
+
+def _unknown(given: Graph, triple: np.ndarray, place: np.ndarray) -> str:
+    """What of a triple the model does not know."""
+    entity, relation = given.entities["id"], given.relations["name"]
+    what = (("entity", entity), ("relation", relation), ("entity", entity))
+    unseen = dict.fromkeys(
+        f"the {kind} '{names[int(row)]}'" for (kind, names), row, at in zip(what, triple, place) if at < 0
+    )
+    return f"the model was never taught {' and '.join(unseen)}"
+
+
+def _units(own: Graph, triples: np.ndarray, taught: np.ndarray) -> pl.Series:
+    """The independent unit of each triple, shape (n,): an entity that was never taught, else its two entities."""
+    met = np.zeros(len(own.entities), bool)
+    met[taught[:, [0, 2]]] = True
+    head, tail = triples[:, 0].astype(np.int64), triples[:, 2].astype(np.int64)
+    low, high = np.minimum(head, tail), np.maximum(head, tail)
+    pair = low * len(met) + high
+    return pl.Series(np.where(~met[head], -1 - head, np.where(~met[tail], -1 - tail, pair))).cast(pl.String)

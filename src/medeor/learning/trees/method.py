@@ -1,0 +1,186 @@
+"""Boosted trees (Ke et al. 2017) on a table of features: a method of its own and the strong simple baseline beside a
+network. LightGBM fits them and is needed for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from medeor import registry
+from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.files import read_text, write_json
+from medeor.learning.network import EMPTY
+from medeor.learning.saved import checked_targets, facts_of
+from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
+from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed
+
+
+class Features(Protocol):
+    """Cases as rows of numbers."""
+
+    @property
+    def kind(self) -> str:
+        """The key in `registry.LOADERS` of the class whose `from_json` rebuilds this."""
+        ...
+
+    def to_json(self) -> Mapping[str, object]: ...
+
+    def table(self, cases: Cases) -> np.ndarray:
+        """Shape (cases, features), float32; NaN where a value is missing."""
+        ...
+
+    def names(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Boosted trees on a table of features."""
+
+    rounds: Annotated[int, Field(ge=1, le=10_000)] = 200
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    leaves: Annotated[int, Field(ge=2, le=MOST_LEAVES)] = 15
+    smallest_leaf: Annotated[int, Field(ge=1)] = 10
+
+
+@dataclass(frozen=True)
+class TreeMethod:
+    """One booster a target."""
+
+    features: Features
+    boosting: Boosting = Boosting()
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        train, held_out = split.part(cases, "train"), split.part(cases, "validation")
+        rows = self.features.table(train)
+        boosters = tuple(self._boost(rows, train, target, run) for target in train.targets)
+        model = TreeModel(self.features, cases.targets, boosters)
+        return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
+
+    def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> Booster:
+        import lightgbm
+
+        known = cases.table[target.name].is_not_null().to_numpy()
+        truth = cases.table[target.name].drop_nulls().to_numpy()
+        truth = np.log10(truth) if target.scale == "log" else truth
+        settings: dict[str, Any] = {
+            "objective": _objective(target),
+            "learning_rate": self.boosting.learning_rate,
+            "num_leaves": self.boosting.leaves,
+            "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(truth) // 4)),
+            "feature_fraction": 0.5,
+            # Of a handful of rows LightGBM would bag none.
+            "bagging_fraction": 0.8 if len(truth) >= 10 else 1.0,
+            "bagging_freq": 1,
+            "seed": run.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": run.threads,
+            "verbosity": -1,
+        } | ({"num_class": len(target.items)} if _objective(target) == "multiclass" else {})
+        data = lightgbm.Dataset(rows[known], truth, params={"verbosity": -1}, free_raw_data=True)
+        fitted = lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
+        return parsed(fitted.model_to_string(), f"the trees of '{target.name}'")
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """Fitted boosters, one a target, in the order of `targets`."""
+
+    features: Features
+    targets: tuple[Target, ...]
+    boosters: tuple[Booster, ...]
+
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        rows = self.features.table(cases)
+        return Predictions(pl.concat([self._column(cases, rows, *both) for both in self._both()]))
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        """Shapley values of the trees (Lundberg et al. 2020), on the scale of the margin."""
+        rows, names = self.features.table(cases), self.features.names()
+        reasons: dict[int, Attribution] = {}
+        for target, booster in self._both():
+            own = [place for place, item in enumerate(items) if item in target.items]
+            shares = booster.shapley(rows[own])[..., :-1]
+            for place, share in zip(own, shares, strict=True):
+                which = target.items.index(items[place])
+                reasons.setdefault(place, Attribution(cases.ids[place], items[place], "shapley", share[which], names))
+        return [reasons[place] for place in range(len(cases))]
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        """Features that are not kept are missing, which the trees know how to take."""
+        target, booster = next(both for both in self._both() if item in both[0].items)
+        rows = np.where(kept, self.features.table(case), np.nan)
+        return _values(rows, target, booster)[:, target.items.index(item)]
+
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, booster in enumerate(self.boosters):
+            write_booster(folder / f"booster-{number}.safetensors", booster)
+        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
+        features = {"kind": self.features.kind, **self.features.to_json()}
+        boosters = [booster.facts() for booster in self.boosters]
+        facts = {"kind": "trees", "features": features, "targets": targets, "boosters": boosters}
+        write_json(folder / "model.json", facts)
+
+    def _both(self) -> list[tuple[Target, Booster]]:
+        return list(zip(self.targets, self.boosters, strict=True))
+
+    @staticmethod
+    def _column(cases: Cases, rows: np.ndarray, target: Target, booster: Booster) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "case_id": np.repeat(cases.ids, len(target.items)),
+                "item": list(target.items) * len(rows),
+                "value": _values(rows, target, booster).ravel(),
+            }
+        )
+
+
+def _values(rows: np.ndarray, target: Target, booster: Booster) -> np.ndarray:
+    """Shape (n, items)."""
+    values = booster.predict(rows)
+    return 10**values if target.scale == "log" else values
+
+
+@dataclass(frozen=True)
+class _Saved:
+    features: dict[str, Any]
+    targets: tuple[Target, ...]
+    boosters: tuple[dict[str, Any], ...] | None = None
+    """None in medeor 0.1, which kept LightGBM's text."""
+
+
+def load(folder: Path) -> TreeModel:
+    """Reads what `TreeModel.save` wrote, in medeor 0.1 too. Raises: UserError where it was damaged or changed."""
+    facts, where = facts_of(folder, _Saved), folder / "model.json"
+    features: Features = registry.rebuilt(facts.features, "table", where)
+    targets = checked_targets(facts.targets, str(where))
+    if facts.boosters is not None and len(facts.boosters) != len(targets):
+        raise UserError(f"{where} does not describe one booster a target; it was damaged or changed")
+    boosters = tuple(_booster(folder, facts, number) for number in range(len(targets)))
+    for number, (target, booster) in enumerate(zip(targets, boosters, strict=True)):
+        if (booster.objective, booster.classes) != (_objective(target), len(target.items)):
+            wrong = f"{folder / f'booster-{number}'} does not answer '{target.name}' as {where} describes it"
+            raise UserError(f"{wrong}; it was damaged or changed")
+    return TreeModel(features, targets, boosters)
+
+
+def _booster(folder: Path, facts: _Saved, number: int) -> Booster:
+    if facts.boosters is not None:
+        return read_booster(folder / f"booster-{number}.safetensors", facts.boosters[number])
+    path = folder / f"booster-{number}.txt"
+    return parsed(read_text(path, MOST_BYTES), str(path))
+
+
+def _objective(target: Target) -> str:
+    return {"binary": "binary", "continuous": "regression"}.get(target.kind, "multiclass")

@@ -1,0 +1,1 @@
+"""What answers a question about compounds: networks, features for trees, neighbours, and their applicability domain."""

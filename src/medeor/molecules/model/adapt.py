@@ -1,0 +1,253 @@
+"""A model that was trained elsewhere, brought to a few dozen compounds of one's own within seconds: it stays as it is,
+and a Gaussian process over shared substructures (Tanimoto kernel; Ralaivola et al. 2005,
+doi:10.1016/j.neunet.2005.07.009) learns what it gets wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+from safetensors.numpy import save_file
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from medeor import registry
+from medeor.contracts import (
+    Answering,
+    Attribution,
+    Cases,
+    Fitted,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+    UserError,
+)
+from medeor.files import replacing, write_json
+from medeor.learning.network import joined
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
+from medeor.molecules.model.domain import BITS, sketch
+from medeor.molecules.model.neighbours import answers_of
+from medeor.molecules.read.fingerprints import blocks
+
+MOST = 3000
+"""Compounds beyond which a model of their own is due: the work grows with their cube."""
+_FILE = "adapted.safetensors"
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """The model among the inputs of a study, corrected by its compounds."""
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        base = base_of(cases)
+        training = split.part(cases, "train", "validation")
+        if len(training) > MOST:
+            raise UserError(
+                f"{len(training)} compounds are too many to adapt a model to (at most {MOST}): train one on them"
+            )
+        before = base.model.predict(training, run.child("base"))
+        prints = sketch(training)
+        folds = training.table.join(split.table, on="case_id", how="left", maintain_order="left")["fold"].to_numpy()
+        held_out = []
+        for fold in range(split.folds):
+            own = folds == fold
+            learnt = _learn(training.where(pl.Series(~own)), before, prints[~own])
+            held_out.append(_corrected(training.where(pl.Series(own)), before, prints[own], learnt))
+            run.progress("adapt", fold + 1, split.folds)
+        return Fitted(AdaptedModel(base.model, _learn(training, before, prints)), joined(held_out))
+
+
+@dataclass(frozen=True)
+class Unadapted:
+    """The same model as it is: what adapting has to beat."""
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        base = base_of(cases)
+        return Fitted(base.model, base.model.predict(split.part(cases, "train", "validation"), run))
+
+
+def base_of(cases: Cases) -> Answering:
+    """The model among the inputs of a study.
+
+    Raises: UserError where it does not answer what the study asks."""
+    base = next((store for store in cases.stores if isinstance(store, Answering)), None)
+    if base is None:
+        raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
+    known = {target.name: target for target in base.targets}
+    for target in cases.targets:
+        if (same := known.get(target.name)) is None or _asked(same) != _asked(target):
+            answers = ", ".join(f"{one.name} ({_asked(one)})" for one in base.targets)
+            raise UserError(
+                f"the base does not answer '{target.name}' ({_asked(target)}): it answers {answers}; "
+                "rename the column or its classes, or train without inputs.base"
+            )
+    return base
+
+
+def _asked(target: Target) -> str:
+    """The question of a target in words, alike for two targets only where their answers mean the same."""
+    return " / ".join(target.words) or f"{target.kind}, {target.scale}"
+
+
+class Correction(NamedTuple):
+    """What was learnt of the errors of one target."""
+
+    target: Target
+    prints: np.ndarray
+    """Shape (compounds, BITS), uint8: sketches of those of which the target is known."""
+    weights: np.ndarray
+    """Shape (compounds, items)."""
+    alike: float
+    """Variance of the error that compounds share by their substructures."""
+    common: float
+    """Variance of the error that all share."""
+
+    def of(self, prints: np.ndarray) -> np.ndarray:
+        """What to add for these compounds, shape (n, items)."""
+        return (self.alike * _tanimoto(prints, self.prints) + self.common) @ self.weights
+
+
+def _learn(taught: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
+    made = []
+    for target in taught.targets:
+        errors = _exactly(taught, target) - _values(taught, before, target)
+        known = ~np.isnan(errors).any(axis=1)
+        made.append(_fitted(target, prints[known], errors[known]))
+    return tuple(made)
+
+
+def _fitted(target: Target, prints: np.ndarray, errors: np.ndarray) -> Correction:
+    """The variances by which the errors are the least surprising (marginal likelihood), and the weights that follow."""
+    size = float(np.square(errors).mean()) if errors.size else 0.0
+    if len(errors) < 2 or size == 0:
+        return Correction(target, prints, np.zeros_like(errors), 0.0, 0.0)
+    similarity = _tanimoto(prints, prints)
+
+    def surprise(logs: np.ndarray) -> float:
+        alike, common, noise = np.exp(logs) * size
+        try:
+            factor = cho_factor(alike * similarity + common + noise * np.eye(len(errors)), lower=True)
+        except np.linalg.LinAlgError:
+            return 1e12
+        fit = float((errors * cho_solve(factor, errors)).sum())
+        return fit / 2 + errors.shape[1] * float(np.log(np.diag(factor[0])).sum())
+
+    found = minimize(surprise, np.log([0.5, 0.1, 0.5]), method="L-BFGS-B", bounds=[(-8, 3), (-8, 3), (-5, 3)])
+    alike, common, noise = (np.exp(found.x) * size).tolist()
+    factor = cho_factor(alike * similarity + common + noise * np.eye(len(errors)), lower=True)
+    return Correction(target, prints, cho_solve(factor, errors), alike, common)
+
+
+def _tanimoto(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Shape (queries, references), float64."""
+    if not len(queries) or not len(references):
+        return np.zeros((len(queries), len(references)))
+    return np.concatenate([found for _, found in blocks(queries, references)]).astype(np.float64)
+
+
+def _exactly(cases: Cases, target: Target) -> np.ndarray:
+    """What is known of a target, as `answers_of` gives it; NaN where only a limit is known. Shape (cases, items)."""
+    truth = answers_of(cases, target).astype(np.float64)
+    if target.limit in cases.table.columns:
+        truth[cases.table[target.limit].fill_null(0).to_numpy() != 0] = np.nan
+    return truth
+
+
+def _values(cases: Cases, predictions: Predictions, target: Target) -> np.ndarray:
+    """What a model says, on the scale of `answers_of`."""
+    wide = predictions.table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
+    rows = cases.table.select("case_id").join(wide, on="case_id", how="left", maintain_order="left")
+    values = rows.select(target.items).to_numpy().astype(np.float64)
+    return np.log10(values) if target.scale == "log" else values
+
+
+def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, corrections: Sequence[Correction]) -> Predictions:
+    parts = []
+    for one in corrections:
+        values = _values(cases, before, one.target) + one.of(prints)
+        if one.target.kind != "continuous":
+            values = values.clip(0.001, 0.999)
+            values = values / values.sum(axis=1, keepdims=True) if values.shape[1] > 1 else values
+        values = 10**values if one.target.scale == "log" else values
+        parts.append(
+            pl.DataFrame(
+                {
+                    "case_id": np.repeat(np.array(cases.ids, dtype=object), values.shape[1]),
+                    "item": list(one.target.items) * len(cases),
+                    "value": values.ravel(),
+                },
+                schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
+            )
+        )
+    return Predictions(pl.concat(parts))
+
+
+@dataclass(frozen=True)
+class AdaptedModel:
+    """The base, and what to add to its answers. It is explained by the base."""
+
+    base: Model
+    corrections: tuple[Correction, ...]
+
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        return self.base.attribute(cases, items, run.child("base"))
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        return self.base.ablate(case, item, kept, run.child("base"))
+
+    @property
+    def holds_training_values(self) -> bool:
+        """Its weights are what the base got wrong on each compound."""
+        return True
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "base" / "model.json").exists():
+            self.base.save(folder / "base")
+        arrays = {}
+        for place, one in enumerate(self.corrections):
+            arrays[f"prints-{place}"] = np.packbits(one.prints, axis=1)
+            arrays[f"weights-{place}"] = np.ascontiguousarray(one.weights)
+        with replacing(folder / _FILE) as new:
+            save_file(arrays, new)
+        facts = [{"target": asdict(one.target), "alike": one.alike, "common": one.common} for one in self.corrections]
+        write_json(folder / "model.json", {"kind": "molecule-adapted", "corrections": facts})
+
+
+@dataclass(frozen=True)
+class _SavedCorrection:
+    target: Target
+    alike: Annotated[float, Field(ge=0)]
+    common: Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    corrections: tuple[_SavedCorrection, ...]
+
+
+def load(folder: Path) -> AdaptedModel:
+    """Reads what `AdaptedModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved).corrections, str(folder / "model.json")
+    targets = checked_targets([one.target for one in facts], where)
+    shapes = {f"prints-{place}": Shape("U8", (None, BITS // 8)) for place in range(len(facts))}
+    shapes |= {f"weights-{n}": Shape("F64", (None, len(target.items))) for n, target in enumerate(targets)}
+    arrays = arrays_of(folder / _FILE, shapes)
+    corrections = []
+    for place, one in enumerate(facts):
+        prints, weights = arrays[f"prints-{place}"], arrays[f"weights-{place}"]
+        if len(prints) != len(weights) or np.isnan(weights).any():
+            raise UserError(f"{where} is damaged: it has not one weight for each compound")
+        prints = np.unpackbits(prints, axis=1, count=BITS)
+        corrections.append(Correction(one.target, prints, weights, one.alike, one.common))
+    return AdaptedModel(registry.load_part(folder, "base"), tuple(corrections))

@@ -1,0 +1,465 @@
+"""How far a compound is from those that taught a model, what a prediction is worth at that distance, and which measured
+analogues stand nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+from rdkit import Chem
+from safetensors.numpy import save_file
+
+from medeor import registry
+from medeor.contracts import (
+    BORDERLINE,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Attribution,
+    Cases,
+    Fitted,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+    UserError,
+)
+from medeor.files import read_json, read_parquet, replacing, write_json
+from medeor.learning.folds import fit_or_load
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
+from medeor.molecules.model.doubts import distinguishes, doubts
+from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
+from medeor.molecules.read.store import MoleculeStore
+from medeor.statistics.outcomes import Outcomes, line_up
+
+BITS = 512
+"""Bits of a compound's sketch: told apart as well as by 4,096 (rank correlation of distance and error over eight
+divided sets .278 and .282), and too few to write the compound down again."""
+NEIGHBOURS = 3
+"""Training compounds whose mean distance tells the error; one alone is a matter of luck."""
+BATCH_SIZE = 16_384
+"""Compounds that are predicted at once, so that any number fits in memory."""
+EDGE, BEYOND = 0.05, 0.005
+"""Shares of the held-out compounds that lie beyond the edge, and where hardly one was tested."""
+TRIED = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Shares of the farthest held-out compounds that are asked whether the model was better than a guess there."""
+FEW = 20
+"""Held-out compounds with which nothing can be said of errors."""
+LARGER = 1.5
+"""Times the largest training compound from which a compound is unknown by its size."""
+
+_FILE, _ANALOGUES = "domain.safetensors", "analogues.json"
+_VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
+
+
+@dataclass(frozen=True)
+class DistanceModel:
+    """What distance means for one target. Similarity is Tanimoto of ECFP4 to the nearest training compound of which
+    the target is known."""
+
+    target: str
+    items: tuple[str, ...]
+    edge: float
+    """Less alike than this were `EDGE` of the compounds when they were held out: the verdict is borderline."""
+    unknown: float
+    """Less alike than this hardly any was, or the model was no better than a guess: the verdict is out of domain."""
+    guess: bool = False
+    """Which of the two."""
+    near: float | None = None
+    """Mean absolute error of held-out compounds at no distance, in the target's unit (in powers of ten where its
+    logarithm is learnt); None for classes, or too few."""
+    slope: float = 0.0
+    """By how much it grows from there to a compound that shares nothing with its `NEIGHBOURS`."""
+    least: float = 0.0
+    """Error below which none is expected."""
+    few: int | None = None
+    """How many compounds were held out, where they are too few to say anything: the verdict is out of domain."""
+    stereo: bool = False
+    """Whether the compounds that taught the model tell stereoisomers apart (see `doubts.distinguishes`): then one whose
+    configuration is left open is borderline."""
+
+
+@dataclass(frozen=True, eq=False)
+class ApplicabilityDomain:
+    """What is kept of the training compounds: of each a sketch, from which no structure can be read; who has a
+    candidate can guess whether it was among them."""
+
+    targets: tuple[Target, ...]
+    sketches: np.ndarray
+    """Shape (compounds, BITS), uint8: which hashed substructures it has."""
+    known: np.ndarray
+    """Shape (compounds, targets), bool: which targets are known of it."""
+    elements: tuple[int, ...]
+    """Atomic numbers that occur."""
+    largest: int
+    """Atoms of the largest, without hydrogen."""
+    reaches: tuple[DistanceModel, ...]
+
+    def judge(self, cases: Cases) -> pl.DataFrame:
+        """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
+        for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
+        `reason`."""
+        first, mean = alike(sketch(cases), self.sketches, self.known)
+        graphs = cases.store(MoleculeStore).graphs
+        rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
+        atoms = np.diff(graphs.atom_start)[rows]
+        strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
+        parts = [
+            self.verdicts(model, cases.ids, first[:, place], mean[:, place], atoms, strange)
+            for place, model in enumerate(self.reaches)
+        ]
+        told = doubts(cases.table, any(model.stereo for model in self.reaches))
+        return pl.concat(
+            _doubted(part, told.changed, told.undefined if model.stereo else {})
+            for part, model in zip(parts, self.reaches, strict=True)
+        )
+
+    def _new_elements(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
+        """The lowest atomic number of each case that no training compound has, or 0; shape (count,). Hydrogen, which
+        is an atom of its own where it is labelled, is in every compound."""
+        new = ~np.isin(elements, (1, *self.elements))
+        lowest = np.full(count, 255)
+        np.minimum.at(lowest, case[new], elements[new])
+        return np.where(lowest == 255, 0, lowest)
+
+    def verdicts(
+        self,
+        model: DistanceModel,
+        ids: Sequence[str],
+        first: np.ndarray,
+        mean: np.ndarray,
+        atoms: np.ndarray,
+        new: np.ndarray,
+    ) -> pl.DataFrame:
+        """What is said of one target of these cases, from the similarity to the nearest compound and the mean to the
+        nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
+        far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
+        large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
+        level = np.maximum(np.maximum(far, large), np.where((new > 0) | (model.few is not None), 2, 0))
+        symbols = {int(one): Chem.GetPeriodicTable().GetElementSymbol(int(one)) for one in np.unique(new) if one}
+        beyond = "predictions so far away were no better than a guess" if model.guess else "none so far away was tested"
+        reasons = [
+            None
+            if not worst
+            else f"the model was tested on {model.few} compounds alone"
+            if model.few is not None
+            else f"no training compound holds {symbols[element]}"
+            if element
+            else f"it has {size} atoms, the largest training compound {self.largest}"
+            if big == worst
+            else f"the nearest training compound is {near:.2f} alike: "
+            + (beyond if worst == 2 else f"only {EDGE:.0%} were as far away when the model was tested")
+            for worst, element, big, size, near in zip(
+                level.tolist(), new.tolist(), large.tolist(), atoms.tolist(), first.tolist(), strict=True
+            )
+        ]
+        spread = None
+        if model.near is not None:
+            spread = np.maximum(model.near + model.slope * (1 - mean.astype(np.float64)), model.least)
+            logarithms = any(target.name == model.target and target.scale == "log" for target in self.targets)
+            spread = 10.0**spread if logarithms else spread
+        table = pl.DataFrame(
+            {
+                "case_id": ids,
+                "item": [list(model.items)] * len(ids),
+                "spread": spread,
+                "similarity": first.astype(np.float64),
+                "verdict": _VERDICTS[level],
+                "reason": reasons,
+            },
+            schema=_COLUMNS | {"item": pl.List(pl.String)},
+        )
+        return table.explode("item")
+
+
+def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
+    """Verdicts that are borderline at best where something is doubted of a case, with the reasons behind the others."""
+    for why in doubts:
+        if why:
+            doubt = pl.col("case_id").replace_strict(why, default=None, return_dtype=pl.String)
+            inside = doubt.is_not_null() & (pl.col("verdict") == IN_DOMAIN)
+            table = table.with_columns(
+                pl.when(inside).then(pl.lit(BORDERLINE)).otherwise("verdict").alias("verdict"),
+                pl.concat_str("reason", doubt, separator="; ", ignore_nulls=True).replace("", None).alias("reason"),
+            )
+    return table
+
+
+_COLUMNS = {
+    "case_id": pl.String,
+    "item": pl.String,
+    "spread": pl.Float64,
+    "similarity": pl.Float64,
+    "verdict": pl.String,
+    "reason": pl.String,
+}
+
+
+def alike(queries: np.ndarray, references: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity of each query to the most alike reference of which a target is known, and the mean over the
+    `NEIGHBOURS` most alike: twice shape (queries, targets), float32; 0 where there is none."""
+    masks, which = np.unique(known, axis=1, return_inverse=True)
+    first, mean = (np.zeros((len(queries), masks.shape[1]), np.float32) for _ in range(2))
+    for start, similarity in blocks(queries, references):
+        end = start + len(similarity)
+        for place, mask in enumerate(masks.T):
+            of = similarity if mask.all() else similarity[:, mask]
+            if k := min(NEIGHBOURS, of.shape[1]):
+                best = -np.partition(-of, k - 1, axis=1)[:, :k]
+                first[start:end, place], mean[start:end, place] = best.max(axis=1), best.mean(axis=1)
+    return first[:, which.ravel()], mean[:, which.ravel()]
+
+
+def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[ApplicabilityDomain, Predictions]:
+    """The domain of a model that was taught with the training and validation parts, and its held-out predictions with
+    what was known of each at that time: the distance to the compounds that taught the model that was asked."""
+    taught = split.part(cases, "train", "validation")
+    known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
+    graphs = taught.store(MoleculeStore).graphs
+    rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
+    domain = ApplicabilityDomain(
+        cases.targets,
+        sketch(taught),
+        known,
+        tuple(np.unique(graphs.batch(rows).atoms[:, 0]).tolist()),
+        int(np.diff(graphs.atom_start)[rows].max()),
+        (),
+    )
+    places, first, mean = _when_held_out(taught, split, held_out, domain)
+    of_row = np.full(len(taught), -1)
+    of_row[places] = np.arange(len(places))
+    reaches = []
+    for number, target in enumerate(cases.targets):
+        held = line_up(taught, held_out, target) if len(places) else None
+        own = np.empty(0, np.int64) if held is None else of_row[held.rows]
+        model = _distance_model(target, held, first[own, number], mean[own, number])
+        reaches.append(replace(model, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
+    domain = replace(domain, reaches=tuple(reaches))
+    if not len(places):
+        return domain, held_out
+    ids = taught.table["case_id"].gather(places).to_list()
+    still, none = np.ones(len(ids), np.int64), np.zeros(len(ids), np.int64)
+    judged = pl.concat(
+        [domain.verdicts(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
+    )
+    return domain, replace(held_out, table=_joined(held_out.table, judged))
+
+
+def _when_held_out(
+    taught: Cases, split: Split, held_out: Predictions, domain: ApplicabilityDomain
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the held-out compounds among the taught, and how alike (see `alike`) each was to those that taught the
+    model it was held out from: the other folds, or all that were not held out."""
+    table = taught.table.select("case_id").join(split.table, on="case_id", how="left", maintain_order="left")
+    out = table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
+    fold = table["fold"].fill_null(-1).to_numpy() if out.all() else np.where(out, 0, 1)
+    places = np.flatnonzero(out)
+    first, mean = (np.zeros((len(taught), len(domain.targets)), np.float32) for _ in range(2))
+    for number in np.unique(fold[out]):
+        own = fold == number
+        first[own], mean[own] = alike(domain.sketches[own], domain.sketches[~own], domain.known[~own])
+    return places, first[places], mean[places]
+
+
+def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
+    """What held-out predictions say of distance."""
+    if held is None or len(held) < FEW:
+        return DistanceModel(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
+    edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
+    error, guess = _errors(held)
+    guessing = False
+    for share in TRIED:
+        limit = float(np.quantile(first, share))
+        far = first < limit
+        if far.sum() >= FEW // 2 and limit > unknown and np.mean(error[far]) >= np.mean(guess[far]):
+            unknown, guessing = limit, True
+    model = DistanceModel(target.name, target.items, max(edge, unknown), unknown, guessing)
+    if target.kind != "continuous":
+        return model
+    slope, near = np.polyfit(1 - mean.astype(np.float64), error, 1) if np.ptp(mean) else (0.0, float(error.mean()))
+    if slope <= 0:
+        slope, near = 0.0, float(error.mean())
+    return replace(model, near=float(near), slope=float(slope), least=0.3 * float(error.mean()))
+
+
+def _errors(held: Outcomes) -> tuple[np.ndarray, np.ndarray]:
+    """Of each held-out case the error of the model, and of a guess that knows the other cases alone: absolute for a
+    number, of the probability of all classes, squared, for a class."""
+    if held.continuous:
+        truth, value = held.truth, held.values[:, 0]
+        if held.target.scale == "log":
+            truth, value = np.log10(truth), np.log10(value)
+        return np.abs(truth - value), np.abs(truth - np.median(truth))
+    truth = np.eye(len(held.classes))[held.truth]
+    prior = truth.mean(axis=0)
+    return ((truth - held.probability) ** 2).sum(axis=1), ((truth - prior) ** 2).sum(axis=1)
+
+
+def sketch(cases: Cases) -> np.ndarray:
+    """Which hashed substructures each compound has, shape (cases, BITS), uint8."""
+    return (fingerprints(cases.table["smiles"].to_list(), BITS) > 0).astype(np.uint8)
+
+
+def _joined(table: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
+    return table.join(judged, on=["case_id", "item"], how="left", maintain_order="left")
+
+
+# --- on the road -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MoleculeDomainMethod:
+    """A method that also says how near a compound is to those that taught it, and how far its number may be off."""
+
+    method: Method
+    analogues: bool = False
+    """Whether the structures and values of the training compounds go into the model, and so into its bundle."""
+
+    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, run.child("model"))
+        domain, held_out = learn(cases, split, inner.held_out)
+        told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
+        return Fitted(MoleculeDomainModel(inner.model, domain, told), held_out)
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeDomainModel:
+    """A fitted model that knows its own ground."""
+
+    model: Model
+    domain: ApplicabilityDomain
+    measured: pl.DataFrame | None = None
+    """The training compounds (`smiles`, `place`, targets), in the order of the domain's sketches; None unless the user
+    lets them go with the model."""
+
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        parts = []
+        for start in range(0, len(cases), BATCH_SIZE):
+            lot = replace(cases, table=cases.table.slice(start, BATCH_SIZE))
+            parts.append(_joined(self.model.predict(lot, run).table, self.domain.judge(lot)))
+            if len(cases) > BATCH_SIZE:
+                run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
+        return Predictions(pl.concat(parts) if parts else self.model.predict(cases, run).table)
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        return self.model.attribute(cases, items, run)
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        return self.model.ablate(case, item, kept, run)
+
+    @property
+    def holds_training_values(self) -> bool:
+        """A sketch is no value, and no structure can be read from it (see `BITS`)."""
+        return self.measured is not None or self.model.holds_training_values
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "model" / "model.json").exists():
+            self.model.save(folder / "model")
+        domain = self.domain
+        arrays = {"sketches": np.packbits(domain.sketches, axis=1), "known": np.packbits(domain.known, axis=1)}
+        with replacing(folder / _FILE) as new:
+            save_file(arrays, new)
+        if self.measured is not None:
+            write_json(folder / _ANALOGUES, self.measured.to_dict(as_series=False))
+        facts = {
+            "kind": "molecule-domain",
+            "targets": [asdict(target) for target in domain.targets],
+            "reaches": [asdict(model) for model in domain.reaches],
+            "elements": list(domain.elements),
+            "largest": domain.largest,
+        }
+        write_json(folder / "model.json", facts)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    reaches: tuple[DistanceModel, ...]
+    elements: tuple[Annotated[int, Field(ge=0, le=118)], ...]
+    largest: Annotated[int, Field(ge=0)]
+    processors: dict[str, bool] = field(default_factory=dict)
+    """Of medeor 0.1, which said here whether the compounds go along."""
+
+
+def load(folder: Path) -> MoleculeDomainModel:
+    """Reads what `MoleculeDomainModel.save` wrote. Raises: UserError where it is damaged."""
+    facts, where = facts_of(folder, _Saved), str(folder / "model.json")
+    targets = checked_targets(facts.targets, where)
+    if [(one.target, one.items) for one in facts.reaches] != [(one.name, one.items) for one in targets]:
+        raise UserError(f"{where} is damaged: what it says of distance is of other targets")
+    shapes = {"sketches": Shape("U8", (None, BITS // 8)), "known": Shape("U8", (None, -(-len(targets) // 8)))}
+    arrays = arrays_of(folder / _FILE, shapes)
+    if len(arrays["sketches"]) != len(arrays["known"]):
+        raise UserError(f"{where} is damaged: it has not as many sketches as compounds")
+    domain = ApplicabilityDomain(
+        targets,
+        np.unpackbits(arrays["sketches"], axis=1, count=BITS),
+        np.unpackbits(arrays["known"], axis=1, count=len(targets)).astype(bool),
+        facts.elements,
+        facts.largest,
+        facts.reaches,
+    )
+    told = folder / _ANALOGUES
+    measured = _measured_from(told, targets, len(domain.sketches)) if told.exists() else None
+    return MoleculeDomainModel(registry.load_part(folder, "model"), domain, measured)
+
+
+def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.DataFrame:
+    """The compounds that go with a model. Raises: UserError where they are not those of its sketches."""
+    values = read_json(path)
+    needed = {"smiles", *(target.name for target in targets)}
+    if not isinstance(values, dict) or not needed <= set(values) <= needed | {target.limit for target in targets}:
+        raise UserError(f"{path} is damaged: its columns are not those of the model")
+    ends = {target.name: len(target.words) for target in targets if target.kind != "continuous"}
+    for name, column in values.items():
+        if not isinstance(column, list) or len(column) != compounds:
+            raise UserError(f"{path} is damaged: '{name}' has not as many values as the model has compounds")
+        for value in column:
+            fits = isinstance(value, str) if name == "smiles" else value is None or type(value) in (int, float)
+            if not fits or (name in ends and value is not None and value not in range(ends[name])):
+                raise UserError(f"{path} is damaged: '{name}' holds {str(value)[:40]!r}")
+    return pl.DataFrame(values, schema={name: pl.String if name == "smiles" else pl.Float64 for name in values})
+
+
+# --- measured analogues ----------------------------------------------------------------------------------
+
+
+def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
+    """The compounds that taught a model: `smiles`, `place` where known, and the targets with their limits
+    (`Target.limit`) where some are censored; in the order of `ApplicabilityDomain.sketches`."""
+    table = split.part(cases, "train", "validation").table
+    columns = ["place", *(name for target in cases.targets for name in (target.name, target.limit))]
+    return table.select("smiles", *(name for name in columns if name in table.columns))
+
+
+def measured_of(model: MoleculeDomainModel, run: Run) -> pl.DataFrame | None:
+    """The compounds that taught this model, from the model where they go with it, else from the run folder that it
+    lies in; None for a bundle without them."""
+    if model.measured is not None:
+        return model.measured
+    folder = Path(run.folder).parent
+    if not (folder / "cases.parquet").exists():
+        return None
+    table = read_parquet(folder / "cases.parquet")
+    return measured_in(Cases(table, model.domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
+
+
+def analogues(model: MoleculeDomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
+    """The k training compounds most like each case, the best first: `case_id, rank, similarity` and the columns of
+    `measured`."""
+    found = nearest(sketch(cases), model.domain.sketches, k)
+    width = found.places.shape[1]
+    table = measured[found.places.ravel()]
+    return table.select(
+        pl.Series("case_id", [one for one in cases.ids for _ in range(width)], dtype=pl.String),
+        pl.Series("rank", np.tile(np.arange(1, width + 1), len(cases))),
+        pl.Series("similarity", found.similarity.ravel().astype(np.float64)),
+        pl.all(),
+    )

@@ -1,0 +1,231 @@
+"""The recipe of a network of molecules: what it is fed, how it is judged, how it is asked and why it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
+from medeor.files import build
+from medeor.learning.fit import fast_bfloat16
+from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.molecules.model import explain
+from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
+from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
+from medeor.molecules.read.graphs import MoleculeGraphs
+from medeor.molecules.read.store import MoleculeStore
+
+ATOMS_AT_ONCE = 16_384
+"""Atoms of the molecules that are asked together: the more, the more of them lie in equal environments."""
+
+
+@dataclass(frozen=True)
+class MoleculeProcessors:
+    """What is fitted on the training compounds of one network."""
+
+    heads: Heads
+
+    @property
+    def holds_training_values(self) -> bool:
+        return False
+
+    def to_json(self) -> Mapping[str, object]:
+        return asdict(self)
+
+
+def given(
+    facts: MoleculeNetwork,
+    graphs: MoleculeGraphs,
+    numbers: np.ndarray,
+    apart: bool = False,
+    seen: np.ndarray | None = None,
+) -> Molecules:
+    """The molecules of these numbers as this network is given them."""
+    return Molecules.of(graphs.batch(numbers), len(numbers), facts.depth, apart, seen)
+
+
+@dataclass(frozen=True)
+class MoleculeBatch:
+    """Some molecules of the store with their truth."""
+
+    graphs: MoleculeGraphs
+    numbers: np.ndarray
+    """Shape (n,): places in the store."""
+    truth: Tensor
+    """Shape (n, targets), NaN where not known."""
+    limits: Tensor | None
+    heads: Heads
+    facts: MoleculeNetwork
+
+    @property
+    def inputs(self) -> Molecules:
+        # Where messages are dropped, each is so by its own chance.
+        return given(self.facts, self.graphs, self.numbers, self.facts.dropout > 0).to(self.truth.device)
+
+    def shard(self, rank: int, world: int) -> MoleculeBatch:
+        if world == 1:
+            return self
+        mine = slice(rank, None, world)
+        limits = None if self.limits is None else self.limits[mine]
+        return replace(self, numbers=self.numbers[mine], truth=self.truth[mine], limits=limits)
+
+    def to(self, device: torch.device) -> MoleculeBatch:
+        if device == self.truth.device:
+            return self
+        limits = None if self.limits is None else self.limits.to(device)
+        return replace(self, truth=self.truth.to(device), limits=limits)
+
+
+@dataclass(frozen=True)
+class MoleculeBatches:
+    """Every training case once an epoch, in an order of its own; a last batch smaller than half is left out."""
+
+    graphs: MoleculeGraphs
+    numbers: np.ndarray
+    truth: Tensor
+    limits: Tensor | None
+    heads: Heads
+    facts: MoleculeNetwork
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.numbers), self.size)
+        return whole + (rest > self.size // 2) if whole else 1
+
+    def batch(self, epoch: int, index: int) -> MoleculeBatch:
+        rows = _order(len(self.numbers), self.seed, epoch)[index * self.size : (index + 1) * self.size]
+        limits = None if self.limits is None else self.limits[rows]
+        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], limits, self.heads, self.facts)
+
+
+@lru_cache(maxsize=2)
+def _order(cases: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
+
+
+@dataclass(frozen=True)
+class MoleculeRecipe:
+    """See `contracts.Recipe`."""
+
+    network_facts: MoleculeNetwork
+    training: MoleculeTraining
+    kind: str = "molecule-recipe"
+
+    @classmethod
+    def of(cls, plan: MoleculePlan) -> MoleculeRecipe:
+        return cls(plan.network, plan.training)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> MoleculeRecipe:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> Mapping[str, object]:
+        return {"network_facts": asdict(self.network_facts), "training": asdict(self.training)}
+
+    def processors(self, cases: Cases) -> MoleculeProcessors:
+        return MoleculeProcessors(heads_for(cases, self.training.balanced))
+
+    def restore(self, processors: Mapping[str, object]) -> MoleculeProcessors:
+        return MoleculeProcessors(heads_from(processors.get("heads"), "model.json"))
+
+    def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
+        store, heads = cases.store(MoleculeStore), processors.heads
+        numbers = store.rows(cases.table["smiles"])
+        truth, limits = heads.truth(cases), heads.limits(cases)
+        return MoleculeBatches(
+            store.graphs, numbers, truth, limits, heads, self.network_facts, self.training.batch, seed
+        )
+
+    def network(self, processors: MoleculeProcessors) -> nn.Module:
+        facts = self.network_facts
+        made = NETWORKS[facts.name]
+        return made(processors.heads.outputs, facts.width, facts.depth, facts.dropout)
+
+    def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
+        loss, weight = batch.heads.loss(outputs, batch.truth, limits=batch.limits)
+        return loss.sum(), weight.sum()
+
+    def export_module(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
+        raise UserError(
+            "a network of molecules is not written as ONNX: its input is a graph, not one table of numbers; "
+            "pass the bundle on, or predict with medeor and export the values"
+        )
+
+    def infer(
+        self, network: nn.Module, cases: Cases, processors: MoleculeProcessors, run: Run
+    ) -> Iterator[Predictions]:
+        store = cases.store(MoleculeStore)
+        numbers, place = np.unique(store.rows(cases.table["smiles"]), return_inverse=True)
+        values = self._ask(network, store.graphs, numbers, processors)
+        yield processors.heads.predictions(cases, values[place])
+
+    def attribute(
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: MoleculeProcessors, run: Run
+    ) -> list[Attribution]:
+        """By every method of `explain.METHODS`, towards the log-odds of a class, or the number in the target's unit (in
+        powers of ten where its logarithm is learnt)."""
+        store, heads = cases.store(MoleculeStore), processors.heads
+        torch.manual_seed(run.seed + 1)
+        untrained = self.network(processors).eval().to(next(network.parameters()).device)
+        widths = [spread for target, (_, spread) in zip(heads.targets, heads.scales) for _ in target.items]
+        reasons = []
+        smiles = cases.table["smiles"]
+        for case_id, item, text, number in zip(cases.ids, items, smiles, store.rows(smiles), strict=True):
+            copies = partial(self._copies, store.graphs, number, network)
+            atoms = int(np.diff(store.graphs.atom_start)[number])
+            place = heads.items.index(item)
+            toward = [_toward(net, place, widths[place]) for net in (network, untrained)]
+            for method in explain.METHODS:
+                found, random = (explain.atom_weights(values, copies, atoms, method) for values in toward)
+                reasons.append(Attribution(case_id, item, method, found, explain.atom_names(text), random))
+        return reasons
+
+    def ablate(
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: MoleculeProcessors, run: Run
+    ) -> np.ndarray:
+        """Of an atom that is not kept, and of the bonds at it, nothing is known but how they are joined."""
+        store = case.store(MoleculeStore)
+        numbers = np.repeat(store.rows(case.table["smiles"]), len(kept))
+        values = self._ask(network, store.graphs, numbers, processors, kept)
+        return values[:, processors.heads.items.index(item)]
+
+    def _copies(
+        self, graphs: MoleculeGraphs, number: int, network: nn.Module, kept: np.ndarray, apart: bool = False
+    ) -> Molecules:
+        """See `explain.Copies`."""
+        one = given(self.network_facts, graphs, np.full(len(kept), number), apart, kept.ravel())
+        return one.to(next(network.parameters()).device)
+
+    def _ask(
+        self,
+        network: nn.Module,
+        graphs: MoleculeGraphs,
+        numbers: np.ndarray,
+        processors: MoleculeProcessors,
+        kept: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Values of the items, shape (molecules, items); `kept`, shape (molecules, atoms), where all have as many
+        atoms. Molecules of like size are asked together."""
+        if not len(numbers):
+            return np.empty((0, len(processors.heads.items)))
+        atoms = np.diff(graphs.atom_start)[numbers]
+        order = np.argsort(atoms, kind="stable")
+        values = np.empty((len(numbers), len(processors.heads.items)), np.float32)
+        device = next(network.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
+            for chunk in slices_of(atoms[order].tolist(), ATOMS_AT_ONCE):
+                seen = None if kept is None else kept[order[chunk]].ravel()
+                molecules = given(self.network_facts, graphs, numbers[order[chunk]], seen=seen).to(device)
+                values[order[chunk]] = processors.heads.values(network(molecules)).cpu().numpy()
+        return values
+
+
+def _toward(network: nn.Module, place: int, width: float) -> explain.Values:
+    """What the network says at one place, in units of `width`."""
+    return lambda molecules: network(molecules)[:, place] * width

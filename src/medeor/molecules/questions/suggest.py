@@ -1,0 +1,181 @@
+"""What to make or to measure next: of a file of candidates those that may beat what was measured, or those that would
+teach the model the most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
+from medeor.figures import Table
+from medeor.molecules.model.domain import MoleculeDomainModel, measured_of, sketch
+from medeor.molecules.questions.sdf_export import carried
+from medeor.molecules.read.cases import endpoint_of
+from medeor.molecules.read.fingerprints import blocks
+from medeor.statistics.outcomes import truth_of
+
+SIGMAS = 2 * norm.ppf(0.95)
+"""Standard deviations that an interval at 90 % is wide."""
+MOST = 50_000
+"""Candidates that are looked at for one choice."""
+
+Aim = Literal["best", "learn"]
+Better = Literal["higher", "lower"]
+
+
+def answer(where: Mapping[str, str], asked: Answering) -> Answers:
+    """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
+    compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
+    measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
+    less, the more it is like one that was chosen before it; one that was measured, or is unlike all that taught the
+    model, is not chosen for its value.
+
+    Raises: UserError for a question that is none, and candidates that cannot be read."""
+    count, aim = _count(where), _aim(where)
+    target = _target(where, asked.targets)
+    if not where.get("candidates"):
+        raise UserError("name the file of compounds to choose from: --query candidates=library.csv")
+    cases = asked.read(where["candidates"]).usable
+    if len(cases) > MOST:
+        raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
+    cases = _unmeasured(cases, asked)
+    table = asked.predict_cases(cases).table.filter(pl.col("item") == target.items[-1])
+    facts = cases.table.select("case_id", "source", *carried(cases.table.columns))
+    table = facts.join(table, on="case_id", maintain_order="left")
+    gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
+    chosen = _diverse(gain, sketch(cases), count)
+    table = table.with_columns(pl.Series("gain", gain))[chosen]
+    return Answers(table, (_told(table, target, aim),))
+
+
+def _count(where: Mapping[str, str]) -> int:
+    text = where.get("suggest", "")
+    if not text.isdigit() or not int(text):
+        raise UserError(f"--query suggest={text}: say how many compounds to suggest, e.g. suggest=10")
+    return int(text)
+
+
+def _aim(where: Mapping[str, str]) -> Aim:
+    aim = where.get("aim", "best")
+    if aim not in ("best", "learn"):
+        raise UserError(f"--query aim={aim}: it is best or learn")
+    return aim  # type: ignore[return-value]
+
+
+def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
+    names = [target.name for target in targets]
+    name = where.get("endpoint", names[0] if len(names) == 1 else "")
+    if name not in names:
+        raise UserError(f"say by which endpoint to choose: --query endpoint=NAME, one of {', '.join(names)}")
+    target = targets[names.index(name)]
+    if target.kind in ("multiclass", "ordinal"):
+        raise UserError(f"'{name}' has several classes; compounds are chosen by a number or by two classes")
+    return target
+
+
+def _unmeasured(cases: Cases, asked: Answering) -> Cases:
+    """Each candidate once, less those that taught the model, where it is known which did."""
+    cases = cases.where(cases.table["smiles"].is_first_distinct())
+    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    if measured is not None:
+        cases = cases.where(~pl.col("smiles").is_in(measured["smiles"].implode()))
+    if not len(cases):
+        raise UserError("none of the candidates is new: all of them taught the model")
+    return cases
+
+
+def _doubt(table: pl.DataFrame, target: Target) -> np.ndarray:
+    """How unsure the model is, shape (candidates,): the standard deviation of a number (of its logarithm), or of a
+    class."""
+    if target.kind == "continuous":
+        return _normal(table, target)[1]
+    value = table["value"].to_numpy()
+    return np.sqrt(value * (1 - value))
+
+
+def _improvement(
+    table: pl.DataFrame, target: Target, cases: Cases, asked: Answering, where: Mapping[str, str]
+) -> np.ndarray:
+    """The gain that may be hoped for, shape (candidates,); 0 for what is unlike all that taught the model."""
+    better = _better(where, target, cases)
+    if target.kind == "continuous":
+        value, deviation = _normal(table, target)
+        reference = _reference(where, target, asked, better)
+        ahead = value - reference if better == "higher" else reference - value
+        z = ahead / deviation
+        gain = ahead * norm.cdf(z) + deviation * norm.pdf(z)
+    else:
+        gain = table["value"].to_numpy() if better == "higher" else 1 - table["value"].to_numpy()
+    if "verdict" in table.columns:
+        gain = np.where((table["verdict"] == OUT_OF_DOMAIN).fill_null(False).to_numpy(), 0.0, gain)
+    return gain
+
+
+def _normal(table: pl.DataFrame, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Value and standard deviation of each candidate, of the logarithm where that is learnt."""
+    columns = [table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("value", "low", "high")]
+    value, low, high = (np.log10(column) if target.scale == "log" else column for column in columns)
+    return value, np.maximum((high - low) / SIGMAS, 1e-9)
+
+
+def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
+    fact = endpoint_of(target, cases)
+    better = where.get("better", "") or (fact.better if fact else "")
+    if better not in ("higher", "lower"):
+        raise UserError(f"say whether more of '{target.name}' is better: --query better=higher, or lower")
+    return better  # type: ignore[return-value]
+
+
+def _reference(where: Mapping[str, str], target: Target, asked: Answering, better: Better) -> float:
+    """The value to beat, on the scale that is learnt; by default the best that was measured, limits left out."""
+    text = where.get("than", "")
+    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    if text:
+        try:
+            value = float(text)
+        except ValueError:
+            raise UserError(
+                f"--query than={text}: it is a number in {target.unit or 'the unit of the values'}"
+            ) from None
+    elif measured is not None:
+        known = truth_of(measured, target).drop_nulls()
+        if not len(known):
+            raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --query than=VALUE")
+        value = float(known.max() if better == "higher" else known.min())  # type: ignore[arg-type]
+    else:
+        raise UserError("this bundle carries no measured compounds: name the value to beat, --query than=VALUE")
+    if target.scale == "log" and value <= 0:
+        raise UserError(f"--query than={value:g}: '{target.name}' is learnt by its logarithm; it is above 0")
+    return float(np.log10(value)) if target.scale == "log" else value
+
+
+def _diverse(gain: np.ndarray, prints: np.ndarray, count: int) -> np.ndarray:
+    """Candidates one by one, each the one whose gain, less the share that is like one chosen before, is the highest."""
+    worth = gain.copy()
+    left = np.ones(len(gain))
+    chosen: list[int] = []
+    for _ in range(min(count, int((gain > 0).sum()))):
+        best = int(np.argmax(worth * left))
+        chosen.append(best)
+        similarity = np.concatenate([found[:, 0] for _, found in blocks(prints, prints[best : best + 1])])
+        left = np.minimum(left, 1 - similarity)
+        left[chosen] = -1
+    return np.array(chosen, dtype=np.int64)
+
+
+def _told(table: pl.DataFrame, target: Target, aim: Aim) -> Table:
+    named = {"source": "candidate", "value": "value", "low": "low", "high": "high", "verdict": "verdict"}
+    shown = {
+        name: said for name, said in named.items() if name in table.columns and table[name].null_count() < len(table)
+    }
+    rows = tuple(
+        tuple(f"{one:.3g}" if isinstance(one, float) else one for one in row)
+        for row in table.select(*shown, "gain").iter_rows()
+    )
+    title = f"To measure next: {target.name}" if aim == "learn" else f"To make next: {target.name}"
+    said = "how unsure the model is" if aim == "learn" else "the improvement to be hoped for, or the probability"
+    return Table(title, (*shown.values(), "gain"), rows, f"Gain: {said}. Each is unlike those before it.")

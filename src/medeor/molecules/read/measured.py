@@ -1,0 +1,476 @@
+"""What was measured of compounds, as the case table holds it: numbers in one unit with their limits, or classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from medeor.contracts import Finding, Study, Target, UserError
+from medeor.formats.values.headings import read_heading
+from medeor.formats.values.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.missing import without_missing_numbers
+from medeor.formats.values.targets import by_own_name, exclusive, read_target
+from medeor.formats.values.unit_columns import Beside, beside, kinds_of_measurement
+from medeor.formats.values.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
+from medeor.molecules.read.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
+
+Scale = Literal["linear", "log"]
+
+SPAN = 100.0
+"""Times the smallest value, above 0, that the largest of a quantity is which is learnt by its logarithm."""
+SPAN_OF_POSITIVE = 10.0
+"""The same where the unit says that the quantity is above 0 by its nature."""
+_TRIMMED, _SPAN_LEFT = 0.01, 50.0
+"""A share of the values at each end that may be slips, and how far the others must reach."""
+_FEW_BELOW = 0.1
+"""Share of values below 0, up to which a quantity may be one that is above 0."""
+_MANY_CLASSES = 20
+"""Different texts beyond which those that begin with numbers are no classes."""
+_SIGNS: tuple[Decimal, ...] = ("", "comma", "point")
+_FITS = 0.9
+"""Share of values that have to be plausible, read in one way and not in the other, for commas to be told apart."""
+
+
+@dataclass(frozen=True)
+class MeasuredColumns:
+    """The targets of a study and their columns."""
+
+    table: pl.DataFrame
+    targets: tuple[Target, ...] = ()
+    unread: pl.Series = field(default_factory=pl.Series)
+    """List of text: the targets of each row whose text is no measurement."""
+    left_out: tuple[str, ...] = ()
+    """Names of targets without two different values."""
+    notes: tuple[str, ...] = ()
+    """How relations and units were found and values converted."""
+    mixed: tuple[str, ...] = ()
+    """Why values of a target could not all be put in one unit."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """The columns that say relation or unit of a target, and what they are called beside it."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """What is known of each target, in its unit."""
+    assumed: tuple[str, ...] = ()
+    """Targets whose unit only the usual one of their endpoint tells."""
+    findings: tuple[Noticed, ...] = ()
+
+
+class Noticed(NamedTuple):
+    """A finding whose cases are still rows of the table."""
+
+    finding: Finding
+    rows: tuple[int, ...] = ()
+
+
+class _Number(NamedTuple):
+    """One target that is a number."""
+
+    target: Target
+    values: pl.Series
+    sides: pl.Series
+    unread: pl.Series
+    """Boolean: what is written is no measurement, or in a unit that is no multiple of the target's."""
+    notes: list[str]
+    mixed: list[str]
+    findings: list[Noticed]
+    assumed: bool
+
+
+def read_answers(
+    facts: pl.DataFrame,
+    names: Sequence[str],
+    study: Study,
+    where: str,
+    expected: Sequence[Target],
+    roles: set[str],
+    decimal: Decimal = "",
+) -> MeasuredColumns:
+    """The targets `names` among the columns of `facts`, read from the file `where`. Those that are `expected` keep
+    their unit and scale. Of several, one without two different values is left out of the targets and stays a column.
+
+    A number is in the unit that its cells, a column beside it or its heading name, else `where unit=`, else the usual
+    one of its endpoint. `where unit=` is also what all are converted into. It is learnt by its logarithm where `where
+    scale=` or its endpoint says so, else where it is above 0 and spans two decades (see `_scale`)."""
+    wanted = {target.name: target for target in expected}
+    known = {name: known_endpoint(name, names, where, study) for name in names}
+    targets: list[Target] = []
+    columns: list[pl.Series] = []
+    left_out: list[str] = []
+    unread: dict[str, pl.Series] = {}
+    numbers: dict[str, _Number] = {}
+    findings: list[Noticed] = []
+    several = len(names) > 1
+    classes = tuple(name.strip() for name in study.options.get("classes", "").split("|") if name.strip())
+    speaking = _speaking(facts, names, study, known, wanted)
+    for name in names:
+        column = _finite(facts[name])
+        if several and name not in wanted and column.drop_nulls().n_unique() < 2:
+            left_out.append(name)
+            columns.append(facts[name])
+            continue
+        kind = _kind(name, known[name], study, wanted)
+        if name in speaking or _is_number(column, kind, classes):
+            stated = _of(names, study.options.get("unit", ""), name, "unit")
+            one = _number(
+                facts, name, speaking.get(name, Beside()), known[name], wanted.get(name), stated, study, decimal
+            )
+            _check_positive(one, where)
+            numbers[name], unread[name] = one, one.unread
+            targets.append(one.target)
+            columns.append(one.values)
+            if (one.sides.fill_null(0) != 0).any():
+                columns.append(one.sides.alias(one.target.limit))
+            continue
+        positive = study.options.get("positive", "")
+        target, values, found = read_target(facts[name], kind, () if several else classes, positive, wanted.get(name))
+        targets.append(by_own_name(target) if several and name not in wanted else target)
+        columns.append(values)
+        findings += map(Noticed, found)
+    if names and not targets:
+        raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
+    if not numbers and targets and (asked := {"unit", "scale"} & set(study.options)) and not wanted:
+        raise UserError(f"where {min(asked)}={study.options[min(asked)]}: none of the targets is a number")
+    free = [(name, one) for name, by in speaking.items() for one in by if one and one not in roles]
+    table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
+    findings += [found for one in numbers.values() for found in one.findings]
+    findings += map(Noticed, exclusive(targets, table))
+    return MeasuredColumns(
+        table,
+        tuple(targets),
+        _flagged(unread, facts.height),
+        tuple(left_out),
+        tuple(note for one in numbers.values() for note in one.notes),
+        tuple(said for one in numbers.values() for said in one.mixed),
+        {one: f"{name}.given {one}" for name, one in free},
+        endpoints_of(targets, known),
+        tuple(name for name, one in numbers.items() if one.assumed),
+        tuple(findings),
+    )
+
+
+def known_endpoint(name: str, names: Sequence[str], where: str, study: Study) -> Endpoint | None:
+    """What is known of a target: what the study names (`where endpoint=`), else by its heading or its file."""
+    stated = _of(names, study.options.get("endpoint", ""), name, "endpoint")
+    return named_endpoint(stated) if stated else find_endpoint(name, where)
+
+
+def known_endpoints(targets: Sequence[Target], study: Study) -> dict[str, Endpoint]:
+    """What is known of the targets of a model, by their names and what its study says."""
+    names = [target.name for target in targets]
+    stated = study.options.get("endpoint", "")
+    named = "|" not in stated or stated.count("|") + 1 == len(names)
+    study = study if named else replace(study, options={**study.options, "endpoint": ""})
+    return endpoints_of(targets, {name: known_endpoint(name, names, "", study) for name in names})
+
+
+def endpoints_of(targets: Sequence[Target], known: Mapping[str, Endpoint | None]) -> dict[str, Endpoint]:
+    """What is known of each target in the unit that it is in; of another kind or unit, nothing."""
+    found = {}
+    for target in targets:
+        endpoint = known.get(target.name)
+        if endpoint is None or (endpoint.kind == "continuous") != (target.kind == "continuous"):
+            continue
+        if (own := in_unit(endpoint, target.unit)) is not None:
+            found[target.name] = own
+    return found
+
+
+def _of(names: Sequence[str], text: str, name: str, key: str) -> str:
+    """What a value of `--option` says of one target: it is of all, or names one of each, set apart by |."""
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) not in (1, len(names)):
+        raise UserError(f"where {key}={text}: give one for all targets, or {len(names)} set apart by |")
+    return parts[0] if len(parts) == 1 else parts[list(names).index(name)]
+
+
+# --- one number ------------------------------------------------------------------------------------------
+
+
+def _number(
+    facts: pl.DataFrame,
+    name: str,
+    by: Beside,
+    endpoint: Endpoint | None,
+    wanted: Target | None,
+    stated: str,
+    study: Study,
+    decimal: Decimal,
+) -> _Number:
+    heading = read_heading(name)
+    endpoint = endpoint if endpoint and endpoint.kind == "continuous" else None
+    sources = (_column(facts, by.relations), _column(facts, by.units))
+    measured, findings = _measured(facts, name, sources, endpoint, study.options.get("decimal", ""), decimal)
+    found = without_missing_numbers(measured.values)
+    values = found.column.alias(name)
+    if found.codes:
+        findings.append(_codes(name, found.codes, measured.values, values))
+    unread = measured.unreadable | (measured.values.is_not_null() & values.is_null())
+    usual = endpoint.measured_in if endpoint and in_unit(endpoint, heading.measured_in) is not None else ""
+    stated = usual_unit(stated)
+    bare = heading.measured_in or stated or (wanted.unit if wanted else "")
+    written = measured.units.fill_null(bare) if bare else measured.units
+    unit = wanted.unit if wanted else stated or heading.measured_in or usual
+    if stated and heading.measured_in and factor(heading.measured_in, stated) is None:
+        text = f"where unit={stated}: '{name}' says {heading.measured_in}, which is no multiple of it"
+        raise UserError(text)
+    converted = in_one_unit(values, written, unit)
+    foreign = _foreign(written, converted)
+    values = converted.values.set(foreign, None).alias(name)
+    notes = [*_used(name, by), *_unit_note(name, heading.measured_in, stated), *_conversion(name, converted)]
+    assumed = not bare and bool(measured.units.is_null().all()) and bool(usual) and not _certain(name, endpoint, study)
+    target = wanted or Target(name, "continuous", (), converted.unit)
+    if wanted is None:
+        scale, found_scale = _scale(target, values, endpoint, heading.logarithm, study.options.get("scale", ""))
+        target = replace(target, scale=scale)
+        findings += found_scale
+        findings += _kinds(facts.with_columns(values), name)
+    sides = measured.sides.set(values.is_null(), None)
+    mixed = _mixture(name, converted, heading.measured_in or stated or usual)
+    return _Number(target, values, sides, unread | foreign, notes, mixed, findings, assumed)
+
+
+def _column(facts: pl.DataFrame, name: str) -> pl.Series | None:
+    return facts[name] if name else None
+
+
+def _measured(
+    facts: pl.DataFrame,
+    name: str,
+    sources: tuple[pl.Series | None, pl.Series | None],
+    endpoint: Endpoint | None,
+    asked: str,
+    usual: Decimal,
+) -> tuple[Measured, list[Noticed]]:
+    """The column as numbers. Where it leaves open whether a comma or a point before three digits is a decimal sign,
+    what is plausible of its endpoint tells, else the file's other columns (`usual`), else the user; where nobody does,
+    commas separate thousands, and a finding asks."""
+    column = facts[name]
+    if asked not in ("", "comma", "point"):
+        raise UserError(f"where decimal={asked}: it is comma or point")
+    read, comma, point = (read_measurements(column, *sources, one) for one in _SIGNS)
+    if comma.values.equals(point.values) or (not asked and not read.ambiguous and decimal_sign(column)):
+        return read, []
+    others = {decimal_sign(facts[other]) for other in facts.columns if other != name} | {usual}
+    fits = [_plausible(one.values, endpoint, name) for one in (comma, point)]
+    if asked:
+        sign, because = asked, "as you say"
+    elif max(fits) >= _FITS > min(fits):
+        sign, because = ("comma" if fits[0] > fits[1] else "point"), "as only so its values are plausible"
+    elif len(others - {""}) == 1:
+        (sign,), because = others - {""}, "as other columns of the file have it"
+    elif read.ambiguous:
+        text = (
+            f"'{name}': {len(read.ambiguous)} values such as {read.ambiguous[0]!r} have a comma that may separate "
+            "thousands or be a decimal sign; thousands are taken. Say which: --option decimal=comma or decimal=point"
+        )
+        return read, [Noticed(Finding("decimal-commas", "quality", "fail", text))]
+    else:
+        return read, []
+    row = int((comma.values != point.values).fill_null(False).arg_max() or 0)
+    taken = comma if sign == "comma" else point
+    text = f"{column[row]!r} in '{name}' is read as {taken.values[row]:g}, {because}"
+    return taken, [Noticed(Finding("decimal-commas", "quality", "pass", text))]
+
+
+def _plausible(values: pl.Series, endpoint: Endpoint | None, name: str) -> float:
+    """The share of values that may be what the column measures; -1 where anything may."""
+    low, high = -np.inf, np.inf
+    heading = read_heading(name)
+    if endpoint is not None and (own := in_unit(endpoint, heading.measured_in)) is not None:
+        low, high = own.low, own.high
+    elif heading.logarithm:
+        low, high = -20.0, 20.0
+    elif heading.unit == "%":
+        low, high = -100.0, 300.0
+    known = values.drop_nulls()
+    if not np.isfinite(high) or not len(known):
+        return -1.0
+    return float(((known >= low) & (known <= high)).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _codes(name: str, codes: Mapping[str, int], before: pl.Series, after: pl.Series) -> Noticed:
+    text = ", ".join(f"{code} ({count} rows)" for code, count in codes.items())
+    rows = (before.is_not_null() & after.is_null()).arg_true().to_list()
+    message = f"'{name}' holds {text}, which stands for no measurement; these count as unknown"
+    return Noticed(Finding("missing-codes", "labels", "fail", message), tuple(rows))
+
+
+def _foreign(units: pl.Series, one: OneUnit) -> pl.Series:
+    """Which rows are in a unit that is no multiple of the target's, where that is known."""
+    unseen = [unit for unit, _ in one.foreign] if one.unit else []
+    plain = {unit: usual_unit(unit) for unit in units.drop_nulls().unique()}
+    return units.is_in([unit for unit in plain if plain[unit] in unseen]).fill_null(False)
+
+
+def _kinds(facts: pl.DataFrame, name: str) -> list[Noticed]:
+    column, kinds = kinds_of_measurement(facts, name)
+    if not kinds:
+        return []
+    listed = ", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "")
+    text = (
+        f"column '{column}' says that '{name}' holds several kinds of measurement ({listed}), which are learnt as one "
+    )
+    text += "number; keep the rows of one kind"
+    return [Noticed(Finding("mixed-measurements", "labels", "fail", text))]
+
+
+def _scale(
+    target: Target, values: pl.Series, endpoint: Endpoint | None, logarithm: str, asked: str
+) -> tuple[Scale, list[Noticed]]:
+    """Whether a number is learnt by its logarithm: where the user or its endpoint says so; where all values are above 0
+    and span two decades, or one if its unit is of such a quantity. A number of an unknown unit has to be skewed for
+    that, as one that is spread evenly from near 0 on spans any number of decades; then the user is asked."""
+    if asked:
+        if asked not in ("linear", "log"):
+            raise UserError(f"where scale={asked}: it is linear or log")
+        return ("log" if asked == "log" else "linear"), []
+    if endpoint is not None and in_unit(endpoint, target.unit) is not None:
+        if endpoint.scale != "log":
+            return "linear", []
+        text = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --option scale=linear)"
+        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
+    if logarithm or target.unit.startswith(("log", "-log", "ln")):
+        return "linear", []
+    known = np.sort(values.drop_nulls().to_numpy().astype(float))
+    above = known[known > 0]
+    positive = is_positive(target.unit)
+    if len(np.unique(above)) < 3 or (known < 0).sum() > _FEW_BELOW * len(known):
+        return "linear", []
+    cut = int(np.ceil(_TRIMMED * len(above))) if len(above) > 20 else 0
+    wide = above[-1] / above[0] >= SPAN and above[-1 - cut] / above[cut] >= _SPAN_LEFT
+    if not wide and not (positive and above[-1] / above[0] >= SPAN_OF_POSITIVE):
+        return "linear", []
+    spans = f"the values of '{target.name}' go from {above[0]:.3g} to {above[-1]:.3g} {target.unit}".rstrip()
+    if len(above) < len(known):
+        text = f"{spans}, but {len(known) - len(above)} are 0 or below, so that all are learnt as they stand; write "
+        text += "limits (<0.01) or take them out to learn their logarithms (or state it: --option scale=linear)"
+        return "linear", [Noticed(Finding("scale", "quality", "fail", text))]
+    if positive or abs(_skew(np.log(above))) < abs(_skew(above)):
+        text = f"{spans} and are learnt by their logarithm (otherwise: --option scale=linear)"
+        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
+    text = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --option scale=log"
+    return "linear", [Noticed(Finding("scale", "quality", "unknown", text))]
+
+
+def _skew(values: np.ndarray) -> float:
+    off = values - values.mean()
+    return float(np.mean(off**3) / (np.mean(off**2) ** 1.5 or 1.0))
+
+
+def _check_positive(one: _Number, where: str) -> None:
+    if one.target.scale == "log" and (bad := int((one.values <= 0).sum())):
+        raise UserError(
+            f"{where}: {bad} values of '{one.target.name}' are 0 or below, and it is learned by its logarithm; "
+            "take them out, or give a limit (<0.01)"
+        )
+
+
+def _certain(name: str, endpoint: Endpoint | None, study: Study) -> bool:
+    """Whether the unit of an endpoint is certain: it has but one, or the study names it."""
+    return endpoint is None or bool(study.options.get("endpoint")) or endpoint.certain(name)
+
+
+# --- what a column is ------------------------------------------------------------------------------------
+
+
+def _finite(column: pl.Series) -> pl.Series:
+    """A column without infinite values, which are no measurement and no class."""
+    if not column.dtype.is_float():
+        return column
+    return column.set((~column.is_finite()).fill_null(False), None)
+
+
+def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[str, Target]) -> str:
+    """What kind of target a column is known to be before its values are looked at; empty where they decide."""
+    if name in wanted:
+        return "continuous" if wanted[name].kind == "continuous" else "classes"
+    return study.options.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
+
+
+def _is_number(column: pl.Series, kind: str, classes: Sequence[str] = ()) -> bool:
+    if kind:
+        return kind == "continuous"
+    if classes:
+        return False
+    if column.dtype.is_numeric():
+        column = without_missing_numbers(column).column
+        return column.drop_nulls().n_unique() > 1 and read_target(column)[0].kind == "continuous"
+    return is_measured(column) or _begins_with_numbers(column)
+
+
+def _begins_with_numbers(column: pl.Series) -> bool:
+    """Whether too many different texts for classes begin with a number: measurements of which none can be read."""
+    known = column.drop_nulls().cast(pl.String).str.strip_chars()
+    numbers = known.str.contains(r"^[<>=~≤≥+−-]*\s*\d")
+    return known.n_unique() > _MANY_CLASSES and 2 * numbers.sum() >= len(known)
+
+
+def _speaking(
+    facts: pl.DataFrame,
+    names: Sequence[str],
+    study: Study,
+    known: Mapping[str, Endpoint | None],
+    wanted: Mapping[str, Target],
+) -> dict[str, Beside]:
+    """The columns that say relation or unit of each measured target that has any. A relation counts where the target's
+    own cells hold none; columns of a general name not for a logarithm: they may speak of the concentration, of which
+    a relation is the other way round."""
+    measured = [name for name in names if _is_number(_finite(facts[name]), _kind(name, known[name], study, wanted))]
+    found = {}
+    for name in measured:
+        endpoint = known[name]
+        logarithm = read_heading(name).logarithm or (endpoint and endpoint.unit.startswith("-log10"))
+        by = beside(facts.drop(set(names) - {name}), name, len(measured) == 1 and not logarithm)
+        if by.relations and (read_measurements(facts[name]).sides != 0).any():
+            by = by._replace(relations="")
+        if any(by):
+            found[name] = by
+    return found
+
+
+# --- what is said of it ----------------------------------------------------------------------------------
+
+
+def _used(name: str, by: Beside) -> list[str]:
+    said = [f"relations of '{name}' in column '{by.relations}'"] if by.relations else []
+    return said + ([f"units of '{name}' in column '{by.units}'"] if by.units else [])
+
+
+def _unit_note(name: str, heading: str, stated: str) -> list[str]:
+    if stated:
+        return [f"'{name}' in {stated}, as you say"]
+    return [f"'{name}' in {heading}, by its heading"] if heading else []
+
+
+def _conversion(name: str, one: OneUnit) -> list[str]:
+    return [f"'{name}' in {one.unit}, converted where written in {_counted(one.converted)}"] if one.converted else []
+
+
+def _mixture(name: str, one: OneUnit, known: str) -> list[str]:
+    """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
+    where the target's is not `known`."""
+    said = []
+    if one.foreign and one.unit:
+        said.append(f"'{name}' is read in {one.unit}; {_counted(one.foreign)} is no known multiple and left out")
+    elif one.foreign:
+        said.append(f"'{name}' is read without a unit, and of that no known multiple is {_counted(one.foreign)}")
+    if one.unit and one.bare and not known:
+        said.append(f"{one.bare} values of '{name}' stand without a unit among others with one; {one.unit} is taken")
+    return said
+
+
+def _counted(units: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{unit} ({count} rows)" for unit, count in units)
+
+
+def _flagged(unread: Mapping[str, pl.Series], height: int) -> pl.Series:
+    flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
+    rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * height
+    return pl.Series(rows, dtype=pl.List(pl.String))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:12]) + (", …" if len(names) > 12 else "")

@@ -1,0 +1,1 @@
+"""The road that every study walks, the folder that a run leaves, and the one file that carries a model elsewhere."""

@@ -1,0 +1,155 @@
+"""Whose a run folder is: one study's, from its first file to its last; and what each model in it was fitted with. What
+was fitted is thrown away only when the user says `--again`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from medeor import __version__
+from medeor.contracts import Plan, Study, UserError
+from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
+from medeor.machine import threads
+from medeor.road.bundle import of_another_version, study_values
+
+KEY = "key.json"
+"""In the folder of a model: what it is fitted with."""
+
+
+def usable(folder: Path) -> None:
+    """Raises: UserError when a folder cannot be written to, or holds something other than a run."""
+    writable(folder / "run.json")
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if not _state(folder) and any(not name.startswith(".") for name in found - {"plan.toml"}):
+        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
+
+
+def same_version(folder: Path) -> None:
+    """Raises: UserError when another version of medeor began the run in a folder."""
+    state = _state(folder)
+    if state and (other := of_another_version(folder, state)):
+        raise UserError(other)
+
+
+def free(folder: Path, study: Study, again: bool = False) -> str:
+    """The study's key, when the folder is free for it: a study that has fitted nothing yet gives way, and so does any
+    when the user wants to begin `again`.
+
+    Raises: UserError when it is not, or another version of medeor began what is there."""
+    if not again:
+        same_version(folder)
+    key = digest(tomli_w.dumps(study_values(study)))
+    state = _state(folder)
+    if state and fitted(folder / "model") and state.get("study") != key and not again:
+        before = read_toml(folder / "study.toml") if (folder / "study.toml").exists() else {}
+        changes = _changes(dict(_flat(before)), dict(_flat(plain(study_values(study)))))
+        what = f" ({changes})" if changes else ""
+        raise UserError(
+            f"{folder} holds another study{what}; put that back, choose another --out, or fit this one there with "
+            "--again: what was fitted is then thrown away"
+        )
+    return key
+
+
+def fitted(folder: Path) -> bool:
+    """Whether a fit has left anything in this folder that took time to make."""
+    return any(path.suffix in (".safetensors", ".parquet") for path in folder.rglob("*"))
+
+
+def fit_key(plan: Plan, split: str, data: str, seed: int) -> dict[str, object]:
+    """Everything that a fit depends on, by name. The plan is known by its values as they stand in `plan.toml`, without
+    the estimate, which changes nothing; the split and the data are known by their digests."""
+    values = plain(dataclasses.asdict(plan))  # type: ignore[call-overload]
+    values.pop("estimate", None)
+    facts = {"data": data, "split": split, "threads": threads(), "seed": seed, "medeor": __version__}
+    return {"plan": dict(_flat(values)), **facts}
+
+
+def same_fit(folder: Path, key: Mapping[str, object]) -> None:
+    """Raises: UserError when the model in a folder was begun with another key; it says what differs."""
+    if not fitted(folder):
+        return
+    kept = read_json(folder / KEY) if (folder / KEY).exists() else None
+    if not isinstance(kept, dict) or not isinstance(kept.get("plan"), dict) or set(kept) != set(key):
+        differs = "another version of medeor"
+    elif kept == key:
+        return
+    else:
+        said = {
+            "plan": f"another plan ({_changes(kept['plan'], dict(key['plan']))})",  # type: ignore[call-overload]
+            "data": "other data",
+            "split": "another split",
+            "threads": f"{kept['threads']} threads, not {key['threads']} (OMP_NUM_THREADS)",
+            "seed": f"the seed {kept['seed']}, not {key['seed']}",
+            "medeor": f"medeor {kept['medeor']}, which is {key['medeor']} now",
+        }
+        differs = " and ".join(text for name, text in said.items() if kept[name] != key[name])
+    raise UserError(
+        f"{folder} was fitted with {differs}; put that back, choose another --out, or fit it anew with --again: what "
+        "was fitted is then thrown away"
+    )
+
+
+def begin_fit(folder: Path, key: Mapping[str, object], again: bool) -> None:
+    """Makes the folder of a model ready: what was begun there (`same_fit`) stays, to go on from there, unless the user
+    wants to begin `again`."""
+    if again or not fitted(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(folder / KEY, key)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            # JSON has no infinity and no NaN.
+            yield f"{above}{name}", str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    said = [f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}" for name in names[:3]]
+    return ", ".join(said) + (", …" if len(names) > 3 else "")
+
+
+def _short(value: object) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def claim(folder: Path, study: Study, key: str, again: bool = False) -> None:
+    """Makes the folder this study's own. A plan that medeor made for another study, or before it is all done `again`,
+    goes; one that the user wrote or edited stays."""
+    private_folder(folder)
+    sweep(folder)
+    if (again or _state(folder).get("study", key) != key) and own_plan(folder):
+        (folder / "plan.toml").unlink()
+    note(folder, medeor=__version__, study=key, finished=False)
+    write_text(folder / "study.toml", tomli_w.dumps(study_values(study)))
+
+
+def _state(folder: Path) -> dict[str, object]:
+    """What `run.json` says of the run: the version of medeor that began it, its study, whether it has finished, the
+    plan that medeor made for it."""
+    path = folder / "run.json"
+    state = read_json(path) if path.exists() else {}
+    if not isinstance(state, dict):
+        raise UserError(f"{path} is not the record of a run; choose another --out")
+    return state
+
+
+def note(folder: Path, **facts: object) -> None:
+    write_json(folder / "run.json", {**_state(folder), **facts})
+
+
+def own_plan(folder: Path) -> bool:
+    """Whether the plan in a folder is the one that medeor made, untouched."""
+    path = folder / "plan.toml"
+    return path.exists() and digest(path) == _state(folder).get("plan")

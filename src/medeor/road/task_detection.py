@@ -1,0 +1,87 @@
+"""Which task a study is for, where the user does not say: the one whose kind of data the sources hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medeor import catalogue
+from medeor.contracts import Study, TaskFacts, UserError
+from medeor.files import exists
+from medeor.formats.tables.read import TABLES, columns_of
+from medeor.registry import TASKS
+
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
+LOOKED_AT = 1000
+"""Files of a folder that say what it holds."""
+
+
+def task_of(study: Study) -> str:
+    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show.
+
+    Raises: UserError where none or several do."""
+    if not study.sources:
+        raise UserError("no source: name a file, a folder or a known data set (medeor datasets)")
+    # A key that no task knows is told where the task is opened.
+    able = [facts for facts in TASKS.values() if set(study.options) <= set(facts.options)] or list(TASKS.values())
+    for signs in (_columns, _endings):
+        votes = Counter(facts.name for source in study.sources for facts in signs(able, source))
+        if votes and (len(votes) == 1 or len(set(votes.values())) > 1):
+            return votes.most_common(1)[0][0]
+    if len(able) == 1:
+        return able[0].name
+    for path in (Path(source) for source in study.sources if isinstance(source, str)):
+        if not exists(path):
+            raise UserError(f"{path} is neither a file, a folder nor a known data set{catalogue.near(str(path))}")
+        if path.is_dir():
+            kinds = "; ".join(f"{facts.name}: {facts.reads}" for facts in able)
+            raise UserError(f"{path} holds nothing that medeor reads by itself ({kinds}); name what it is: --task")
+    bare = any(_NUMBER.fullmatch(name) for source in study.sources for name in _header(source))
+    why = "its first row has numbers where names of columns are expected" if bare else "it does not show what is asked"
+    first = study.sources[0]
+    name = str(first) if isinstance(first, str | Path) else "the source"
+    hint = "write the names above it, or " if bare else ""
+    raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(TASKS)}")
+
+
+def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
+    """The tasks one of whose columns a table has."""
+    names = {name.lower() for name in _header(source)}
+    return (facts for facts in able if names & set(facts.columns))
+
+
+def _endings(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
+    """The tasks that read a source's files, once for each file."""
+    for name in _names(source):
+        yield from (facts for facts in able if _ends(name, facts.endings))
+
+
+def _header(source: object) -> list[str]:
+    if isinstance(source, pl.DataFrame):
+        return source.columns
+    path = Path(source) if isinstance(source, str | Path) else None
+    named = path and any(path.name.lower().removesuffix(".gz").endswith(ending) for ending in TABLES)
+    return columns_of(path) if path and named and path.is_file() else []
+
+
+def _names(source: object) -> Iterator[str]:
+    if isinstance(source, np.ndarray):
+        yield "array.npy"
+    elif isinstance(source, str | Path):
+        path = Path(source)
+        found = (name for _, _, files in os.walk(path) for name in files if not name.startswith("."))
+        yield from [path.name] if path.is_file() else islice(found, LOOKED_AT)
+
+
+def _ends(name: str, endings: tuple[str, ...]) -> bool:
+    """Whether a file name ends so; the ending "" is that of a name without a dot."""
+    plain = name.lower()
+    plain = plain if plain.endswith(".nii.gz") else plain.removesuffix(".gz")
+    return any(plain.endswith(ending) if ending else "." not in plain for ending in endings)
