@@ -41,7 +41,7 @@ from medeor.files import (
 from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
 from medeor.registry import TASKS, find
-from medeor.road import reading
+from medeor.road import reading, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
 from medeor.road.repair import repaired
 from medeor.road.walk import walk
@@ -146,10 +146,10 @@ def plan(
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
+        run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
         found = reading.read(asked(*sources, **fields), console or Console())
-        place = Path(out) if out else None
-        made = reading.plan(found.study, found.task, found.cases, found.split, place)
+        made = reading.plan(found, Path(out) if out else None)
     if out:
         private_folder(Path(out))
         write_toml(Path(out) / "plan.toml", made)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from medeor import catalogue
 from medeor.console import Console
-from medeor.contracts import Budget, Cases, Finding, Plan, Sources, Split, Study, Task, UserError
+from medeor.contracts import Budget, Cases, Finding, Inputs, Plan, Sources, Split, Study, Task, UserError
 from medeor.files import build, check_settings, digest, exists, read_toml, with_settings
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
@@ -36,6 +37,7 @@ class Read:
     cases: Cases
     split: Split
     findings: tuple[Finding, ...]
+    inputs: Inputs
 
 
 def resolve(study: Study) -> Study:
@@ -50,10 +52,10 @@ def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
     task = open_task(study.task, study.options)
-    every = read_cases(study, task, located(study, console), console)
+    every, inputs = gather(study, task, located(study, console), console)
     split = divide(study, task, every)
     findings = trust_audit.accepted(check(study, task, every, split), study.accept)
-    return Read(study, task, every, every.usable, split, tuple(findings))
+    return Read(study, task, every, every.usable, split, tuple(findings), inputs)
 
 
 Located = tuple[str | Path | np.ndarray | pl.DataFrame, ...]
@@ -65,8 +67,16 @@ def located(study: Study, console: Console) -> Located:
     return tuple(catalogue.opened(source, console) for source in study.sources)
 
 
-def read_cases(study: Study, task: Task, sources: Located, console: Console) -> Cases:
-    """All cases, those that cannot be used among them.
+class Gathered(NamedTuple):
+    """All that a study reads."""
+
+    every: Cases
+    """All cases, those that cannot be used among them."""
+    inputs: Inputs
+
+
+def gather(study: Study, task: Task, sources: Located, console: Console) -> Gathered:
+    """The cases and the opened inputs of a study.
 
     Raises: UserError where there are none that can, or a setting of the study is none of this task's."""
     check_settings(task.plan_type, study.settings, "--set")
@@ -80,7 +90,7 @@ def read_cases(study: Study, task: Task, sources: Located, console: Console) -> 
     for finding in every.findings:
         if finding.check == "guessed":
             console.say(finding.message)
-    return every
+    return Gathered(every, inputs)
 
 
 def divide(study: Study, task: Task, every: Cases) -> Split:
@@ -121,14 +131,15 @@ def labels_of(study: Study, sources: Located) -> str:
     return labels
 
 
-def plan(study: Study, task: Task, cases: Cases, split: Split, folder: Path | None = None) -> Plan:
+def plan(asked: Read, folder: Path | None = None) -> Plan:
     """The plan: as it stands in the folder when there is one, else from the training part; with what the user fixed by
     `--set`."""
     if folder and (folder / PLAN).exists():
-        made = plan_in(folder, task)
+        made = plan_in(folder, asked.task)
     else:
-        made = task.plan(cases, split, Budget(study.minutes, free_memory(), threads(), study.settings))
-    return with_settings(made, study.settings, "--set")
+        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings, asked.inputs)
+        made = asked.task.plan(asked.cases, asked.split, budget)
+    return with_settings(made, asked.study.settings, "--set")
 
 
 PLAN = "plan.toml"
@@ -158,10 +169,16 @@ def stop_without_contrast(cases: Cases, split: Split) -> None:
         raise UserError(f"the {len(training)} training cases all have the same {names}: divide the cases otherwise")
 
 
+def inputs_digest(inputs: Inputs) -> str:
+    """A digest of the inputs of a study, by role; empty where there are none."""
+    parts = [part for role, store in sorted(inputs.items()) for part in (role, store.digest)]
+    return digest(*parts) if parts else ""
+
+
 def cases_digest(cases: Cases) -> str:
     """A digest of the case table and of the stores that it points into."""
     table = cases.table.select(sorted(cases.table.columns))
-    return digest(table_digest(table), *(store.digest for store in cases.stores))
+    return digest(table_digest(table), *(store.digest for store in cases.stores.values()))
 
 
 def table_digest(table: pl.DataFrame) -> str:

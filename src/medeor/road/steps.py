@@ -21,10 +21,12 @@ from medeor.contracts import (
     Finding,
     Fitted,
     Kept,
+    Method,
     OnDisk,
     Plan,
     Predictions,
     Result,
+    Run,
     Split,
     Stopped,
 )
@@ -68,16 +70,17 @@ def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
 # --- read ------------------------------------------------------------------------------------------------
 
 
-def _read(walk: Walk) -> Cases:
-    return reading.read_cases(walk.study, walk.task, walk.located, walk.console)
+def _read(walk: Walk) -> reading.Gathered:
+    return reading.gather(walk.study, walk.task, walk.located, walk.console)
 
 
-def _keep_cases(walk: Walk, every: Cases) -> None:
+def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
+    every = gathered.every
     write_parquet(walk.folder / "cases.parquet", every.table)
     write_json(walk.folder / "targets.json", _facts(every.targets))
-    for store in every.stores:
+    for name, store in every.stores.items():
         if isinstance(store, Kept):
-            store.save(walk.folder / STORES / type(store).__name__.lower())
+            store.save(walk.folder / STORES / name)
 
 
 def _set_aside(every: Cases) -> str:
@@ -96,10 +99,11 @@ READ = Step(
     make=_read,
     save=_keep_cases,
     facts={
-        "cases": lambda every: reading.cases_digest(every.usable),
-        "set aside": _set_aside,
-        "targets": lambda every: _json(_facts(every.targets)),
-        "noticed": lambda every: _json(_facts(every.findings)),
+        "cases": lambda read: reading.cases_digest(read.every.usable),
+        "set aside": lambda read: _set_aside(read.every),
+        "targets": lambda read: _json(_facts(read.every.targets)),
+        "noticed": lambda read: _json(_facts(read.every.findings)),
+        "inputs": lambda read: reading.inputs_digest(read.inputs),
     },
 )  # fmt: skip
 
@@ -111,7 +115,7 @@ def _sources(walk: Walk) -> str:
     before = walk.records.get(READ.name, {"read": {}})["read"].get("sources", "")
     if not (before.startswith(_CASES) or walk.holds(READ)):
         return found
-    stores = [store for store in walk.value(READ).stores if isinstance(store, OnDisk)]
+    stores = [store for store in walk.value(READ).every.stores.values() if isinstance(store, OnDisk)]
     stand_on = {file for store in stores for own in store.files.values() for file in own}
     if all(str(Path(file).absolute()) in files for file in stand_on):
         return found
@@ -127,7 +131,7 @@ SPLIT = Step(
     "split", "split",
     reads=("cases", "study.split", "study.group", "study.seed"),
     writes={"split.parquet": content},
-    make=lambda walk: reading.divide(walk.study, walk.task, walk.value(READ)),
+    make=lambda walk: reading.divide(walk.study, walk.task, walk.value(READ).every),
     save=lambda walk, split: write_parquet(walk.folder / "split.parquet", split.table),
     load=lambda walk: Split(read_parquet(walk.folder / "split.parquet", ["case_id", "part", "fold"])),
     facts={"split": lambda split: reading.table_digest(split.table)},
@@ -135,14 +139,14 @@ SPLIT = Step(
 
 
 def _audit(walk: Walk) -> list[Finding]:
-    return reading.check(walk.study, walk.task, walk.value(READ), walk.value(SPLIT))
+    return reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT))
 
 
 def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
     findings = accepted(checks, walk.study.accept)
     write_findings(walk.folder, findings)
     reading.stop_on_leakage(findings)
-    for finding in positive_class(walk.value(READ).targets):
+    for finding in positive_class(walk.value(READ).every.targets):
         walk.console.say(finding.message)
     for finding in findings:
         if finding.status == "fail":
@@ -166,12 +170,19 @@ AUDIT = Step(
 )  # fmt: skip
 
 
+def as_read(walk: Walk) -> reading.Read:
+    """The study before anything is fitted."""
+    every, inputs = walk.value(READ)
+    checks = walk.value(AUDIT)
+    findings = tuple(accepted(checks, walk.study.accept))
+    return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), findings, inputs)
+
+
 def _plan(walk: Walk) -> Plan:
     """A plan that medeor made for other cases or settings goes; one that the user wrote or edited is obeyed."""
-    cases, split = walk.value(READ).usable, walk.value(SPLIT)
-    reading.stop_without_contrast(cases, split)
-    folder = None if run_folder.own_plan(walk.folder) else walk.folder
-    return reading.plan(walk.study, walk.task, cases, split, folder)
+    asked = as_read(walk)
+    reading.stop_without_contrast(asked.cases, asked.split)
+    return reading.plan(asked, None if run_folder.own_plan(walk.folder) else walk.folder)
 
 
 def _keep_plan(walk: Walk, plan: Plan) -> None:
@@ -183,7 +194,7 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
 
 PLAN = Step(
     "plan", "plan",
-    reads=("cases", "targets", "split", "study.settings", "study.minutes", "study.options"),
+    reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
     writes={"plan.toml": content},
     make=_plan,
     save=_keep_plan,
@@ -197,7 +208,8 @@ PLAN = Step(
 
 def fit_key(walk: Walk, plan: Plan | None = None) -> dict[str, object]:
     """Everything that a fit of this study depends on, by this plan or that of the walk."""
-    return run_folder.fit_key(plan or walk.value(PLAN), walk.digest("split"), walk.digest("cases"), walk.study.seed)
+    data = digest(walk.digest("cases"), walk.digest("inputs"))
+    return run_folder.fit_key(plan or walk.value(PLAN), walk.digest("split"), data, walk.study.seed)
 
 
 def places(walk: Walk) -> list[Path]:
@@ -207,8 +219,12 @@ def places(walk: Walk) -> list[Path]:
 
 def _fit(walk: Walk) -> Fitted:
     # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
-    method = walk.task.method(walk.value(PLAN))
-    return fit_or_load(method, walk.value(READ).usable, walk.value(SPLIT), walk.run)
+    return _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run)
+
+
+def _fitted(walk: Walk, method: Method, run: Run) -> Fitted:
+    every, inputs = walk.value(READ)
+    return fit_or_load(method, every.usable, walk.value(SPLIT), inputs, run)
 
 
 def _nothing_more(walk: Walk, value: object) -> None:
@@ -217,7 +233,7 @@ def _nothing_more(walk: Walk, value: object) -> None:
 
 FIT = Step(
     "fit", "fit",
-    reads=("plan", "cases", "targets", "split", "study.seed", "threads"),
+    reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
     writes={"model": content},
     make=_fit,
     save=_nothing_more,
@@ -230,7 +246,7 @@ FIT = Step(
 def _calibrate(walk: Walk) -> Calibration | None:
     if "calibrate" not in walk.task.steps:
         return None
-    cases, held_out = walk.value(READ).usable, walk.value(FIT).held_out
+    cases, held_out = walk.value(READ).every.usable, walk.value(FIT).held_out
     return with_skill(calibrated(cases, held_out, walk.study), cases, held_out)
 
 
@@ -256,7 +272,7 @@ def _check_labels(walk: Walk) -> list[Finding]:
         return findings
     held_out, calibration = walk.value(FIT).held_out, walk.value(CALIBRATE)
     sure = calibration.apply(held_out) if calibration else held_out
-    found = label_errors(predicted(walk.value(READ).usable, held_out), sure)
+    found = label_errors(predicted(walk.value(READ).every.usable, held_out), sure)
     return [*findings, *accepted([found], {found.check} & set(walk.study.accept))]
 
 
@@ -272,12 +288,11 @@ LABELS = Step(
 
 def _evaluate(walk: Walk) -> Scored:
     walk.console.say("evaluating, with the simple baseline beside")
-    cases, split, plan = walk.value(READ).usable, walk.value(SPLIT), walk.value(PLAN)
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
-    baseline = fit_or_load(walk.task.baseline(plan), cases, split, run)
-    fitted, calibration = walk.value(FIT), walk.value(CALIBRATE)
-    return score(walk.study, walk.task, cases, split, fitted, baseline, calibration, walk.run)
+    baseline = _fitted(walk, walk.task.baseline(walk.value(PLAN)), run)
+    cases, split, calibration = walk.value(READ).every.usable, walk.value(SPLIT), walk.value(CALIBRATE)
+    return score(walk.study, walk.task, cases, split, walk.value(FIT), baseline, calibration, walk.run)
 
 
 def _own_parts(path: Path) -> str:
@@ -298,8 +313,8 @@ def _columns(scored: Scored) -> str:
 EVALUATE = Step(
     "evaluate", "evaluate",
     reads=(
-        "plan", "model", "calibration.json", "cases", "targets", "split", "study.threshold", "study.subgroups",
-        "study.prevalence", "study.seed",
+        "plan", "model", "calibration.json", "cases", "targets", "inputs", "split", "study.threshold",
+        "study.subgroups", "study.prevalence", "study.seed",
     ),
     writes={"predictions.parquet": content, "metrics.json": _own_parts, "baseline": content},
     make=_evaluate,
@@ -310,7 +325,7 @@ EVALUATE = Step(
 
 
 def _scored_cases(walk: Walk, scored: Scored) -> Cases:
-    cases = walk.value(READ).usable
+    cases = walk.value(READ).every.usable
     test = scored.part == "test"
     return walk.value(SPLIT).part(cases, "test") if test else predicted(cases, scored.predictions)
 
@@ -349,7 +364,7 @@ def facts(walk: Walk) -> dict[str, str]:
         "task": walk.study.task,
         "seed": str(walk.study.seed),
         "threads": str(walk.run.threads),
-        "cases": f"{len(walk.value(READ).usable)} (digest {walk.digest('cases')[:12]})",
+        "cases": f"{len(walk.value(READ).every.usable)} (digest {walk.digest('cases')[:12]})",
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "seconds": f"{sum(record['seconds'] for record in walk.records.values()):.0f}",

@@ -19,8 +19,7 @@ from medeor.registry import open_task
 from medeor.road import reading, run_folder
 from medeor.road.bundle import Trained, load
 from medeor.road.step import Walk
-from medeor.road.steps import AROUND, AUDIT, FIT, READ, SPLIT, STEPS, facts, fit_key, places
-from medeor.trust.audit import accepted
+from medeor.road.steps import AROUND, AUDIT, FIT, STEPS, as_read, facts, fit_key, places
 
 
 def walk(
@@ -66,7 +65,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         if not done:
             walked.do(step)
         if step is AUDIT:
-            _stop_on_leakage(walked)
+            reading.stop_on_leakage(as_read(walked).findings)
     if begun or not run_folder.finished(folder):
         run_folder.note(folder, finished=True, facts=facts(walked))
     else:
@@ -79,18 +78,13 @@ def _begin(walked: Walk, key: str) -> None:
     """Makes the folder the study's own. Before anything is written over, it is made sure that what was fitted there can
     stay: a finished run stays one."""
     if not walked.again and any(map(run_folder.fitted, places(walked))):
-        every, split = walked.value(READ), walked.value(SPLIT)
-        plan = reading.plan(walked.study, walked.task, every.usable, split, walked.folder)
+        asked = as_read(walked)
+        plan = reading.plan(asked, walked.folder)
         for place in places(walked):
             run_folder.same_fit(place, fit_key(walked, plan))
-        _stop_on_leakage(walked)
-        reading.stop_without_contrast(every.usable, split)
+        reading.stop_on_leakage(asked.findings)
+        reading.stop_without_contrast(asked.cases, asked.split)
     run_folder.claim(walked.folder, walked.study, key, walked.again)
-
-
-def _stop_on_leakage(walked: Walk) -> None:
-    checks = walked.value(AUDIT)
-    reading.stop_on_leakage(accepted(checks, walked.study.accept))
 
 
 def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoReturn:
@@ -106,7 +100,7 @@ def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoRetur
     heard = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     wait_for_all()
     signal.signal(signal.SIGTERM, heard)
-    method = asked.task.method(reading.plan(asked.study, asked.task, asked.cases, asked.split, folder))
+    method = asked.task.method(reading.plan(asked, folder))
     run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
-    fit_or_load(method, asked.cases, asked.split, run)
+    fit_or_load(method, asked.cases, asked.split, asked.inputs, run)
     raise SystemExit(0)
