@@ -170,12 +170,16 @@ AUDIT = Step(
 )  # fmt: skip
 
 
+def judged(walk: Walk) -> tuple[Finding, ...]:
+    """What the audit found before the fit, with what the study accepts of it."""
+    checks = walk.value(AUDIT)
+    return tuple(accepted(checks, walk.study.accept))
+
+
 def as_read(walk: Walk) -> reading.Read:
     """The study before anything is fitted."""
     every, inputs = walk.value(READ)
-    checks = walk.value(AUDIT)
-    findings = tuple(accepted(checks, walk.study.accept))
-    return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), findings, inputs)
+    return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), judged(walk), inputs)
 
 
 def _plan(walk: Walk) -> Plan:
@@ -266,8 +270,7 @@ CALIBRATE = Step(
 
 
 def _check_labels(walk: Walk) -> list[Finding]:
-    checks = walk.value(AUDIT)
-    findings = accepted(checks, walk.study.accept)
+    findings = list(judged(walk))
     if "audit" not in walk.task.steps or walk.value(FIT).held_out.table.is_empty():
         return findings
     held_out, calibration = walk.value(FIT).held_out, walk.value(CALIBRATE)

@@ -19,7 +19,7 @@ from medeor.registry import open_task
 from medeor.road import reading, run_folder
 from medeor.road.bundle import Trained, load
 from medeor.road.step import Walk
-from medeor.road.steps import AROUND, AUDIT, FIT, STEPS, as_read, facts, fit_key, places
+from medeor.road.steps import AROUND, AUDIT, FIT, STEPS, as_read, facts, fit_key, judged, places
 
 
 def walk(
@@ -65,7 +65,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         if not done:
             walked.do(step)
         if step is AUDIT:
-            reading.stop_on_leakage(as_read(walked).findings)
+            reading.stop_on_leakage(judged(walked))
     if begun or not run_folder.finished(folder):
         run_folder.note(folder, finished=True, facts=facts(walked))
     else:
