@@ -11,7 +11,7 @@ import polars as pl
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target
 from medeor.files import read_json, write_json
 from medeor.learning.folds import SingleFit
-from medeor.learning.network import EMPTY
+from medeor.learning.predictions import EMPTY
 from medeor.learning.trees.method import TreeMethod
 from medeor.road.bundle import Trained
 from medeor.road.walk import walk

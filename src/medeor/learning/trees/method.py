@@ -15,7 +15,7 @@ from pydantic import Field
 from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
 from medeor.files import read_text, write_json
-from medeor.learning.network import EMPTY
+from medeor.learning.predictions import EMPTY
 from medeor.learning.saved import checked_targets, facts_of
 from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed

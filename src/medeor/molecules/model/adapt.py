@@ -30,7 +30,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import replacing, write_json
-from medeor.learning.network import joined
+from medeor.learning.predictions import joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.model.neighbours import answers_of
@@ -186,7 +186,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
                 schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
             )
         )
-    return Predictions(pl.concat(parts))
+    return Predictions(pl.concat(parts), {case: path for case, path in before.arrays.items() if case in set(cases.ids)})
 
 
 @dataclass(frozen=True)
