@@ -43,7 +43,7 @@ class NetworkMethod:
             run,
         )
         model = NetworkModel(self.recipe, processors, network)
-        return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
+        return Fitted(model, model.predict(held_out, run))
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class NetworkModel:
     network: nn.Module
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         with torch.inference_mode():
             return joined(list(self.recipe.infer(self.network, cases, self.processors, run)))
 

@@ -103,8 +103,8 @@ def _mean(paths: Iterable[Path]) -> np.ndarray:
 
 
 def save_predictions(predictions: Predictions, path: Path) -> Predictions:
-    """Writes predictions to a Parquet file, with an index of their arrays beside it, and returns them as `load_predictions` reads
-    them. The file is there only when all that it needs is. See `save_arrays`."""
+    """Writes predictions to a Parquet file, with an index of their arrays (see `save_arrays`), and returns them as
+    `load_predictions` reads them. The file is there only when all that it needs is."""
     kept = replace(predictions, arrays=save_arrays(predictions.arrays, path))
     write_parquet(path, predictions.table)
     return kept

@@ -19,7 +19,7 @@ from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predicti
 from medeor.figures import Figure, Table
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
-from medeor.learning.predictions import averaged_arrays, joined, scratch
+from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
 from medeor.learning.saved import checked_targets, facts_of
 
 PRIOR = 50
@@ -88,6 +88,8 @@ class StackModel:
     earned: tuple[StackWeight, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         with scratch(run) as apart:
             found = [part.predict(cases, apart.child(name)) for name, part in self.parts.items()]
             arrays = averaged_arrays(found, run)

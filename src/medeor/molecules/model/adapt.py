@@ -30,7 +30,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import replacing, write_json
-from medeor.learning.predictions import joined
+from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.model.neighbours import answers_of
@@ -197,6 +197,8 @@ class AdaptedModel:
     corrections: tuple[Correction, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
