@@ -227,6 +227,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         run_folder.begin_fit(place, fit_key(made), again)
     wait_for_all()
     fitted = fit_or_load(task.method(made), cases, split, run)
+    _stop_if(stopping)
     calibration = None
     if "calibrate" in task.steps:
         calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)

@@ -13,12 +13,13 @@ from rdkit.Chem import Crippen
 
 import medeor
 import tiny
-from medeor.contracts import Cases, Predictions, Run, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Predictions, Run, Sources, Split, Study, Target, UserError
 from medeor.molecules.model import adapt
 from medeor.molecules.model.adapt import Adapt, Correction
-from medeor.molecules.model.domain import sketch
+from medeor.molecules.model.domain import MoleculeDomainMethod, sketch
 from medeor.molecules.read.cases import read_cases
 from medeor.statistics.split import split_cases
+from medeor.testing import check_method
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
 ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")
@@ -47,7 +48,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def study(base: Path, given: pl.DataFrame) -> tuple[Cases, object]:
+def study(base: Path, given: pl.DataFrame) -> tuple[Cases, Split]:
     asked = Study((given,), target=("logP",), split="cv")
     cases = read_cases(Sources((given,), {}), asked).usable
     return replace(cases, stores=(*cases.stores, medeor.load(base))), split_cases(cases, asked)
@@ -103,6 +104,11 @@ def test_without_errors_nothing_is_added(base: Path) -> None:
     made = adapt._fitted(cases.targets[0], sketch(cases), np.zeros((len(cases), 1)))
     assert isinstance(made, Correction)
     assert not made.of(sketch(cases)).any()
+
+
+def test_it_keeps_what_every_method_keeps(base: Path) -> None:
+    for _, check in check_method(MoleculeDomainMethod(Adapt()), *study(base, table(OTHERS))):
+        check()
 
 
 def test_arrays_of_the_base_are_kept_for_the_cases_that_are_asked(base: Path) -> None:
