@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from medeor import registry
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Ensemble, Folds, fit_or_load
 from medeor.learning.predictions import load_predictions, save_predictions, write_array
@@ -57,7 +57,7 @@ class CurveMethod:
 
     more: float = 0.0
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         model = Curves(run.seed + self.more)
         return Fitted(model, model.predict(split.part(cases, "validation"), run))
 
@@ -85,7 +85,7 @@ def test_the_arrays_of_an_ensemble_are_the_mean_of_its_members(tmp_path: Path) -
 
 
 def test_held_out_arrays_come_back_after_a_stop(tmp_path: Path) -> None:
-    first, second = (fit_or_load(Folds(CurveMethod()), CASES, SPLIT, Run(tmp_path, seed=1)) for _ in range(2))
+    first, second = (fit_or_load(Folds(CurveMethod()), CASES, SPLIT, {}, Run(tmp_path, seed=1)) for _ in range(2))
     expected = {case: (float(1 + i % 3) * i * RAMP).tolist() for i, case in enumerate(IDS)}
     assert arrays(first.held_out) == arrays(second.held_out) == expected
     assert isinstance(second.model, Ensemble)
@@ -96,7 +96,7 @@ def test_held_out_arrays_come_back_after_a_stop(tmp_path: Path) -> None:
 
 def test_the_arrays_of_a_stack_are_the_mean_of_its_parts(tmp_path: Path) -> None:
     method = Stack({"a": Folds(CurveMethod()), "b": Folds(CurveMethod(4))})
-    fitted = fit_or_load(method, CASES, SPLIT, Run(tmp_path, seed=1))
+    fitted = fit_or_load(method, CASES, SPLIT, {}, Run(tmp_path, seed=1))
     assert isinstance(fitted.model, StackModel)
     assert arrays(fitted.held_out) == {case: (float(3 + i % 3) * i * RAMP).tolist() for i, case in enumerate(IDS)}
     assert arrays(fitted.model.predict(CASES, Run(tmp_path / "asked"))) == ramps(2, 6)

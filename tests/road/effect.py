@@ -59,7 +59,7 @@ class Covariates:
         return {}
 
     def table(self, cases: Cases) -> np.ndarray:
-        return cases.store(Numbers).arrays["x"][cases.table["row"].to_numpy()]
+        return cases.store("numbers", Numbers).arrays["x"][cases.table["row"].to_numpy()]
 
     def names(self):
         return ("x0", "x1", "x2")
@@ -72,18 +72,18 @@ class CrossFit:
 
     rounds: int
 
-    def fit(self, cases, split, run):
+    def fit(self, cases, split, inputs, run):
         if cases.table["treated"].n_unique() < 2:
             raise UserError("all are in one arm, with whom nobody can be compared")
         trees = TreeMethod(Covariates(), Boosting(rounds=self.rounds))
-        _, propensity = out_of_fold(trees, Cases(cases.table, (TREATED,), cases.stores), split, run.child("t"))
+        _, propensity = out_of_fold(trees, Cases(cases.table, (TREATED,), cases.stores), split, {}, run.child("t"))
         share = _column(propensity, cases).clip(0.05, 0.95)
         arms = []
         for arm in (0, 1):
             # The other arm has no outcome to learn from; its cases are predicted all the same.
             seen = pl.when(pl.col("treated") == arm).then(pl.col("outcome")).alias("outcome")
             one_arm = Cases(cases.table.with_columns(seen), (OUTCOME,), cases.stores)
-            arms.append(_column(out_of_fold(trees, one_arm, split, run.child(f"arm{arm}"))[1], cases))
+            arms.append(_column(out_of_fold(trees, one_arm, split, {}, run.child(f"arm{arm}"))[1], cases))
         y, t = cases.table["outcome"].to_numpy(), cases.table["treated"].to_numpy()
         residual = t * (y - arms[1]) / share - (1 - t) * (y - arms[0]) / (1 - share)
         score = arms[1] - arms[0] + np.nan_to_num(residual)
@@ -94,7 +94,7 @@ class CrossFit:
 class Difference:
     """The baseline: the naive difference of the arms."""
 
-    def fit(self, cases, split, run):
+    def fit(self, cases, split, inputs, run):
         means = cases.table.group_by("treated").agg(pl.col("outcome").mean()).sort("treated")["outcome"]
         effect = float(means[1] - means[0])
         return Fitted(EffectModel(effect), _effects(cases, np.full(len(cases), effect)))
@@ -134,7 +134,7 @@ class EffectTask(PlainTask):
         names = [f"p{i}" for i in range(len(x))]
         table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(x)), "treated": t, "outcome": y})
         table = table.with_columns(pl.col("outcome").fill_nan(None))
-        return Cases(table, (), (Numbers({"x": x}),))
+        return Cases(table, (), {"numbers": Numbers({"x": x})})
 
     def plan(self, cases, split, budget):
         return with_settings(EffectPlan(), budget.settings, "--set")

@@ -82,7 +82,7 @@ class PatchRecipe(PlainRecipe):
         return {}
 
     def _volumes(self, cases: Cases, name: str) -> torch.Tensor:
-        return torch.from_numpy(cases.store(Numbers).arrays[name][cases.table["row"].to_numpy()])
+        return torch.from_numpy(cases.store("numbers", Numbers).arrays[name][cases.table["row"].to_numpy()])
 
     def batches(self, cases, processors, seed) -> Patches:
         return Patches(self._volumes(cases, "volumes"), self._volumes(cases, "labels"), seed)
@@ -119,7 +119,7 @@ class PatchTask(PlainTask):
         names = [f"v{i}" for i in range(len(volumes))]
         broken = [None if np.isfinite(volume).all() else "it has a voxel without a value" for volume in volumes]
         table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(volumes)), "broken": broken})
-        return Cases(table, (), (Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)}),))
+        return Cases(table, (), {"numbers": Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)})})
 
     def plan(self, cases, split, budget) -> PatchPlan:
         return with_settings(PatchPlan(), budget.settings, "--set")
@@ -131,7 +131,7 @@ class PatchTask(PlainTask):
         return Folds(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
 
     def evaluate(self, cases, predictions):
-        truth = cases.store(Numbers).arrays["labels"]
+        truth = cases.store("numbers", Numbers).arrays["labels"]
         rows = dict(zip(cases.ids, cases.table["row"], strict=True))
         dice = []
         for case_id, path in predictions.arrays.items():

@@ -68,7 +68,7 @@ def test_models_and_recipes_are_checked_by_themselves(
     studied: tuple[Cases, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases, split = studied
-    model = METHOD.fit(cases, split, Run(tmp_path)).model
+    model = METHOD.fit(cases, split, {}, Run(tmp_path)).model
     for _, check in (*check_model(model, cases), *check_recipe(toy.ToyRecipe(), cases)):
         check()
     monkeypatch.setattr(toy, "FAULT", "answers")

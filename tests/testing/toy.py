@@ -22,6 +22,7 @@ from medeor.contracts import (
     Cases,
     Finding,
     Fitted,
+    Inputs,
     Measures,
     Method,
     Model,
@@ -124,7 +125,7 @@ class ToyTask:
 class ToyMethod:
     schedule: Schedule
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         known = cases.where(pl.col("sick").is_not_null())
         if FAULT == "missing-targets" and len(known) < len(cases):
             raise ValueError("null")
@@ -133,7 +134,7 @@ class ToyMethod:
         if FAULT == "files":
             (run.folder / "fit.pkl").parent.mkdir(parents=True, exist_ok=True)
             (run.folder / "fit.pkl").write_bytes(b"\x80\x04N.")
-        fitted = Folds(NetworkMethod(ToyRecipe(), self.schedule)).fit(cases, split, run.child("inner"))
+        fitted = Folds(NetworkMethod(ToyRecipe(), self.schedule)).fit(cases, split, inputs, run.child("inner"))
         held_out = fitted.held_out
         if FAULT == "held-out":
             held_out = fitted.model.predict(cases, run)

@@ -124,7 +124,7 @@ class Runs:
 
     def _fit(self, method: Method, name: str) -> Fitted:
         run = Run(self.folder / "fits" / name, self.whole.seed)
-        return fit_or_load(method, self.read.cases, self.read.split, run)
+        return fit_or_load(method, self.read.cases, self.read.split, self.read.inputs, run)
 
     @property
     def recipes(self) -> list[tuple[Recipe[Any, Any], Cases]]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from medeor.contracts import Cases, Fitted, Method, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Method, Run, Split
 from medeor.learning.folds import fit_or_load
 from medeor.simulate.states import in_state
 from medeor.testing.checks import Check, named, refused_or_done, require
@@ -19,7 +19,7 @@ from medeor.testing.sameness import finite, same_files, same_predictions
 from medeor.testing.stops import in_stretches
 
 
-def check_method(method: Method, cases: Cases, split: Split) -> Iterator[Check]:
+def check_method(method: Method, cases: Cases, split: Split, inputs: Inputs | None = None) -> Iterator[Check]:
     """Checks of a method that is fitted to these cases:
 
     - `held-out`: what it holds out are cases of the training and validation parts, answered once an item.
@@ -27,7 +27,7 @@ def check_method(method: Method, cases: Cases, split: Split) -> Iterator[Check]:
       held-out predictions, arrays among them.
     - `missing-targets`, `one-class`: fitted, or refused in words.
     - those of `check_model`, of what it fits, on the cases of the test part, or all where there are none."""
-    fits = _Fits(method, cases, split)
+    fits = _Fits(method, cases, split, inputs or {})
     asked = split.part(cases, "test")
     checks = {
         "held-out": fits.held_out,
@@ -42,8 +42,8 @@ def check_method(method: Method, cases: Cases, split: Split) -> Iterator[Check]:
 class _Fits:
     """Fits of one method, made when the first check asks for them."""
 
-    def __init__(self, method: Method, cases: Cases, split: Split) -> None:
-        self.method, self.cases, self.split = method, cases, split
+    def __init__(self, method: Method, cases: Cases, split: Split, inputs: Inputs) -> None:
+        self.method, self.cases, self.split, self.inputs = method, cases, split, inputs
         self._room = TemporaryDirectory(prefix="medeor-testing-")
 
     @property
@@ -52,7 +52,7 @@ class _Fits:
 
     @cached_property
     def whole(self) -> Fitted:
-        return fit_or_load(self.method, self.cases, self.split, Run(self._folder / "whole"))
+        return fit_or_load(self.method, self.cases, self.split, self.inputs, Run(self._folder / "whole"))
 
     def held_out(self) -> None:
         honest(self.whole, self.split.part(self.cases, "train", "validation"))
@@ -61,18 +61,18 @@ class _Fits:
         whole, folder = self.whole, self._folder / "in-stretches"
 
         def fit(stopping: Callable[[], bool]) -> None:
-            fit_or_load(self.method, self.cases, self.split, Run(folder, stopping=stopping))
+            fit_or_load(self.method, self.cases, self.split, self.inputs, Run(folder, stopping=stopping))
 
         in_stretches(fit, folder)
         same_files(self._folder / "whole", folder, "in one go", "with stops")
-        again = fit_or_load(self.method, self.cases, self.split, Run(folder))
+        again = fit_or_load(self.method, self.cases, self.split, self.inputs, Run(folder))
         same_predictions(whole.held_out, again.held_out, "held out in one go", "with stops")
 
     def in_state(self, state: str) -> None:
         names = [target.name for target in self.cases.targets]
         cases = replace(self.cases, table=in_state(self.cases.table, state, names))  # type: ignore[arg-type]
         with refused_or_done():
-            fitted = fit_or_load(self.method, cases, self.split, Run(self._folder / state))
+            fitted = fit_or_load(self.method, cases, self.split, self.inputs, Run(self._folder / state))
             honest(fitted, self.split.part(cases, "train", "validation"))
 
 

@@ -44,7 +44,8 @@ def check_task(facts: registry.TaskFacts) -> Iterator[Check]:
     - `facts`: whatever the facts and the task name is there.
     - `plan`: it comes back from TOML, and does not depend on the answers of the test part.
     - `walk`: each step leaves its file, and all are on the example of at most 40 cases.
-    - `resume`: stopped whenever there is a new file, and gone on with, the run has the same bits.
+    - `resume`: stopped whenever there is a new file, and gone on with, the run has the same bits, and keeps them when
+      it is walked again.
     - `held-out`: the run keeps what was held out of its fits: cases that are not tested, answered once an item.
     - `predictions`: those that the run keeps are those of the model that it keeps, arrays among them.
     - `files`: a fit leaves files of known endings, without a pickle, and models of registered kinds.
@@ -114,7 +115,7 @@ def _plan(runs: Runs) -> None:
     test = pl.col("case_id").is_in(split.part(cases, "test").ids)
     hidden = [pl.when(~test).then(pl.col(target.name)).alias(target.name) for target in cases.targets]
     unknown = replace(cases, table=cases.table.with_columns(hidden))
-    budget = Budget(None, 1 << 33, 1, runs.whole.settings)
+    budget = Budget(None, 1 << 33, 1, runs.whole.settings, runs.read.inputs)
     with_answers, without = (_chosen(runs.task.plan(one, split, budget)) for one in (cases, unknown))
     require(with_answers == without, "its plan is another one when the answers of the test part are not known")
 
@@ -145,6 +146,8 @@ def _resume(runs: Runs) -> None:
     folder, stops = runs.in_stretches
     require(stops, "it was never stopped: what takes time asks `Run.stopping`, and raises `Stopped` when it has saved")
     same_files(runs.walked, folder, "in one go", "with stops")
+    runs.walk(runs.whole, "stops")
+    same_files(runs.walked, folder, "in one go", "when it is walked again")
 
 
 def _predictions(runs: Runs) -> None:
