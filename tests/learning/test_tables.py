@@ -126,7 +126,7 @@ def test_a_table_without_rows_or_known_values_makes_no_error() -> None:
 
 def test_the_linear_model_is_logistic_regression_with_a_ridge(tmp_path: Path) -> None:
     cases = simulated()
-    fitted = LinearMethod(COLUMNS).fit(cases, half(cases), Run(tmp_path))
+    fitted = LinearMethod(COLUMNS).fit(cases, half(cases), {}, Run(tmp_path))
     train, held_out = half(cases).part(cases, "train"), half(cases).part(cases, "validation")
     features = TableFeatures.of(train, COLUMNS)
     reference = LogisticRegression(C=1.0, tol=1e-8).fit(features.inputs(train), train.table["sick"])
@@ -141,7 +141,7 @@ def test_trees_and_network_learn_what_is_there_to_learn(tmp_path: Path) -> None:
     best = roc_auc_score(held["sick"], odds.filter(cases.table["case_id"].is_in(held["case_id"].implode())))
     schedule = Schedule(epochs=12, learning_rate=3e-3)
     for method in (TableTrees(COLUMNS, Boosting(rounds=60)), NetworkMethod(TableRecipe(COLUMNS, SMALL), schedule)):
-        fitted = method.fit(cases, half(cases), Run(tmp_path / type(method).__name__))
+        fitted = method.fit(cases, half(cases), {}, Run(tmp_path / type(method).__name__))
         assert roc_auc_score(held["sick"], fitted.held_out.table["value"]) > best - 0.06
 
 
@@ -152,7 +152,7 @@ def test_models_come_back_as_they_were_and_answer_each_case_by_itself(tmp_path: 
         (TableTrees(COLUMNS, Boosting(rounds=5)), NetworkMethod(TableRecipe(COLUMNS, SMALL), Schedule(epochs=1)),
          LinearMethod(COLUMNS))
     ):  # fmt: skip
-        model = method.fit(cases, half(cases), run.child(f"m{number}")).model
+        model = method.fit(cases, half(cases), {}, run.child(f"m{number}")).model
         model.save(tmp_path / f"saved-{number}")
         values = model.predict(cases, run).table["value"]
         loaded = load_model(tmp_path / f"saved-{number}")
@@ -163,7 +163,7 @@ def test_models_come_back_as_they_were_and_answer_each_case_by_itself(tmp_path: 
 
 def test_reasons_add_up_and_columns_that_are_taken_away_count_as_unknown(tmp_path: Path) -> None:
     cases, run = simulated(120), Run(tmp_path)
-    model = LinearMethod(COLUMNS).fit(cases, half(cases), run).model
+    model = LinearMethod(COLUMNS).fit(cases, half(cases), {}, run).model
     (reason,) = model.attribute(cases.where(pl.col("case_id") == "c7"), ["yes"], run)
     assert reason.elements == ("age", "sex", "town")
     kept = np.array([[True, True, True], [False, False, False]])
@@ -196,7 +196,7 @@ def test_ridge_on_a_number_agrees_with_scikit_learn_near_the_middle(tmp_path: Pa
         pl.DataFrame({"case_id": [str(i) for i in range(200)], "x": x, "y": 2 * x + generator.normal(0, 0.1, 200)}),
         (Target("y", "continuous"),),
     )
-    fitted = LinearMethod({"x": "number"}).fit(cases, half(cases), Run(tmp_path))
+    fitted = LinearMethod({"x": "number"}).fit(cases, half(cases), {}, Run(tmp_path))
     train, held = half(cases).part(cases, "train").table, half(cases).part(cases, "validation").table
     reference = Ridge(1.0).fit(train.select("x").to_numpy(), train["y"].to_numpy())
     np.testing.assert_allclose(

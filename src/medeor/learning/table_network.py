@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split
 from medeor.files import build
 from medeor.formats.values.columns import ColumnKind
 from medeor.learning.heads import Heads, heads_for, heads_from
@@ -207,7 +207,7 @@ class LinearMethod:
     penalty: float = 1.0
     """Half of it, times the sum of squared weights, is added to the sum of losses."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         recipe = TableRecipe(self.columns, TableNetwork(depth=0, members=1, pieces=1))
         processors = recipe.processors(train)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from medeor.contracts import Cases, Fitted, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Run, Split, UserError
 from medeor.files import build
 from medeor.formats.values.columns import ColumnKind, as_days, as_levels, as_numbers
 from medeor.formats.values.missing import without_missing_numbers
@@ -183,9 +183,9 @@ class TableTrees:
     columns: Mapping[str, ColumnKind]
     boosting: Boosting
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         features = TableFeatures.of(split.part(cases, "train"), self.columns)
-        return TreeMethod(features, self.boosting).fit(cases, split, run)
+        return TreeMethod(features, self.boosting).fit(cases, split, inputs, run)
 
 
 def _number(table: pl.DataFrame, name: str, kind: ColumnKind, pieces: int) -> NumberColumn:
