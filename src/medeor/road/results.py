@@ -11,10 +11,14 @@ import polars as pl
 
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
 from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
+from medeor.learning.predictions import load_arrays, save_arrays
 from medeor.road.scoring import Scored
 
 PARTS = ("test", "cv", "validation")
 """Parts of a study itself; other data are scored under other names."""
+
+
+MODELS = ("model", "baseline")
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
@@ -35,8 +39,10 @@ def write_scored(folder: Path, scored: Scored) -> None:
     `metrics.json`."""
     tables = [
         predictions.table.with_columns(part=pl.lit(scored.part), model=pl.lit(model))
-        for model, predictions in (("model", scored.predictions), ("baseline", scored.baseline))
+        for model, predictions in zip(MODELS, (scored.predictions, scored.baseline), strict=True)
     ]
+    save_arrays(scored.predictions.arrays, place_of_arrays(folder, scored.part, "model"))
+    save_arrays(scored.baseline.arrays, place_of_arrays(folder, scored.part, "baseline"))
     write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
     write_json(folder / "metrics.json", {scored.part: _plain(scored.measures)})
 
@@ -51,10 +57,18 @@ def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> Scored:
     if part is None:
         raise UserError(f"{folder / 'metrics.json'} holds no measures of the study itself; it is damaged")
     ours, theirs = (
-        Predictions(table.filter(pl.col("model") == model).select(own))
-        for model, own in zip(("model", "baseline"), columns, strict=True)
+        Predictions(
+            table.filter(pl.col("model") == model).select(own), load_arrays(place_of_arrays(folder, part, model))
+        )
+        for model, own in zip(MODELS, columns, strict=True)
     )
     return Scored(part, ours, theirs, _measures(listed[part]))
+
+
+def place_of_arrays(folder: Path, part: str, model: str) -> Path:
+    """What `save_arrays` and `load_arrays` take for the arrays of a run: `predictions.parquet` holds several parts and
+    models, of which each has an index of its own."""
+    return folder / f"predictions-{part}-{model}.parquet"
 
 
 def write_explanations(folder: Path, explanations: Explanations) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -60,8 +61,10 @@ def score(
     test = split.part(cases, "test")
     if len(test):
         part, scored = "test", test
-        ours = fitted.model.predict(scored, run)
-        theirs = baseline.model.predict(scored, replace(run, folder=run.folder.with_name("baseline")))
+        place = run.folder.with_name("predictions")
+        shutil.rmtree(place, ignore_errors=True)
+        ours = fitted.model.predict(scored, replace(run, folder=place / part / "model"))
+        theirs = baseline.model.predict(scored, replace(run, folder=place / part / "baseline"))
         if calibration:
             ours = calibration.apply(ours)
             theirs = calibrated(cases, baseline.held_out, study).apply(theirs)
@@ -96,4 +99,4 @@ def _calibrated_by_fold(cases: Cases, split: Split, held_out: Predictions, study
         others = Predictions(folds.filter(pl.col("fold") != fold).drop("fold"))
         own = Predictions(folds.filter(pl.col("fold") == fold).drop("fold"))
         parts.append(calibrated(cases, others, study).apply(own).table)
-    return Predictions(pl.concat(parts))
+    return replace(held_out, table=pl.concat(parts))

@@ -304,6 +304,11 @@ def _own_parts(path: Path) -> str:
     return _json([listed.get(part) for part in PARTS]) if isinstance(listed, dict) else ""
 
 
+def _indices(path: Path) -> str:
+    """A digest of the lists of arrays, each of which has the digest of every array."""
+    return digest(*sorted(path.parent.glob("predictions-*.arrays.json")))
+
+
 def _answers(predictions: Predictions) -> str:
     """A digest of what was answered, apart from what is decided by it."""
     return reading.table_digest(predictions.table.select("case_id", "item", "value"))
@@ -319,7 +324,10 @@ EVALUATE = Step(
         "plan", "model", "calibration.json", "cases", "targets", "inputs", "split", "study.threshold",
         "study.subgroups", "study.prevalence", "study.seed",
     ),
-    writes={"predictions.parquet": content, "metrics.json": _own_parts, "baseline": content},
+    writes={
+        "predictions.parquet": content, "metrics.json": _own_parts, "baseline": content, "predictions": content,
+        "arrays": _indices,
+    },
     make=_evaluate,
     save=lambda walk, scored: write_scored(walk.folder, scored),
     load=lambda walk: read_scored(walk.folder, json.loads(walk.digest("columns"))),
