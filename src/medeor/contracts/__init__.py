@@ -6,7 +6,7 @@ Nothing here imports a numerical library at run time, so the command line can st
 from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target, TargetKind
 from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import TaskFacts
-from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
+from medeor.contracts.methods import Answering, Fitted, Logger, Method, Model, Plan, Progress, Result, Run, Task
 from medeor.contracts.recipes import Batch, Batches, Processors, Recipe
 from medeor.contracts.results import (
     BORDERLINE,
@@ -41,6 +41,7 @@ __all__ = [
     "Fitted",
     "Inputs",
     "Kept",
+    "Logger",
     "Measure",
     "Measures",
     "Method",

@@ -109,7 +109,7 @@ class StackModel:
             arrays = averaged_arrays(found, run)
         blended = []
         for target in self.targets:
-            values = np.stack([_by_case(one.table, cases.table["case_id"], target) for one in found])
+            values = np.stack([values_by_case(one.table, cases.table["case_id"], target) for one in found])
             blended.append(
                 _long(cases.table["case_id"], target, blend(values, np.array(self.weights[target.name]), target))
             )
@@ -281,7 +281,7 @@ def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, p
     for name, table in tables.items():
         if table["case_id"].n_unique() != rows.height:
             raise ValueError(f"the part '{name}' of a stack held out other cases than the first")
-        values.append(_by_case(table, rows["case_id"], target))
+        values.append(values_by_case(table, rows["case_id"], target))
     answers = rows[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     exact = rows[target.limit].fill_null(0).to_numpy() == 0 if target.limit in rows.columns else np.True_
     fold = rows["fold"].fill_null(-1).to_numpy()
@@ -301,7 +301,7 @@ def _blended(known: _Known, target: Target) -> Predictions:
     return Predictions(_long(known.case_ids, target, blended))
 
 
-def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
+def values_by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
     """Values of a target, shape (cases, items). Raises: UserError where one is missing."""
     wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
     rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left")

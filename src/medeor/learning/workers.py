@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,6 +55,9 @@ def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: I
                 raise _loss(children[index].wait())
             if "progress" in said:
                 run.progress(*said["progress"])
+            if "epoch" in said:
+                for logger in run.loggers:
+                    logger.on_epoch(Path(said["epoch"][0]), said["epoch"][1])
             if "free" in said:
                 if waiting:
                     _send(children[index], f"{waiting.pop(0)}\n".encode())
@@ -115,6 +120,16 @@ def _send(child: subprocess.Popen[bytes], content: bytes) -> None:
         child.stdin.flush()
 
 
+@dataclass(frozen=True)
+class _Relay:
+    """Passes on to the parent, and its loggers, how a fit goes."""
+
+    say: Callable[..., None]
+
+    def on_epoch(self, folder: Path, record: Mapping[str, float | None]) -> None:
+        self.say(epoch=[str(folder), record])
+
+
 def _work() -> None:
     """The life of a worker: one fold after another, as it is told, until its pipe is closed."""
     from medeor.learning.folds import fit_or_load, member
@@ -135,6 +150,7 @@ def _work() -> None:
         threads,
         lambda what, done, total, note="": say(progress=[what, done, total, note]),
         lambda: asked.is_set() or os.getppid() != parent,
+        loggers=(_Relay(say),),
     )
     say(free=True)
     for line in orders:
