@@ -35,7 +35,6 @@ from medeor.contracts import (
     Split,
     Stopped,
     Study,
-    Target,
     Task,
     UserError,
 )
@@ -62,6 +61,8 @@ from medeor.report import story
 from medeor.road import run_folder, task_detection
 from medeor.road.bundle import STORES, Trained, load, opened, write_bundle
 from medeor.statistics.split import WAYS, split_cases
+from medeor.targets import categorical, of
+from medeor.targets.outcomes import strata
 from medeor.trust import audit as trust_audit
 from medeor.trust import faithfulness
 from medeor.trust.calibration import Calibration, calibrate
@@ -112,7 +113,7 @@ def read(study: Study, console: Console) -> Read:
     cases = every.usable
     if not len(cases) and len(every):
         raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
-    split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
+    split = split_cases(cases, study, strata(cases)) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
     for finding in every.findings:
         if finding.check == "guessed":
@@ -332,7 +333,7 @@ def _with_skill(calibration: Calibration, cases: Cases, held_out: Predictions) -
 
 def _rarest(cases: Cases) -> float:
     """The share of the rarest class of all targets; 1 where there are none."""
-    columns = [cases.table[target.name].drop_nulls() for target in cases.targets if target.kind != "continuous"]
+    columns = [cases.table[target.name].drop_nulls() for target in categorical(cases.targets)]
     shares = [min(column.value_counts()["count"].to_list()) / len(column) for column in columns if len(column)]
     return min(shares, default=1.0)
 
@@ -388,7 +389,7 @@ def repaired(asked: Read) -> pl.DataFrame:
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [_as_written(target, table.columns) for target in asked.every.targets if target.name in table.columns]
+    said = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
     table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
     return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
@@ -414,17 +415,6 @@ def _asked_for(study: Study, what: str, columns: Sequence[str]) -> dict[str, str
     given = {what: names[0], f"{what}_1": names[0]} if len(names) == 1 else {}
     given |= {f"{what}_{place}": name for place, name in enumerate(names, 1)}
     return {name: new for name, new in given.items() if name in columns and new not in columns}
-
-
-def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """What a target's column of the case table says, as it is read again."""
-    known = pl.col(target.name)
-    if target.kind != "continuous":
-        return known.replace_strict(list(range(len(target.words))), target.words, default=None)
-    if target.limit not in columns:
-        return known
-    sign = pl.col(target.limit).replace_strict({1: ">", -1: "<"}, default="", return_dtype=pl.String)
-    return (sign + known.cast(pl.String)).alias(target.name)
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:

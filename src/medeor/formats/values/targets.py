@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, Target, TargetKind, UserError
+from medeor.contracts import Finding, Target, UserError
 from medeor.formats.values.class_names import doubtful, in_order
 from medeor.formats.values.dates import are_days, are_written_days
 from medeor.formats.values.measurements import read_measurements
@@ -22,6 +22,7 @@ from medeor.formats.values.missing import (
     without_missing_numbers,
 )
 from medeor.formats.values.positive import answer_of, positive_of
+from medeor.targets import categorical, of
 
 FEW = 20
 """Whole numbers with more different values than this are measured, not classes."""
@@ -29,7 +30,6 @@ MANY = 50
 """Text with more different values than this, in more than half of the rows, names cases rather than classes."""
 NAMED = 5
 """So does text that never comes again in more rows than this."""
-KINDS = ("classes", "ordinal", "continuous")
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test", "holdout": "test",
@@ -41,7 +41,6 @@ PARTS = {
     "apprentissage": "train", "entraînement": "train", "entrainement": "train", "validierung": "validation",
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
-_NO_YES = ("0", "1")
 _NUMBER = r"^[+−-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?\s*(?:[\p{L}%°/µμ][^\d,;]*)?$"
 """A number, perhaps with a unit; not `007`, which is a name."""
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
@@ -52,6 +51,17 @@ _ENOUGH_BY_CHANCE = 5.0
 chance that there is none."""
 _SHOWN = 5
 """Values that a message lists."""
+
+
+class Asked(NamedTuple):
+    """What a user may state of a column that leaves it open (`kind`)."""
+
+    numbers: bool = False
+    grades: bool = False
+    """Whether its classes have an order."""
+
+
+KINDS = {"classes": Asked(), "ordinal": Asked(grades=True), "continuous": Asked(numbers=True)}
 
 
 class TargetColumn(NamedTuple):
@@ -94,17 +104,18 @@ def read_target(
     Raises: UserError for an unknown kind or class, text where numbers are asked, days, or one class alone."""
     name = column.name
     if expected is not None:
-        return TargetColumn(expected, *_as_expected(column, expected))
+        return TargetColumn(expected, *of(expected).read(_Cells(column)))
     if kind and kind not in KINDS:
         raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
     if not len(column.drop_nulls()):
         raise UserError(f"target '{name}' has no value in any row")
-    numbers = None if classes else _as_numbers(column, kind)
-    if numbers is not None and (kind == "continuous" or (not kind and _is_measured(numbers.column.drop_nulls()))):
+    asked = KINDS.get(kind, Asked())
+    numbers = None if classes else _as_numbers(column, asked.numbers)
+    if numbers is not None and (asked.numbers or (not kind and _is_measured(numbers.column.drop_nulls()))):
         return TargetColumn(
             Target(name, "continuous"), numbers.column.cast(pl.Float64), _codes_found(name, numbers, True)
         )
-    if kind == "continuous":
+    if asked.numbers:
         raise UserError(f"target '{name}' is to be a number and holds {_no_number(column)!r}")
     _refuse_days(column)
     return _of_classes(column, kind, classes, positive)
@@ -113,7 +124,8 @@ def read_target(
 def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: str) -> TargetColumn:
     name = column.name
     finite = without_missing_numbers(column)
-    missing = _without_codes(finite.column, kind, classes)
+    grades = KINDS.get(kind, Asked()).grades
+    missing = _without_codes(finite.column, grades, classes)
     values = _as_text(missing.column)
     findings = _codes_found(name, missing._replace(codes={**finite.codes, **missing.codes}))
     _refuse_numbers(name, values, kind, classes)
@@ -132,7 +144,7 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
                 f" beside what says unknown ({_listed(map(repr, codes))}; name it with --where classes= if it is one)"
             )
         raise UserError(f"target '{name}' {alone}: there is nothing to tell apart")
-    if kind == "ordinal" and not classes and len(found) > 2:
+    if grades and not classes and len(found) > 2:
         found = _in_order(name, found)
     names, place = _named(name, found, classes)
     guessed = False
@@ -145,7 +157,7 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
             names, place = names[::-1], {value: 1 - index for value, index in place.items()}
     elif positive and plain(positive) not in map(plain, names):
         raise UserError(f"where positive={positive}: target '{name}' has the classes {', '.join(names)}")
-    chosen: TargetKind = "binary" if len(names) == 2 else "ordinal" if kind == "ordinal" else "multiclass"
+    chosen = "binary" if len(names) == 2 else "ordinal" if grades else "multiclass"
     indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
     target = Target(name, chosen, names, guessed=guessed)
     odd = () if classes else doubtful(name, counts)
@@ -207,7 +219,8 @@ def read_targets(
     known = {target.name: target for target in expected}
     several = len(names) > 1
     read = [read_target(table[one], kind, () if several else classes, positive, known.get(one)) for one in names]
-    targets = tuple(by_own_name(one.target) if several and one.target.name not in known else one.target for one in read)
+    several_new = [several and one.target.name not in known for one in read]
+    targets = tuple(of(one.target).by_own_name if new else one.target for one, new in zip(read, several_new))
     values = pl.DataFrame([one.values for one in read])
     findings = tuple(finding for one in read for finding in one.findings)
     return TargetColumns(targets, values, (*findings, *exclusive(targets, values)))
@@ -215,7 +228,7 @@ def read_targets(
 
 def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding, ...]:
     """A finding where several labels are the columns of one class: in every row exactly one of them is true."""
-    labels = [target.name for target in targets if target.kind == "binary"]
+    labels = [target.name for target in categorical(targets) if len(of(target).items) == 1]
     if len(labels) < 2 or len(labels) < len(targets):
         return ()
     known = values.select(labels).drop_nulls()
@@ -238,16 +251,9 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
 
 def positive_class(targets: Sequence[Target]) -> tuple[Finding, ...]:
     """What is looked for, and whether that was guessed; none without a binary target."""
-    said = [target.positive for target in targets if target.positive]
+    said = [text for target in targets if (text := of(target).positive)]
     guessed = any(target.guessed for target in targets)
     return (Finding("positive-class", "labels", "unknown" if guessed else "pass", "; ".join(said)),) if said else ()
-
-
-def by_own_name(target: Target) -> Target:
-    """One of several targets: a binary one stands under its own name instead of its class's."""
-    if target.kind != "binary":
-        return target
-    return Target(target.name, "binary", values=target.classes, guessed=target.guessed)
 
 
 def read_parts(column: pl.Series) -> pl.Series:
@@ -262,20 +268,31 @@ def read_parts(column: pl.Series) -> pl.Series:
     return texts.replace_strict(PARTS, default=None, return_dtype=pl.String).alias("part")
 
 
-def _as_expected(column: pl.Series, target: Target) -> tuple[pl.Series, tuple[Finding, ...]]:
-    if target.kind == "continuous":
-        numbers = _as_numbers(column, "continuous")
+class _Cells(NamedTuple):
+    """See `targets.common.kind.Cells`."""
+
+    column: pl.Series
+
+    def numbers(self) -> tuple[pl.Series, tuple[Finding, ...]]:
+        numbers = _as_numbers(self.column, True)
         if numbers is None:
-            raise UserError(f"target '{column.name}' is to be a number and holds {_no_number(column)!r}")
-        return numbers.column.cast(pl.Float64), _codes_found(column.name, numbers, True)
-    words = target.classes or target.values or _NO_YES
-    finite = without_missing_numbers(column)
-    missing = _without_codes(finite.column, target.kind, words)
-    values, spellings = _one_spelling(_as_text(missing.column), words)
-    findings = _codes_found(column.name, missing._replace(codes={**finite.codes, **missing.codes}))
-    _, place = _named(column.name, values.drop_nulls().unique().to_list(), words)
-    indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
-    return indices, (*findings, *spellings)
+            raise UserError(f"target '{self.column.name}' is to be a number and holds {_no_number(self.column)!r}")
+        return numbers.column.cast(pl.Float64), _codes_found(self.column.name, numbers, True)
+
+    def classes(self, words: Sequence[str], grades: bool) -> tuple[pl.Series, tuple[Finding, ...]]:
+        name = self.column.name
+        finite = without_missing_numbers(self.column)
+        missing = _without_codes(finite.column, grades, words)
+        values, spellings = _one_spelling(_as_text(missing.column), words)
+        findings = _codes_found(name, missing._replace(codes={**finite.codes, **missing.codes}))
+        _, place = _named(name, values.drop_nulls().unique().to_list(), words)
+        indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
+        return indices, (*findings, *spellings)
+
+
+def asks_number(kind: str) -> bool:
+    """Whether a user's `kind` asks for a number."""
+    return KINDS.get(kind, Asked()).numbers
 
 
 # Numbers -----------------------------------------------------------------------------------------------------------
@@ -286,14 +303,14 @@ def _is_measured(known: pl.Series) -> bool:
     return not (whole and known.n_unique() <= FEW)
 
 
-def _as_numbers(column: pl.Series, kind: str) -> Missing | None:
+def _as_numbers(column: pl.Series, asked: bool) -> Missing | None:
     """The numbers of a column, also of text, as with decimal commas or among words for unknown; None where some value
     is none. Raises: UserError for days and for limits (`>10`), which are no single numbers."""
     _refuse_days(column)
     if column.dtype.is_numeric():
         return without_missing_numbers(column)
     if column.dtype != pl.String:
-        return Missing(column.cast(pl.Float64), {}) if kind == "continuous" and column.dtype == pl.Boolean else None
+        return Missing(column.cast(pl.Float64), {}) if asked and column.dtype == pl.Boolean else None
     texts = column.str.strip_chars().replace("", None)
     counts = texts.drop_nulls().value_counts().iter_rows()
     unknown = {text: count for text, count in counts if says_unknown(text) or _is_infinite(text)}
@@ -302,7 +319,7 @@ def _as_numbers(column: pl.Series, kind: str) -> Missing | None:
     if not len(known):
         return None
     measured = read_measurements(texts.alias(column.name))
-    if kind == "continuous" and (measured.sides.fill_null(0) != 0).any():
+    if asked and (measured.sides.fill_null(0) != 0).any():
         limit = texts.filter(measured.sides.fill_null(0) != 0)[0]
         raise UserError(f"target '{column.name}' holds {limit!r}, a limit and no number; leave such cells empty")
     units = measured.units.drop_nulls()
@@ -347,9 +364,9 @@ def _refuse_days(column: pl.Series) -> None:
 # Classes -----------------------------------------------------------------------------------------------------------
 
 
-def _without_codes(column: pl.Series, kind: str, classes: Sequence[str]) -> Missing:
+def _without_codes(column: pl.Series, grades: bool, classes: Sequence[str]) -> Missing:
     """Without what says unknown, unless the user names it as a class."""
-    found = without_missing_classes(column, grades=kind == "ordinal")
+    found = without_missing_classes(column, grades=grades)
     named = {plain(one) for one in classes}
     if not classes or not named & {plain(code) for code in found.codes}:
         return found
