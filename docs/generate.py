@@ -194,11 +194,13 @@ def _tasks() -> Iterator[str]:
         yield f'- needs: `pip install "medeor[{facts.extra}]"`'
         yield f"- steps: {' → '.join(find(facts.lives).steps)}"
         yield ""
-        yield from _table(("`--where`", "meaning"), [(f"`{key}=…`", meaning) for key, meaning in facts.where.items()])
+        yield from _table(
+            ("`--option`", "meaning"), [(f"`{key}=…`", meaning) for key, meaning in facts.options.items()]
+        )
         inputs = [(f"`inputs.{role}=…`", meaning) for role, meaning in facts.inputs.items()]
         yield from _table(("`--set`", "meaning"), inputs)
         asks = [(f"`{key}=…`", meaning) for key, meaning in facts.query.items()]
-        yield from _table(("`medeor predict RUN --where`", "meaning"), asks)
+        yield from _table(("`medeor predict RUN --query`", "meaning"), asks)
 
 
 def _data_sets() -> Iterator[str]:

@@ -194,7 +194,7 @@ def _image_files(folder: Path) -> list[Path]:
     from PIL import Image as Pillow
     from pydicom.uid import RLELossless
 
-    from formats.dicom_files import data_set
+    from formats.images.dicom_files import data_set
 
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)

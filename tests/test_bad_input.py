@@ -153,7 +153,7 @@ def an_unknown_task(hospital: Path, folder: Path) -> Bad:
 
 
 def an_unknown_where(hospital: Path, folder: Path) -> Bad:
-    return Bad(("train", *tiny.labelled(hospital), "--where", "colour=red"), ("'colour'", "positive"))
+    return Bad(("train", *tiny.labelled(hospital), "--option", "colour=red"), ("'colour'", "positive"))
 
 
 def a_study_file_with_a_slip(hospital: Path, folder: Path) -> Bad:

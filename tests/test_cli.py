@@ -17,7 +17,9 @@ import pytest
 import typer
 
 import tiny
+from medeor import api
 from medeor.cli import app
+from medeor.console import renamed
 
 VERBS = (
     "train", "plan", "audit", "evaluate", "predict", "explain", "report", "compare", "export", "datasets", "tasks",
@@ -70,10 +72,10 @@ def test_without_a_verb_help_is_given() -> None:
         ("train --nosuch", "--nosuch"),
         ("train", "--out"),
         ("train x --out y --set epochs", "key=value"),
-        ("train x --out y --where =3", "key=value"),
+        ("train x --out y --option =3", "key=value"),
         ("predict", "run"),
         ("predict nosuch x", "nosuch"),
-        ("predict nosuch --where head=x --out table.doc", ".csv, .parquet, .json, .html"),
+        ("predict nosuch --query head=x --out table.doc", ".csv, .parquet, .json, .html"),
         ("report nosuch", "nosuch"),
         ("compare nosuch other", "nosuch"),
         ("export nosuch --onnx x.onnx", "nosuch"),
@@ -213,3 +215,27 @@ def test_the_demo_falls_back_on_data_that_are_called_simulated(tmp_path: Path, m
     assert said.code == 0, said.err
     assert "simulated hospital" in said.err
     assert "<b>Simulated data</b>" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "now", "said"),
+    [
+        ("predict nowhere --where head=x", "--query", "nowhere"),
+        ("train nowhere --out y --where=kind=ordinal", "--option", "nowhere"),
+        ("audit nowhere --where kind=ordinal --where id=x", "--option", "nowhere"),
+    ],
+)
+def test_the_flag_of_0_1_works_with_one_warning(line: str, now: str, said: str) -> None:
+    renamed.cache_clear()
+    told = tiny.medeor(*line.split())
+    assert told.code == 2
+    assert told.err.count("--where is now called " + now) == 1
+    assert said in told.complaints[-1]
+
+
+def test_the_table_where_of_0_1_is_read_with_one_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.toml").write_text('task = "image-classification"\n[where]\nkind = "ordinal"\n')
+    renamed.cache_clear()
+    for _ in range(2):
+        assert api.asked("scans", study=tmp_path / "study.toml").options == {"kind": "ordinal"}
+    assert capsys.readouterr().err.count("where is now called options") == 1

@@ -98,7 +98,7 @@ def test_commands_parse_and_ask_for_what_exists(page: Path) -> None:
         check_sources(given.get("sources"), rest)
         for setting in given.get("settings") or ():
             check_setting(setting)
-        known = {key for facts in TASKS.values() for key in (facts.query if verb == "predict" else facts.where)}
+        known = {key for facts in TASKS.values() for key in (facts.query if verb == "predict" else facts.options)}
         assert {asked.partition("=")[0] for asked in given.get("where") or ()} <= known, rest
 
 

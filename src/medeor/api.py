@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medeor import cache, catalogue, trusted
-from medeor.console import Console
+from medeor.console import Console, renamed
 from medeor.contracts import (
     IN_DOMAIN,
     Answers,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = "", **fields: Any) -> Study:
-    """A study from sources and fields of `contracts.Study`, on top of a `walk.toml` where one is given. A text
+    """A study from sources and fields of `contracts.Study`, on top of a `study.toml` where one is given. A text
     stands for a list of one; a setting named like a field of the study sets that field, and `inputs.ROLE` one input.
 
     Example: `asked("scans/", labels="labels.csv", target="malignant", group="patient_id")`."""
@@ -62,9 +62,13 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
     fields = {key: value for key, value in fields.items() if value is not None}
     if not isinstance(fields.get("labels", ""), str):
         sources = (*sources, fields.pop("labels"))
+    for named in (values, fields):
+        if "where" in named:
+            renamed("where", "options")
+            named["options"] = {**named.pop("where"), **named.get("options", {})}
     own = {field.name: str(field.type) for field in dataclasses.fields(Study)}
     settings = {key: str(value) for key, value in dict(fields.pop("settings", {})).items()}
-    for key in [key for key in settings if key in own and key not in ("sources", "settings", "where", "inputs")]:
+    for key in [key for key in settings if key in own and key not in ("sources", "settings", "options", "inputs")]:
         fields[key] = _typed(key, settings.pop(key), own[key])
     roles = [key for key in settings if key.startswith("inputs.")]
     if inputs := {key.removeprefix("inputs."): settings.pop(key) for key in roles}:
@@ -224,18 +228,12 @@ def predict(
     run: str | Path | Trained,
     *sources: str | Path | np.ndarray | pl.DataFrame,
     out: str | Path = "",
-    where: Mapping[str, str] | None = None,
     trust: str | Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Calibrated predictions, one row a case and item, with the source of each case where it has one; or, without
-    sources, the table of what `query` answers to `where`. With `out` they are written there (.csv, .parquet, .json,
-    or as the task alone can: `TaskFacts.writes`; .html as by `summarize`)."""
-    if where:
-        if sources:
-            raise UserError("give cases to predict or a question (--where), not both")
-        return query(run, where, out=out, trust=trust).table
+    """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out` they
+    are written there (.csv, .parquet, .json, or as the task alone can: `TaskFacts.writes`; .html as by `summarize`)."""
     if not sources:
-        raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --where")
+        raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --query")
     if Path(out).suffix == ".html":
         return summarize(run, *sources, out=out, trust=trust).table
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
@@ -282,7 +280,7 @@ def summarize(
 
 @enough_memory()
 def query(
-    run: str | Path | Trained, where: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
+    run: str | Path | Trained, question: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
 ) -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
     (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
@@ -294,7 +292,7 @@ def query(
     elif out:
         _writer(Path(out), (".html",))
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
-    answers = trained.query(where)
+    answers = trained.query(question)
     if page:
         from medeor.report import story
 
@@ -324,7 +322,7 @@ def explain(
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     if "explain" not in trained.task.steps:
         name = trained.study.task
-        asks = " ".join(f"--where {key}=…" for key in list(TASKS[name].query)[:2])
+        asks = " ".join(f"--query {key}=…" for key in list(TASKS[name].query)[:2])
         instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
         raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
     with trained.at_work():
@@ -461,7 +459,7 @@ def _labelled(trained: Trained, sources: Sequence[Any], fields: Mapping[str, Any
         other,
         task=other.task or trained.study.task,
         target=other.target or tuple(target.name for target in trained.targets),
-        where={**trained.study.where, **other.where},
+        options={**trained.study.options, **other.options},
     )
     located = tuple(catalogue.opened(source, Console()) for source in other.sources)
     inherited = () if other.subgroups else trained.study.subgroups
@@ -489,7 +487,7 @@ def _typed(key: str, text: str, kind: str) -> Any:
 
 
 def _trusting(trust: str | Sequence[str], fields: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """Trusts what the user names, and what the settings that they gave with this call name; those of a `walk.toml` are
+    """Trusts what the user names, and what the settings that they gave with this call name; those of a `study.toml` are
     not among them."""
     return trusted.trusting(trust, map(str, dict(fields.get("settings") or {}).values()))
 

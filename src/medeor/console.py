@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,12 @@ class Console:
             self._bar.console.print(message, highlight=False, markup=False)
         else:
             print(message, file=sys.stderr, flush=True)
+
+
+@cache
+def renamed(old: str, new: str) -> None:
+    """Says once that a name which the user wrote has changed, and how long the old one works."""
+    aside(f"{old} is now called {new}; the old name works through 0.3")
 
 
 def aside(message: str) -> None:

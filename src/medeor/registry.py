@@ -39,15 +39,15 @@ PART = r"[a-z0-9][a-z0-9-]{0,40}"
 """The name of a part of a model, and so of its folder."""
 
 
-def open_task(name: str, where: Mapping[str, str] | None = None) -> Task:
-    """The task of this name. Raises UserError for an unknown name, a missing extra, an unknown `--where` key."""
+def open_task(name: str, options: Mapping[str, str] | None = None) -> Task:
+    """The task of this name. Raises UserError for an unknown name, a missing extra, an unknown `--option` key."""
     if name not in TASKS:
         raise UserError(f"no task is called '{name}'; there are {', '.join(TASKS)}")
     facts = TASKS[name]
-    for key in where or {}:
-        if key not in facts.where:
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.where.items())
-            raise UserError(f"{name} does not ask for '{key}'; --where takes {known}")
+    for key in options or {}:
+        if key not in facts.options:
+            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.options.items())
+            raise UserError(f"{name} does not ask for '{key}'; --option takes {known}")
     try:
         task: Task = find(facts.lives)()
     except ModuleNotFoundError as error:
@@ -67,17 +67,17 @@ def known_inputs(study: Study) -> Mapping[str, str]:
     return study.inputs
 
 
-def known_question(name: str, where: Mapping[str, str]) -> Any:
+def known_question(name: str, query: Mapping[str, str]) -> Any:
     """What answers a question in words to the models of a task (`TaskFacts.answers`).
 
     Raises: UserError where they answer none, or not one with these keys."""
     facts = TASKS[name]
     if not facts.answers:
-        raise UserError(f"a model of {name} is asked about cases: name files, folders or a data set instead of --where")
-    for key in where:
+        raise UserError(f"a model of {name} is asked about cases: name files, folders or a data set instead")
+    for key in query:
         if key not in facts.query:
             known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.query.items())
-            raise UserError(f"no question to a model of {name} has '{key}'; --where takes {known}")
+            raise UserError(f"no question to a model of {name} has '{key}'; --query takes {known}")
     return find(facts.answers)
 
 

@@ -91,12 +91,12 @@ def test_an_unknown_name_is_met_with_what_comes_close() -> None:
 def test_a_study_takes_what_it_left_open_and_keeps_what_was_said() -> None:
     study = catalogue.completed(Study(("breastmnist",)), "breastmnist")
     assert study.task == "image-classification"
-    assert study.where["positive"] == "malignant"
+    assert study.options["positive"] == "malignant"
     assert set(study.accept) == set(catalogue.facts("breastmnist").accept)
 
-    said = Study(("breastmnist",), where={"positive": "normal, benign"}, accept=("imbalance",))
+    said = Study(("breastmnist",), options={"positive": "normal, benign"}, accept=("imbalance",))
     study = catalogue.completed(said, "breastmnist")
-    assert study.where["positive"] == "normal, benign"
+    assert study.options["positive"] == "normal, benign"
     assert study.accept[0] == "imbalance"
     assert "duplicates-across-parts" in study.accept
 

@@ -14,9 +14,9 @@ QUIET = Console(quiet=True)
 
 
 def test_a_study_takes_the_task_of_its_set_and_what_must_be_said_of_its_files() -> None:
-    study = catalogue.completed(Study(("ndfrt",), where={"relation": "prevents"}), "ndfrt")
+    study = catalogue.completed(Study(("ndfrt",), options={"relation": "prevents"}), "ndfrt")
     assert study.task == "graph-completion"
-    assert study.where == {"relation": "prevents", "head_kind": "drug", "licence": "MIT"}
+    assert study.options == {"relation": "prevents", "head_kind": "drug", "licence": "MIT"}
     assert catalogue.completed(Study(("ndfrt",), task="another"), "ndfrt").where == {}
 
 
@@ -42,7 +42,7 @@ def test_facts_agree_with_the_folder(real_data: Path, monkeypatch: pytest.Monkey
     known = catalogue.facts(name)
     folder = catalogue.locate(name, QUIET)
     assert folder.name == known.folder
-    graph = read_graph([folder], known.where)
+    graph = read_graph([folder], known.options)
     assert len(graph) == sum(known.cases.values())
     parts = graph.facts["part"].drop_nulls().value_counts().rows()
     assert known.split == "none" or dict(parts) == known.cases

@@ -24,7 +24,7 @@ def test_holds_moleculenet_and_biogen() -> None:
 def test_a_study_takes_task_and_targets() -> None:
     study = catalogue.completed(Study(("clintox",)), "clintox")
     assert (study.task, study.target) == ("molecule-property", ("FDA_APPROVED", "CT_TOX"))
-    assert study.where == {}
+    assert study.options == {}
 
 
 def test_a_set_that_cannot_be_downloaded_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:

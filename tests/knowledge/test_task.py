@@ -210,7 +210,8 @@ def test_sources_that_a_mapping_joins_are_one_graph_from_the_first_step_to_the_l
     where = {"mapping": str(tmp_path / "map.csv")}
     sources = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
     trained = walk(
-        Study(sources, "graph-completion", where=where, settings={**SETTINGS, "schedule.epochs": "3"}), tmp_path / "run"
+        Study(sources, "graph-completion", options=where, settings={**SETTINGS, "schedule.epochs": "3"}),
+        tmp_path / "run",
     )
     cases = pl.read_parquet(tmp_path / "run" / "cases.parquet").filter(pl.col("holds") == 1)
     assert set(map(tuple, cases["triple"].to_list())) == set(map(tuple, wheel.triples().tolist()))
@@ -230,7 +231,7 @@ def test_a_setting_that_does_not_fit_the_scorer_is_refused(tmp_path):
 
 
 def test_the_registry_asks_of_tables_what_their_readers_take():
-    assert set(TASKS["graph-completion"].where) == set(WHERE)
+    assert set(TASKS["graph-completion"].options) == set(WHERE)
 
 
 @pytest.mark.data

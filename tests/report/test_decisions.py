@@ -30,7 +30,7 @@ def test_the_first_line_names_class_and_threshold_of_a_few_targets(count: int) -
 def test_of_many_targets_only_what_was_guessed_stands_there() -> None:
     asked = targets(4, guessed=2)
     said = first_words(asked, calibrated(asked))
-    assert "yes2 (guessed; change it with --where positive=no2)" in said
+    assert "yes2 (guessed; change it with --option positive=no2)" in said
     assert "yes0" not in said
     assert first_words(targets(4), calibrated(asked)) == ""
 

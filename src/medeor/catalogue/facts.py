@@ -48,7 +48,7 @@ class Facts:
     """The paper of what it was made from."""
     task: str = TASK
     """The task that it is made for."""
-    where: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     """What that task must be told of its files."""
     positive: str = ""
     """The class that counts as positive in a two-class question."""
@@ -150,14 +150,14 @@ def completed(study: Study, name: str) -> Study:
         "classes": " | ".join(known.classes),
         "positive": known.positive,
     }
-    asked = TASKS[task].where if task in TASKS else {}
-    where = {key: value for key, value in said.items() if value and key in asked}
+    asked = TASKS[task].options if task in TASKS else {}
+    options = {key: value for key, value in said.items() if value and key in asked}
     # What the set must be told of its own task is of no use to another.
-    where |= {**(known.where if task == known.task else {}), **study.where}
+    options |= {**(known.options if task == known.task else {}), **study.options}
     return replace(
         study,
         task=task,
-        where=where,
+        options=options,
         labels=study.labels or known.labels,
         target=study.target or known.target,
         accept=tuple(dict.fromkeys([*study.accept, *known.accept])),

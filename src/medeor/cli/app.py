@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medeor.console import Console
+from medeor.console import Console, renamed
 from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN, Stopped, UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ Labels = Annotated[str, typer.Option(help="Table of targets: CSV, Parquet or Exc
 TargetOption = Annotated[list[str] | None, typer.Option(help="Column to predict; repeat for several.")]
 Group = Annotated[str, typer.Option(help="Column of the independent unit, e.g. the patient.")]
 SplitOption = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
-Where = Annotated[list[str] | None, typer.Option(help="key=value: what only this task asks.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="key=value: what only this task asks (see `medeor tasks`).")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
@@ -64,7 +67,7 @@ def train(
     target: TargetOption = None,
     group: Group = "",
     split: SplitOption = "",
-    where: Where = None,
+    options: Options = None,
     settings: Set = None,
     accept: Accept = None,
     trust: Trust = None,
@@ -79,7 +82,7 @@ def train(
     if not out:
         raise UserError("say where the run shall go: --out runs/NAME")
     with Console(quiet) as console:
-        fields = _fields(study, task, labels, target, group, split, where, settings, accept)
+        fields = _fields(study, task, labels, target, group, split, options, settings, accept)
         trained = api.train(*sources or (), out=out, console=console, again=again, trust=trust or (), **fields)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     if as_json:
@@ -101,7 +104,7 @@ def plan(
     target: TargetOption = None,
     group: Group = "",
     split: SplitOption = "",
-    where: Where = None,
+    options: Options = None,
     settings: Set = None,
     trust: Trust = None,
     out: Out = "",
@@ -114,7 +117,7 @@ def plan(
 
     from medeor import api, files
 
-    fields = _fields(study, task, labels, target, group, split, where, settings, None)
+    fields = _fields(study, task, labels, target, group, split, options, settings, None)
     made = api.plan(*sources or (), out=out, console=Console(quiet=True), trust=trust or (), **fields)
     values = files.plain(dataclasses.asdict(made))  # type: ignore[call-overload]
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
@@ -129,7 +132,7 @@ def audit(
     target: TargetOption = None,
     group: Group = "",
     split: SplitOption = "",
-    where: Where = None,
+    options: Options = None,
     settings: Set = None,
     accept: Accept = None,
     trust: Trust = None,
@@ -141,7 +144,7 @@ def audit(
 
     from medeor import api
 
-    fields = _fields(study, task, labels, target, group, split, where, settings, accept)
+    fields = _fields(study, task, labels, target, group, split, options, settings, accept)
     findings = api.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
     if as_json:
         _print_json([dataclasses.asdict(finding) for finding in findings])
@@ -157,7 +160,7 @@ def evaluate(
     labels: Labels = "",
     target: TargetOption = None,
     group: Group = "",
-    where: Where = None,
+    options: Options = None,
     trust: Trust = None,
     name: Annotated[str, typer.Option(help="Name of this part in metrics.json.")] = "other",
     as_json: Json = False,
@@ -165,7 +168,7 @@ def evaluate(
     """Score a trained model on other labelled data."""
     from medeor import api
 
-    fields = _fields("", "", labels, target, group, "", where, None, None)
+    fields = _fields("", "", labels, target, group, "", options, None, None)
     measures = api.evaluate(run, *sources, name=name, trust=trust or (), **fields)
     if as_json:
         _print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
@@ -177,7 +180,7 @@ def evaluate(
 def predict(
     run: Runs,
     sources: SourcesOption = None,
-    where: Annotated[
+    query: Annotated[
         list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
     ] = None,
     trust: Trust = None,
@@ -189,14 +192,16 @@ def predict(
     from medeor import api
     from medeor.formats.tables.spreadsheet import guarded
 
-    question = _pairs(where, "--where")
+    question = _pairs(query, "--query")
+    if question and sources:
+        raise UserError("give cases to predict or a question (--query), not both")
     figures: Sequence[Figure] = ()
-    if question and not sources:
+    if question:
         table, figures = api.query(run, question, out=out, trust=trust or ())
-    elif sources and not question and (out.endswith(".html") or not (out or as_json)):
+    elif sources and (out.endswith(".html") or not (out or as_json)):
         table, figures = api.summarize(run, *sources, out=out, trust=trust or ())
     else:
-        table = api.predict(run, *sources or (), out=out, where=question, trust=trust or ())
+        table = api.predict(run, *sources or (), out=out, trust=trust or ())
     if as_json:
         print(table.write_json())
     elif question and out:
@@ -302,12 +307,12 @@ def tasks(as_json: Json = False) -> None:
         return
     for facts in TASKS.values():
         print(f'{facts.name}: {facts.does}\n  reads {facts.reads}\n  needs pip install "medeor[{facts.extra}]"')
-        for key, meaning in facts.where.items():
-            print(f"  --where {key}=…  {meaning}")
+        for key, meaning in facts.options.items():
+            print(f"  --option {key}=…  {meaning}")
         for role, meaning in facts.inputs.items():
             print(f"  --set inputs.{role}=…  {meaning}")
         for key, meaning in facts.query.items():
-            print(f"  predict --where {key}=…  {meaning}")
+            print(f"  predict --query {key}=…  {meaning}")
 
 
 @app.command()
@@ -340,7 +345,7 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
 def main() -> None:
     """Runs a verb; what the user can put right is said in a line or two, with exit code 2."""
     try:
-        code = app(standalone_mode=False, args=sys.argv[1:] or ["--help"])
+        code = app(standalone_mode=False, args=_current(sys.argv[1:]) or ["--help"])
     except UserError as error:
         print(f"medeor: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -361,6 +366,14 @@ def main() -> None:
         raise SystemExit(code)
 
 
+def _current(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the flag that 0.1 called --where by its name of today."""
+    new = "--query" if arguments[:1] == ["predict"] else "--option"
+    if any(text.partition("=")[0] == "--where" for text in arguments):
+        renamed("--where", new)
+    return [re.sub(r"^--where(?==|$)", new, text) for text in arguments]
+
+
 def _fields(
     study: str,
     task: str,
@@ -368,7 +381,7 @@ def _fields(
     target: Sequence[str] | None,
     group: str,
     split: str,
-    where: Sequence[str] | None,
+    options: Sequence[str] | None,
     settings: Sequence[str] | None,
     accept: Sequence[str] | None,
 ) -> dict[str, Any]:
@@ -379,7 +392,7 @@ def _fields(
         "target": tuple(target or ()),
         "group": group,
         "split": split,
-        "where": _pairs(where, "--where"),
+        "options": _pairs(options, "--option"),
         "settings": _pairs(settings, "--set"),
         "accept": tuple(accept or ()),
     }

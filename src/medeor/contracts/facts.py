@@ -17,10 +17,10 @@ class TaskFacts:
     extra: str
     """The extra that installs what it needs: `pip install "medeor[imaging]"`."""
     reads: str
-    where: Mapping[str, str]
-    """What `--where` may ask of it, and what each key means."""
+    options: Mapping[str, str]
+    """What `--option` may ask of it, and what each key means."""
     files: tuple[str, ...] = ()
-    """Which keys of `where` name a file: it lies with the data, and no bundle says where."""
+    """Which keys of `options` name a file: it lies with the data, and no bundle says where."""
     endings: tuple[str, ...] = ()
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
@@ -28,9 +28,9 @@ class TaskFacts:
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     query: Mapping[str, str] = field(default_factory=dict)
-    """What `medeor predict --where` may ask of its models in the place of sources, and what each key means."""
+    """What `medeor predict --query` may ask of its models in the place of sources, and what each key means."""
     answers: str = ""
-    """`module:function` that answers such a question: (where, `contracts.Answering`) → `contracts.Answers`."""
+    """`module:function` that answers such a question: (the question, `contracts.Answering`) → `contracts.Answers`."""
     case_page: str = ""
     """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, the items whose
     reasons are withheld, with why; None where no reasons are wanted) → `figures.Figure`s."""

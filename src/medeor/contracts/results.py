@@ -45,7 +45,7 @@ class Measure(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What is said to a question in words (`medeor predict RUN --where head=…`), or of a few cases."""
+    """What is said to a question in words (`medeor predict RUN --query head=…`), or of a few cases."""
 
     table: pl.DataFrame
     """One row an answer, the best first, or a case and item: the columns of `Predictions.table`, `source` (the answer

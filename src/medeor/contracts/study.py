@@ -44,8 +44,8 @@ class Study:
     """Shares of the ill, between 0 and 1, at which predictive values are stated; empty: 0.01, 0.05 and 0.1."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Files of other studies that this one uses, by role: a bundle as the goal of a search, a table of embeddings."""
-    where: Mapping[str, str] = field(default_factory=dict)
-    """What only this task asks (`--where key=value`)."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What only this task asks (`--option key=value`)."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Values of the plan fixed by the user (`--set key=value`)."""
     accept: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ TASKS = (
         lives="medeor.imaging.task:ImageTask",
         extra="imaging",
         reads="MedMNIST .npz; a folder a class; a table of paths; PNG, JPEG, TIFF, DICOM, NIfTI; 2-D and 3-D",
-        where={
+        options={
             "image": "columns of the table that name the images of a case, e.g. image=t1,t2",
             "classes": "names of the classes in the order of their numbers, set apart by |",
             "kind": "classes, ordinal or continuous, where the values leave it open",

@@ -275,7 +275,7 @@ def _licences(graph: Graph) -> Finding:
     known = [(name, count) for name, count in counts if name is not None]
     silent = sum(count for name, count in counts if name is None)
     if not known:
-        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --where licence=…")
+        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --option licence=…")
     terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
     problems = [f"{name} ({count} edges) is {' and '.join(terms[name])}" for name, count in known if terms[name]]
     alike = [name for name in terms if "share-alike" in terms[name]]

@@ -9,7 +9,7 @@ TASKS = (
         lives="medeor.knowledge.task:GraphTask",
         extra="knowledge",
         reads="triples and tables of edges (TSV, CSV, Parquet), Hetionet and PrimeKG tables, OBO, UMLS RRF",
-        where={
+        options={
             "head": "column of the entity from which an edge starts",
             "relation": "column of the relation; where the file has none, the name of the one relation it holds",
             "tail": "column of the entity to which an edge leads",

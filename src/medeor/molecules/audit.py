@@ -216,7 +216,7 @@ def _tautomers(table: pl.DataFrame) -> Finding:
     if found.is_empty():
         return Finding(check, "quality", "pass", "no compound stands in another part as another tautomer")
     text = f"{found['tautomers'].n_unique()} compounds stand in another part as another tautomer, such as "
-    text += f"{found['place'][0]}; --where tautomer=canonical makes them one"
+    text += f"{found['place'][0]}; --option tautomer=canonical makes them one"
     return Finding(check, "quality", "fail", text, tuple(found["case_id"]))
 
 
@@ -363,12 +363,12 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
             said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
     if said:
         return Finding(check, "quality", "fail", "; ".join(said))
-    open_ = [f"no unit is known of {', '.join(unknown)} (--where unit=… states it)"] if unknown else []
+    open_ = [f"no unit is known of {', '.join(unknown)} (--option unit=… states it)"] if unknown else []
     for name in store.assumed:
         endpoint = store.endpoints[name]
         open_.append(
             f"no unit is written of '{name}': it is taken for '{endpoint.title}' in {endpoint.measured_in}, by its "
-            "name or its file's (--where unit=… or endpoint=… states it)"
+            "name or its file's (--option unit=… or endpoint=… states it)"
         )
     if open_:
         return Finding(check, "quality", "unknown", "; ".join(open_))

@@ -9,7 +9,7 @@ TASKS = (
         lives="medeor.molecules.task:MoleculeTask",
         extra="molecules",
         reads="tables with SMILES (CSV, TSV, Parquet, Excel), SDF, lists of SMILES",
-        where={
+        options={
             "smiles": "column of the structures",
             "kind": "classes, ordinal or continuous, where the values leave it open",
             "classes": "names of the classes in the order of their numbers, set apart by |",

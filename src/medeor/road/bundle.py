@@ -123,7 +123,7 @@ class Trained:
         import polars as pl
 
         located = tuple(catalogue.opened(source, Console()) for source in sources)
-        asked = Study(located, task=self.study.task, where=self.study.where)
+        asked = Study(located, task=self.study.task, options=self.study.options)
         cases = self.task.read(Sources(located, {}, labelled=False, model=self), asked)
         unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
@@ -169,13 +169,13 @@ class Trained:
         facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
         return facts.join(table, on="case_id", how="left", maintain_order="left_right")
 
-    def query(self, where: Mapping[str, str]) -> Answers:
+    def query(self, query: Mapping[str, str]) -> Answers:
         """Answers to a question in words (`medeor tasks` says which there are).
 
         Raises: UserError where the model answers no such question."""
-        answer: Callable[[Mapping[str, str], Answering], Answers] = known_question(self.study.task, where)
+        answer: Callable[[Mapping[str, str], Answering], Answers] = known_question(self.study.task, query)
         with self.at_work():
-            return answer(where, self)
+            return answer(query, self)
 
     def embeddings(self) -> Embeddings:
         """What the model has learnt of each thing it knows, as numbers that other studies can take as an input.
@@ -273,8 +273,8 @@ def write_bundle(folder: Path, path: Path) -> None:
     study = read_toml(folder / "study.toml")
     own = (*_PATHS, *TASKS[study["task"]].files)
     question = {key: value for key, value in study.items() if key not in own}
-    if "where" in question:
-        question["where"] = {key: value for key, value in question["where"].items() if key not in own}
+    if "options" in question:
+        question["options"] = {key: value for key, value in question["options"].items() if key not in own}
     with tempfile.TemporaryDirectory(prefix="medeor-") as room:
         # What the model saves of itself, and nothing else that its fit left in the folder.
         model = load_model(folder / "model")
@@ -292,10 +292,10 @@ def _open(folder: Path, received: bool = False) -> Trained:
     another machine at best."""
     where = str(folder / "study.toml")
     study = study_from(read_toml(folder / "study.toml"), where)
-    task = open_task(study.task, study.where)
+    task = open_task(study.task, study.options)
     if received:
-        where_kept = {key: value for key, value in study.where.items() if key not in TASKS[study.task].files}
-        study = dataclasses.replace(study, sources=(), labels="", inputs={}, where=where_kept)
+        options = {key: value for key, value in study.options.items() if key not in TASKS[study.task].files}
+        study = dataclasses.replace(study, sources=(), labels="", inputs={}, options=options)
     where, facts = str(folder / "targets.json"), read_json(folder / "targets.json")
     if not isinstance(facts, list):
         raise UserError(f"{where} is no list of targets; it is damaged")
@@ -311,11 +311,16 @@ def _open(folder: Path, received: bool = False) -> Trained:
 _KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}
 
 
+_FORMER = {"where": "options"}
+"""What 0.1 called a key of a study."""
+
+
 def study_from(values: Mapping[str, object], where: str) -> Study:
     """A study from what stands in `study.toml`, every key and type checked."""
     known = {field.name: field for field in dataclasses.fields(Study)}
     checked: dict[str, object] = {}
-    for key, value in values.items():
+    for name, value in values.items():
+        key = _FORMER.get(name, name)
         if key not in known:
             raise UserError(f"{where}: a study has no '{key}'; it has {', '.join(known)}")
         kind = str(known[key].type)
@@ -329,8 +334,8 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
             if not isinstance(value, dict):
                 raise UserError(f"{where}: {key} must be a table, e.g. [{key}]")
             checked[key] = {
-                name: inner if isinstance(inner, str) else json.dumps(inner, default=str)
-                for name, inner in value.items()
+                option: inner if isinstance(inner, str) else json.dumps(inner, default=str)
+                for option, inner in value.items()
             }
         elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
             checked[key] = value

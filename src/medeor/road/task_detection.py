@@ -24,13 +24,13 @@ LOOKED_AT = 1000
 
 
 def task_of(study: Study) -> str:
-    """The name of the one task that knows every key of `--where`, and whose columns or file endings the sources show.
+    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show.
 
     Raises: UserError where none or several do."""
     if not study.sources:
         raise UserError("no source: name a file, a folder or a known data set (medeor datasets)")
     # A key that no task knows is told where the task is opened.
-    able = [facts for facts in TASKS.values() if set(study.where) <= set(facts.where)] or list(TASKS.values())
+    able = [facts for facts in TASKS.values() if set(study.options) <= set(facts.options)] or list(TASKS.values())
     for signs in (_columns, _endings):
         votes = Counter(facts.name for source in study.sources for facts in signs(able, source))
         if votes and (len(votes) == 1 or len(set(votes.values())) > 1):

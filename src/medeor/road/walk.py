@@ -102,7 +102,7 @@ def resolve(study: Study) -> Study:
 def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
-    task = open_task(study.task, study.where)
+    task = open_task(study.task, study.options)
     check_settings(task.plan_type, study.settings, "--set")
     inputs = {role: opened(path) for role, path in known_inputs(study).items()}
     located = tuple(catalogue.opened(source, console) for source in study.sources)
@@ -134,7 +134,7 @@ def read_unlabelled(study: Study, console: Console) -> Cases:
     """The cases of a study that are only to be predicted: no targets are looked for, nothing is divided."""
     study = resolve(study)
     located = tuple(catalogue.opened(source, console) for source in study.sources)
-    return open_task(study.task, study.where).read(Sources(located, {}, labelled=False), study)
+    return open_task(study.task, study.options).read(Sources(located, {}, labelled=False), study)
 
 
 def _beside(labels: str, located: Sequence[object]) -> str:
@@ -370,7 +370,7 @@ def _teachable(cases: Cases, split: Split) -> None:
     answers = [training[target.name] for target in cases.targets if target.name in training.columns]
     if answers and all(answer.drop_nulls().n_unique() < 2 for answer in answers):
         names = ", ".join(f"'{answer.name}'" for answer in answers)
-        raise UserError(f"all {len(training)} training cases have the same {names}: divide the cases otherwise")
+        raise UserError(f"the {len(training)} training cases all have the same {names}: divide the cases otherwise")
 
 
 def _stop_if(stopping: Callable[[], bool]) -> None:
@@ -410,8 +410,8 @@ def _as_named(table: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def _asked_for(study: Study, what: str, columns: Sequence[str]) -> dict[str, str]:
-    """What the columns `image` or `image_1`, `image_2`, … are called by `--where image=A,B`."""
-    names = [name.strip() for name in study.where.get(what, "").split(",") if name.strip()]
+    """What the columns `image` or `image_1`, `image_2`, … are called by `--option image=A,B`."""
+    names = [name.strip() for name in study.options.get(what, "").split(",") if name.strip()]
     given = {what: names[0], f"{what}_1": names[0]} if len(names) == 1 else {}
     given |= {f"{what}_{place}": name for place, name in enumerate(names, 1)}
     return {name: new for name, new in given.items() if name in columns and new not in columns}

@@ -89,12 +89,12 @@ def understood(
     columns = columns_of(frame.columns, where, gaps)
     if columns is None:
         names = ", ".join(name[:40] for name in frame.columns[:20])
-        raise UserError(f"{place} has {names}; say which is which: --where head=… --where tail=…")
+        raise UserError(f"{place} has {names}; say which is which: --option head=… --option tail=…")
     spaces = plain.spaces if plain else {}
     if columns.nodes:
         return _nodes(frame, columns, findings, place)._replace(spaces=spaces)
     if "relation" not in {*columns.columns, *columns.constants}:
-        raise UserError(f"{place} names no relation; name its column, or the one relation: --where relation=treats")
+        raise UserError(f"{place} names no relation; name its column, or the one relation: --option relation=treats")
     of_nodes = pl.DataFrame(schema=NODES)
     if columns.columns["head"] == "_start" and "_id" in frame.columns:
         # An export of Neo4j (apoc.export.csv) holds nodes and edges in one table.
@@ -133,10 +133,10 @@ def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, l
     constants = constants_of(columns, where)
     if not {"head", "tail"} <= columns.keys():
         note = ", ".join(name[:40] for name in text.header[:6])
-        ask = "name its columns by their numbers: --where head=1 --where relation=2 --where tail=3"
+        ask = "name its columns by their numbers: --option head=1 --option relation=2 --option tail=3"
         raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({note}); {ask}")
     if "relation" not in {*columns, *constants}:
-        ask = "give a third, or say what all its pairs mean: --where relation=treats"
+        ask = "give a third, or say what all its pairs mean: --option relation=treats"
         raise UserError(f"{text.path}, line {text.skipped + 1}: two columns, and a triple has three (head, relation, "
                         f"tail); {ask}")  # fmt: skip
     frame = _frame(text, plain, below=text.skipped)
@@ -181,7 +181,7 @@ def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> lis
         return []
     text = ", ".join(str(first[column]) for column in columns)
     message = f"{name}: the first row ({text}) shares nothing with the others; if it is a header, name its columns"
-    return [Finding("first-row", "quality", "unknown", f"{message} by --where", ("0",))]
+    return [Finding("first-row", "quality", "unknown", f"{message} by --option", ("0",))]
 
 
 def _rows(lines: Iterable[str], text: Text) -> Iterator[tuple[int, list[str]]]:

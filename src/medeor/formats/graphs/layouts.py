@@ -25,7 +25,7 @@ WHERE = {
     "kind": "column of the kinds in a table of nodes",
     "mapping": "table of two columns, identifiers of the same thing, that joins the graphs of several sources",
 }
-"""What `--where` may say of the tables of a graph."""
+"""What `--option` may say of the tables of a graph."""
 
 CONSTANTS = ("relation", "head_kind", "tail_kind", "source", "licence", "release")
 """Roles that one value may fill for a whole file."""
@@ -280,4 +280,4 @@ def unused(where: Mapping[str, str], used: set[str], seen: Mapping[str, Sequence
     for role, name in where.items():
         if role in WHERE and role not in used and seen:
             held = "; ".join(f"{path} has {', '.join(header)}" for path, header in seen.items())
-            raise UserError(f"--where {role}={name}: there is no such column, and no file lacks one: {held}")
+            raise UserError(f"--option {role}={name}: there is no such column, and no file lacks one: {held}")

@@ -40,12 +40,13 @@ def in_order(tables: Sequence[Edges]) -> list[Edges]:
             message = (
                 f"{names}: the {said} column, with {len(kind)} values of its own, was read as the relation; if it is "
             )
-            found = Finding("column-order", "quality", "pass", f"{message}not, name the columns by --where head=1 …")
+            found = Finding("column-order", "quality", "pass", f"{message}not, name the columns by --option head=1 …")
             return [_turned(table, order, found) if table.open_order else table for table in tables]
         if len(kind) * TIMES <= len(relation):
             message = f"{names}: the second column was read as the relation and has {len(relation)} values, the {said} "
-            numbers = "head=1 --where tail=2 --where relation=3" if said == "third" else "relation=1 --where head=2 …"
-            message += f"{len(kind)}; if the relation is the {said} column, say --where {numbers}"
+            third = said == "third"
+            numbers = "head=1 --option tail=2 --option relation=3" if third else "relation=1 --option head=2 …"
+            message += f"{len(kind)}; if the relation is the {said} column, say --option {numbers}"
             found = Finding("column-order", "quality", "fail", message)
             first = next(i for i, table in enumerate(tables) if table.open_order)
             return [_with(table, found) if i == first else table for i, table in enumerate(tables)]

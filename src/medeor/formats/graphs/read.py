@@ -39,7 +39,7 @@ def read_tables(
 
     Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
     if wrong := [key for key in where if key not in WHERE]:
-        raise UserError(f"a graph does not ask for '{wrong[0]}'; --where takes {', '.join(WHERE)}")
+        raise UserError(f"a graph does not ask for '{wrong[0]}'; --option takes {', '.join(WHERE)}")
     chosen = chosen_files([source for source in given if isinstance(source, Path)], learnt)
     numbers = [i for i, source in enumerate(given) if isinstance(source, Path)]
     files = [file._replace(given=numbers[file.given]) for file in chosen.files]
@@ -130,7 +130,7 @@ def _parted(found: Sequence[GraphTables]) -> list[GraphTables]:
             table = table._replace(findings=(*table.findings, found_))
         elif silent:
             message += (
-                "not used. Name their part by a column (--where part=COLUMN) or in the name of the file (train_…)"
+                "not used. Name their part by a column (--option part=COLUMN) or in the name of the file (train_…)"
             )
             found_ = Finding("edges-without-part", "quality", "fail", message)
             table = table._replace(edges=table.edges.clear(), findings=(*table.findings, found_))

@@ -181,7 +181,7 @@ def findings_of(passed: Mapping[tuple[str, str], int]) -> tuple[Finding, ...]:
     if columns := sorted(of("column")):
         message = (
             f"{', '.join(map(repr, columns))} also name{'s' * (len(columns) == 1)} images, which are not used; name "
-            "all channels of a case with --where image=A,B"
+            "all channels of a case with --option image=A,B"
         )
         findings.append(Finding("image-columns", "quality", "unknown", message))
     return tuple(findings)

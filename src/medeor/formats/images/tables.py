@@ -128,7 +128,7 @@ def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
                 raise UserError(f"{where}: '{value}' in the column '{name}' {_why(finder, value, '')}")
         raise UserError(
             f"{where}: no column names images{first}. Give the folder they lie in as the source, "
-            f"or name the column with --where image=COLUMN; it has {listed(table.columns)}"
+            f"or name the column with --option image=COLUMN; it has {listed(table.columns)}"
         )
     return best
 

@@ -98,14 +98,14 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
         raise UserError(f"{name} has no header: its first row is a molecule; write the names of the columns above it")
     if found:
         raise UserError(
-            f"{name} has several columns of structures ({', '.join(found)}); name one: --where smiles=COLUMN"
+            f"{name} has several columns of structures ({', '.join(found)}); name one: --option smiles=COLUMN"
         )
     if usual:
         example = table[usual[0]].drop_nulls().head(1).to_list()
         message = f"hardly a text is one, such as {example[0]!r}" if example else "it is empty"
         raise UserError(f"column '{usual[0]}' of {name} should hold molecules as SMILES, and {message}")
     known = ", ".join(map(repr, table.columns[:12])) + (", …" if table.width > 12 else "")
-    raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --where smiles=COLUMN")
+    raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --option smiles=COLUMN")
 
 
 def _kind(path: Path) -> str:
@@ -193,7 +193,7 @@ def _other_structures(table: pl.DataFrame, chosen: str, name: str, asked: bool) 
         return ()
     listed = ", ".join(f"'{column}'" for column in found)
     text = f"{listed} of {name} holds other molecules than '{chosen}', and nothing of them is used"
-    text += "" if asked else "; --where smiles=COLUMN names the column that is read"
+    text += "" if asked else "; --option smiles=COLUMN names the column that is read"
     return (Finding("other-structures", "quality", "pass" if asked else "fail", text),)
 
 

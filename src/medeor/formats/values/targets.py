@@ -141,7 +141,7 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
         alone = f"has one class alone ('{found[0]}')" if found else "has no class"
         if codes := [*finite.codes, *missing.codes]:
             alone += (
-                f" beside what says unknown ({_listed(map(repr, codes))}; name it with --where classes= if it is one)"
+                f" beside what says unknown ({_listed(map(repr, codes))}; name it with --option classes= if it is one)"
             )
         raise UserError(f"target '{name}' {alone}: there is nothing to tell apart")
     if grades and not classes and len(found) > 2:
@@ -169,7 +169,7 @@ def _in_order(name: str, found: Sequence[str]) -> list[str]:
     if ordered is None:
         raise UserError(
             f"target '{name}' is to be ordinal, and the order of {_listed(map(repr, found))} is not known; name them "
-            "from the lowest to the highest with --where classes=A|B|C"
+            "from the lowest to the highest with --option classes=A|B|C"
         )
     return ordered
 
@@ -185,7 +185,7 @@ def _refuse_numbers(name: str, values: pl.Series, kind: str, classes: Sequence[s
     if other:
         raise UserError(
             f"target '{name}' holds numbers and also {_listed(map(repr, other))}; leave such cells empty or write a "
-            "number, or name the classes with --where classes=A|B"
+            "number, or name the classes with --option classes=A|B"
         )
 
 
@@ -419,7 +419,7 @@ def _codes_found(name: str, missing: Missing, measured: bool = False) -> tuple[F
     if not missing.codes:
         return ()
     said = _listed(f"'{code}' in {count} row{'s' * (count != 1)}" for code, count in missing.codes.items())
-    check, why = ("class-codes", "is read as unknown; if it is a class, name all of them with --where classes=A|B")
+    check, why = ("class-codes", "is read as unknown; if it is a class, name all of them with --option classes=A|B")
     if measured:
         check, why = "number-codes", "is no measurement and is read as unknown"
     return (Finding(check, "labels", "fail", f"'{name}': {said} {why}"),)

@@ -50,7 +50,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
 
     The columns of the table, one row a case:
 
-    - `case_id`: 12 hex digits: a digest of the study's own id (a column `case_id`, or the one that `--where id` names),
+    - `case_id`: 12 hex digits: a digest of the study's own id (a column `case_id`, or that which `--option id` names),
       else of the DICOM identifier, else of the pixels; neither the path nor other cases change it, save that a further
       copy gets `-2`
     - `group`: the study's column; without one, cases of the same DICOM patient or examination or with the same pixels
@@ -218,7 +218,7 @@ def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path]
         passed += lists.passed_over(found)
     if paths and not images:
         raise UserError(f"{paths[0]} holds no image; medeor reads {lists.READS}")
-    columns = [column.strip() for column in study.where.get("image", "").split(",") if column.strip()]
+    columns = [column.strip() for column in study.options.get("image", "").split(",") if column.strip()]
     places = Places(tuple(images), (*folders, beside), bool(folders), tuple(aside), tuple(unread), passed)
     return tables.of_table(rows, name, places, columns)
 
@@ -274,14 +274,14 @@ def _no_column(what: str, listing: Listing) -> str:
 
 def _classes(study: Study) -> tuple[str, ...]:
     """Names of the classes, set apart by `|` or, where there is none, by commas."""
-    text = study.where.get("classes", "")
+    text = study.options.get("classes", "")
     return tuple(name.strip() for name in text.split("|" if "|" in text else ",") if name.strip())
 
 
 def _answers(listing: Listing, names: Sequence[str], study: Study, expected: Sequence[Target]) -> TargetColumns:
     if not names:
         return TargetColumns((), pl.DataFrame(height=listing.rows.height))
-    where = study.where
+    where = study.options
     classes, positive = _classes(study), where.get("positive", "")
     # A row without an image, such as a sum below the table, makes no class.
     there = pl.lit(listing.rows["problem"].is_null())
@@ -465,7 +465,7 @@ def _headers(headers: Sequence[Mapping[str, str]]) -> list[pl.Series]:
 
 
 def _identities(listing: Listing, study: Study, read: Sequence[_Read]) -> list[str]:
-    column = study.where.get("id", "")
+    column = study.options.get("id", "")
     if column and column not in listing.facts.columns:
         raise UserError(_no_column(f"there is no column '{column}' of ids", listing))
     column = column or ("case_id" if "case_id" in listing.facts.columns else "")

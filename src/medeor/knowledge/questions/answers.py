@@ -129,10 +129,10 @@ def embeddings(model: Model, run: Run) -> pl.DataFrame:
 
 def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
     if "relation" not in where or not {"head", "tail"} & set(where):
-        raise UserError("a question names a relation and an end: --where head=NAME --where relation=NAME")
+        raise UserError("a question names a relation and an end: --query head=NAME --query relation=NAME")
     text = where.get("top", str(TOP))
     if not text.isdecimal() or not int(text):
-        raise UserError(f"--where top={text}: top is how many answers, a whole number from 1")
+        raise UserError(f"--query top={text}: top is how many answers, a whole number from 1")
     relation = names.relation(graph, where["relation"])
     tails = "head" in where
     given = names.entity(graph, where["head" if tails else "tail"])

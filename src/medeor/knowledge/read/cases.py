@@ -64,7 +64,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     of that relation; no part of the graph holds it. It shares the true one's part and group.
 
     Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
-    graph = read_joined(sources.given, study.where, learnt=sources.labelled)
+    graph = read_joined(sources.given, study.options, learnt=sources.labelled)
     if not sources.labelled:
         return asked_cases(graph)
     divided = _divided(graph, study)

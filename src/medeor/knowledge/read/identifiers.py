@@ -163,7 +163,7 @@ def read_joined(
     tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory, learnt)
     several = _by_source(tables)
     if len(several) < 2 and mapping:
-        raise UserError(f"--where mapping={mapping} joins the graphs of several sources, and edges come from one")
+        raise UserError(f"--option mapping={mapping} joins the graphs of several sources, and edges come from one")
     if len(several) < 2:
         return assemble(tables) if several else read_graph(sources, where, memory, learnt)
     links += [table.references for table in tables if table.references.height]

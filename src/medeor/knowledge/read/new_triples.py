@@ -25,7 +25,7 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     Raises: UserError where nothing can be read, or no triple can be used."""
     processors, taught = known_to(asked.model)
     own = graph_of(asked.run, processors)
-    given = read_graph(sources.given, {key: value for key, value in study.where.items() if key != "mapping"})
+    given = read_graph(sources.given, {key: value for key, value in study.options.items() if key != "mapping"})
     cases = asked_cases(given)
     triples = _respelt(own, given, processors.places(given, given.triples))
     unseen = (triples < 0).any(1)

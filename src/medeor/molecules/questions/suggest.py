@@ -38,7 +38,7 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     count, aim = _count(where), _aim(where)
     target = _target(where, asked.targets)
     if not where.get("candidates"):
-        raise UserError("name the file of compounds to choose from: --where candidates=library.csv")
+        raise UserError("name the file of compounds to choose from: --query candidates=library.csv")
     cases = asked.read(where["candidates"]).usable
     if len(cases) > MOST:
         raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
@@ -55,14 +55,14 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
 def _count(where: Mapping[str, str]) -> int:
     text = where.get("suggest", "")
     if not text.isdigit() or not int(text):
-        raise UserError(f"--where suggest={text}: say how many compounds to suggest, e.g. suggest=10")
+        raise UserError(f"--query suggest={text}: say how many compounds to suggest, e.g. suggest=10")
     return int(text)
 
 
 def _aim(where: Mapping[str, str]) -> Aim:
     aim = where.get("aim", "best")
     if aim not in ("best", "learn"):
-        raise UserError(f"--where aim={aim}: it is best or learn")
+        raise UserError(f"--query aim={aim}: it is best or learn")
     return aim  # type: ignore[return-value]
 
 
@@ -70,7 +70,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
     names = [target.name for target in targets]
     name = where.get("endpoint", names[0] if len(names) == 1 else "")
     if name not in names:
-        raise UserError(f"say by which endpoint to choose: --where endpoint=NAME, one of {', '.join(names)}")
+        raise UserError(f"say by which endpoint to choose: --query endpoint=NAME, one of {', '.join(names)}")
     target = targets[names.index(name)]
     if len(of(target).items) > 1:
         raise UserError(f"'{name}' has several classes; compounds are chosen by a number or by two classes")
@@ -126,7 +126,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
     fact = endpoint_of(target, cases)
     better = where.get("better", "") or (fact.better if fact else "")
     if better not in ("higher", "lower"):
-        raise UserError(f"say whether more of '{target.name}' is better: --where better=higher, or lower")
+        raise UserError(f"say whether more of '{target.name}' is better: --query better=higher, or lower")
     return better  # type: ignore[return-value]
 
 
@@ -139,18 +139,18 @@ def _reference(where: Mapping[str, str], target: Target, asked: Answering, bette
             value = float(text)
         except ValueError:
             raise UserError(
-                f"--where than={text}: it is a number in {target.unit or 'the unit of the values'}"
+                f"--query than={text}: it is a number in {target.unit or 'the unit of the values'}"
             ) from None
     elif measured is not None:
         truth = of(target).truth(measured)
         known = truth[of(target).scored(truth), 0]
         if not len(known):
-            raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --where than=VALUE")
+            raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --query than=VALUE")
         value = float(known.max() if better == "higher" else known.min())
     else:
-        raise UserError("this bundle carries no measured compounds: name the value to beat, --where than=VALUE")
+        raise UserError("this bundle carries no measured compounds: name the value to beat, --query than=VALUE")
     if of(target).logarithmic and value <= 0:
-        raise UserError(f"--where than={value:g}: '{target.name}' is learnt by its logarithm; it is above 0")
+        raise UserError(f"--query than={value:g}: '{target.name}' is learnt by its logarithm; it is above 0")
     return float(of(target).learned(np.array(value)))
 
 

@@ -54,7 +54,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     Raises: UserError where nothing can be read or there is nothing to predict."""
     if not sources.given:
         raise UserError("no source is given: name a table, an SDF, a list of SMILES, or a SMILES")
-    rows = _together([read_molecules(_source(item), study.where.get("smiles", "")) for item in sources.given])
+    rows = _together([read_molecules(_source(item), study.options.get("smiles", "")) for item in sources.given])
     facts = rows.facts
     study = replace(study, subgroups=(*study.subgroups, *(name for name in sources.subgroups if name in facts.columns)))
     for name in (study.group, study.site, study.time, *study.subgroups):
@@ -110,9 +110,9 @@ def rules(study: Study) -> Rules:
     """The rules of standardisation that a study asks for. Raises: UserError for what there is not."""
     allowed = {"tautomer": ("keep", "canonical"), "stereo": ("keep", "drop")}
     for key, values in allowed.items():
-        if study.where.get(key, "keep") not in values:
-            raise UserError(f"where {key}={study.where[key]}: it is {' or '.join(values)}")
-    return Rules(study.where.get("tautomer") == "canonical", study.where.get("stereo") != "drop")
+        if study.options.get(key, "keep") not in values:
+            raise UserError(f"where {key}={study.options[key]}: it is {' or '.join(values)}")
+    return Rules(study.options.get("tautomer") == "canonical", study.options.get("stereo") != "drop")
 
 
 def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Endpoint:
 @lru_cache(maxsize=1)
 def endpoints() -> dict[str, Endpoint]:
     """Every known endpoint, by name."""
-    text = resources.files("medeor.molecules").joinpath("endpoints.toml").read_text(encoding="utf-8")
+    text = resources.files("medeor.molecules.read").joinpath("endpoints.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     return {name: Endpoint(name, **{**table, "names": tuple(table["names"])}) for name, table in tables.items()}
 

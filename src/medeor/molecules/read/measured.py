@@ -104,7 +104,7 @@ def read_answers(
     numbers: dict[str, _Number] = {}
     findings: list[Noticed] = []
     several = len(names) > 1
-    classes = tuple(name.strip() for name in study.where.get("classes", "").split("|") if name.strip())
+    classes = tuple(name.strip() for name in study.options.get("classes", "").split("|") if name.strip())
     speaking = _speaking(facts, names, study, known, wanted)
     for name in names:
         column = _finite(facts[name])
@@ -114,7 +114,7 @@ def read_answers(
             continue
         kind = _kind(name, known[name], study, wanted)
         if name in speaking or _is_number(column, kind, classes):
-            stated = _of(names, study.where.get("unit", ""), name, "unit")
+            stated = _of(names, study.options.get("unit", ""), name, "unit")
             one = _number(
                 facts, name, speaking.get(name, Beside()), known[name], wanted.get(name), stated, study, decimal
             )
@@ -125,15 +125,15 @@ def read_answers(
             if (one.sides.fill_null(0) != 0).any():
                 columns.append(one.sides.alias(one.target.limit))
             continue
-        positive = study.where.get("positive", "")
+        positive = study.options.get("positive", "")
         target, values, found = read_target(facts[name], kind, () if several else classes, positive, wanted.get(name))
         targets.append(of(target).by_own_name if several and name not in wanted else target)
         columns.append(values)
         findings += map(Noticed, found)
     if names and not targets:
         raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
-    if not numbers and targets and (asked := {"unit", "scale"} & set(study.where)) and not wanted:
-        raise UserError(f"where {min(asked)}={study.where[min(asked)]}: none of the targets is a number")
+    if not numbers and targets and (asked := {"unit", "scale"} & set(study.options)) and not wanted:
+        raise UserError(f"where {min(asked)}={study.options[min(asked)]}: none of the targets is a number")
     free = [(name, one) for name, by in speaking.items() for one in by if one and one not in roles]
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
     findings += [found for one in numbers.values() for found in one.findings]
@@ -154,16 +154,16 @@ def read_answers(
 
 def known_endpoint(name: str, names: Sequence[str], where: str, study: Study) -> Endpoint | None:
     """What is known of a target: what the study names (`where endpoint=`), else by its heading or its file."""
-    stated = _of(names, study.where.get("endpoint", ""), name, "endpoint")
+    stated = _of(names, study.options.get("endpoint", ""), name, "endpoint")
     return named_endpoint(stated) if stated else find_endpoint(name, where)
 
 
 def known_endpoints(targets: Sequence[Target], study: Study) -> dict[str, Endpoint]:
     """What is known of the targets of a model, by their names and what its study says."""
     names = [target.name for target in targets]
-    stated = study.where.get("endpoint", "")
+    stated = study.options.get("endpoint", "")
     named = "|" not in stated or stated.count("|") + 1 == len(names)
-    study = study if named else replace(study, where={**study.where, "endpoint": ""})
+    study = study if named else replace(study, options={**study.options, "endpoint": ""})
     return endpoints_of(targets, {name: known_endpoint(name, names, "", study) for name in names})
 
 
@@ -180,7 +180,7 @@ def endpoints_of(targets: Sequence[Target], known: Mapping[str, Endpoint | None]
 
 
 def _of(names: Sequence[str], text: str, name: str, key: str) -> str:
-    """What a value of `--where` says of one target: it is of all, or names one of each, set apart by |."""
+    """What a value of `--option` says of one target: it is of all, or names one of each, set apart by |."""
     parts = [part.strip() for part in text.split("|")]
     if len(parts) not in (1, len(names)):
         raise UserError(f"where {key}={text}: give one for all targets, or {len(names)} set apart by |")
@@ -203,7 +203,7 @@ def _number(
     heading = read_heading(name)
     endpoint = endpoint if endpoint and endpoint.is_number else None
     sources = (_column(facts, by.relations), _column(facts, by.units))
-    measured, findings = _measured(facts, name, sources, endpoint, study.where.get("decimal", ""), decimal)
+    measured, findings = _measured(facts, name, sources, endpoint, study.options.get("decimal", ""), decimal)
     found = without_missing_numbers(measured.values)
     values = found.column.alias(name)
     if found.codes:
@@ -224,7 +224,7 @@ def _number(
     assumed = not bare and bool(measured.units.is_null().all()) and bool(usual) and not _certain(name, endpoint, study)
     target = wanted or Target(name, "continuous", (), converted.unit)
     if wanted is None:
-        scale, found_scale = _scale(target, values, endpoint, heading.logarithm, study.where.get("scale", ""))
+        scale, found_scale = _scale(target, values, endpoint, heading.logarithm, study.options.get("scale", ""))
         target = replace(target, scale=scale)
         findings += found_scale
         findings += _kinds(facts.with_columns(values), name)
@@ -265,7 +265,7 @@ def _measured(
     elif read.ambiguous:
         text = (
             f"'{name}': {len(read.ambiguous)} values such as {read.ambiguous[0]!r} have a comma that may separate "
-            "thousands or be a decimal sign; thousands are taken. Say which: --where decimal=comma or decimal=point"
+            "thousands or be a decimal sign; thousands are taken. Say which: --option decimal=comma or decimal=point"
         )
         return read, [Noticed(Finding("decimal-commas", "quality", "fail", text))]
     else:
@@ -331,7 +331,7 @@ def _scale(
     if endpoint is not None and in_unit(endpoint, target.unit) is not None:
         if endpoint.scale != "log":
             return "linear", []
-        text = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --where scale=linear)"
+        text = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --option scale=linear)"
         return "log", [Noticed(Finding("scale", "quality", "pass", text))]
     if logarithm or target.unit.startswith(("log", "-log", "ln")):
         return "linear", []
@@ -347,12 +347,12 @@ def _scale(
     spans = f"the values of '{target.name}' go from {above[0]:.3g} to {above[-1]:.3g} {target.unit}".rstrip()
     if len(above) < len(known):
         text = f"{spans}, but {len(known) - len(above)} are 0 or below, so that all are learnt as they stand; write "
-        text += "limits (<0.01) or take them out to learn their logarithms (or state it: --where scale=linear)"
+        text += "limits (<0.01) or take them out to learn their logarithms (or state it: --option scale=linear)"
         return "linear", [Noticed(Finding("scale", "quality", "fail", text))]
     if positive or abs(_skew(np.log(above))) < abs(_skew(above)):
-        text = f"{spans} and are learnt by their logarithm (otherwise: --where scale=linear)"
+        text = f"{spans} and are learnt by their logarithm (otherwise: --option scale=linear)"
         return "log", [Noticed(Finding("scale", "quality", "pass", text))]
-    text = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --where scale=log"
+    text = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --option scale=log"
     return "linear", [Noticed(Finding("scale", "quality", "unknown", text))]
 
 
@@ -371,7 +371,7 @@ def _check_positive(one: _Number, where: str) -> None:
 
 def _certain(name: str, endpoint: Endpoint | None, study: Study) -> bool:
     """Whether the unit of an endpoint is certain: it has but one, or the study names it."""
-    return endpoint is None or bool(study.where.get("endpoint")) or endpoint.certain(name)
+    return endpoint is None or bool(study.options.get("endpoint")) or endpoint.certain(name)
 
 
 # --- what a column is ------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[st
     """What kind of target a column is known to be before its values are looked at; empty where they decide."""
     if name in wanted:
         return "classes" if of(wanted[name]).classes else "continuous"
-    return study.where.get("kind", "") or (endpoint.kind if endpoint and endpoint.is_number else "")
+    return study.options.get("kind", "") or (endpoint.kind if endpoint and endpoint.is_number else "")
 
 
 def _is_number(column: pl.Series, kind: str, classes: Sequence[str] = ()) -> bool:
