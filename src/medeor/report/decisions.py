@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from medeor.contracts import Target
 from medeor.figures import Table
 from medeor.report.text import number
-from medeor.targets import of
+from medeor.targets import categorical, of
 from medeor.targets.common.calibration import TargetCalibration
 from medeor.trust.calibration import Calibration
 
@@ -35,7 +35,7 @@ def first_words(targets: Sequence[Target], calibration: Calibration | None) -> s
 def decisions(targets: Sequence[Target], calibration: Calibration | None) -> Iterable[Table]:
     """Each binary target with its positive class, its threshold and the rule of that."""
     rows = []
-    for target in targets:
+    for target in categorical(targets):
         one = _of(target, calibration)
         if one is not None and one.threshold is not None:
             named = of(target).words[1] if of(target).positive else target.name

@@ -248,46 +248,23 @@ class Survival:
         one = TargetCalibration(self.target.name, self.target.kind, self.items, len(held))
         if not len(held):
             return one
-        before = float(self._log_loss(one, held).mean())
+        event = _event(held)
+        known = np.stack([censored.known_by(held.truth, event, end) for end in self.horizons], axis=-1)
+        before = float(_log_loss(one, held.values, known).mean())
         one = replace(one, log_loss=before, log_loss_calibrated=before)
-        events = _event(held)
-        if len(np.unique(held.groups)) < ENOUGH or len(np.unique(held.groups[events])) < ENOUGH:
+        if min(len(np.unique(groups)) for groups in (held.groups, held.groups[event])) < ENOUGH:
             return one
         fold, best = folds_of(held.groups, asked.seed), one
         methods: tuple[How, ...] = ("temperature", "platt")
         for method in methods:
-            loss = 0.0
+            loss = np.empty(len(held))
             for number in range(FOLDS):
                 test = fold == number
-                loss += float(self._log_loss(self._fitted(one, held.where(~test), method), held.where(test)).sum())
-            if loss / len(held) < (best.log_loss_calibrated or 0.0):
-                best = replace(self._fitted(one, held, method), log_loss_calibrated=loss / len(held))
+                changed = _fitted(one, held.values[~test], known[:, ~test], method)
+                loss[test] = _log_loss(changed, held.values[test], known[:, test])
+            if loss.mean() < (best.log_loss_calibrated or 0.0):
+                best = replace(_fitted(one, held.values, known, method), log_loss_calibrated=float(loss.mean()))
         return best
-
-    def _fitted(self, start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
-        """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²)."""
-        from scipy.optimize import minimize
-
-        def changed(parameters: Array) -> TargetCalibration:
-            intercept = float(parameters[1]) if len(parameters) > 1 else 0.0
-            return replace(start, method=method, slope=float(np.exp(parameters[0])), intercept=intercept)
-
-        def cost(parameters: Array) -> float:
-            one = changed(parameters)
-            return float(self._log_loss(one, held).sum()) + parameters[0] ** 2 / 2 + one.intercept**2 / 8
-
-        start_at = np.zeros(2 if method == "platt" else 1)
-        bounds = [(-5, 5), (-20, 20)][: len(start_at)]
-        return changed(minimize(cost, start_at, method="L-BFGS-B", bounds=bounds).x)
-
-    def _log_loss(self, one: TargetCalibration, held: Outcomes) -> Array:
-        """Mean over the horizons, shape (n,)."""
-        risk = np.clip(_calibrated(one, held.values), _TINY, 1 - _TINY)
-        total = np.zeros(len(held))
-        for place, horizon in enumerate(self.horizons):
-            happened, weight = censored.known_by(held.truth, _event(held), horizon)
-            total -= weight * np.log(np.where(happened, risk[:, place], 1 - risk[:, place]))
-        return total / len(self.horizons)
 
     def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]:
         return {"value": _calibrated(one, given.values).ravel()}
@@ -307,8 +284,7 @@ class Survival:
         each = {f"brier/{item}": column for item, column in zip(self.items, columns.T, strict=True)}
         parts.append(mean_family(one, {"integrated_brier": censored.integrated(columns, ends), **each}, {}))
         for place, (item, end) in enumerate(zip(self.items, ends, strict=True)):
-            error = _calibration_error(one.values[:, place], *censored.known_by(one.truth, event, end))
-            parts.append(((f"ece/{item}",), _estimator(f"ece/{item}", error, one.groups)))
+            parts.append(_calibration_error(f"ece/{item}", one, one.values[:, place], end))
         return parts
 
     def against_chance(self, one: Outcomes) -> AgainstChance:
@@ -367,18 +343,39 @@ def _calibrated(one: TargetCalibration, values: Array) -> Array:
     return values if one.method == "identity" else _risk(one.slope * _log_hazard(values) + one.intercept)
 
 
-def _calibration_error(risk: Array, happened: Array, weight: Array) -> scores.Score:
-    """The mean distance of predicted and observed risk in bins of equal mass; the censored are stood for by others."""
-    place = scores.mass_bins(risk)
-    one_hot = np.eye(int(place.max(initial=0)) + 1)[place]
-    gap = one_hot * (weight * (risk - happened))[:, None]
+def _fitted(start: TargetCalibration, values: Array, known: Array, method: How) -> TargetCalibration:
+    """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²). `known`: for each case and
+    horizon whether the event had happened, and the weight of that (see `survival.known_by`), shape (2, n, k)."""
+    from scipy.optimize import minimize
 
-    def values(weights: Array) -> Array:
-        mass = weights @ (one_hot * weight[:, None])
-        return scores.ratio(np.abs(weights @ gap).sum(axis=1), mass.sum(axis=1))[:, None]
+    def changed(parameters: Array) -> TargetCalibration:
+        intercept = float(parameters[1]) if len(parameters) > 1 else 0.0
+        return replace(start, method=method, slope=float(np.exp(parameters[0])), intercept=intercept)
 
-    return values
+    def cost(parameters: Array) -> float:
+        one = changed(parameters)
+        return float(_log_loss(one, values, known).sum()) + parameters[0] ** 2 / 2 + one.intercept**2 / 8
+
+    start_at = np.zeros(2 if method == "platt" else 1)
+    bounds = [(-5, 5), (-20, 20)][: len(start_at)]
+    return changed(minimize(cost, start_at, method="L-BFGS-B", bounds=bounds).x)
 
 
-def _estimator(name: str, score: scores.Score, groups: Array) -> Callable[[], Estimator]:
-    return lambda: Estimator((name,), score, groups)
+def _log_loss(one: TargetCalibration, values: Array, known: Array) -> Array:
+    """Mean over the horizons, shape (n,)."""
+    risk = np.clip(_calibrated(one, values), _TINY, 1 - _TINY)
+    happened, weight = known
+    return -(weight * np.log(np.where(happened > 0, risk, 1 - risk))).mean(axis=1)
+
+
+def _calibration_error(name: str, one: Outcomes, risk: Array, end: float) -> Family:
+    """That of the cases whose outcome at a horizon is known, which stand for the others."""
+    happened, weight = censored.known_by(one.truth, _event(one), end)
+    known = np.flatnonzero(weight > 0)
+
+    def build() -> Estimator:
+        error = scores.calibration_error(risk[known], happened[known].astype(float), one.groups[known])
+        names = (name, f"observed {name}", f"chance {name}")
+        return Estimator(names, lambda weights: error(weights * weight[known]), one.groups[known])
+
+    return (name,), build

@@ -40,13 +40,17 @@ class Skill:
     low: float | None = None
     high: float | None = None
 
+    def __post_init__(self) -> None:
+        if statistic(self.figure).chance is None:
+            raise ValueError(f"no figure is called '{self.figure[:40]}' that a guess would reach by chance")
+
     @property
     def missing(self) -> str:
         """Why no reason of this model can be believed; empty where its interval excludes a guess."""
         figure = statistic(self.figure)
-        if self.value is None or self.low is None or self.high is None or figure.chance is None:
+        if self.value is None or self.low is None or self.high is None:
             return "too few held-out cases to show that the model knows anything"
-        if self.low > figure.chance:
+        if self.low > (figure.chance or 0.0):
             return ""
         found = f"{figure.label} {self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
         return f"the model is not shown to know anything: held-out {found}, a guess {figure.chance:g}"
