@@ -41,7 +41,7 @@ from medeor.files import (
 from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
 from medeor.registry import TASKS, find
-from medeor.road import walk
+from medeor.road import run_folder, walk
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def plan(
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
+        run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
         made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
