@@ -76,10 +76,11 @@ def statistic(metric: str) -> Statistic:
 
 @lru_cache
 def _statistics() -> dict[str, Statistic]:
-    from medeor.statistics.ranks import STATISTICS
+    from medeor.statistics import ranks
+    from medeor.targets import label_map
 
     stated = [one for lives in KINDS.values() for one in _loaded(lives).STATISTICS]
-    return {one.name: one for one in reversed((*stated, *STATISTICS))}
+    return {one.name: one for one in reversed((*stated, *label_map.STATISTICS, *ranks.STATISTICS))}
 
 
 def label(metric: str) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, Target
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator
@@ -21,7 +20,8 @@ from medeor.targets.common import drawings
 from medeor.targets.common.calibration import Asked, How, TargetCalibration, conformal_quantile
 from medeor.targets.common.class_scores import mean_family
 from medeor.targets.common.doubts import outliers
-from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.kind import AgainstChance, Boosted, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +37,8 @@ _AGREED_OF_LOGARITHMS = tuple(f"{name} of the logarithm" for name in _AGREED)
 
 
 @dataclass(frozen=True)
-class Number:
+class Number(Quantity):
     """See `TargetKind`. A number known by a limit teaches a network and is not scored."""
-
-    target: Target
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
         Statistic("fold_error", "Fold error (geometric mean)", higher_is_better=False),
@@ -55,15 +53,9 @@ class Number:
         Statistic("interval_width", "Width of the interval", higher_is_better=False),
         Statistic("r2 of the logarithm", "R² of the logarithm", chance=0.0),
     )
-    columns: ClassVar[int] = 2
-    sums_to_one: ClassVar[bool] = True
     comparable: ClassVar[bool] = False
     skill: ClassVar[str] = "spearman"
     objective: ClassVar[str] = "regression"
-    margins: ClassVar[int] = 1
-    classes: ClassVar[tuple[str, ...]] = ()
-    words: ClassVar[tuple[str, ...]] = ()
-    positive: ClassVar[str] = ""
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -89,17 +81,7 @@ class Number:
             for one in self.STATISTICS
         )
 
-    @property
-    def by_own_name(self) -> Target:
-        return self.target
-
-    def class_name(self, index: int) -> str:
-        return self.target.name
-
     # --- truth -----------------------------------------------------------------------------------------------
-
-    def read(self, cells: Cells) -> tuple[pl.Series, tuple[Finding, ...]]:
-        return cells.numbers()
 
     def truth(self, table: pl.DataFrame) -> Array:
         name, limit = self.target.name, self.target.limit
@@ -192,9 +174,6 @@ class Number:
         return values
 
     # --- intervals -------------------------------------------------------------------------------------------
-
-    def sets(self, plausible: Array | None) -> Array | None:
-        return None
 
     def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
         """Absolute residuals (Lei et al. 2018), in multiples of the spread where the model gives one and its intervals

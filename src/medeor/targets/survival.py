@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, Target, UserError
+from medeor.contracts import Target, UserError
 from medeor.figures import Figure, Lines, Series
 from medeor.statistics import scores
 from medeor.statistics import survival as censored
@@ -20,7 +20,8 @@ from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common.calibration import ENOUGH, FOLDS, Asked, How, TargetCalibration, folds_of
 from medeor.targets.common.class_scores import mean_family
-from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.kind import AgainstChance, Boosted, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,11 +68,9 @@ def _round(number: float) -> float:
 
 
 @dataclass(frozen=True)
-class Survival:
+class Survival(Quantity):
     """See `TargetKind`. The target's `classes` are its horizons, as numbers in its unit; between them the hazard is
     taken as constant. What happens after the last one is not asked."""
-
-    target: Target
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
         Statistic(
@@ -85,15 +84,9 @@ class Survival:
         Statistic("ece", "Calibration error (ECE)", higher_is_better=False),
     )
     logarithmic: ClassVar[bool] = False
-    columns: ClassVar[int] = 2
-    sums_to_one: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
     skill: ClassVar[str] = "c_index"
     objective: ClassVar[str] = "binary"
-    margins: ClassVar[int] = 1
-    classes: ClassVar[tuple[str, ...]] = ()
-    words: ClassVar[tuple[str, ...]] = ()
-    positive: ClassVar[str] = ""
     unit: ClassVar[str] = "log hazard"
 
     @property
@@ -117,17 +110,7 @@ class Survival:
     def statistics(self) -> tuple[Statistic, ...]:
         return self.STATISTICS
 
-    @property
-    def by_own_name(self) -> Target:
-        return self.target
-
-    def class_name(self, index: int) -> str:
-        return self.target.name
-
     # --- truth -----------------------------------------------------------------------------------------------
-
-    def read(self, cells: Cells) -> tuple[pl.Series, tuple[Finding, ...]]:
-        return cells.numbers()
 
     def truth(self, table: pl.DataFrame) -> Array:
         """Time and side; unknown where either is."""
@@ -199,12 +182,6 @@ class Survival:
         interval = np.full((len(rows), 1), self.items.index(item), rows.dtype)
         return np.concatenate([rows, interval], axis=1), 0
 
-    def learned(self, values: Array) -> Array:
-        return values
-
-    def stated(self, values: Array) -> Array:
-        return values
-
     # --- several answers -------------------------------------------------------------------------------------
 
     def combine(self, values: Array, weights: Array) -> Array:
@@ -237,9 +214,6 @@ class Survival:
         return np.maximum.accumulate(values.clip(0.001, 0.999), axis=1)
 
     # --- calibration -----------------------------------------------------------------------------------------
-
-    def sets(self, plausible: Array | None) -> Array | None:
-        return None
 
     def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
         """One slope and intercept of the log cumulative hazards at all horizons, held near no change by a weak prior,

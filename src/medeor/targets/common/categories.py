@@ -215,9 +215,11 @@ class Categories:
         return replace(class_calibration.learned(self, held, asked), rule="most probable")
 
     def enough(self, held: Outcomes) -> bool:
+        """Whether the held-out cases can tell a shape from chance."""
         return len(np.unique(held.groups)) >= ENOUGH
 
     def logits(self, values: Array) -> Array:
+        """What a slope is applied to, shape (n, classes), kept finite."""
         return np.log(np.clip(values, class_calibration.TINY, None))
 
     def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]:
@@ -234,18 +236,21 @@ class Categories:
         return class_scores.families(self, one, prevalences)
 
     def ranking(self, one: Outcomes, held: Sequence[int]) -> tuple[tuple[str, ...], scores.Score]:
+        """Names of figures of the order of cases, and what computes them; `held`: groups of each class."""
         return class_scores.areas_by_class(one, self.classes)
 
     def decided(self, counts: Array, prevalences: Sequence[float]) -> dict[str, Array]:
+        """Figures of confusion matrices, shape (resamples, k, k), by name."""
         accuracy, balanced, f1, recall = class_scores.rates(counts)
         by_class = {f"recall/{name}": own for name, own in zip(self.classes, recall.T, strict=True)}
         return {"accuracy": accuracy, "balanced_accuracy": balanced, "f1": scores.mean(f1), **by_class}
 
     def rests_on(self, one: Outcomes, held: Sequence[int]) -> dict[str, int]:
+        """Groups that figures of decisions rest on, where these are not all."""
         return {}
 
     def brier(self, off: Array) -> Array:
-        """Summed over the classes, 0 to 2."""
+        """Of each case, shape (n,), from squared errors of the classes: their sum, 0 to 2."""
         return off.sum(axis=1)
 
     def confidence(self, values: Array, truth: Array) -> tuple[Array, Array]:

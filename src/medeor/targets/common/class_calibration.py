@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medeor.contracts import Target
 from medeor.statistics.outcomes import Outcomes
 from medeor.statistics.scores import Array
 from medeor.targets.common.calibration import Asked, How, TargetCalibration, conformal_quantile, folds_of
 
+if TYPE_CHECKING:
+    from medeor.targets.common.categories import Categories
+
 TINY = 1e-12
 
 
-class Calibrated(Protocol):
-    """What a kind with classes says of its probabilities."""
-
-    @property
-    def target(self) -> Target: ...
-
-    @property
-    def items(self) -> tuple[str, ...]: ...
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
-    def methods(self) -> tuple[How, ...]:
-        """How probabilities may be changed, the simplest first."""
-        ...
-
-    def enough(self, held: Outcomes) -> bool:
-        """Whether the held-out cases can tell a shape from chance."""
-        ...
-
-    def logits(self, values: Array) -> Array:
-        """What a slope is applied to, shape (n, classes), kept finite."""
-        ...
-
-    def probability(self, values: Array) -> Array: ...
-
-    def from_probability(self, probability: Array) -> Array: ...
-
-
-def learned(kind: Calibrated, held: Outcomes, asked: Asked) -> TargetCalibration:
+def learned(kind: Categories, held: Outcomes, asked: Asked) -> TargetCalibration:
     """Probabilities with the method that predicts best in cross-validation by group, simpler ones first, and the
     probability from which a class belongs to the split-conformal set (Sadinle, Lei and Wasserman 2019), marginal or by
     class (Vovk 2012)."""
@@ -62,7 +34,7 @@ def learned(kind: Calibrated, held: Outcomes, asked: Asked) -> TargetCalibration
     return replace(one, plausible_from=tuple(None if np.isinf(limit) else float(1 - limit) for limit in limits))
 
 
-def calibrated(kind: Calibrated, one: TargetCalibration, values: Array) -> Array:
+def calibrated(kind: Categories, one: TargetCalibration, values: Array) -> Array:
     """Calibrated values of the items, shape (n, k)."""
     if one.method == "identity":
         return values
@@ -79,7 +51,7 @@ def plausible(one: TargetCalibration, probability: Array) -> tuple[Array, Array]
     return top, (probability >= limits - 1e-12) | top
 
 
-def _best(kind: Calibrated, held: Outcomes, start: TargetCalibration, seed: int) -> TargetCalibration:
+def _best(kind: Categories, held: Outcomes, start: TargetCalibration, seed: int) -> TargetCalibration:
     before = float(_log_loss(kind, start, held).mean())
     start = replace(start, log_loss=before, log_loss_calibrated=before)
     if not kind.enough(held):
@@ -95,7 +67,7 @@ def _best(kind: Calibrated, held: Outcomes, start: TargetCalibration, seed: int)
     return best
 
 
-def _fitted(kind: Calibrated, start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
+def _fitted(kind: Categories, start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
     """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²)."""
     from scipy.optimize import minimize
 
@@ -122,6 +94,6 @@ def _fitted(kind: Calibrated, start: TargetCalibration, held: Outcomes, method: 
     return replace(start, method=method, slope=float(np.exp(found[0])), intercept=intercept)
 
 
-def _log_loss(kind: Calibrated, one: TargetCalibration, held: Outcomes) -> Array:
+def _log_loss(kind: Categories, one: TargetCalibration, held: Outcomes) -> Array:
     probability = kind.probability(calibrated(kind, one, held.values))
     return -np.log(np.maximum(probability[np.arange(len(held)), held.truth], TINY))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,41 +13,13 @@ from medeor.statistics.outcomes import Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.targets.common.kind import Family
 
+if TYPE_CHECKING:
+    from medeor.targets.common.categories import Categories
+
 AREAS = ("auroc", "auprc")
 
 
-class OfClasses(Protocol):
-    """What a kind with classes has figures of."""
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    def probability(self, values: Array) -> Array: ...
-
-    def decision(self, one: Outcomes) -> Array: ...
-
-    def ranking(self, one: Outcomes, held: Sequence[int]) -> tuple[tuple[str, ...], scores.Score]:
-        """Names of figures of the order of cases, and what computes them; `held`: groups of each class."""
-        ...
-
-    def decided(self, counts: Array, prevalences: Sequence[float]) -> dict[str, Array]:
-        """Figures of confusion matrices, shape (resamples, k, k), by name."""
-        ...
-
-    def rests_on(self, one: Outcomes, held: Sequence[int]) -> dict[str, int]:
-        """Groups that figures of decisions rest on, where these are not all."""
-        ...
-
-    def brier(self, off: Array) -> Array:
-        """Brier score of each case, shape (n,), from squared errors of the classes, shape (n, classes)."""
-        ...
-
-    def confidence(self, values: Array, truth: Array) -> tuple[Array, Array]:
-        """What calibration is judged on: a probability and whether it came true, each of shape (n,)."""
-        ...
-
-
-def families(kind: OfClasses, one: Outcomes, prevalences: Sequence[float]) -> list[Family]:
+def families(kind: Categories, one: Outcomes, prevalences: Sequence[float]) -> list[Family]:
     """All figures of a target with classes."""
     held = tuple(units(one.groups[one.truth == index]) for index in range(len(kind.classes)))
     ranked, order = kind.ranking(one, held)
@@ -131,7 +103,7 @@ def mean_family(one: Outcomes, columns: dict[str, Array], trials: dict[str, int]
     return names, build
 
 
-def _losses(kind: OfClasses, values: Array, truth: Array) -> dict[str, Array]:
+def _losses(kind: Categories, values: Array, truth: Array) -> dict[str, Array]:
     """Brier score and log loss of each case, shape (n,); probabilities are kept off 0 and 1 by one rounding error."""
     probability = kind.probability(values)
     off = np.square(probability - np.eye(probability.shape[1])[truth])
@@ -140,7 +112,7 @@ def _losses(kind: OfClasses, values: Array, truth: Array) -> dict[str, Array]:
     return {"brier": kind.brier(off), "log_loss": -np.log(chance)}
 
 
-def _calibration_error(kind: OfClasses, one: Outcomes, name: str, values: Array) -> Family:
+def _calibration_error(kind: Categories, one: Outcomes, name: str, values: Array) -> Family:
     def build() -> Estimator:
         score = scores.calibration_error(*kind.confidence(values, one.truth), one.groups)
         return Estimator((name, f"observed {name}", f"chance {name}"), score, one.groups)

@@ -95,198 +95,91 @@ class Cells(Protocol):
 
 
 class TargetKind(Protocol):
-    """A kind of target, with one target. `n` is a number of cases, `k` that of the target's items."""
+    """A kind of target, with one target in it. `n` is a number of cases, `k` that of the target's items."""
 
-    STATISTICS: ClassVar[tuple[Statistic, ...]]
-    """Every figure that any target of the kind has."""
+    STATISTICS: ClassVar[tuple[Statistic, ...]]  # every figure that a target of the kind can have
+    columns: ClassVar[int]  # columns of the truth
+    logarithmic: bool  # whether it is a number that is learned by its logarithm
+    sums_to_one: ClassVar[bool]  # whether the weights of parts that are combined add up to one
+    comparable: ClassVar[bool]  # whether values of several targets of the kind can be compared
+    skill: ClassVar[str]  # the figure by which held-out predictions show that a model knows anything
+
+    # What an answer is. Properties, as those of a class may follow from its target.
 
     @property
     def target(self) -> Target: ...
-
-    # What an answer is.
-
     @property
-    def items(self) -> tuple[str, ...]:
-        """The `item`s under which predictions stand, one value a case each."""
-        ...
-
+    def items(self) -> tuple[str, ...]: ...  # under which predictions stand, one value a case each
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes of which the truth is one; empty where it is none of several."""
-        ...
-
+    def classes(self) -> tuple[str, ...]: ...  # of which the truth is one; empty where it is none of several
     @property
-    def words(self) -> tuple[str, ...]:
-        """What a table says for each class."""
-        ...
-
+    def words(self) -> tuple[str, ...]: ...  # what a table says for each class
     @property
-    def positive(self) -> str:
-        """`positive class: malignant`, and how to change it where it was guessed; empty where there is none to name."""
-        ...
-
+    def positive(self) -> str: ...  # `positive class: malignant`, and how to change a guess; empty where there is none
     @property
-    def unit(self) -> str:
-        """What differences of the answer are measured in."""
-        ...
-
+    def unit(self) -> str: ...  # in which what an input adds to the answer is measured
     @property
-    def by_own_name(self) -> Target:
-        """The target as one of several, whose items must not be alike."""
-        ...
-
-    def class_name(self, index: int) -> str:
-        """A class as a message names it: `sick = yes`."""
-        ...
-
+    def sound(self) -> bool: ...  # whether classes, unit and scale go with the kind; a file may say anything
     @property
-    def sound(self) -> bool:
-        """Whether the target's classes, unit and scale go with its kind; a file may say anything."""
-        ...
+    def by_own_name(self) -> Target: ...  # the target as one of several, whose items must not be alike
+    @property
+    def statistics(self) -> tuple[Statistic, ...]: ...  # what this target is measured by
 
-    # Truth.
+    def class_name(self, index: int) -> str: ...  # as a message names it: `sick = yes`
 
-    columns: ClassVar[int]
-    """Columns of the truth."""
+    # Truth: shape (n, columns), float64; the value first, NaN where it is not known; then, for what may be censored,
+    # the side on which the truth lies (see `Target.limit`).
 
-    def truth(self, table: pl.DataFrame) -> Array:
-        """The truth of each case, shape (n, columns), float64: the value first, NaN where it is not known; then, for
-        what may be censored, the side on which the truth lies (see `Target.limit`)."""
-        ...
+    def read(self, cells: Cells) -> tuple[pl.Series, tuple[Finding, ...]]: ...  # as the case table holds it
+    def written(self, columns: Sequence[str]) -> pl.Expr: ...  # as the user's table holds it
+    def truth(self, table: pl.DataFrame) -> Array: ...
+    def scored(self, truth: Array) -> Array: ...  # shape (n,), bool
+    def strata(self, truth: Array) -> Array: ...  # shape (n,): alike in all parts of a split
+    def questions(self, truth: Array) -> Iterator[Question]: ...  # what a shortcut could give away
+    def doubts(self, truth: Array, values: Array) -> Doubts: ...
 
-    def scored(self, truth: Array) -> Array:
-        """Which cases are scored, shape (n,), bool."""
-        ...
-
-    def read(self, cells: Cells) -> tuple[pl.Series, tuple[Finding, ...]]:
-        """The values of a user's column as the case table holds them."""
-        ...
-
-    def written(self, columns: Sequence[str]) -> pl.Expr:
-        """What the column of the case table says, as it is read again."""
-        ...
-
-    def strata(self, truth: Array) -> Array:
-        """Shape (n,): cases of one stratum are divided alike among the parts."""
-        ...
-
-    def questions(self, truth: Array) -> Iterator[Question]:
-        """What a shortcut could give away."""
-        ...
-
-    # Learning.
+    # Learning. A network has one output an item; loss and weight are of each case, shape (n,).
 
     def fit(self, truth: Array, balanced: bool) -> Fit: ...
+    def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]: ...
+    def values(self, outputs: Tensor, fit: Fit) -> Tensor: ...  # shape (n, k)
+    def learned(self, values: Array) -> Array: ...  # on the scale on which values are learned and compared
+    def stated(self, values: Array) -> Array: ...  # the other way round
 
-    def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]:
-        """Loss and weight of each case, both of shape (n,), from one output an item, shape (n, k)."""
-        ...
-
-    def values(self, outputs: Tensor, fit: Fit) -> Tensor:
-        """Outputs as values of the items, shape (n, k)."""
-        ...
-
-    @property
-    def objective(self) -> str:
-        """What boosted trees minimise: `binary`, `multiclass` or `regression`."""
-        ...
+    # Trees: what they minimise, the margins of a row, what they are fitted to, values of the items from their answers,
+    # and the rows that they are asked for an item with the margin that answers.
 
     @property
-    def margins(self) -> int:
-        """Margins of the trees a row: 1, or the number of classes."""
-        ...
-
+    def objective(self) -> str: ...
+    @property
+    def margins(self) -> int: ...
     def boosting(self, truth: Array) -> Boosted: ...
+    def boosted(self, predict: Callable[[Array], Array], rows: Array) -> Array: ...
+    def asked(self, rows: Array, item: str) -> tuple[Array, int]: ...
 
-    def boosted(self, predict: Callable[[Array], Array], rows: Array) -> Array:
-        """Values of the items, shape (n, k), from trees and rows of features."""
-        ...
+    # Several answers: one from those of parts, shape (parts, n, k); the mean loss by which parts are weighed; how far
+    # each answer is from the truth, shape (n,), and a guess that knows the other cases alone; the truth as values on
+    # the learned scale; and values that may lie outside of what can be answered, brought back.
 
-    def asked(self, rows: Array, item: str) -> tuple[Array, int]:
-        """The rows that trees are asked for an item, and which of their margins answers."""
-        ...
-
-    def learned(self, values: Array) -> Array:
-        """Values on the scale on which they are learned and compared."""
-        ...
-
-    def stated(self, values: Array) -> Array:
-        """The other way round: values as they are stated."""
-        ...
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether it is a number that is learned by its logarithm."""
-        ...
-
-    # Several answers.
-
-    sums_to_one: ClassVar[bool]
-    """Whether the weights of parts that are combined add up to one."""
-    comparable: ClassVar[bool]
-    """Whether the values of several targets of this kind can be compared."""
-
-    def combine(self, values: Array, weights: Array) -> Array:
-        """What parts answer together, shape (n, k), from what each answers, shape (parts, n, k)."""
-        ...
-
-    def mistake(self, values: Array, truth: Array) -> float:
-        """Mean loss of values, shape (n, k), by which parts are weighed."""
-        ...
-
-    def error(self, values: Array, truth: Array) -> Array:
-        """How far each answer is from the truth, shape (n,)."""
-        ...
-
-    def errors(self, one: Outcomes) -> tuple[Array, Array]:
-        """The error of the model and of a guess that knows the other cases alone, each of shape (n,)."""
-        ...
-
-    def one_hot(self, truth: Array) -> Array:
-        """The truth as a model that knew it would answer, on the learned scale, shape (n, k)."""
-        ...
-
-    def valid(self, values: Array) -> Array:
-        """Values that may lie outside of what can be answered, brought back, shape (n, k)."""
-        ...
+    def combine(self, values: Array, weights: Array) -> Array: ...
+    def mistake(self, values: Array, truth: Array) -> float: ...
+    def error(self, values: Array, truth: Array) -> Array: ...
+    def errors(self, one: Outcomes) -> tuple[Array, Array]: ...
+    def one_hot(self, truth: Array) -> Array: ...
+    def valid(self, values: Array) -> Array: ...
 
     # Trust.
 
-    def sets(self, plausible: Array | None) -> Array | None:
-        """Which classes are plausible, shape (n, classes), bool, from what the table of predictions says, (n, k)."""
-        ...
-
+    def sets(self, plausible: Array | None) -> Array | None: ...  # shape (n, classes), bool, from the table's (n, k)
     def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration: ...
-
-    def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]:
-        """The new columns of predictions, each with n × k values."""
-        ...
-
-    @property
-    def statistics(self) -> tuple[Statistic, ...]:
-        """What this target is measured by."""
-        ...
-
-    skill: ClassVar[str]
-    """The figure by which held-out predictions show that a model knows anything."""
-
+    def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]: ...  # columns of n * k values
     def families(self, one: Outcomes, prevalences: Sequence[float]) -> list[Family]: ...
-
     def against_chance(self, one: Outcomes) -> AgainstChance: ...
 
-    def doubts(self, truth: Array, values: Array) -> Doubts: ...
+    # A reader: what is drawn of all targets of the kind; whether the answer of one case is right (None: nobody can
+    # say), with truth and answer in words; an answer, and a truth, in words.
 
-    # A reader.
-
-    def draw(self, every: Sequence[Outcomes], baseline: Sequence[Outcomes]) -> list[Figure]:
-        """All that is drawn of the targets of this kind together."""
-        ...
-
-    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]:
-        """Whether the answer of one case is right (None: nobody can say), and truth and answer in words. `own` holds
-        its predictions, a row an item."""
-        ...
-
+    def draw(self, every: Sequence[Outcomes], baseline: Sequence[Outcomes]) -> list[Figure]: ...
+    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]: ...
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described: ...
-
     def described_truth(self, value: float, side: int | None, number: Callable[[object], str]) -> str: ...
