@@ -20,7 +20,7 @@ from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.network import joined
 from medeor.learning.saved import checked_targets, facts_of
-from medeor.statistics.outcomes import long_table
+from medeor.statistics.outcomes import arrange, long_table
 from medeor.targets import of
 
 PRIOR = 50
@@ -260,9 +260,7 @@ def _blended(known: _Known, target: Target) -> Predictions:
 
 def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
     """Values of a target, shape (cases, items). Raises: UserError where one is missing."""
-    items = of(target).items
-    wide = table.filter(pl.col("item").is_in(items)).pivot("item", index="case_id", values="value")
-    rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left")
-    if not set(items) <= set(rows.columns) or rows.select(items).null_count().sum_horizontal()[0]:
+    given = arrange(case_ids, Predictions(table), of(target).items, target.name)
+    if not given.predicted.all():
         raise UserError(f"a part of this stack does not answer '{target.name}' for every case; the model is damaged")
-    return rows.select(items).to_numpy()
+    return given.values

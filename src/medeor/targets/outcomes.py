@@ -60,6 +60,16 @@ def lined_up(cases: Cases, predictions: Predictions) -> list[Outcomes]:
     return result
 
 
+def with_truth(cases: Cases, predictions: Predictions, target: Target) -> tuple[pl.Series, Array, Array]:
+    """Case ids, truth (n, columns) and values (n, k) of the predicted cases with a label, those with a limit among
+    them."""
+    kind = of(target)
+    table = cases.table.filter(pl.col(target.name).is_not_null())
+    given = arrange(table["case_id"], predictions, kind.items, target.name)
+    table = table.filter(given.predicted)
+    return table["case_id"], kind.truth(table), given.values[given.predicted]
+
+
 def _with_classes(one: Outcomes, classes: Sequence[str], case_ids: pl.Series) -> Outcomes:
     """The same with the truth as whole numbers. Raises: UserError where one is no class."""
     wrong = np.flatnonzero((one.truth % 1 != 0) | (one.truth < 0) | (one.truth >= len(classes)))

@@ -14,6 +14,7 @@ from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserErr
 from medeor.statistics.split import PARTS
 from medeor.targets import categorical, of
 from medeor.targets.common.doubts import TOO_MANY
+from medeor.targets.outcomes import with_truth
 from medeor.trust.shortcuts import missing, shortcut
 
 IMBALANCE = 10
@@ -232,12 +233,13 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
     doubtful: list[tuple[float, str]] = []
     judged, wrong, expected = 0, 0.0, 0
     for target in cases.targets:
-        ids, labels, values = _held_out(cases, target, held_out.table)
+        ids, truth, values = with_truth(cases, held_out, target)
         if len(ids) < _ENOUGH:
             continue
-        doubts, share, by_chance = of(target).doubts(labels, values)
+        doubts, share, by_chance = of(target).doubts(truth, values)
         expected += by_chance
-        doubtful += [(float(doubts[row]), ids[row]) for row in np.flatnonzero(doubts < 0)]
+        rows = np.flatnonzero(doubts < 0)
+        doubtful += zip(doubts[rows].tolist(), ids[rows], strict=True)
         judged, wrong = judged + len(ids), wrong + share * len(ids)
     if not judged:
         return Finding(check, "labels", "unknown", "there are too few held-out predictions of labelled cases")
@@ -251,18 +253,6 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
         return Finding(check, "labels", "fail", f"{text}; some are only hard: look, at the first ones first", ranked)
     text += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
     return Finding(check, "labels", "pass", f"{text} (bound {LABEL_ERRORS:.0%})", ranked)
-
-
-def _held_out(cases: Cases, target: Target, table: pl.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Case ids, truth (n, columns) and predicted values (n, items) of the cases with a label."""
-    kind = of(target)
-    wide = table.filter(pl.col("item").is_in(kind.items)).pivot("item", index="case_id", values="value")
-    if any(item not in wide.columns for item in kind.items):
-        return [], np.zeros((0, kind.columns)), np.zeros((0, len(kind.items)))
-    labels = cases.table.filter(pl.col(target.name).is_not_null())
-    values = labels.select("case_id").join(wide, on="case_id", how="left", maintain_order="left").select(kind.items)
-    known = ~values.select(pl.any_horizontal(pl.all().is_null())).to_series()
-    return labels.filter(known)["case_id"].to_list(), kind.truth(labels.filter(known)), values.filter(known).to_numpy()
 
 
 # --- shortcuts -------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.statistics.intervals import bootstrap
-from medeor.statistics.outcomes import arrange, group_codes
+from medeor.statistics.outcomes import group_codes
 from medeor.targets import items, of
+from medeor.targets.outcomes import with_truth
 
 SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the elements, that are put back or taken away: close together where few are, since lesions are small."""
@@ -121,11 +122,8 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
     target = cases.targets[0]
     if target.name not in cases.table.columns:
         return []
-    kind = of(target)
-    known = cases.table.filter(pl.col(target.name).is_not_null())
-    given = arrange(known["case_id"], predictions, kind.items, target.name)
-    error = kind.error(given.values[given.predicted], kind.truth(known)[given.predicted])
-    return known["case_id"].filter(given.predicted)[np.argsort(-error, kind="stable")].to_list()
+    ids, truth, values = with_truth(cases, predictions, target)
+    return ids[np.argsort(-of(target).error(values, truth), kind="stable")].to_list()
 
 
 def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
