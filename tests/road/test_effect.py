@@ -34,7 +34,7 @@ class Covariates:
         return {"treated": self.treated}
 
     def table(self, cases: Cases) -> np.ndarray:
-        x = cases.store(Numbers).arrays["x"][cases.table["row"].to_numpy()]
+        x = cases.store("numbers", Numbers).arrays["x"][cases.table["row"].to_numpy()]
         return np.column_stack([x, cases.table["treated"]]) if self.treated else x
 
     def names(self):
@@ -45,12 +45,13 @@ class Covariates:
 class CrossFit:
     """Doubly robust scores (Chernozhukov et al. 2018): outcome and propensity are each predicted out of fold."""
 
-    def fit(self, cases, split, run):
+    def fit(self, cases, split, inputs, run):
         outcome, treated = cases.targets
         _, propensity = out_of_fold(
             TreeMethod(Covariates(False)),
             Cases(cases.table, (treated,), cases.stores),
             split,
+            {},
             run.child("t"),
         )
         share = _column(propensity, cases).clip(0.05, 0.95)
@@ -59,7 +60,7 @@ class CrossFit:
             # The other arm has no outcome to learn from; its cases are predicted all the same.
             seen = pl.when(pl.col("treated") == arm).then(pl.col("outcome")).alias("outcome")
             one_arm = Cases(cases.table.with_columns(seen), (outcome,), cases.stores)
-            _, held_out = out_of_fold(TreeMethod(Covariates(False)), one_arm, split, run.child(f"arm{arm}"))
+            _, held_out = out_of_fold(TreeMethod(Covariates(False)), one_arm, split, {}, run.child(f"arm{arm}"))
             arms.append(_column(held_out, cases))
         y, t = cases.table["outcome"].to_numpy(), cases.table["treated"].to_numpy()
         score = arms[1] - arms[0] + t * (y - arms[1]) / share - (1 - t) * (y - arms[0]) / (1 - share)
@@ -70,7 +71,7 @@ class CrossFit:
 class Difference:
     """The baseline: the naive difference of the arms."""
 
-    def fit(self, cases, split, run):
+    def fit(self, cases, split, inputs, run):
         means = cases.table.group_by("treated").agg(pl.col("outcome").mean()).sort("treated")["outcome"]
         effect = float(means[1] - means[0])
         return Fitted(EffectModel(effect), _effects(cases, np.full(len(cases), effect)))
@@ -117,7 +118,8 @@ class EffectTask:
         x, t, y = sources.given
         names = [f"p{i}" for i in range(len(x))]
         table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(x)), "treated": t, "outcome": y})
-        return Cases(table, (Target("outcome", "continuous"), Target("treated", "binary")), (Numbers({"x": x}),))
+        targets = (Target("outcome", "continuous"), Target("treated", "binary"))
+        return Cases(table, targets, {"numbers": Numbers({"x": x})})
 
     def audit(self, cases, split):
         return []

@@ -92,7 +92,7 @@ class LinkRecipe:
         return network, torch.zeros(1, 2, dtype=torch.long)
 
     def infer(self, network, cases, processors, run):
-        known = cases.store(Numbers).arrays["triples"]
+        known = cases.store("numbers", Numbers).arrays["triples"]
         triples = torch.from_numpy(cases.table.select("head", "relation", "tail").to_numpy().astype(np.int64))
         scores = network(triples[:, :2])
         own = scores.gather(1, triples[:, 2:])
@@ -134,7 +134,7 @@ class LinkTask:
             relation=pl.col("r").replace_strict(relations, range(len(relations))),
             tail=pl.col("t").replace_strict(entities, range(len(entities))),
         )
-        return Cases(table, (), (Numbers({"triples": table.select("head", "relation", "tail").to_numpy()}),))
+        return Cases(table, (), {"numbers": Numbers({"triples": table.select("head", "relation", "tail").to_numpy()})})
 
     def audit(self, cases, split):
         return []

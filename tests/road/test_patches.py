@@ -65,7 +65,7 @@ class PatchRecipe:
         return NoProcessors()
 
     def _volumes(self, cases: Cases, name: str) -> torch.Tensor:
-        return torch.from_numpy(cases.store(Numbers).arrays[name][cases.table["row"].to_numpy()])
+        return torch.from_numpy(cases.store("numbers", Numbers).arrays[name][cases.table["row"].to_numpy()])
 
     def batches(self, cases, processors, seed) -> Patches:
         return Patches(self._volumes(cases, "volumes"), self._volumes(cases, "labels"), seed)
@@ -108,7 +108,7 @@ class PatchTask:
         (volumes,) = sources.given
         names = [f"v{i}" for i in range(len(volumes))]
         table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(volumes))})
-        return Cases(table, (), (Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)}),))
+        return Cases(table, (), {"numbers": Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)})})
 
     def audit(self, cases, split):
         return []
@@ -126,7 +126,7 @@ class PatchTask:
         return SingleFit(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
 
     def evaluate(self, cases, predictions):
-        truth = cases.store(Numbers).arrays["labels"]
+        truth = cases.store("numbers", Numbers).arrays["labels"]
         rows = dict(zip(cases.ids, cases.table["row"], strict=True))
         dice = []
         for case_id, path in predictions.arrays.items():

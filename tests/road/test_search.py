@@ -87,8 +87,8 @@ class Climb:
     plan: SearchPlan
     keeps: bool
 
-    def fit(self, cases, split, run):
-        goal = cases.store(Trained)
+    def fit(self, cases, split, inputs, run):
+        goal = inputs["goal"]
         draw = np.random.default_rng(run.seed)
         texts = draw.choice(LETTERS, (self.plan.population, LENGTH))
         for step in range(self.plan.steps):
@@ -145,7 +145,7 @@ class SearchTask:
 
     def read(self, sources, study):
         goals = pl.DataFrame({"case_id": ["goal"], "group": ["goal"]})
-        return Cases(goals, (), tuple(sources.inputs.values()))
+        return Cases(goals)
 
     def audit(self, cases, split):
         return []

@@ -42,7 +42,7 @@ class Rows:
         return {}
 
     def table(self, cases: Cases) -> np.ndarray:
-        return cases.store(Numbers).arrays["x"][cases.table["row"].to_numpy()]
+        return cases.store("numbers", Numbers).arrays["x"][cases.table["row"].to_numpy()]
 
     def names(self) -> tuple[str, ...]:
         return COLUMNS
@@ -135,7 +135,7 @@ class SurvivalTask:
         names = [f"p{row}" for row in range(len(x))]
         target, values = read_survival("death", pl.Series("death", event), pl.Series("months", time), unit="m")
         table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(x))}).hstack(values)
-        return Cases(table, (target,), (Numbers({"x": x}),))
+        return Cases(table, (target,), {"numbers": Numbers({"x": x})})
 
     def audit(self, cases, split):
         return []

@@ -117,7 +117,7 @@ def test_trees_find_who_is_at_risk_and_say_why(tmp_path: Path) -> None:
     cases, risk = simulated(400, 0)
     part = ["train"] * 250 + ["validation"] * 150
     split = Split(pl.DataFrame({"case_id": cases.ids, "part": part, "fold": [0] * 400}))
-    fitted = TreeMethod(OneNumber(), Boosting(rounds=40, leaves=4)).fit(cases, split, Run(tmp_path))
+    fitted = TreeMethod(OneNumber(), Boosting(rounds=40, leaves=4)).fit(cases, split, {}, Run(tmp_path))
     held = split.part(cases, "validation")
     found = measure(held, fitted.held_out, resamples=50)
     best = measure(held, predictions_of(risk), resamples=50)

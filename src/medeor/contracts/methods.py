@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from medeor.contracts.data import Cases, Split, Target
+    from medeor.contracts.data import Cases, Inputs, Split, Target
     from medeor.contracts.results import Attribution, Explanations, Finding, Measures, Predictions
     from medeor.contracts.study import Budget, Sources, Study
     from medeor.figures import Figure
@@ -113,7 +113,7 @@ class Fitted(NamedTuple):
 class Method(Protocol):
     """A way to answer a question. Combinators (folds, stacks, cross-fitting) are methods too."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted: ...
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted: ...
 
 
 class Plan(Protocol):

@@ -21,6 +21,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Method,
     Model,
     Predictions,
@@ -40,15 +41,15 @@ HELD_OUT = "held_out.parquet"
 
 
 def out_of_fold(
-    method: Method, cases: Cases, split: Split, run: Run, workers: int = 1
+    method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run, workers: int = 1
 ) -> tuple[list[Model], Predictions]:
     """Fits `method` once without each fold, and predicts each case by the one model that has not seen it; several at a
     time where there are `workers`. A fold that was finished before an interruption is read back, not fitted again."""
-    fit_folds_in_processes(method, cases, split, run, workers)
+    fit_folds_in_processes(method, cases, split, inputs, run, workers)
     models: list[Model] = []
     held_out: list[Predictions] = []
     for number in range(split.folds):
-        fitted = fit_or_load(method, cases, split.fold(number), member(run, number))
+        fitted = fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
         models.append(fitted.model)
         held_out.append(fitted.held_out)
     return models, joined(held_out)
@@ -77,12 +78,12 @@ def _held_out(folder: Path) -> Predictions | None:
         return None
 
 
-def fit_or_load(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
+def fit_or_load(method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
     held_out = _held_out(run.folder)
     if held_out is not None:
         return Fitted(registry.load_model(run.folder), held_out)
-    fitted = method.fit(cases, split, run)
+    fitted = method.fit(cases, split, inputs, run)
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
@@ -98,8 +99,8 @@ class Folds:
     workers: int = 1
     """Folds that are fitted at the same time, where more than one core is at hand."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        models, held_out = out_of_fold(self.method, cases, split, run, self.workers)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        models, held_out = out_of_fold(self.method, cases, split, inputs, run, self.workers)
         return Fitted(Ensemble(tuple(models)), held_out)
 
 
@@ -109,8 +110,9 @@ class SingleFit:
 
     method: Method
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        return self.method.fit(cases, split if len(split.part(cases, "validation")) else split.fold(0), run)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        part = split if len(split.part(cases, "validation")) else split.fold(0)
+        return self.method.fit(cases, part, inputs, run)
 
 
 def members(method: Method, how: Literal["folds", "single"]) -> Method:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.learning.fit import channels_last, device, fit_network
 from medeor.learning.saved import Shape, check_arrays, facts_of
@@ -32,7 +32,7 @@ class NetworkMethod:
     side_by_side: bool = True
     """Whether several folds may be fitted at the same time; not where each takes much memory."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         processors = self.recipe.processors(train)
         torch.manual_seed(run.seed)

@@ -14,7 +14,19 @@ from pydantic import Field
 from scipy.optimize import minimize
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
+from medeor.contracts import (
+    Attribution,
+    Cases,
+    Fitted,
+    Inputs,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+    UserError,
+)
 from medeor.figures import Figure, Table
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
@@ -47,8 +59,10 @@ class Stack:
 
     parts: Mapping[str, Method]
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        fitted = {name: fit_or_load(method, cases, split, run.child(name)) for name, method in self.parts.items()}
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        fitted = {
+            name: fit_or_load(method, cases, split, inputs, run.child(name)) for name, method in self.parts.items()
+        }
         tables = {name: one.held_out.table for name, one in fitted.items()}
         weights: dict[str, np.ndarray] = {}
         earned: list[StackWeight] = []

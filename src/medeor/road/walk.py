@@ -25,6 +25,7 @@ from medeor.contracts import (
     Explanations,
     Finding,
     Fitted,
+    Inputs,
     Kept,
     Measure,
     Plan,
@@ -89,6 +90,7 @@ class Read:
     cases: Cases
     split: Split
     findings: tuple[Finding, ...]
+    inputs: Inputs
 
 
 def resolve(study: Study) -> Study:
@@ -120,7 +122,7 @@ def read(study: Study, console: Console) -> Read:
             console.say(finding.message)
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
-    return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+    return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)), inputs)
 
 
 def _reasons(cases: Cases) -> str:
@@ -152,7 +154,7 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
     if path and path.exists():
         made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
     else:
-        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings)
+        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings, asked.inputs)
         made = asked.task.plan(asked.cases, asked.split, budget)
     return with_settings(made, asked.study.settings, "--set")
 
@@ -192,7 +194,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
     _stop_if(stopping)
-    fit_key = partial(run_folder.fit_key, split=_table_digest(split.table), data=cases_digest(cases), seed=study.seed)
+    fit_key = partial(run_folder.fit_key, split=_table_digest(split.table), data=fitted_on(asked), seed=study.seed)
     fits = [folder / "model"] + [folder / "baseline"] * ("evaluate" in task.steps)
     made = None
     if not again and any(map(run_folder.fitted, fits)):
@@ -202,9 +204,9 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
             run_folder.same_fit(place, fit_key(made))
     run_folder.claim(folder, study, key, again)
     write_parquet(folder / "cases.parquet", asked.every.table)
-    for store in asked.every.stores:
+    for name, store in asked.every.stores.items():
         if isinstance(store, Kept):
-            store.save(folder / STORES / type(store).__name__.lower())
+            store.save(folder / STORES / name)
     write_parquet(folder / "split.parquet", split.table)
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
@@ -225,7 +227,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     for place in fits:
         run_folder.begin_fit(place, fit_key(made), again)
     wait_for_all()
-    fitted = fit_or_load(task.method(made), cases, split, run)
+    fitted = fit_or_load(task.method(made), cases, split, asked.inputs, run)
     calibration = None
     if "calibrate" in task.steps:
         calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
@@ -241,7 +243,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     if "evaluate" in task.steps:
         say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
-        baseline = fit_or_load(task.baseline(made), cases, split, base_run)
+        baseline = fit_or_load(task.baseline(made), cases, split, asked.inputs, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
         _write_results(folder, results)
     if "explain" in task.steps and results:
@@ -286,7 +288,7 @@ def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoRetur
     signal.signal(signal.SIGTERM, heard)
     method = asked.task.method(plan(asked, folder))
     run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
-    fit_or_load(method, asked.cases, asked.split, run)
+    fit_or_load(method, asked.cases, asked.split, asked.inputs, run)
     raise SystemExit(0)
 
 
@@ -449,10 +451,16 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
     write_json(folder / "metrics.json", measures)
 
 
+def fitted_on(asked: Read) -> str:
+    """A digest of all that a fit takes: the cases, and the inputs of the study where there are some."""
+    inputs = [part for role, store in sorted(asked.inputs.items()) for part in (role, store.digest)]
+    return digest(cases_digest(asked.cases), *inputs)
+
+
 def cases_digest(cases: Cases) -> str:
     """A digest of the case table and of the stores that it points into."""
     table = cases.table.select(sorted(cases.table.columns))
-    return digest(_table_digest(table), *(store.digest for store in cases.stores))
+    return digest(_table_digest(table), *(store.digest for store in cases.stores.values()))
 
 
 def _table_digest(table: pl.DataFrame) -> str:

@@ -216,7 +216,7 @@ def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monke
 def fitted(cases: Cases, split: Split, folder: Path, shared: bool) -> Fitted:
     from medeor.learning.folds import Folds
 
-    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, Run(folder))
+    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, {}, Run(folder))
 
 
 @pytest.mark.parametrize("shared", [False, True])

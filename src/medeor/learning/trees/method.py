@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
 from medeor.files import read_text, write_json
 from medeor.learning.network import EMPTY
 from medeor.learning.saved import checked_targets, facts_of
@@ -57,7 +57,7 @@ class TreeMethod:
     features: Features
     boosting: Boosting = Boosting()
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         rows = self.features.table(train)
         boosters = tuple(self._boost(rows, train, target, run) for target in train.targets)

@@ -22,6 +22,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Model,
     Predictions,
     Run,
@@ -46,8 +47,8 @@ _FILE = "adapted.safetensors"
 class Adapt:
     """The model among the inputs of a study, corrected by its compounds."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        base = base_of(cases)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        base = base_of(cases, inputs)
         training = split.part(cases, "train", "validation")
         if len(training) > MOST:
             raise UserError(
@@ -69,17 +70,17 @@ class Adapt:
 class Unadapted:
     """The same model as it is: what adapting has to beat."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        base = base_of(cases)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        base = base_of(cases, inputs)
         return Fitted(base.model, base.model.predict(split.part(cases, "train", "validation"), run))
 
 
-def base_of(cases: Cases) -> Answering:
-    """The model among the inputs of a study.
+def base_of(cases: Cases, inputs: Inputs) -> Answering:
+    """The model among the inputs of a study, which has to answer what is asked of its cases.
 
     Raises: UserError where it does not answer what the study asks."""
-    base = next((store for store in cases.stores if isinstance(store, Answering)), None)
-    if base is None:
+    base = inputs.get("base")
+    if not isinstance(base, Answering):
         raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
     known = {target.name: target for target in base.targets}
     for target in cases.targets:

@@ -22,6 +22,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Method,
     Model,
     Predictions,
@@ -108,8 +109,8 @@ class ApplicabilityDomain:
         for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
         `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
-        graphs = cases.store(MoleculeStore).graphs
-        rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
+        graphs = cases.store("molecules", MoleculeStore).graphs
+        rows = cases.store("molecules", MoleculeStore).rows(cases.table["smiles"])
         atoms = np.diff(graphs.atom_start)[rows]
         strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
         parts = [
@@ -222,8 +223,8 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
     what was known of each at that time: the distance to the compounds that taught the model that was asked."""
     taught = split.part(cases, "train", "validation")
     known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
-    graphs = taught.store(MoleculeStore).graphs
-    rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
+    graphs = taught.store("molecules", MoleculeStore).graphs
+    rows = taught.store("molecules", MoleculeStore).rows(taught.table["smiles"])
     domain = ApplicabilityDomain(
         cases.targets,
         sketch(taught),
@@ -309,8 +310,8 @@ class MoleculeDomainMethod:
     analogues: bool = False
     """Whether the structures and values of the training compounds go into the model, and so into its bundle."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, run.child("model"))
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
         domain, held_out = learn(cases, split, inner.held_out)
         told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
         return Fitted(MoleculeDomainModel(inner.model, domain, told), held_out)
