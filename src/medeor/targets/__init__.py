@@ -12,7 +12,15 @@ from medeor.contracts import Target, UserError
 
 if TYPE_CHECKING:
     from medeor.statistics.statistic import Statistic
+    from medeor.targets.binary import Binary
+    from medeor.targets.classes import Classes
     from medeor.targets.common.kind import TargetKind
+    from medeor.targets.number import Number
+    from medeor.targets.ordinal import Ordinal
+    from medeor.targets.survival import Survival
+
+    # Held against the protocol here, as `of` finds them by name.
+    _COMPLETE: tuple[type[TargetKind], ...] = (Binary, Classes, Ordinal, Number, Survival)
 
 KINDS: dict[str, str] = {
     "binary": "medeor.targets.binary:Binary",

@@ -58,7 +58,7 @@ class Binary(Categories):
         Statistic("f1", "F1", compared=True, averaged=True, on_forest=True),
         Statistic("ppv", "PPV", on_forest=True, operating_point=True),
         Statistic("npv", "NPV", on_forest=True, operating_point=True),
-        *DETAILS,
+        *(replace(one, averaged=one.name in ("brier", "log_loss", "ece")) for one in DETAILS),
     )
     objective: ClassVar[str] = "binary"
     methods: ClassVar[tuple[How, ...]] = ("temperature", "platt")

@@ -28,9 +28,9 @@ SURE = 1e-4
 
 AUROC = Statistic("auroc", "AUROC", compared=True, on_forest=True, details=True, chance=0.5)
 DETAILS = (
-    Statistic("brier", "Brier score", higher_is_better=False, compared=True, averaged=True),
-    Statistic("log_loss", "Log loss", higher_is_better=False, compared=True, averaged=True),
-    Statistic("ece", "Calibration error (ECE)", higher_is_better=False, averaged=True),
+    Statistic("brier", "Brier score", higher_is_better=False, compared=True),
+    Statistic("log_loss", "Log loss", higher_is_better=False, compared=True),
+    Statistic("ece", "Calibration error (ECE)", higher_is_better=False),
     Statistic("coverage", "Coverage of sets and intervals"),
     Statistic("set_size", "Classes in a set", higher_is_better=False),
     Statistic("recall", "Recall", details=True),

@@ -99,7 +99,6 @@ class TargetKind(Protocol):
 
     STATISTICS: ClassVar[tuple[Statistic, ...]]  # every figure that a target of the kind can have
     columns: ClassVar[int]  # columns of the truth
-    logarithmic: bool  # whether it is a number that is learned by its logarithm
     sums_to_one: ClassVar[bool]  # whether the weights of parts that are combined add up to one
     comparable: ClassVar[bool]  # whether values of several targets of the kind can be compared
     skill: ClassVar[str]  # the figure by which held-out predictions show that a model knows anything
@@ -122,6 +121,8 @@ class TargetKind(Protocol):
     def sound(self) -> bool: ...  # whether classes, unit and scale go with the kind; a file may say anything
     @property
     def by_own_name(self) -> Target: ...  # the target as one of several, whose items must not be alike
+    @property
+    def logarithmic(self) -> bool: ...  # whether it is a number that is learned by its logarithm
     @property
     def statistics(self) -> tuple[Statistic, ...]: ...  # what this target is measured by
 
