@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,16 +48,14 @@ class Heads:
         """Loss of each case and its weight, both of shape (cases,), summed over the targets."""
         total = torch.zeros(len(outputs), device=outputs.device)
         weight = torch.zeros(len(outputs), device=outputs.device)
-        first = 0
-        for kind, fit, own in self._each(outputs):
-            known = truth[:, first : first + kind.columns]
-            each, share = kind.loss(own, known, fit, smoothing)
-            total, weight, first = total + each, weight + share, first + kind.columns
+        for kind, fit, own, columns in self._parts:
+            each, share = kind.loss(outputs[:, own].float(), truth[:, columns], fit, smoothing)
+            total, weight = total + each, weight + share
         return total, weight
 
     def values(self, outputs: Tensor) -> Tensor:
         """Outputs as values of the items, shape (cases, items): probabilities, or numbers in the target's unit."""
-        return torch.cat([kind.values(own, fit) for kind, fit, own in self._each(outputs)], 1)
+        return torch.cat([kind.values(outputs[:, own].float(), fit) for kind, fit, own, _ in self._parts], 1)
 
     def predictions(self, cases: Cases, values: np.ndarray) -> Predictions:
         """Values of shape (cases, items) as a table, one row a case and item."""
@@ -65,14 +64,16 @@ class Heads:
     def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
-    def _each(self, outputs: Tensor) -> Iterator[tuple[TargetKind, Fit, Tensor]]:
-        """Each target's kind, what was fitted of it, and its outputs."""
-        first = 0
+    @cached_property
+    def _parts(self) -> list[tuple[TargetKind, Fit, slice, slice]]:
+        """Each target's kind, what was fitted of it, and where its outputs and its columns of the truth stand."""
+        parts, output, column = [], 0, 0
         for target, scale, weights in zip(self.targets, self.scales, self.weights, strict=True):
             kind = of(target)
-            last = first + len(kind.items)
-            yield kind, Fit(scale, weights), outputs[:, first:last].float()
-            first = last
+            own, columns = slice(output, output + len(kind.items)), slice(column, column + kind.columns)
+            parts.append((kind, Fit(scale, weights), own, columns))
+            output, column = own.stop, columns.stop
+        return parts
 
 
 def heads_for(cases: Cases, balanced: bool = False) -> Heads:

@@ -128,7 +128,8 @@ class Number(Quantity):
         value = (value - fit.scale[0]) / fit.scale[1]
         beyond = (own.detach() - value) * truth[:, 1] > 0
         value = torch.where(beyond, own.detach(), value)
-        return functional.huber_loss(own, value, reduction="none") * known.float(), known.float()
+        share = known.float()
+        return functional.huber_loss(own, value, reduction="none") * share, share
 
     def values(self, outputs: Tensor, fit: Fit) -> Tensor:
         number = outputs * fit.scale[1] + fit.scale[0]
