@@ -18,7 +18,7 @@ from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
-from medeor.targets.common.calibration import Asked, How, TargetCalibration
+from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.categories import AUROC, DETAILS, SURE, Categories
 from medeor.targets.common.kind import Fit
 
@@ -141,7 +141,7 @@ class Binary(Categories):
         of_class = [len(np.unique(held.groups[held.truth == index])) for index in (0, 1)]
         return super().enough(held) and min(of_class) >= ENOUGH_OF_A_CLASS
 
-    def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
+    def calibrate(self, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration:
         """Temperature scaling or Platt's (1999); the threshold by the rule that is asked for (see `rule`), the median
         over bootstrap samples of groups, which is steadier than the best threshold of one sample."""
         one, name = class_calibration.learned(self, held, asked), asked.threshold
@@ -225,8 +225,8 @@ class Binary(Categories):
         return no, yes
 
 
-def _scored(name: str, one: Outcomes) -> drawings.Scored:
-    return drawings.Scored(name, one.values[:, 0], one.truth == 1)
+def _scored(name: str, one: Outcomes) -> drawings.ScoredCases:
+    return drawings.ScoredCases(name, one.values[:, 0], one.truth == 1)
 
 
 # --- thresholds ------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import drawings
-from medeor.targets.common.calibration import Asked, How, TargetCalibration, conformal_quantile
+from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration, conformal_quantile
 from medeor.targets.common.class_scores import mean_family
 from medeor.targets.common.doubts import outliers
-from medeor.targets.common.kind import AgainstChance, Boosted, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.kind import AgainstChance, Boosted, Described, Family, Fit, LabelDoubts, YesNoQuestion
 from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ class Number(Quantity):
         values = np.nan_to_num(truth[:, 0], nan=-1.0)
         return np.searchsorted(np.quantile(values, [0.2, 0.4, 0.6, 0.8]), values).astype(float)
 
-    def questions(self, truth: Array) -> Iterator[Question]:
+    def questions(self, truth: Array) -> Iterator[YesNoQuestion]:
         values = truth[:, 0]
         known = ~np.isnan(values)
         middle = np.median(values[known]) if known.any() else 0.0
-        yield Question(f"'{self.target.name}' above its median", values > middle, known)
+        yield YesNoQuestion(f"'{self.target.name}' above its median", values > middle, known)
 
     # --- learning --------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Number(Quantity):
 
     # --- intervals -------------------------------------------------------------------------------------------
 
-    def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
+    def calibrate(self, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration:
         """Absolute residuals (Lei et al. 2018), in multiples of the spread where the model gives one and its intervals
         score better by it (Papadopoulos, Gammerman and Vovk 2008), or the model's own interval widened (Romano,
         Patterson and Candès 2019)."""
@@ -233,7 +233,7 @@ class Number(Quantity):
             columns = {name: np.maximum(column, one.least) for name, column in columns.items()}
         return columns
 
-    def doubts(self, truth: Array, values: Array) -> Doubts:
+    def doubts(self, truth: Array, values: Array) -> LabelDoubts:
         return outliers(truth[:, 0], values[:, 0])
 
     # --- statistics ------------------------------------------------------------------------------------------

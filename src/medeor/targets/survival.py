@@ -18,9 +18,9 @@ from medeor.statistics.intervals import Estimator
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
-from medeor.targets.common.calibration import ENOUGH, FOLDS, Asked, How, TargetCalibration, folds_of
+from medeor.targets.common.calibration import ENOUGH, FOLDS, CalibrationOptions, How, TargetCalibration, folds_of
 from medeor.targets.common.class_scores import mean_family
-from medeor.targets.common.kind import AgainstChance, Boosted, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.kind import AgainstChance, Boosted, Described, Family, Fit, LabelDoubts, YesNoQuestion
 from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ class Survival(Quantity):
         """Who has an event, and who has none."""
         return np.where(self.scored(truth), 1 - truth[:, 1], -1.0)
 
-    def questions(self, truth: Array) -> Iterator[Question]:
+    def questions(self, truth: Array) -> Iterator[YesNoQuestion]:
         """The event by each horizon, of those of whom that is known."""
         for item, end in zip(self.items, self.horizons, strict=True):
             happened = (truth[:, 0] <= end) & (truth[:, 1] == 0)
-            yield Question(item, happened, self.scored(truth) & (happened | (truth[:, 0] > end)))
+            yield YesNoQuestion(item, happened, self.scored(truth) & (happened | (truth[:, 0] > end)))
 
     # --- learning --------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Survival(Quantity):
 
     # --- calibration -----------------------------------------------------------------------------------------
 
-    def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
+    def calibrate(self, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration:
         """One slope and intercept of the log cumulative hazards at all horizons, held near no change by a weak prior,
         where that lowers the log loss in cross-validation by group; cases censored before a horizon are stood for by
         the others."""
@@ -243,9 +243,9 @@ class Survival(Quantity):
     def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]:
         return {"value": _calibrated(one, given.values).ravel()}
 
-    def doubts(self, truth: Array, values: Array) -> Doubts:
+    def doubts(self, truth: Array, values: Array) -> LabelDoubts:
         """None: a late event is no mistake."""
-        return Doubts(np.zeros(len(truth)), 0.0)
+        return LabelDoubts(np.zeros(len(truth)), 0.0)
 
     # --- statistics ------------------------------------------------------------------------------------------
 

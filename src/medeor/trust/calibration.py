@@ -15,7 +15,7 @@ from medeor.formats.values.units import is_positive
 from medeor.statistics.outcomes import arrange
 from medeor.targets import of
 from medeor.targets.binary import rule
-from medeor.targets.common.calibration import Asked, Sets, TargetCalibration
+from medeor.targets.common.calibration import CalibrationOptions, Sets, TargetCalibration
 from medeor.targets.outcomes import line_up
 
 
@@ -97,7 +97,7 @@ def calibrate(
     if not 0 < coverage < 1:
         raise UserError(f"a coverage of {coverage:g} is impossible; choose one between 0 and 1, such as 0.9")
     rule(threshold)
-    asked = Asked(coverage, threshold, sets, seed)
+    asked = CalibrationOptions(coverage, threshold, sets, seed)
     learned = (
         of(target).calibrate(line_up(cases, held_out, target), asked._replace(positive=is_positive(target.unit)))
         for target in cases.targets

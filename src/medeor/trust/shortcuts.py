@@ -13,7 +13,7 @@ from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import ranking
 from medeor.statistics.split import deal
 from medeor.targets import of
-from medeor.targets.common.kind import Question
+from medeor.targets.common.kind import YesNoQuestion
 
 GIVEN_AWAY = 0.65
 """AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""
@@ -44,7 +44,7 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
         rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])
     groups = pl.Series(group_codes(cases)[0][rows])
     codes = np.stack([_binned(column[rows]) for column in features], axis=1)
-    best: tuple[float, Question, np.ndarray] | None = None
+    best: tuple[float, YesNoQuestion, np.ndarray] | None = None
     for question in _questions(cases, rows):
         known, positive = question.known, question.positive[question.known]
         units = groups.filter(pl.Series(known))
@@ -68,7 +68,7 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
     return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", text)
 
 
-def _questions(cases: Cases, rows: np.ndarray) -> Iterator[Question]:
+def _questions(cases: Cases, rows: np.ndarray) -> Iterator[YesNoQuestion]:
     for target in cases.targets:
         kind = of(target)
         yield from kind.questions(kind.truth(cases.table[rows]))

@@ -53,7 +53,7 @@ _SHOWN = 5
 """Values that a message lists."""
 
 
-class Asked(NamedTuple):
+class StatedKind(NamedTuple):
     """What a user may state of a column that leaves it open (`kind`)."""
 
     numbers: bool = False
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
     """Whether its classes have an order."""
 
 
-KINDS = {"classes": Asked(), "ordinal": Asked(grades=True), "continuous": Asked(numbers=True)}
+KINDS = {"classes": StatedKind(), "ordinal": StatedKind(grades=True), "continuous": StatedKind(numbers=True)}
 
 
 class TargetColumn(NamedTuple):
@@ -109,7 +109,7 @@ def read_target(
         raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
     if not len(column.drop_nulls()):
         raise UserError(f"target '{name}' has no value in any row")
-    asked = KINDS.get(kind, Asked())
+    asked = KINDS.get(kind, StatedKind())
     numbers = None if classes else _as_numbers(column, asked.numbers)
     if numbers is not None and (asked.numbers or (not kind and _is_measured(numbers.column.drop_nulls()))):
         return TargetColumn(
@@ -124,7 +124,7 @@ def read_target(
 def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: str) -> TargetColumn:
     name = column.name
     finite = without_missing_numbers(column)
-    grades = KINDS.get(kind, Asked()).grades
+    grades = KINDS.get(kind, StatedKind()).grades
     missing = _without_codes(finite.column, grades, classes)
     values = _as_text(missing.column)
     findings = _codes_found(name, missing._replace(codes={**finite.codes, **missing.codes}))
@@ -292,7 +292,7 @@ class _Cells(NamedTuple):
 
 def asks_number(kind: str) -> bool:
     """Whether a user's `kind` asks for a number."""
-    return KINDS.get(kind, Asked()).numbers
+    return KINDS.get(kind, StatedKind()).numbers
 
 
 # Numbers -----------------------------------------------------------------------------------------------------------

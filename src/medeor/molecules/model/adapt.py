@@ -31,7 +31,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import replacing, write_json
-from medeor.learning.network import joined
+from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.read.fingerprints import blocks
@@ -175,7 +175,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
         kind = of(one.target)
         values = kind.stated(kind.valid(_values(cases, before, one.target) + one.of(prints)))
         parts.append(long_table(cases.ids, kind.items, values))
-    return Predictions(pl.concat(parts))
+    return Predictions(pl.concat(parts), {case: path for case, path in before.arrays.items() if case in set(cases.ids)})
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,8 @@ class AdaptedModel:
     corrections: tuple[Correction, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:

@@ -19,7 +19,7 @@ Sets = Literal["marginal", "by class"]
 How = Literal["identity", "temperature", "platt", "residuals", "spread", "widened"]
 
 
-class Asked(NamedTuple):
+class CalibrationOptions(NamedTuple):
     """What a study asks of calibration."""
 
     coverage: float = 0.9

@@ -16,9 +16,9 @@ from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
-from medeor.targets.common.calibration import ENOUGH, Asked, How, TargetCalibration
+from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.doubts import contradicted
-from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Doubts, Family, Fit, Question
+from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Family, Fit, LabelDoubts, YesNoQuestion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,11 +112,11 @@ class Categories:
     def strata(self, truth: Array) -> Array:
         return np.nan_to_num(truth[:, 0], nan=-1.0)
 
-    def questions(self, truth: Array) -> Iterator[Question]:
+    def questions(self, truth: Array) -> Iterator[YesNoQuestion]:
         known = self.scored(truth)
         # Of two classes the second is asked for: the first is the same question.
         for index in range(1 if len(self.classes) == 2 else 0, len(self.classes)):
-            yield Question(self.class_name(index), truth[:, 0] == index, known)
+            yield YesNoQuestion(self.class_name(index), truth[:, 0] == index, known)
 
     # --- learning --------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class Categories:
             return self.probability(one.values).argmax(axis=1)
         return np.where(one.chosen.any(axis=1), one.chosen.argmax(axis=1), one.values.argmax(axis=1))
 
-    def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration:
+    def calibrate(self, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration:
         """Temperature scaling (Guo et al. 2017); the most probable class is decided."""
         return replace(class_calibration.learned(self, held, asked), rule="most probable")
 
@@ -227,7 +227,7 @@ class Categories:
         top, plausible = class_calibration.plausible(one, self.probability(values))
         return {"value": values.ravel(), "chosen": top.ravel(), "plausible": plausible.ravel()}
 
-    def doubts(self, truth: Array, values: Array) -> Doubts:
+    def doubts(self, truth: Array, values: Array) -> LabelDoubts:
         return contradicted(truth[:, 0], self.probability(values))
 
     # --- statistics ------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class Categories:
 
     def _drawn(self, one: Outcomes) -> list[Figure]:
         pairs = enumerate(self.classes)
-        lines = [drawings.Scored(name, one.values[:, index], one.truth == index) for index, name in pairs]
+        lines = [drawings.ScoredCases(name, one.values[:, index], one.truth == index) for index, name in pairs]
         return [drawings.roc(lines), drawings.precision_recall(lines), *self.details(one)]
 
     def details(self, one: Outcomes) -> list[Figure]:

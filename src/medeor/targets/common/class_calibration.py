@@ -9,7 +9,7 @@ import numpy as np
 
 from medeor.statistics.outcomes import Outcomes
 from medeor.statistics.scores import Array
-from medeor.targets.common.calibration import Asked, How, TargetCalibration, conformal_quantile, folds_of
+from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration, conformal_quantile, folds_of
 
 if TYPE_CHECKING:
     from medeor.targets.common.categories import Categories
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TINY = 1e-12
 
 
-def learned(kind: Categories, held: Outcomes, asked: Asked) -> TargetCalibration:
+def learned(kind: Categories, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration:
     """Probabilities with the method that predicts best in cross-validation by group, simpler ones first, and the
     probability from which a class belongs to the split-conformal set (Sadinle, Lei and Wasserman 2019), marginal or by
     class (Vovk 2012)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medeor.statistics.scores import Array
-from medeor.targets.common.kind import Doubts
+from medeor.targets.common.kind import LabelDoubts
 
 TOO_MANY = 0.10
 """Share of labels from which it is rather the predictions that are wrong."""
@@ -19,7 +19,7 @@ _CHANCE = 3.84
 """Exceeded by a likelihood ratio in 2.5 % of studies whose labels are all right: the share cannot be below none."""
 
 
-def contradicted(labels: Array, probabilities: Array) -> Doubts:
+def contradicted(labels: Array, probabilities: Array) -> LabelDoubts:
     """Labels, shape (n,), that probabilities, shape (n, classes), contradict (confident learning; Northcutt, Jiang and
     Chuang 2021, https://arxiv.org/abs/1911.00068). How many cases labelled i are of class j is estimated from those
     whose probability of j is at least what cases labelled j have on average; as many, with the most of j over i, are
@@ -29,8 +29,8 @@ def contradicted(labels: Array, probabilities: Array) -> Doubts:
     only if wrong ones explain them better than calibrated probabilities alone."""
     doubts, share = _confident(labels, probabilities)
     if share <= TOO_MANY and not _flipped(labels, probabilities):
-        return Doubts(np.zeros(len(labels)), 0.0, int(np.count_nonzero(doubts < 0)))
-    return Doubts(doubts, share)
+        return LabelDoubts(np.zeros(len(labels)), 0.0, int(np.count_nonzero(doubts < 0)))
+    return LabelDoubts(doubts, share)
 
 
 def _confident(labels: Array, probabilities: Array) -> tuple[Array, float]:
@@ -72,10 +72,10 @@ def _flipped(labels: Array, probabilities: Array) -> bool:
     return bool(2 * (best.max() - best[0]) > _CHANCE)
 
 
-def outliers(truth: Array, values: Array) -> Doubts:
+def outliers(truth: Array, values: Array) -> LabelDoubts:
     """Numbers, shape (n,), that lie beyond `OUTLIER` robust standard deviations from their prediction."""
     apart = truth.astype(float) - values
     apart = np.abs(apart - np.median(apart))
     spread = 1.4826 * np.median(apart)
     doubts = np.minimum(OUTLIER - apart / spread, 0.0) if spread > 0 else np.zeros(len(apart))
-    return Doubts(doubts, float(np.mean(doubts < 0)))
+    return LabelDoubts(doubts, float(np.mean(doubts < 0)))

@@ -19,7 +19,7 @@ TOGETHER = 6
 """Classes or labels drawn in one plot, at most: those with the most cases."""
 
 
-class Scored(NamedTuple):
+class ScoredCases(NamedTuple):
     """A question of yes or no with a score for each case: one line of a plot over thresholds."""
 
     name: str
@@ -46,7 +46,7 @@ class Sure(NamedTuple):
 # --- curves over thresholds ------------------------------------------------------------------------------
 
 
-def roc(questions: Sequence[Scored], baseline: Sequence[Scored] = ()) -> Lines:
+def roc(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = ()) -> Lines:
     """Sensitivity against 1 − specificity."""
     kept, left_out = _commonest(questions, baseline)
     series = []
@@ -57,7 +57,9 @@ def roc(questions: Sequence[Scored], baseline: Sequence[Scored] = ()) -> Lines:
     return Lines("ROC curve", "1 − specificity", "Sensitivity", tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
 
 
-def precision_recall(questions: Sequence[Scored], baseline: Sequence[Scored] = (), caption: str = "") -> Lines:
+def precision_recall(
+    questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = (), caption: str = ""
+) -> Lines:
     """Positive predictive value against sensitivity."""
     kept, left_out = _commonest(questions, baseline)
     series = []
@@ -70,12 +72,12 @@ def precision_recall(questions: Sequence[Scored], baseline: Sequence[Scored] = (
     return Lines(*axes, tuple(series), caption + left_out, (0, 1), (0, 1))
 
 
-def _curve(one: Scored) -> tuple[Array, Array]:
+def _curve(one: ScoredCases) -> tuple[Array, Array]:
     true, false = curve(one.score, one.positive, np.ones((1, len(one.score))))
     return true[0], false[0]
 
 
-def _commonest(questions: Sequence[Scored], baseline: Sequence[Scored]) -> tuple[list[Scored], str]:
+def _commonest(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases]) -> tuple[list[ScoredCases], str]:
     """The questions that have both answers, at most `TOGETHER`, and a sentence on those left out."""
     both = [one for one in questions if 0 < np.count_nonzero(one.positive) < len(one.positive)]
     common = sorted(both, key=lambda one: -np.count_nonzero(one.positive))[:TOGETHER]
@@ -94,13 +96,13 @@ def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
     return x[kept], y[kept]
 
 
-def decision_curve(one: Scored, baseline: Scored | None = None) -> Lines:
+def decision_curve(one: ScoredCases, baseline: ScoredCases | None = None) -> Lines:
     """Net benefit of treating by the model at each threshold probability: true positives less false positives weighed
     by the odds of the threshold, per case (Vickers and Elkin 2006), beside treating all and treating none."""
     at = np.linspace(0.01, 0.99, 99)
     odds = at / (1 - at)
 
-    def benefit(answers: Scored) -> Array:
+    def benefit(answers: ScoredCases) -> Array:
         treated = [
             len(side) - np.searchsorted(np.sort(side), at, side="left")
             for side in (answers.score[answers.positive], answers.score[~answers.positive])

@@ -13,7 +13,7 @@ from medeor.statistics.intervals import Estimator
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
-from medeor.targets.common.calibration import Asked, TargetCalibration
+from medeor.targets.common.calibration import CalibrationOptions, TargetCalibration
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class Boosted(NamedTuple):
     """Shape (m,); None: all alike."""
 
 
-class Question(NamedTuple):
+class YesNoQuestion(NamedTuple):
     """A question of yes or no that a target contains."""
 
     name: str
@@ -54,7 +54,7 @@ class Question(NamedTuple):
     """Shape (n,), bool."""
 
 
-class Doubts(NamedTuple):
+class LabelDoubts(NamedTuple):
     """Which labels held-out predictions contradict."""
 
     each: Array
@@ -136,8 +136,8 @@ class TargetKind(Protocol):
     def truth(self, table: pl.DataFrame) -> Array: ...
     def scored(self, truth: Array) -> Array: ...  # shape (n,), bool
     def strata(self, truth: Array) -> Array: ...  # shape (n,): alike in all parts of a split
-    def questions(self, truth: Array) -> Iterator[Question]: ...  # what a shortcut could give away
-    def doubts(self, truth: Array, values: Array) -> Doubts: ...
+    def questions(self, truth: Array) -> Iterator[YesNoQuestion]: ...  # what a shortcut could give away
+    def doubts(self, truth: Array, values: Array) -> LabelDoubts: ...
 
     # Learning. A network has one output an item; loss and weight are of each case, shape (n,).
 
@@ -172,7 +172,7 @@ class TargetKind(Protocol):
     # Trust.
 
     def sets(self, plausible: Array | None) -> Array | None: ...  # shape (n, classes), bool, from the table's (n, k)
-    def calibrate(self, held: Outcomes, asked: Asked) -> TargetCalibration: ...
+    def calibrate(self, held: Outcomes, asked: CalibrationOptions) -> TargetCalibration: ...
     def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]: ...  # columns of n * k values
     def families(self, one: Outcomes, prevalences: Sequence[float]) -> list[Family]: ...
     def against_chance(self, one: Outcomes) -> AgainstChance: ...
