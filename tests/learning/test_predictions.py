@@ -85,7 +85,7 @@ def test_the_arrays_of_an_ensemble_are_the_mean_of_its_members(tmp_path: Path) -
 
 
 def test_held_out_arrays_come_back_after_a_stop(tmp_path: Path) -> None:
-    first, second = (fit_or_load(Folds(CurveMethod()), CASES, SPLIT, Run(tmp_path, seed=1)) for _ in range(2))
+    first, second = (fit_or_load(Folds(CurveMethod()), CASES, SPLIT, {}, Run(tmp_path, seed=1)) for _ in range(2))
     expected = {case: (float(1 + i % 3) * i * RAMP).tolist() for i, case in enumerate(IDS)}
     assert arrays(first.held_out) == arrays(second.held_out) == expected
     assert isinstance(second.model, Ensemble)
@@ -96,7 +96,7 @@ def test_held_out_arrays_come_back_after_a_stop(tmp_path: Path) -> None:
 
 def test_the_arrays_of_a_stack_are_the_mean_of_its_parts(tmp_path: Path) -> None:
     method = Stack({"a": Folds(CurveMethod()), "b": Folds(CurveMethod(4))})
-    fitted = fit_or_load(method, CASES, SPLIT, Run(tmp_path, seed=1))
+    fitted = fit_or_load(method, CASES, SPLIT, {}, Run(tmp_path, seed=1))
     assert isinstance(fitted.model, StackModel)
     assert arrays(fitted.held_out) == {case: (float(3 + i % 3) * i * RAMP).tolist() for i, case in enumerate(IDS)}
     assert arrays(fitted.model.predict(CASES, Run(tmp_path / "asked"))) == ramps(2, 6)

@@ -76,14 +76,14 @@ class CrossFit:
         if cases.table["treated"].n_unique() < 2:
             raise UserError("all are in one arm, with whom nobody can be compared")
         trees = TreeMethod(Covariates(), Boosting(rounds=self.rounds))
-        _, propensity = out_of_fold(trees, Cases(cases.table, (TREATED,), cases.stores), split, inputs, run.child("t"))
+        _, propensity = out_of_fold(trees, Cases(cases.table, (TREATED,), cases.stores), split, {}, run.child("t"))
         share = _column(propensity, cases).clip(0.05, 0.95)
         arms = []
         for arm in (0, 1):
             # The other arm has no outcome to learn from; its cases are predicted all the same.
             seen = pl.when(pl.col("treated") == arm).then(pl.col("outcome")).alias("outcome")
             one_arm = Cases(cases.table.with_columns(seen), (OUTCOME,), cases.stores)
-            arms.append(_column(out_of_fold(trees, one_arm, split, inputs, run.child(f"arm{arm}"))[1], cases))
+            arms.append(_column(out_of_fold(trees, one_arm, split, {}, run.child(f"arm{arm}"))[1], cases))
         y, t = cases.table["outcome"].to_numpy(), cases.table["treated"].to_numpy()
         residual = t * (y - arms[1]) / share - (1 - t) * (y - arms[0]) / (1 - share)
         score = arms[1] - arms[0] + np.nan_to_num(residual)

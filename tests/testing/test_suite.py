@@ -79,6 +79,12 @@ def test_models_and_recipes_are_checked_by_themselves(
         dict(check_recipe(toy.ToyRecipe(), cases))["loss"]()
 
 
+def test_arrays_that_a_model_loses_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy, "FAULT", "arrays")
+    with pytest.raises(AssertionError, match="toy fails the check 'answers': it loses the arrays of a "):
+        checks()["answers"]()
+
+
 def test_an_array_of_decisions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toy, "FAULT", "decided")
     with pytest.raises(AssertionError, match="an array of predictions holds values that can be averaged, not bool"):

@@ -164,7 +164,8 @@ class ToyModel:
             value = value - value.mean()
         if FAULT == "comes-back" and self.home:
             value = value / 2
-        return Predictions(found.table.with_columns(value), {} if FAULT == "arrays" and self.home else found.arrays)
+        lost = FAULT == "arrays" or (FAULT == "predictions" and self.home)
+        return Predictions(found.table.with_columns(value), {} if lost else found.arrays)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         if FAULT == "explanations":
@@ -181,7 +182,7 @@ class ToyModel:
 
     def save(self, folder: Path) -> None:
         self.model.save(folder / "inner")
-        home = str(folder) if FAULT in ("bundle", "comes-back", "arrays") else ""
+        home = str(folder) if FAULT in ("bundle", "comes-back", "predictions") else ""
         write_json(folder / "model.json", {"kind": "toy", "shift": self.shift, "home": self.home or home})
         if FAULT == "saves":
             (folder / "more.txt").write_text("more")

@@ -459,16 +459,16 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
     write_json(folder / "metrics.json", measures)
 
 
-def fitted_on(asked: Read) -> str:
-    """A digest of all that a fit takes: the cases, and the inputs of the study where there are some."""
-    inputs = [part for role, store in sorted(asked.inputs.items()) for part in (role, store.digest)]
-    return digest(cases_digest(asked.cases), *inputs)
-
-
 def place_of_arrays(folder: Path, part: str, model: Literal["model", "baseline"]) -> Path:
     """What `save_arrays` and `load_arrays` take for the arrays of a run: `predictions.parquet` holds several parts and
     models, of which each has an index of its own."""
     return folder / f"predictions-{part}-{model}.parquet"
+
+
+def fitted_on(asked: Read) -> str:
+    """A digest of all that a fit takes: the cases, and the inputs of the study where there are some."""
+    inputs = [part for role, store in sorted(asked.inputs.items()) for part in (role, store.digest)]
+    return digest(cases_digest(asked.cases), *inputs)
 
 
 def cases_digest(cases: Cases) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from medeor.road.bundle import Trained, load
 from medeor.road.walk import Read, plan, read, walk
 from medeor.simulate.states import State
 from medeor.testing.checks import require
+from medeor.testing.model import inner
 from medeor.testing.stops import in_stretches
 
 MOST_CASES = 40
@@ -135,16 +136,3 @@ class Runs:
             if recipe is not None and recipe not in found:
                 found.append(recipe)
         return [(recipe, train) for recipe in found]
-
-
-def inner(value: object) -> Iterator[object]:
-    """A model and all models in it."""
-    if isinstance(value, Mapping):
-        value = tuple(value.values())
-    if isinstance(value, tuple):
-        for one in value:
-            yield from inner(one)
-    elif hasattr(value, "predict") and hasattr(value, "save"):
-        yield value
-        for one in vars(value).values():
-            yield from inner(one)

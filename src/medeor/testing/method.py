@@ -20,7 +20,7 @@ from medeor.testing.stops import in_stretches
 
 
 def check_method(method: Method, cases: Cases, split: Split, inputs: Inputs | None = None) -> Iterator[Check]:
-    """Checks of a method that is fitted to these cases, with the inputs of the study where it takes some:
+    """Checks of a method that is fitted to these cases:
 
     - `held-out`: what it holds out are cases of the training and validation parts, answered once an item.
     - `resume`: stopped whenever it has written a file, and gone on with, it leaves the same bits and the same

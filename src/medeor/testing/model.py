@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,8 @@ KEPT = {".json", ".safetensors"}
 def check_model(model: Model, cases: Cases) -> Iterator[Check]:
     """Checks of a fitted model, which is asked about these cases:
 
-    - `answers`: each case is answered once an item, by a number; arrays hold numbers that can be averaged.
+    - `answers`: each case is answered once an item, by a number; arrays hold numbers that can be averaged, and are
+      there where a part of the model has them.
     - `subset`: what is answered to a case depends neither on the others nor on their order, to nine digits.
     - `no-cases`: no cases have no answers.
     - `comes-back`: saved and loaded it answers with the same bits, and saves the same files again.
@@ -60,7 +62,10 @@ def _answers(model: Model, cases: Cases, run: Run) -> None:
     require({"case_id", "item", "value"} <= set(found.table.columns), f"its columns are {found.table.columns}")
     ids = set(cases.ids)
     require(set(found.table["case_id"]) == ids, f"{len(ids)} cases are asked, others or fewer are answered")
-    require(set(found.arrays) <= ids, "it has arrays of cases that were not asked")
+    require(set(found.arrays) in (set(), ids), f"{len(found.arrays)} of {len(ids)} cases have an array")
+    for part in inner(model):
+        lost = not found.arrays and part.predict(cases, run.child("part")).arrays
+        require(not lost, f"it loses the arrays of a {type(part).__name__}")
     twice = found.table.filter(pl.struct("case_id", "item").is_duplicated())
     require(twice.is_empty(), f"'{twice['case_id'].head(1).to_list()}' is answered twice for the same item")
     finite(found)
@@ -69,6 +74,19 @@ def _answers(model: Model, cases: Cases, run: Run) -> None:
         require(np.issubdtype(kind, np.floating), f"the array of '{case}' is of {kind}: decide after averaging")
     again = model.predict(cases, run.child("again"))
     same_predictions(found, again, "at first", "when asked again")
+
+
+def inner(value: object) -> Iterator[Any]:
+    """A model and all models in it."""
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        for one in value:
+            yield from inner(one)
+    elif hasattr(value, "predict") and hasattr(value, "save"):
+        yield value
+        for one in vars(value).values():
+            yield from inner(one)
 
 
 def _subset(model: Model, cases: Cases, run: Run) -> None:

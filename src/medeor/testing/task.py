@@ -16,6 +16,8 @@ from medeor import api, registry
 from medeor.console import Console
 from medeor.contracts import ROAD, Budget, Predictions, Run
 from medeor.files import build, plain, read_json
+from medeor.learning.folds import HELD_OUT
+from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
 from medeor.road.walk import read
 from medeor.testing.checks import Check, named, refused_or_done, require
@@ -42,12 +44,15 @@ def check_task(facts: registry.TaskFacts) -> Iterator[Check]:
     - `facts`: whatever the facts and the task name is there.
     - `plan`: it comes back from TOML, and does not depend on the answers of the test part.
     - `walk`: each step leaves its file, and all are on the example of at most 40 cases.
-    - `resume`: stopped whenever there is a new file, and gone on with, the run has the same bits.
-    - `arrays`: predictions of the run are those of its model, arrays among them.
+    - `resume`: stopped whenever there is a new file, and gone on with, the run has the same bits, and keeps them when
+      it is walked again.
+    - `held-out`: the run keeps what was held out of its fits: cases that are not tested, answered once an item.
+    - `predictions`: those that the run keeps are those of the model that it keeps, arrays among them.
     - `files`: a fit leaves files of known endings, without a pickle, and models of registered kinds.
     - `bundle`: opened in another folder, without the run, it answers the same.
     - `explanations`, `exports`: what the task offers is there.
-    - `missing-targets`: it walks to its end; `one-class`, `no-cases`: so it does, or it refuses in words.
+    - `missing-targets`: it walks to its end; `one-class`: so it does, or it refuses in words.
+    - `study-without-cases`: it is refused in words.
     - `broken-case`: it is set aside, listed by the audit, and changes no answer to another case.
     - those of `check_model`, of its model and its baseline (`baseline/…`), and of `check_recipe`, of each recipe."""
     runs = Runs(facts)
@@ -68,7 +73,7 @@ def check_task(facts: registry.TaskFacts) -> Iterator[Check]:
         "walk": on(_walk),
         "held-out": on(_held_out),
         "resume": on(_resume),
-        "arrays": on(_arrays),
+        "predictions": on(_predictions),
         "files": on(_files),
         "bundle": on(_bundle),
         "explanations": on(_explanations),
@@ -110,7 +115,7 @@ def _plan(runs: Runs) -> None:
     test = pl.col("case_id").is_in(split.part(cases, "test").ids)
     hidden = [pl.when(~test).then(pl.col(target.name)).alias(target.name) for target in cases.targets]
     unknown = replace(cases, table=cases.table.with_columns(hidden))
-    budget = Budget(None, 1 << 33, 1, runs.whole.settings)
+    budget = Budget(None, 1 << 33, 1, runs.whole.settings, runs.read.inputs)
     with_answers, without = (_chosen(runs.task.plan(one, split, budget)) for one in (cases, unknown))
     require(with_answers == without, "its plan is another one when the answers of the test part are not known")
 
@@ -130,17 +135,22 @@ def _walk(runs: Runs) -> None:
 
 def _held_out(runs: Runs) -> None:
     known = runs.read.split.part(runs.read.cases, "train", "validation")
-    for fitted in (runs.fitted, runs.baseline):
+    for name, fitted in (("model", runs.fitted), ("baseline", runs.baseline)):
         honest(fitted, known)
+        kept = runs.walked / name / HELD_OUT
+        if kept.exists():
+            same_predictions(fitted.held_out, load_predictions(kept), "as it was fitted", "in the run folder")
 
 
 def _resume(runs: Runs) -> None:
     folder, stops = runs.in_stretches
     require(stops, "it was never stopped: what takes time asks `Run.stopping`, and raises `Stopped` when it has saved")
     same_files(runs.walked, folder, "in one go", "with stops")
+    runs.walk(runs.whole, "stops")
+    same_files(runs.walked, folder, "in one go", "when it is walked again")
 
 
-def _arrays(runs: Runs) -> None:
+def _predictions(runs: Runs) -> None:
     if "evaluate" not in runs.task.steps:
         return
     _, kept = api.results(runs.walked)

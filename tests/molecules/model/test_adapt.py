@@ -112,7 +112,7 @@ def test_it_keeps_what_every_method_keeps(base: Path) -> None:
 
 
 def test_arrays_of_the_base_are_kept_for_the_cases_that_are_asked(base: Path) -> None:
-    cases, _ = study(base, table(OTHERS))
+    cases, *_ = study(base, table(OTHERS))
     before = medeor.load(base).predict_cases(cases)
     before = Predictions(before.table, {case: Path(f"{case}.npy") for case in cases.ids})
     few = cases.where(pl.col("case_id").is_in(cases.ids[:3]))

@@ -48,6 +48,8 @@ class Boosting:
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     leaves: Annotated[int, Field(ge=2, le=MOST_LEAVES)] = 15
     smallest_leaf: Annotated[int, Field(ge=1)] = 10
+    features: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the features that one tree looks at."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class TreeMethod:
             "learning_rate": self.boosting.learning_rate,
             "num_leaves": self.boosting.leaves,
             "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(labels) // 4)),
-            "feature_fraction": 0.5,
+            "feature_fraction": self.boosting.features,
             # Of a handful of rows LightGBM would bag none.
             "bagging_fraction": 0.8 if len(labels) >= 10 else 1.0,
             "bagging_freq": 1,
