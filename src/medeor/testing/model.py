@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor import registry
 from medeor.contracts import Cases, Model, Run
+from medeor.targets import of
 from medeor.testing.checks import Check, named, require
 from medeor.testing.sameness import finite, names, same_numbers, same_predictions
 
@@ -150,7 +151,7 @@ def reasons_of(model: Model, cases: Cases, run: Run) -> int:
     their weights are numbers, and the model answers for the whole case and for one without any of its elements."""
     if not cases.targets:
         return 0
-    items = [cases.targets[0].items[0]] * len(cases)
+    items = [of(cases.targets[0]).items[0]] * len(cases)
     reasons, again = (model.attribute(cases, items, run) for _ in range(2))
     for reason, same in zip(reasons, again, strict=True):
         _same_reason(reason.case_id, reason.values, same.values)
