@@ -24,7 +24,8 @@ class TaskFacts:
     endings: tuple[str, ...] = ()
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
-    """Names of columns, any of which says that a table is for this task."""
+    """Names of columns, any of which says that a table is for this task; `*`: any table in which no other task knows a
+    column."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     query: Mapping[str, str] = field(default_factory=dict)
