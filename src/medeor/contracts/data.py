@@ -80,7 +80,7 @@ class Cases:
     """By name: two series of one patient, the truth as label maps."""
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported."""
-    inputs: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     """Columns that a model is given, of a modality whose data lie in the table itself."""
     prevalences: tuple[float, ...] = ()
     """At which predictive values are stated; empty: the usual ones."""

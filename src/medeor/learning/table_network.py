@@ -30,13 +30,13 @@ SWEEPS = 200
 class TableNetwork:
     """The network over the columns of a table."""
 
-    width: Annotated[int, Field(ge=1, le=4096)] = 128
+    width: Annotated[int, Field(ge=1, le=4096)] = 64
     depth: Annotated[int, Field(ge=0, le=12)] = 2
     """Residual layers; 0: a linear model."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    members: Annotated[int, Field(ge=1, le=64)] = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    members: Annotated[int, Field(ge=1, le=64)] = 4
     """Networks in one that share all but how they weigh their inputs and outputs; the mean of their answers counts."""
-    pieces: Annotated[int, Field(ge=1, le=256)] = 16
+    pieces: Annotated[int, Field(ge=1, le=256)] = 8
     """Into how many pieces a number is laid out."""
     batch: Annotated[int, Field(ge=1)] = 128
 
