@@ -52,6 +52,16 @@ class Kept(Store, Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+@runtime_checkable
+class OnDisk(Store, Protocol):
+    """A store that reads its content from files of the user's, where these lie, when it is asked."""
+
+    @property
+    def files(self) -> Mapping[str, tuple[str, ...]]:
+        """The files of each thing in it, by its key."""
+        ...
+
+
 S = TypeVar("S")
 
 
