@@ -77,7 +77,6 @@ def _read(walk: Walk) -> reading.Gathered:
 def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
     every = gathered.every
     write_parquet(walk.folder / "cases.parquet", every.table)
-    write_json(walk.folder / "targets.json", _facts(every.targets))
     for name, store in every.stores.items():
         if isinstance(store, Kept):
             store.save(walk.folder / STORES / name)
@@ -95,7 +94,7 @@ READ = Step(
         "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
         "study.subgroups", "study.options",
     ),
-    writes={"cases.parquet": content, "targets.json": content, STORES: content},
+    writes={"cases.parquet": content, STORES: content},
     make=_read,
     save=_keep_cases,
     facts={
@@ -194,12 +193,13 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
     own = run_folder.own_plan(walk.folder) or not path.exists()
     write_toml(path, plan)
     run_folder.note(walk.folder, plan=digest(path) if own else "")
+    write_json(walk.folder / "targets.json", _facts(walk.value(READ).every.targets))
 
 
 PLAN = Step(
     "plan", "plan",
     reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
-    writes={"plan.toml": content},
+    writes={"plan.toml": content, "targets.json": content},
     make=_plan,
     save=_keep_plan,
     load=lambda walk: reading.plan_in(walk.folder, walk.task),

@@ -75,10 +75,10 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
 
 
 def _begin(walked: Walk, key: str) -> None:
-    """Makes the folder the study's own. Before anything is written over, it is made sure that what was fitted there can
-    stay: a finished run stays one."""
+    """Makes the folder the study's own. Before the first file is written it is made sure that the study can be read and
+    that what was fitted there can stay: bad input leaves nothing behind, and a finished run stays one."""
+    asked = as_read(walked)
     if not walked.again and any(map(run_folder.fitted, places(walked))):
-        asked = as_read(walked)
         plan = reading.plan(asked, walked.folder)
         for place in places(walked):
             run_folder.same_fit(place, fit_key(walked, plan))
