@@ -26,6 +26,9 @@ class TaskFacts:
     columns: tuple[str, ...] = ()
     """Names of columns, any of which says that a table is for this task; `*`: any table in which no other task knows a
     column."""
+    example: str = ""
+    """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
+    `medeor.testing.Example`."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     query: Mapping[str, str] = field(default_factory=dict)

@@ -54,7 +54,10 @@ class Model(Protocol):
     It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
     reasons are believed is for `trust` to measure, in one way for all modalities."""
 
-    def predict(self, cases: Cases, run: Run) -> Predictions: ...
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        """What it answers to each case, whichever others are asked with it: to no cases, nothing. Arrays are written
+        below the run's folder (`learning.predictions.write_array`)."""
+        ...
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """Reasons for `items[i]` in case i, by each method that the model knows."""

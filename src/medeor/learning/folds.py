@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import polars as pl
 from pydantic import Field
 
 from medeor import registry
 from medeor.console import aside
 from medeor.contracts import (
-    BORDERLINE,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
     Attribution,
     Cases,
     Fitted,
@@ -29,9 +25,10 @@ from medeor.contracts import (
     Split,
     UserError,
 )
-from medeor.files import read_parquet, write_json, write_parquet
-from medeor.learning.fit import device
-from medeor.learning.network import NetworkMethod, joined
+from medeor.files import write_json
+from medeor.learning.fit import device, stop_between_fits
+from medeor.learning.network import NetworkMethod
+from medeor.learning.predictions import averaged, joined, load_predictions, save_predictions, scratch
 from medeor.learning.saved import facts_of
 from medeor.learning.workers import fit_folds_in_processes
 from medeor.machine import threads
@@ -52,6 +49,8 @@ def out_of_fold(
         fitted = fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
         models.append(fitted.model)
         held_out.append(fitted.held_out)
+        if number + 1 < split.folds:
+            stop_between_fits(run)
     return models, joined(held_out)
 
 
@@ -71,7 +70,7 @@ def _held_out(folder: Path) -> Predictions | None:
     if not path.exists():
         return None
     try:
-        return Predictions(read_parquet(path, ["case_id", "item", "value"]))
+        return load_predictions(path)
     except UserError as error:
         aside(f"{error}; this part is fitted again")
         path.unlink(missing_ok=True)
@@ -87,8 +86,7 @@ def fit_or_load(method: Method, cases: Cases, split: Split, inputs: Inputs, run:
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
-    write_parquet(run.folder / HELD_OUT, fitted.held_out.table)
-    return fitted
+    return fitted._replace(held_out=save_predictions(fitted.held_out, run.folder / HELD_OUT))
 
 
 @dataclass(frozen=True)
@@ -131,21 +129,13 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean of several models, item by item, and the mildest of their verdicts: what one member has learnt from is
-    not strange to all."""
+    """The mean of several models, item by item and array by array (see `predictions.averaged`)."""
 
     members: tuple[Model, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
-        tables = [member.predict(cases, run.child(f"fold-{i}")).table for i, member in enumerate(self.members)]
-        every = pl.concat(tables)
-        mean = every.group_by("case_id", "item", maintain_order=True).agg(pl.col("value").mean())
-        if "verdict" not in every.columns:
-            return Predictions(mean)
-        order = pl.col("verdict").replace_strict({IN_DOMAIN: 0, BORDERLINE: 1, OUT_OF_DOMAIN: 2}, default=None)
-        mildest = every.select("case_id", "item", "verdict", "reason").sort(order, nulls_last=True, maintain_order=True)
-        mildest = mildest.unique(["case_id", "item"], keep="first")
-        return Predictions(mean.join(mildest, on=["case_id", "item"], how="left", maintain_order="left"))
+        with scratch(run) as apart:
+            return averaged([m.predict(cases, apart.child(f"fold-{i}")) for i, m in enumerate(self.members)], run)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""

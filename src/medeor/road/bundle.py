@@ -211,8 +211,16 @@ class Trained:
         find(facts.graphs)(self.model, self.run, path, around)
 
     def predict_cases(self, cases: Cases) -> Predictions:
-        """Calibrated. Raises: UserError where the model does not answer all that `targets` ask."""
-        predictions = self.model.predict(cases.usable, self.run)
+        """Calibrated; arrays are there as long as this process.
+
+        Raises: UserError where the model does not answer all that `targets` ask."""
+        # Arrays must not take the place of those that the run keeps.
+        room = tempfile.TemporaryDirectory(prefix="medeor-")
+        predictions = self.model.predict(cases.usable, dataclasses.replace(self.run, folder=Path(room.name)))
+        if predictions.arrays:
+            _rooms.append(room)
+        else:
+            room.cleanup()
         if len(predictions.table) and (missing := set(self._items) - set(predictions.table["item"].unique())):
             raise UserError(f"the model does not answer '{min(missing)}', which its targets.json asks; it is damaged")
         return self.calibration.apply(predictions) if self.calibration else predictions

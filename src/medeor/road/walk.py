@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 import polars as pl
@@ -57,6 +58,7 @@ from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import fit_or_load
+from medeor.learning.predictions import save_arrays
 from medeor.machine import free_memory, threads
 from medeor.registry import known_inputs, open_task
 from medeor.report import story
@@ -227,6 +229,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
         run_folder.begin_fit(place, fit_key(made), again)
     wait_for_all()
     fitted = fit_or_load(task.method(made), cases, split, asked.inputs, run)
+    _stop_if(stopping)
     calibration = None
     if "calibrate" in task.steps:
         calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
@@ -300,9 +303,11 @@ def _evaluate(
     none = Explanations((), {})
     if len(test):
         part, cases = "test", test
-        ours = fitted.model.predict(cases, run)
+        place = run.folder.with_name("predictions")
+        shutil.rmtree(place, ignore_errors=True)
+        ours = fitted.model.predict(cases, replace(run, folder=place / part / "model"))
         ours = calibration.apply(ours) if calibration else ours
-        theirs = baseline.model.predict(cases, replace(run, folder=run.folder.with_name("baseline")))
+        theirs = baseline.model.predict(cases, replace(run, folder=place / part / "baseline"))
         if calibration:
             theirs = _calibrated(asked.cases, baseline.held_out, asked.study).apply(theirs)
     else:
@@ -348,7 +353,7 @@ def _calibrated_by_fold(cases: Cases, asked: Read, held_out: Predictions) -> Pre
         others = Predictions(folds.filter(pl.col("fold") != fold).drop("fold"))
         own = Predictions(folds.filter(pl.col("fold") == fold).drop("fold"))
         parts.append(_calibrated(cases, others, asked.study).apply(own).table)
-    return Predictions(pl.concat(parts))
+    return replace(held_out, table=pl.concat(parts))
 
 
 def _known(cases: Cases, predictions: Predictions) -> Cases:
@@ -454,11 +459,20 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
         for part, result in results.items()
         for model, predictions in (("model", result.predictions), ("baseline", result.baseline))
     ]
+    for part, result in results.items():
+        save_arrays(result.predictions.arrays, place_of_arrays(folder, part, "model"))
+        save_arrays(result.baseline.arrays, place_of_arrays(folder, part, "baseline"))
     write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
     measures = {
         part: {name: measure._asdict() for name, measure in result.measures.items()} for part, result in results.items()
     }
     write_json(folder / "metrics.json", measures)
+
+
+def place_of_arrays(folder: Path, part: str, model: Literal["model", "baseline"]) -> Path:
+    """What `save_arrays` and `load_arrays` take for the arrays of a run: `predictions.parquet` holds several parts and
+    models, of which each has an index of its own."""
+    return folder / f"predictions-{part}-{model}.parquet"
 
 
 def fitted_on(asked: Read) -> str:

@@ -13,15 +13,15 @@ class Clinic(NamedTuple):
     """Patients, one a row, and what only a simulator knows of them."""
 
     table: pl.DataFrame
-    """`patient_id, age, sex, ward, admitted, creatinine (with its unit), crp, readmitted`; a tenth of the creatinine and a
-    fifth of the CRP values are unknown."""
+    """`patient_id, age, sex, ward, admitted, creatinine (with its unit), crp, readmitted`; a tenth of the creatinine
+    and a fifth of the CRP values are unknown."""
     risk: np.ndarray
     """The probability with which each was readmitted, shape (n,)."""
 
 
 def clinic(n_patients: int, *, seed: int) -> Clinic:
     """Makes a clinic of `n_patients`, the same for the same arguments. The log-odds of being readmitted rise by .5 a
-    decade of age and by 1 for each doubling of creatinine above 1 mg/dL; in surgery CRP counts, elsewhere it does not."""
+    decade of age and by 1 for each doubling of creatinine above 1 mg/dL; CRP counts in surgery alone."""
     rng = np.random.default_rng([seed, 0])
     age = rng.normal(62, 14, n_patients).clip(18, 99).round()
     ward = rng.choice(["internal medicine", "surgery", "cardiology"], n_patients, p=[0.5, 0.3, 0.2])

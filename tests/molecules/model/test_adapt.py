@@ -13,12 +13,13 @@ from rdkit.Chem import Crippen
 
 import medeor
 import tiny
-from medeor.contracts import Cases, Inputs, Run, Sources, Split, Study, Target, UserError
+from medeor.contracts import Cases, Inputs, Predictions, Run, Sources, Split, Study, Target, UserError
 from medeor.molecules.model import adapt
 from medeor.molecules.model.adapt import Adapt, Correction
-from medeor.molecules.model.domain import sketch
+from medeor.molecules.model.domain import MoleculeDomainMethod, sketch
 from medeor.molecules.read.cases import read_cases
 from medeor.statistics.split import split_cases
+from medeor.testing import check_method
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
 ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")
@@ -103,6 +104,20 @@ def test_without_errors_nothing_is_added(base: Path) -> None:
     made = adapt._fitted(cases.targets[0], sketch(cases), np.zeros((len(cases), 1)))
     assert isinstance(made, Correction)
     assert not made.of(sketch(cases)).any()
+
+
+def test_it_keeps_what_every_method_keeps(base: Path) -> None:
+    for _, check in check_method(MoleculeDomainMethod(Adapt()), *study(base, table(OTHERS))):
+        check()
+
+
+def test_arrays_of_the_base_are_kept_for_the_cases_that_are_asked(base: Path) -> None:
+    cases, *_ = study(base, table(OTHERS))
+    before = medeor.load(base).predict_cases(cases)
+    before = Predictions(before.table, {case: Path(f"{case}.npy") for case in cases.ids})
+    few = cases.where(pl.col("case_id").is_in(cases.ids[:3]))
+    learnt = adapt._learn(cases, before, sketch(cases))
+    assert list(adapt._corrected(few, before, sketch(few), learnt).arrays) == few.ids
 
 
 def test_a_base_that_answers_another_question_is_refused(base: Path, tmp_path: Path) -> None:

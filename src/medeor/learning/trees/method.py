@@ -15,7 +15,7 @@ from pydantic import Field
 from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
 from medeor.files import read_text, write_json
-from medeor.learning.network import EMPTY
+from medeor.learning.predictions import EMPTY
 from medeor.learning.saved import checked_targets, facts_of
 from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed
@@ -62,7 +62,7 @@ class TreeMethod:
         rows = self.features.table(train)
         boosters = tuple(self._boost(rows, train, target, run) for target in train.targets)
         model = TreeModel(self.features, cases.targets, boosters)
-        return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
+        return Fitted(model, model.predict(held_out, run))
 
     def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> Booster:
         import lightgbm
@@ -99,6 +99,8 @@ class TreeModel:
     boosters: tuple[Booster, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         rows = self.features.table(cases)
         return Predictions(pl.concat([self._column(cases, rows, *both) for both in self._both()]))
 

@@ -31,7 +31,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import replacing, write_json
-from medeor.learning.network import joined
+from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.model.neighbours import answers_of
@@ -187,7 +187,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
                 schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
             )
         )
-    return Predictions(pl.concat(parts))
+    return Predictions(pl.concat(parts), {case: path for case, path in before.arrays.items() if case in set(cases.ids)})
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ class AdaptedModel:
     corrections: tuple[Correction, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:

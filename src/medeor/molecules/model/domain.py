@@ -33,6 +33,7 @@ from medeor.contracts import (
 )
 from medeor.files import read_json, read_parquet, replacing, write_json
 from medeor.learning.folds import fit_or_load
+from medeor.learning.predictions import joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
@@ -343,10 +344,11 @@ class MoleculeDomainModel:
         parts = []
         for start in range(0, len(cases), BATCH_SIZE):
             lot = replace(cases, table=cases.table.slice(start, BATCH_SIZE))
-            parts.append(_joined(self.model.predict(lot, run).table, self.domain.judge(lot)))
+            found = self.model.predict(lot, run)
+            parts.append(replace(found, table=_joined(found.table, self.domain.judge(lot))))
             if len(cases) > BATCH_SIZE:
                 run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
-        return Predictions(pl.concat(parts) if parts else self.model.predict(cases, run).table)
+        return joined(parts) if parts else self.model.predict(cases, run)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         return self.model.attribute(cases, items, run)
