@@ -89,6 +89,12 @@ def test_new_rows_need_neither_roles_nor_a_target() -> None:
     assert cases.table["group"].to_list() == cases.ids
 
 
+def test_rows_without_any_value_are_set_aside() -> None:
+    empty = pl.DataFrame([pl.Series(name, [None], TABLE[name].dtype) for name in TABLE.columns])
+    table = pl.concat([TABLE.head(5), empty.with_columns(sick=pl.lit("no"))])
+    assert read(table, QUESTION).table["broken"].to_list() == [None] * 5 + ["it has no value in any column"]
+
+
 def test_files_are_put_together_and_what_they_say_oddly_is_found(tmp_path: Path) -> None:
     TABLE.head(3).write_csv(tmp_path / "a.csv")
     TABLE.tail(3).write_parquet(tmp_path / "b.parquet")
@@ -105,6 +111,7 @@ def test_files_are_put_together_and_what_they_say_oddly_is_found(tmp_path: Path)
         (Study(), "say which column to predict with --target"),
         (Study(target=("gone",)), "no column 'gone' in the table"),
         (Study(target=("sick",), group="gone"), "no column 'gone'"),
+        (Study(target=("sick",), options={"drop": "|".join(TABLE.drop("sick").columns)}), "no column to predict from"),
         (Study(target=("sick",), options={"drop": "gone"}), "no column 'gone'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -237,9 +238,10 @@ def _rows(cases: Cases, processors: TableProcessors) -> RowBatch:
 
 
 def _values(network: nn.Module, inputs: Tensor, processors: TableProcessors) -> np.ndarray:
-    """Values of the items, shape (rows, items)."""
-    asked, device = Answering(network, processors.heads), next(network.parameters()).device
-    parts = [asked(chunk.to(device)).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
+    """Values of the items, shape (rows, items); in double precision, so that the other rows beside one leave no trace
+    in its own."""
+    asked, device = Answering(deepcopy(network), processors.heads).double(), next(network.parameters()).device
+    parts = [asked(chunk.to(device).double()).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(processors.heads.items)))
 
 

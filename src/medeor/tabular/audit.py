@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Split
+from medeor.formats.tables.rows import listed
 from medeor.formats.values.columns import as_numbers, known_texts, meaning
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
@@ -36,6 +37,7 @@ def audit_table(cases: Cases, split: Split) -> list[Finding]:
         *_columns(learned_from),
         _outcome(learned_from),
         _later(cases),
+        _set_aside(cases.table.filter(pl.col("broken").is_not_null())),
         _people(cases, table),
         *_copies(cases, table.filter(pl.col("broken").is_null())),
     ]
@@ -73,7 +75,7 @@ def _columns(cases: Cases) -> Iterator[Finding]:
             odd["number-codes"] += [f"'{name}': {code}" for code in without_missing_numbers(read.values).codes]
             odd["unread-cells"] += [f"'{name}': {unread}"] * (unread > 0)
             odd["mixed-units"] += [f"'{name}': {unit} besides {read.unit}" for unit, _ in read.foreign]
-    text = "not given to a model: " + "; ".join(f"{_listed(names)}: {why}" for why, names in unused.items())
+    text = "not given to a model: " + "; ".join(f"{listed(names)}: {why}" for why, names in unused.items())
     # One value in every row, and names of rows, hold nothing to learn from.
     lost = any("row" not in why for why in unused)
     yield Finding("columns-not-used", "quality", "fail" if lost else "pass", text if unused else "every column is used")
@@ -93,7 +95,7 @@ def _outcome(cases: Cases) -> Finding:
     telling = [name for name, auroc in reached(used, cases).items() if auroc >= GIVES_AWAY]
     if not telling:
         return Finding(check, "leakage", "pass", "no column alone gives the outcome away")
-    text = f"each alone predicts the outcome nearly perfectly and may be it under another name: {_listed(telling)}"
+    text = f"each alone predicts the outcome nearly perfectly and may be it under another name: {listed(telling)}"
     return Finding(check, "leakage", "fail", f"{text}; leave out what is: --option drop='{'|'.join(telling)}'")
 
 
@@ -104,7 +106,7 @@ def _later(cases: Cases) -> Finding:
     named = [name for name in cases.features if _LATER.search(name) or any(_extends(name, one) for one in targets)]
     if not named:
         return Finding(check, "shortcut", "pass", "no heading speaks of what is known only later")
-    text = f"by their headings, these may be known only after the outcome: {_listed(named)}"
+    text = f"by their headings, these may be known only after the outcome: {listed(named)}"
     return Finding(check, "shortcut", "fail", f"{text}; leave out what is: --option drop='{'|'.join(named)}'")
 
 
@@ -115,6 +117,11 @@ def _extends(name: str, target: str) -> bool:
 
 
 # --- rows ------------------------------------------------------------------------------------------------
+
+
+def _set_aside(table: pl.DataFrame) -> Finding:
+    text = f"{table.height} rows have no label, or nothing else, and are set aside"
+    return Finding("rows-set-aside", "labels", "fail" if table.height else "pass", text, tuple(table["case_id"]))
 
 
 def _people(cases: Cases, table: pl.DataFrame) -> Finding:
@@ -150,7 +157,3 @@ def _copies(cases: Cases, table: pl.DataFrame) -> Iterator[Finding]:
         text = f"{found.height} {finding.message}{', as chance explains' * chance}"
         ids = tuple(found["case_id"]) if failed else ()
         yield Finding(finding.check, finding.kind, "fail" if failed else "pass", text, ids)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

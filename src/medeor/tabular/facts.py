@@ -8,6 +8,7 @@ TASKS = (
         does="classes, ordered grades, numbers or the time until an event, from the columns of a table",
         lives="medeor.tabular.task:TableTask",
         extra="tabular",
+        example="medeor.tabular.example:example",
         reads="tables with one row a case: CSV, TSV, Parquet, Excel, data frames",
         options={
             "drop": "columns that no model is given, set apart by |",

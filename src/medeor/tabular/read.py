@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
 from medeor.formats.tables.read import read_table, set_apart, table_findings
+from medeor.formats.tables.rows import counted, digest_of, digests, listed
 from medeor.formats.values.measurements import is_measured, read_measurements
 from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_targets
 from medeor.formats.values.units import in_one_unit
@@ -47,7 +47,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     dropped = _several(study.options.get("drop", ""))
     for column in (*names, *roles, *study.subgroups, own_id, *dropped):
         if column and column not in rows.columns:
-            raise UserError(f"there is no column '{column}' in {name}; it has {_listed(rows.columns)}")
+            raise UserError(f"there is no column '{column}' in {name}; it has {listed(rows.columns)}")
     answers = _answers(rows, names, study, sources.targets)
     part = _part(rows, study)
     here = set_apart(rows.columns, _OWN.__contains__)
@@ -57,9 +57,11 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     # What cases are divided by is known of no case that is held out.
     features = [here[column] for column in others if column not in apart]
     rest = rows.select(pl.col(column).alias(here[column]) for column in others)
-    content = [_digest(text) for text in _texts(rest.select(features))]
+    if not features:
+        raise UserError(f"{name} has no column to predict from; it has {listed(rows.columns)}")
+    content = digests(rest.select(features))
     called = rows[own_id].cast(pl.String).to_list() if own_id else [None] * rows.height
-    ids = _counted([_digest(text) if text else alike for text, alike in zip(called, content)])
+    ids = counted([digest_of(text) if text else alike for text, alike in zip(called, content)])
     table = rest.with_columns(
         *answers.values.get_columns(),
         *(rows[column].alias(role) for column, role in roles.items() if column and role != "group"),
@@ -68,11 +70,11 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         case_id=pl.Series(ids, dtype=pl.String),
         source=pl.Series([text or f"row {row}" for row, text in enumerate(called, 2)], dtype=pl.String),
         content=pl.Series(content, dtype=pl.String),
-        broken=pl.lit(None, pl.String),
+        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(pl.lit("it has no value in any column")),
     ).with_columns(pl.col("group").fill_null(pl.col("case_id")))
     if answers.targets:
         unknown = pl.all_horizontal(pl.col(target.name).is_null() for target in answers.targets)
-        table = table.with_columns(broken=pl.when(unknown).then(pl.lit("it has no label")))
+        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(pl.lit("it has no label"))))
     subgroups = tuple(roles.get(column) or here[column] for column in study.subgroups)
     findings = (*_of_files(sources), *answers.findings)
     return Cases(table, answers.targets, subgroups=subgroups, features=tuple(features), findings=findings)
@@ -111,7 +113,7 @@ def _target_names(rows: pl.DataFrame, study: Study, name: str) -> tuple[str, ...
     """The columns to predict: those that the study names, else one of a usual name."""
     usual = [column for column in rows.columns if column.lower() in USUAL_TARGETS]
     if not study.target and len(usual) != 1:
-        raise UserError(f"{name}: say which column to predict with --target; it has {_listed(rows.columns)}")
+        raise UserError(f"{name}: say which column to predict with --target; it has {listed(rows.columns)}")
     return study.target or (usual[0],)
 
 
@@ -150,28 +152,5 @@ def _part(rows: pl.DataFrame, study: Study) -> str:
     return ""
 
 
-def _texts(table: pl.DataFrame) -> list[str]:
-    """A text of each row that says all of it, whatever the order of the columns."""
-    return table.select(sorted(table.columns)).write_ndjson().splitlines() if table.width else [""] * table.height
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _counted(ids: Sequence[str]) -> list[str]:
-    """Ids, of which one that comes again has its number behind it."""
-    before: dict[str, int] = {}
-    counted = []
-    for one in ids:
-        count = before[one] = before.get(one, 0) + 1
-        counted.append(one if count == 1 else f"{one}-{count}")
-    return counted
-
-
 def _several(text: str) -> tuple[str, ...]:
     return tuple(one.strip() for one in text.split("|") if one.strip())
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:12]) + (", …" if len(names) > 12 else "")
