@@ -62,12 +62,12 @@ def loss(outputs, batch):
 SCHEDULE = Schedule(epochs=8, learning_rate=0.05, checkpoint=3)
 
 
-def held_out(fitted: nn.Module) -> float:
+def held_out(fitted: nn.Module) -> dict[str, float]:
     """The loss on a batch that no epoch draws."""
     batch = Toy(7).batch(0, 0)
     with torch.inference_mode():
         total, weight = loss(fitted(batch.inputs), batch)
-    return float(total / weight)
+    return {"loss": float(total / weight)}
 
 
 def log(folder: Path) -> list[dict]:
@@ -104,7 +104,7 @@ def test_a_fit_that_was_stopped_ends_in_the_same_bits_and_the_same_log(tmp_path,
     def fit(name, **run):
         measured = held_out if traced else None
         run = Run(tmp_path / name, **run)
-        return weights(fit_network(network(), Toy(), loss, schedule, run, held_out_loss=measured))
+        return weights(fit_network(network(), Toy(), loss, schedule, run, held_out=measured))
 
     whole = fit("whole")
     calls = iter(range(1000))
@@ -124,7 +124,7 @@ def test_the_log_says_of_each_epoch_its_step_rate_and_losses(tmp_path):
             heard.append((folder, dict(record)))
 
     schedule = replace(SCHEDULE, epochs=16)
-    fit_network(network(), Toy(), loss, schedule, Run(tmp_path, loggers=(Ears(),)), held_out_loss=held_out)
+    fit_network(network(), Toy(), loss, schedule, Run(tmp_path, loggers=(Ears(),)), held_out=held_out)
     lines = log(tmp_path)
     assert [line["epoch"] for line in lines] == list(range(1, 17))
     assert [line["step"] for line in lines] == list(range(5, 81, 5))
@@ -135,8 +135,8 @@ def test_the_log_says_of_each_epoch_its_step_rate_and_losses(tmp_path):
 
 
 def test_the_last_held_out_loss_is_that_of_the_weights_that_are_kept(tmp_path):
-    fitted = fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path), held_out_loss=held_out)
-    assert log(tmp_path)[-1]["held_out_loss"] == pytest.approx(held_out(fitted), abs=1e-6)
+    fitted = fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path), held_out=held_out)
+    assert log(tmp_path)[-1]["held_out_loss"] == pytest.approx(held_out(fitted)["loss"], abs=1e-6)
 
 
 def test_measuring_changes_nothing(tmp_path):
@@ -145,7 +145,7 @@ def test_measuring_changes_nothing(tmp_path):
         return held_out(fitted)
 
     plain = weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "a")))
-    assert same(plain, weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "b"), held_out_loss=draws)))
+    assert same(plain, weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "b"), held_out=draws)))
 
 
 class Told:
@@ -155,9 +155,9 @@ class Told:
         self.losses = dict(enumerate(losses))
         self.seen: list[list[Tensor]] = []
 
-    def __call__(self, fitted: nn.Module) -> float:
+    def __call__(self, fitted: nn.Module) -> dict[str, float]:
         self.seen.append(weights(fitted))
-        return self.losses[len(self.seen) - 1]
+        return {"loss": self.losses[len(self.seen) - 1]}
 
 
 @pytest.mark.parametrize("averaging", [0.9, 0.0])
@@ -170,8 +170,8 @@ def test_a_fit_out_of_patience_keeps_the_best_epoch_also_after_a_stop(tmp_path, 
     if stop is not None:
         with pytest.raises(Stopped):
             run = Run(tmp_path, stopping=lambda: next(calls) == stop - 1)
-            fit_network(network(), Toy(), loss, schedule, run, held_out_loss=told)
-    fitted = fit_network(network(), Toy(), loss, schedule, Run(tmp_path), held_out_loss=told)
+            fit_network(network(), Toy(), loss, schedule, run, held_out=told)
+    fitted = fit_network(network(), Toy(), loss, schedule, Run(tmp_path), held_out=told)
     assert same(weights(fitted), told.seen[2])
     assert [line["held_out_loss"] for line in log(tmp_path)] == [5.0, 3.0, 2.0, 4.0, 2.0, 2.5]
     assert not (tmp_path / "checkpoint.safetensors").exists()
@@ -179,7 +179,7 @@ def test_a_fit_out_of_patience_keeps_the_best_epoch_also_after_a_stop(tmp_path, 
 
 def test_with_patience_enough_the_best_epoch_is_kept_at_the_end(tmp_path):
     told = Told(5.0, 3.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0)
-    fitted = fit_network(network(), Toy(), loss, replace(SCHEDULE, patience=8), Run(tmp_path), held_out_loss=told)
+    fitted = fit_network(network(), Toy(), loss, replace(SCHEDULE, patience=8), Run(tmp_path), held_out=told)
     assert len(log(tmp_path)) == 8
     assert same(weights(fitted), told.seen[2])
 
@@ -258,7 +258,7 @@ def test_two_processes_fit_as_one(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; import torch, os, test_fit as t\n"
         "run = t.Run(Path(sys.argv[2]))\n"
-        "net = t.fit_network(t.still(), t.Toy(), t.loss, t.STEADY, run, held_out_loss=t.held_out)\n"
+        "net = t.fit_network(t.still(), t.Toy(), t.loss, t.STEADY, run, held_out=t.held_out)\n"
         "if os.environ['RANK'] == '0': torch.save(t.weights(net), sys.argv[2] + '/weights.pt')\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
@@ -269,7 +269,7 @@ def test_two_processes_fit_as_one(tmp_path):
         capture_output=True,
     )
     two = torch.load(tmp_path / "weights.pt", weights_only=True)
-    one = weights(fit_network(still(), Toy(), loss, STEADY, Run(tmp_path / "one"), held_out_loss=held_out))
+    one = weights(fit_network(still(), Toy(), loss, STEADY, Run(tmp_path / "one"), held_out=held_out))
     for ours, theirs in zip(log(tmp_path / "one"), log(tmp_path), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     for a, b in zip(one, two, strict=True):

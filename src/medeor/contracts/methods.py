@@ -45,7 +45,8 @@ class Logger(Protocol):
 
     def on_epoch(self, folder: Path, record: Mapping[str, float | None]) -> None:
         """After each epoch of the fit in `folder`: what `log.jsonl` says of it, `step, epoch, loss, learning_rate` and
-        where there is a held-out part `held_out_loss`, None where it was not measured."""
+        where there is a held-out part `held_out_loss` (None where it was not measured) and `held_out_auroc` or the
+        like."""
         ...
 
 

@@ -23,8 +23,8 @@ from medeor.files import digest, explained, replacing, write_text
 from medeor.learning.schedule import Schedule
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
-HeldOutLoss = Callable[[nn.Module], float]
-"""The loss of a network on cases that it is not fitted to."""
+HeldOutFigures = Callable[[nn.Module], Mapping[str, float]]
+"""Figures of a network on cases that it is not fitted to, by name: `loss`, and what else is worth a curve."""
 
 
 def device() -> torch.device:
@@ -65,7 +65,7 @@ def fit_network(
     schedule: Schedule,
     run: Run,
     fabric: Fabric | None = None,
-    held_out_loss: HeldOutLoss | None = None,
+    held_out: HeldOutFigures | None = None,
 ) -> nn.Module:
     """Fits `network` and returns it with its averaged weights, in evaluation mode, on the device where it was fitted.
 
@@ -73,13 +73,13 @@ def fit_network(
     divided by the weight of all shards together. (Batch normalisation still sees its own shard only; group
     normalisation makes the two equal.) Convolution weights are kept channels-last.
 
-    `log.jsonl` in the run's folder has a line an epoch (see `Logger`): with `held_out_loss` also that of the averaged
-    weights, at the epochs of `Schedule.measures`. Where the schedule has patience, the fit ends when that loss has not
+    `log.jsonl` in the run's folder has a line an epoch (see `Logger`), with the figures of `held_out` for the averaged
+    weights at the epochs of `Schedule.measures`. Where the schedule has patience, the fit ends when that loss has not
     fallen for so many epochs, and the weights with the lowest one are returned.
 
     Raises: Stopped after saving, when the run was asked to stop; UserError when the loss is no longer finite."""
     with _deterministic():
-        return _fit(fabric or fabric_for(schedule), network, batches, loss, schedule, run, held_out_loss)
+        return _fit(fabric or fabric_for(schedule), network, batches, loss, schedule, run, held_out)
 
 
 def _fit(
@@ -89,7 +89,7 @@ def _fit(
     loss: Loss,
     schedule: Schedule,
     run: Run,
-    held_out_loss: HeldOutLoss | None,
+    held_out: HeldOutFigures | None,
 ) -> nn.Module:
     network = channels_last(network).to(fabric.device)
     optimiser = _optimiser(network, schedule)
@@ -128,10 +128,11 @@ def _fit(
                     f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
                     f"try a smaller rate, e.g. --set schedule.learning_rate={schedule.learning_rate / 10:g}"
                 )
-            record = {"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6), "learning_rate": group["lr"]}
-            if held_out_loss is not None:
-                measured = state.measure(held_out_loss, epoch, fabric) if schedule.measures(epoch) else None
-                record["held_out_loss"] = None if measured is None else round(measured, 6)
+            record: dict[str, float | None] = {"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)}
+            record["learning_rate"] = group["lr"]
+            if held_out is not None:
+                figures = state.measure(held_out, epoch, fabric) if schedule.measures(epoch) else {"loss": None}
+                record |= {f"held_out_{name}": value for name, value in figures.items()}
             if fabric.is_global_zero:
                 log.add(record)
                 for logger in run.loggers:
@@ -176,24 +177,25 @@ class State:
         decay = min(self.schedule.averaging, (step + 1) / (step + 10))
         torch._foreach_lerp_(self.mean, self.live, 1 - decay)
 
-    def measure(self, held_out_loss: HeldOutLoss, epoch: int, fabric: Fabric) -> float:
-        """The held-out loss of the weights as they would be kept now; the lowest are remembered where the schedule has
-        patience. The first process measures, and all know the same."""
-        found = torch.zeros((), device=self.heard.device)
-        kept = self.mean if self.schedule.averaging else self.live
+    def measure(self, held_out: HeldOutFigures, epoch: int, fabric: Fabric) -> dict[str, float | None]:
+        """The figures of the weights as they would be kept now; those with the lowest loss are remembered where the
+        schedule has patience. The first process measures, and all know the loss."""
+        figures: dict[str, float] = {}
+        lowest = torch.zeros(1, device=self.heard.device)
         if fabric.is_global_zero:
             live = [value.detach().clone() for value in self.live]
             if self.schedule.averaging:
                 torch._foreach_copy_(self.live, self.mean)
             self.network.eval()
-            found += held_out_loss(self.network)
+            figures = dict(held_out(self.network))
             self.network.train()
             torch._foreach_copy_(self.live, live)
-        value = float(_summed(found, fabric))
-        if self.schedule.patience and value < self.lowest:
-            self.lowest, self.lowest_epoch = value, epoch
-            self.best = [one.detach().clone() for one in kept]
-        return value
+            lowest += figures["loss"]
+        loss = float(_summed(lowest, fabric))
+        if self.schedule.patience and loss < self.lowest:
+            self.lowest, self.lowest_epoch = loss, epoch
+            self.best = [value.detach().clone() for value in (self.mean if self.schedule.averaging else self.live)]
+        return {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
 
     def out_of_patience(self, epoch: int) -> bool:
         """Whether the fit ends with this epoch, as the held-out loss has not fallen for long enough."""

@@ -23,6 +23,7 @@ from medeor.registry import TASKS, known_inputs, open_task
 from medeor.road import task_detection
 from medeor.road.bundle import opened
 from medeor.statistics.split import split_cases
+from medeor.targets.outcomes import strata
 from medeor.trust import audit as trust_audit
 
 
@@ -96,7 +97,7 @@ def gather(study: Study, task: Task, sources: Located, console: Console) -> Gath
 def divide(study: Study, task: Task, every: Cases) -> Split:
     """The parts and folds of the cases that can be used; all are training cases where the task divides none."""
     if "split" in task.steps:
-        return split_cases(every.usable, study)
+        return split_cases(every.usable, study, strata(every.usable))
     whole = pl.lit("train").alias("part"), pl.lit(None, pl.Int32).alias("fold")
     return Split(every.usable.table.select("case_id", *whole))
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from medeor.contracts import Study, Target
+from medeor.contracts import Study
 from medeor.formats.tables.read import put_back
 from medeor.road.reading import Read
 from medeor.statistics.split import WAYS
+from medeor.targets import of
 
 
 def repaired(asked: Read) -> pl.DataFrame:
@@ -22,7 +23,7 @@ def repaired(asked: Read) -> pl.DataFrame:
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [_as_written(target, table.columns) for target in asked.every.targets if target.name in table.columns]
+    said = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
     table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
     return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
@@ -48,14 +49,3 @@ def _asked_for(study: Study, what: str, columns: Sequence[str]) -> dict[str, str
     given = {what: names[0], f"{what}_1": names[0]} if len(names) == 1 else {}
     given |= {f"{what}_{place}": name for place, name in enumerate(names, 1)}
     return {name: new for name, new in given.items() if name in columns and new not in columns}
-
-
-def _as_written(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """What a target's column of the case table says, as it is read again."""
-    known = pl.col(target.name)
-    if target.kind != "continuous":
-        return known.replace_strict(list(range(len(target.words))), target.words, default=None)
-    if target.limit not in columns:
-        return known
-    sign = pl.col(target.limit).replace_strict({1: ">", -1: "<"}, default="", return_dtype=pl.String)
-    return (sign + known.cast(pl.String)).alias(target.name)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Fitted, Measure, Measures, Predictions, Run, Split, Study, Task
+from medeor.targets import categorical
 from medeor.trust.calibration import Calibration, calibrate
 from medeor.trust.skill import skills
 
@@ -86,7 +87,7 @@ def predicted(cases: Cases, predictions: Predictions) -> Cases:
 
 def _rarest(cases: Cases) -> float:
     """The share of the rarest class of all targets; 1 where there are none."""
-    columns = [cases.table[target.name].drop_nulls() for target in cases.targets if target.kind != "continuous"]
+    columns = [cases.table[target.name].drop_nulls() for target in categorical(cases.targets)]
     shares = [min(column.value_counts()["count"].to_list()) / len(column) for column in columns if len(column)]
     return min(shares, default=1.0)
 
