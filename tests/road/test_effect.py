@@ -83,12 +83,6 @@ class EffectModel:
     def predict(self, cases, run):
         return _effects(cases, np.full(len(cases), self.effect))
 
-    def attribute(self, cases, items, run):
-        return []
-
-    def ablate(self, case, item, kept, run):
-        return np.full(len(kept), self.effect)
-
     @property
     def holds_training_values(self) -> bool:
         return False

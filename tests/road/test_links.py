@@ -88,9 +88,6 @@ class LinkRecipe:
         each = nn.functional.cross_entropy(outputs, batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(len(each)))
 
-    def export_module(self, network, processors):
-        return network, torch.zeros(1, 2, dtype=torch.long)
-
     def infer(self, network, cases, processors, run):
         known = cases.store(Numbers).arrays["triples"]
         triples = torch.from_numpy(cases.table.select("head", "relation", "tail").to_numpy().astype(np.int64))
@@ -103,12 +100,6 @@ class LinkRecipe:
             scores[i, [other for other in taken[h, r] if other != t]] = -torch.inf
         rank = 1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2
         yield Predictions(pl.DataFrame({"case_id": cases.ids, "item": "rank", "value": rank.double().numpy()}))
-
-    def attribute(self, network, cases, items, processors, run):
-        return []
-
-    def ablate(self, network, case, item, kept, processors, run):
-        return np.zeros(len(kept))
 
 
 class LinkTask:

@@ -76,9 +76,6 @@ class PatchRecipe:
         each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(each.numel()))
 
-    def export_module(self, network, processors):
-        return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
-
     def infer(self, network, cases, processors, run) -> Iterator[Predictions]:
         for case_id, volume in zip(cases.ids, self._volumes(cases, "volumes"), strict=True):
             total, seen = torch.zeros(SIDE, SIDE, SIDE), torch.zeros(SIDE, SIDE, SIDE)
@@ -91,13 +88,6 @@ class PatchRecipe:
             np.save(path, (total / seen).numpy())
             row = {"case_id": [case_id], "item": ["lesion"], "value": [float((total / seen > 0.5).sum())]}
             yield Predictions(pl.DataFrame(row), {case_id: path})
-
-    def attribute(self, network, cases, items, processors, run):
-        return []
-
-    def ablate(self, network, case, item, kept, processors, run):
-        volume = self._volumes(case, "volumes")[0] * torch.from_numpy(kept)
-        return network(volume[:, None])[:, 0].sigmoid().sum((1, 2, 3)).numpy()
 
 
 class PatchTask:

@@ -118,12 +118,6 @@ class Found:
         rows = {"case_id": cases.ids[0], "item": self.texts, "value": self.values}
         return Predictions(pl.DataFrame(rows))
 
-    def attribute(self, cases, items, run):
-        return []
-
-    def ablate(self, case, item, kept, run):
-        return np.zeros(len(kept))
-
     @property
     def holds_training_values(self) -> bool:
         return False

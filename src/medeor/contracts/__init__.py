@@ -6,8 +6,20 @@ Nothing here imports a numerical library at run time, so the command line can st
 from medeor.contracts.data import Cases, Kept, Part, Split, Store, Target, TargetKind
 from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import TaskFacts
-from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
-from medeor.contracts.recipes import Batch, Batches, Processors, Recipe
+from medeor.contracts.methods import (
+    Answering,
+    ExplainedBy,
+    Explains,
+    Fitted,
+    Method,
+    Model,
+    Plan,
+    Progress,
+    Result,
+    Run,
+    Task,
+)
+from medeor.contracts.recipes import Batch, Batches, ExplainsNetwork, Exports, Processors, Recipe
 from medeor.contracts.results import (
     BORDERLINE,
     IN_DOMAIN,
@@ -35,8 +47,12 @@ __all__ = [
     "Batches",
     "Budget",
     "Cases",
+    "ExplainedBy",
+    "Explains",
+    "ExplainsNetwork",
     "Explanation",
     "Explanations",
+    "Exports",
     "Finding",
     "Fitted",
     "Kept",

@@ -49,12 +49,24 @@ def _silent(what: str, done: int, total: int, note: str = "") -> None:
 
 
 class Model(Protocol):
-    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it.
-
-    It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
-    reasons are believed is for `trust` to measure, in one way for all modalities."""
+    """What was fitted, processors and all. It is saved as plain files, and `registry.LOADERS` names what reads it. One
+    that can give reasons is also `Explains`, or `ExplainedBy`."""
 
     def predict(self, cases: Cases, run: Run) -> Predictions: ...
+
+    @property
+    def holds_training_values(self) -> bool:
+        """Whether what `save` writes holds training cases, or values from which one of them can be read; the manifest
+        of a bundle says so."""
+        ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model that gives its reasons; whether they are believed is for `trust` to measure, in one way for all
+    modalities. `learning.explain.explainer` finds it within a combination."""
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """Reasons for `items[i]` in case i, by each method that the model knows."""
@@ -65,13 +77,13 @@ class Model(Protocol):
         shape (m, *elements), are left."""
         ...
 
-    @property
-    def holds_training_values(self) -> bool:
-        """Whether what `save` writes holds training cases, or values from which one of them can be read; the manifest
-        of a bundle says so."""
-        ...
 
-    def save(self, folder: Path) -> None: ...
+@runtime_checkable
+class ExplainedBy(Protocol):
+    """A model whose reasons are those of another within it."""
+
+    @property
+    def explained_by(self) -> Model: ...
 
 
 @runtime_checkable

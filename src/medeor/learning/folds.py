@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -18,7 +16,6 @@ from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Attribution,
     Cases,
     Fitted,
     Method,
@@ -145,14 +142,6 @@ class Ensemble:
         mildest = mildest.unique(["case_id", "item"], keep="first")
         return Predictions(mean.join(mildest, on=["case_id", "item"], how="left", maintain_order="left"))
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""
-        each = [m.attribute(cases, items, replace(run, seed=run.seed + i)) for i, m in enumerate(self.members)]
-        return [_mean(same) for same in zip(*each, strict=True)]
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return np.mean([member.ablate(case, item, kept, run) for member in self.members], axis=0)
-
     @property
     def holds_training_values(self) -> bool:
         return any(member.holds_training_values for member in self.members)
@@ -174,12 +163,3 @@ def load(folder: Path) -> Ensemble:
     """Reads what `Ensemble.save` wrote. Raises: UserError where it is damaged."""
     members = facts_of(folder, _Saved).members
     return Ensemble(tuple(registry.load_part(folder, f"fold-{number}") for number in range(members)))
-
-
-def _mean(same: tuple[Attribution, ...]) -> Attribution:
-    untrained = [a.untrained for a in same if a.untrained is not None]
-    return replace(
-        same[0],
-        values=np.mean([a.values for a in same], axis=0),
-        untrained=np.mean(untrained, axis=0) if len(untrained) == len(same) else None,
-    )

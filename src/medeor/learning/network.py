@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.learning.fit import channels_last, device, fit_network
 from medeor.learning.saved import Shape, check_arrays, facts_of
@@ -59,13 +58,6 @@ class NetworkModel:
     def predict(self, cases: Cases, run: Run) -> Predictions:
         with torch.inference_mode():
             return joined(list(self.recipe.infer(self.network, cases, self.processors, run)))
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.recipe.attribute(self.network, cases, items, self.processors, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        with torch.inference_mode():
-            return self.recipe.ablate(self.network, case, item, kept, self.processors, run)
 
     @property
     def holds_training_values(self) -> bool:

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
+from medeor.contracts import Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
@@ -95,12 +95,10 @@ class StackModel:
             )
         return Predictions(pl.concat(blended))
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """The reasons of the first part: those of the others are about other elements."""
-        return self._first.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self._first.ablate(case, item, kept, run)
+    @property
+    def explained_by(self) -> Model:
+        """The first part: the reasons of the others are about other elements."""
+        return next(iter(self.parts.values()))
 
     @property
     def holds_training_values(self) -> bool:
@@ -114,10 +112,6 @@ class StackModel:
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"parts": list(self.parts), "weights": dict(self.weights), "earned": [e._asdict() for e in self.earned]}
         write_json(folder / "model.json", {"kind": "stack", "pool": POOL, "targets": targets, **facts})
-
-    @property
-    def _first(self) -> Model:
-        return next(iter(self.parts.values()))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
+from medeor.contracts import Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
 from medeor.molecules.model import domain
 from medeor.molecules.model.domain import (
     MoleculeDomainMethod,
@@ -188,12 +188,6 @@ class Counted:
     def predict(self, cases: Cases, run: Run) -> Predictions:
         self.sizes.append(len(cases))
         return Predictions(cases.table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0)))
-
-    def attribute(self, cases: Cases, items: object, run: Run) -> list[Attribution]:
-        return []
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return np.zeros(len(kept))
 
     def save(self, folder: Path) -> None:
         raise AssertionError

@@ -24,7 +24,6 @@ from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Attribution,
     Cases,
     Fitted,
     Method,
@@ -272,11 +271,9 @@ class ImageDomainModel:
     def predict(self, cases: Cases, run: Run) -> Predictions:
         return _joined(self.model.predict(cases, run), self.domain.judge(cases))
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.model.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.model.ablate(case, item, kept, run)
+    @property
+    def explained_by(self) -> Model:
+        return self.model
 
     @property
     def holds_training_values(self) -> bool:

@@ -3,7 +3,7 @@ training triples. The better of the two on the validation part stands beside the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,7 +17,7 @@ from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Predictions, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.processors import GraphProcessors
@@ -83,12 +83,6 @@ class GraphBaseline:
             for name, table in found.items()
         ]
         return Predictions(pl.concat([found[self.chosen], *ranked]))
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return []
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
 
     @property
     def holds_training_values(self) -> bool:

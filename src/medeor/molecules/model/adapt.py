@@ -19,7 +19,6 @@ from scipy.optimize import minimize
 from medeor import registry
 from medeor.contracts import (
     Answering,
-    Attribution,
     Cases,
     Fitted,
     Model,
@@ -191,7 +190,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
 
 @dataclass(frozen=True)
 class AdaptedModel:
-    """The base, and what to add to its answers. It is explained by the base."""
+    """The base, and what to add to its answers."""
 
     base: Model
     corrections: tuple[Correction, ...]
@@ -199,11 +198,9 @@ class AdaptedModel:
     def predict(self, cases: Cases, run: Run) -> Predictions:
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.base.attribute(cases, items, run.child("base"))
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.base.ablate(case, item, kept, run.child("base"))
+    @property
+    def explained_by(self) -> Model:
+        return self.base
 
     @property
     def holds_training_values(self) -> bool:

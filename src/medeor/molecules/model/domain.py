@@ -19,7 +19,6 @@ from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Attribution,
     Cases,
     Fitted,
     Method,
@@ -347,11 +346,9 @@ class MoleculeDomainModel:
                 run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
         return Predictions(pl.concat(parts) if parts else self.model.predict(cases, run).table)
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.model.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.model.ablate(case, item, kept, run)
+    @property
+    def explained_by(self) -> Model:
+        return self.model
 
     @property
     def holds_training_values(self) -> bool:
