@@ -26,10 +26,10 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_parquet, write_json, write_parquet
+from medeor.learning import pool
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
 from medeor.learning.saved import facts_of
-from medeor.learning.workers import fit_folds_in_processes
 from medeor.machine import threads
 
 HELD_OUT = "held_out.parquet"
@@ -49,6 +49,27 @@ def out_of_fold(
         models.append(fitted.model)
         held_out.append(fitted.held_out)
     return models, joined(held_out)
+
+
+def fit_folds_in_processes(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
+    """Fits every fold that is not finished yet; each leaves its model in its folder, for `fit_or_load` to read. Small
+    networks keep no more than one core busy, and the bits of a fold do not depend on how many run beside it.
+
+    Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
+    waiting = [number for number in range(split.folds) if not finished(member(run, number).folder)]
+    workers = min(workers, split.folds)
+    if workers < 2 or not waiting:
+        return
+    # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
+    share = max(1, run.threads // workers)
+    work = pool.Work(_fit_fold, (method, cases, split, run.folder, run.seed, share))
+    relief = "set a smaller training.batch, or OMP_NUM_THREADS=1 to fit one fold at a time"
+    pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief)
+
+
+def _fit_fold(number: int, method: Method, cases: Cases, split: Split, folder: Path, seed: int, share: int) -> None:
+    run = Run(folder, seed, share, pool.report_progress, pool.asked_to_stop)
+    fit_or_load(method, cases, split.fold(number), member(run, number))
 
 
 def member(run: Run, number: int) -> Run:

@@ -12,12 +12,12 @@ import polars as pl
 from medeor.contracts import Cases, Finding, Split, Target
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.units import is_unit
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.endpoints import wrong_unit
 from medeor.molecules.read.fingerprints import blocks, fingerprints
 from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.read.store import MoleculeStore
-from medeor.molecules.read.workers import in_chunks
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
