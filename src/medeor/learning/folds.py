@@ -25,11 +25,11 @@ from medeor.contracts import (
     Split,
     UserError,
 )
-from medeor.files import read_parquet, write_json, write_parquet
+from medeor.files import read_parquet, write_parquet
 from medeor.learning import pool
 from medeor.learning.fit import device
 from medeor.learning.network import NetworkMethod, joined
-from medeor.learning.saved import facts_of
+from medeor.learning.saved import facts_of, save_model, save_part
 from medeor.machine import threads
 
 HELD_OUT = "held_out.parquet"
@@ -168,11 +168,9 @@ class Ensemble:
         return any(member.holds_training_values for member in self.members)
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for number, member in enumerate(self.members):
-            if not (folder / f"fold-{number}" / "model.json").exists():
-                member.save(folder / f"fold-{number}")
-        write_json(folder / "model.json", {"kind": "folds", "members": len(self.members)})
+            save_part(member, folder / f"fold-{number}")
+        save_model(folder, "folds", {"members": len(self.members)})
 
 
 @dataclass(frozen=True)

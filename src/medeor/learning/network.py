@@ -69,7 +69,6 @@ class NetworkModel:
             "recipe": {"kind": self.recipe.kind, **self.recipe.to_json()},
             "processors": self.processors.to_json(),
         }
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "model.json", facts)
         weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with replacing(folder / "weights.safetensors") as new:

@@ -17,10 +17,9 @@ from scipy.special import expit, logit, softmax
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
-from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.network import joined
-from medeor.learning.saved import checked_targets, facts_of
+from medeor.learning.saved import checked_targets, facts_of, save_model, save_part
 
 PRIOR = 50
 """Cases that it takes to move the weights half of the way from equal ones."""
@@ -105,13 +104,11 @@ class StackModel:
         return any(part.holds_training_values for part in self.parts.values())
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, part in self.parts.items():
-            if not (folder / name / "model.json").exists():
-                part.save(folder / name)
+            save_part(part, folder / name)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"parts": list(self.parts), "weights": dict(self.weights), "earned": [e._asdict() for e in self.earned]}
-        write_json(folder / "model.json", {"kind": "stack", "pool": POOL, "targets": targets, **facts})
+        save_model(folder, "stack", {"pool": POOL, "targets": targets, **facts})
 
 
 @dataclass(frozen=True)
