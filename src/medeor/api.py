@@ -40,8 +40,9 @@ from medeor.files import (
 )
 from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
+from medeor.learning.predictions import load_arrays
 from medeor.registry import TASKS, find
-from medeor.road import walk
+from medeor.road import run_folder, walk
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def plan(
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
+        run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
         made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
@@ -356,7 +358,11 @@ def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predi
         raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
     table = read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
     cases = read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
-    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
+    parts = table["part"].unique().to_list()
+    arrays = {
+        case: path for part in parts for case, path in load_arrays(walk.place_of_arrays(folder, part, "model")).items()
+    }
+    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"), arrays)
 
 
 @enough_memory()

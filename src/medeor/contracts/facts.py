@@ -25,6 +25,9 @@ class TaskFacts:
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
     """Names of columns, any of which says that a table is for this task."""
+    example: str = ""
+    """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
+    `medeor.testing.Example`."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     query: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from medeor.contracts.data import Cases, Split, Target
+    from medeor.contracts.data import Cases, Inputs, Split, Target
     from medeor.contracts.results import Attribution, Explanations, Finding, Measures, Predictions
     from medeor.contracts.study import Budget, Sources, Study
     from medeor.figures import Figure
@@ -52,7 +52,10 @@ class Model(Protocol):
     """What was fitted, processors and all. It is saved as plain files, and `registry.LOADERS` names what reads it. One
     that can give reasons is also `Explains`, or `ExplainedBy`."""
 
-    def predict(self, cases: Cases, run: Run) -> Predictions: ...
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        """What it answers to each case, whichever others are asked with it: to no cases, nothing. Arrays are written
+        below the run's folder (`learning.predictions.write_array`)."""
+        ...
 
     @property
     def holds_training_values(self) -> bool:
@@ -125,7 +128,7 @@ class Fitted(NamedTuple):
 class Method(Protocol):
     """A way to answer a question. Combinators (folds, stacks, cross-fitting) are methods too."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted: ...
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted: ...
 
 
 class Plan(Protocol):

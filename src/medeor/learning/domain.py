@@ -11,9 +11,21 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import polars as pl
 
-from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Cases, Fitted, Method, Model, Predictions, Run, Split
+from medeor.contracts import (
+    BORDERLINE,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Cases,
+    Fitted,
+    Inputs,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+)
 from medeor.learning.folds import fit_or_load
-from medeor.learning.network import joined
+from medeor.learning.predictions import joined
 from medeor.learning.saved import save_part
 
 VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
@@ -78,8 +90,8 @@ class DomainMethod:
     learn: Callable[[Cases, Split, Predictions], tuple[Domain, Predictions]]
     """Gives the domain, and the held-out predictions with the verdict on each by what the other folds hold."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, run.child("model"))
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
         if not run.leader:
             return inner
         run.progress("compare the training cases", 0, 1)

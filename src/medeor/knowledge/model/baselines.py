@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, UserError
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
@@ -42,7 +42,7 @@ class BaselineMethod:
 
     memory: int
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         processors = GraphProcessors.of(split.part(cases, "train"))
         model = GraphBaseline(processors, mined(processors), "degree", self.memory)
         held_out = split.part(cases, "validation")

@@ -177,7 +177,7 @@ def _cases(graph: Graph, triples: np.ndarray) -> Cases:
             "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
         }
     )
-    return Cases(table, (HOLDS,), (graph,))
+    return Cases(table, (HOLDS,), {"graph": graph})
 
 
 def _known(triples: np.ndarray, processors: GraphProcessors) -> list[str | None]:

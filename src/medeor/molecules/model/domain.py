@@ -124,8 +124,8 @@ class ApplicabilityDomain:
         for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
         `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
-        graphs = cases.store(MoleculeStore).graphs
-        rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
+        graphs = cases.store("molecules", MoleculeStore).graphs
+        rows = cases.store("molecules", MoleculeStore).rows(cases.table["smiles"])
         atoms = np.diff(graphs.atom_start)[rows]
         strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
         parts = [
@@ -248,8 +248,8 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
     what was known of each at that time: the distance to the compounds that taught the model that was asked."""
     taught = split.part(cases, "train", "validation")
     known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
-    graphs = taught.store(MoleculeStore).graphs
-    rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
+    graphs = taught.store("molecules", MoleculeStore).graphs
+    rows = taught.store("molecules", MoleculeStore).rows(taught.table["smiles"])
     domain = ApplicabilityDomain(
         cases.targets,
         sketch(taught),

@@ -98,7 +98,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     noticed = [replace(one.finding, cases=tuple(table["case_id"].gather(list(one.rows)))) for one in answers.findings]
     unused = _unused_parts(facts, study) if sources.labelled else ()
     found = (*_of_tables(sources), *rows.findings, *noticed, *unused)
-    return Cases(table, answers.targets, (store,), subgroups, findings=found)
+    return Cases(table, answers.targets, {"molecules": store}, subgroups, findings=found)
 
 
 def _of_tables(sources: Sources) -> tuple[Finding, ...]:
@@ -141,7 +141,7 @@ def _roles(study: Study) -> set[str]:
 
 def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
     """What is known of a target, in its unit."""
-    return cases.store(MoleculeStore).endpoints.get(target.name)
+    return cases.store("molecules", MoleculeStore).endpoints.get(target.name)
 
 
 def _source(item: object) -> str | Path | pl.DataFrame:
