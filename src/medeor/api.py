@@ -42,8 +42,11 @@ from medeor.formats.tables.spreadsheet import guarded
 from medeor.formats.values.targets import positive_class
 from medeor.learning.predictions import load_arrays
 from medeor.registry import TASKS, find
-from medeor.road import run_folder, walk
+from medeor.road import reading, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load, study_from
+from medeor.road.repair import repaired
+from medeor.road.results import place_of_arrays
+from medeor.road.walk import walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +102,7 @@ def train(
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _trusting(trust, fields), _stopping() as stopping:
-        return walk.walk(asked(*sources, **fields), Path(out), console, stopping, again)
+        return walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
 class Reading(NamedTuple):
@@ -127,9 +130,9 @@ def read(
     question, console = asked(*sources, **fields), console or Console()
     with _trusting(trust, fields), _room():
         if labelled:
-            found = walk.read(question, console)
+            found = reading.read(question, console)
             return Reading(found.every, found.findings)
-        cases = walk.read_unlabelled(question, console)
+        cases = reading.read_unlabelled(question, console)
         return Reading(cases, cases.findings)
 
 
@@ -147,7 +150,8 @@ def plan(
         writable(Path(out) / "plan.toml")
         run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
-        made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
+        found = reading.read(asked(*sources, **fields), console or Console())
+        made = reading.plan(found, Path(out) if out else None)
     if out:
         private_folder(Path(out))
         write_toml(Path(out) / "plan.toml", made)
@@ -168,9 +172,9 @@ def audit(
     if clean:
         _writer(Path(clean))
     with _trusting(trust, fields), _room():
-        read = walk.read(asked(*sources, **fields), console)
+        read = reading.read(asked(*sources, **fields), console)
         if clean:
-            table = walk.repaired(read)
+            table = repaired(read)
             write_any(table, Path(clean))
             # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
             total = read.task.clean(read.every, read.findings, read.split).height
@@ -360,7 +364,7 @@ def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predi
     cases = read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
     parts = table["part"].unique().to_list()
     arrays = {
-        case: path for part in parts for case, path in load_arrays(walk.place_of_arrays(folder, part, "model")).items()
+        case: path for part in parts for case, path in load_arrays(place_of_arrays(folder, part, "model")).items()
     }
     return Cases(cases, trained.targets), Predictions(table.drop("part", "model"), arrays)
 

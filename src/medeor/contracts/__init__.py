@@ -3,7 +3,7 @@
 
 Nothing here imports a numerical library at run time, so the command line can start in a blink."""
 
-from medeor.contracts.data import Cases, Inputs, Kept, Part, Split, Store, Target, TargetKind
+from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target
 from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import TaskFacts
 from medeor.contracts.methods import (
@@ -61,6 +61,7 @@ __all__ = [
     "Measures",
     "Method",
     "Model",
+    "OnDisk",
     "Part",
     "Plan",
     "Predictions",
@@ -76,7 +77,6 @@ __all__ = [
     "Store",
     "Study",
     "Target",
-    "TargetKind",
     "Task",
     "TaskFacts",
     "UserError",

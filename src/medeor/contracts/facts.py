@@ -24,7 +24,8 @@ class TaskFacts:
     endings: tuple[str, ...] = ()
     """How the names of files end that only this task reads."""
     columns: tuple[str, ...] = ()
-    """Names of columns, any of which says that a table is for this task."""
+    """Names of columns, any of which says that a table is for this task; `*`: any table in which no other task knows a
+    column."""
     example: str = ""
     """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
     `medeor.testing.Example`."""

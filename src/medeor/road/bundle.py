@@ -48,7 +48,9 @@ from medeor.learning.saved import checked_targets
 from medeor.machine import threads
 from medeor.registry import PART, TASKS, check_kinds, find, known_question, load_model, open_task
 from medeor.road.archive import pack, unpack
-from medeor.trust.calibration import Calibration, rule
+from medeor.targets import by_item, items
+from medeor.targets.binary import rule
+from medeor.trust.calibration import Calibration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +105,7 @@ class Trained:
 
     @property
     def _items(self) -> list[str]:
-        return [item for target in self.targets for item in target.items]
+        return items(self.targets)
 
     @property
     def run(self) -> Run:
@@ -157,7 +159,7 @@ class Trained:
         if {"chosen", "verdict"} <= set(table.columns):
             withheld = pl.col("verdict") == OUT_OF_DOMAIN
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
-        units = {item: target.unit for target in self.targets for item in target.items if target.unit}
+        units = {item: target.unit for item, target in by_item(self.targets).items() if target.unit}
         if units:
             unit = pl.col("item").cast(pl.String).replace_strict(units, default=None, return_dtype=pl.String)
             table = table.select("case_id", "item", "value", unit.alias("unit"), pl.exclude("case_id", "item", "value"))

@@ -13,18 +13,22 @@ import numpy as np
 import polars as pl
 
 from medeor import catalogue
+from medeor.console import aside
 from medeor.contracts import Study, TaskFacts, UserError
 from medeor.files import exists
 from medeor.formats.tables.read import TABLES, columns_of
 from medeor.registry import TASKS
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
+ANY = "*"
+"""Among the columns of a task: it takes any table."""
 LOOKED_AT = 1000
 """Files of a folder that say what it holds."""
 
 
 def task_of(study: Study) -> str:
-    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show.
+    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show;
+    of tables that show none, the one that takes any table, which the screen says.
 
     Raises: UserError where none or several do."""
     if not study.sources:
@@ -37,6 +41,8 @@ def task_of(study: Study) -> str:
             return votes.most_common(1)[0][0]
     if len(able) == 1:
         return able[0].name
+    if (plain := _of_any_table(able, study)) is not None:
+        return plain
     for path in (Path(source) for source in study.sources if isinstance(source, str)):
         if not exists(path):
             raise UserError(f"{path} is neither a file, a folder nor a known data set{catalogue.near(str(path))}")
@@ -49,6 +55,18 @@ def task_of(study: Study) -> str:
     name = str(first) if isinstance(first, str | Path) else "the source"
     hint = "write the names above it, or " if bare else ""
     raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(TASKS)}")
+
+
+def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str | None:
+    """The task that takes any table, where all sources are tables with a header."""
+    headers = [_header(source) for source in study.sources]
+    named = all(len(header) > 1 and not any(map(_NUMBER.fullmatch, header)) for header in headers)
+    taking = [facts.name for facts in able if ANY in facts.columns]
+    if not named or len(taking) != 1:
+        return None
+    others = ", ".join(facts.name for facts in able if facts.name not in taking)
+    aside(f"no column shows one of {others}: read as a plain table ({taking[0]}); --task names another task")
+    return taking[0]
 
 
 def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
