@@ -111,7 +111,7 @@ def test_lists_the_sets_and_the_facts_of_one() -> None:
 
 
 def test_ordinal_grades_and_a_folder_of_tiles_are_described() -> None:
-    assert catalogue.completed(Study(("retinamnist",)), "retinamnist").where["kind"] == "ordinal"
+    assert catalogue.completed(Study(("retinamnist",)), "retinamnist").options["kind"] == "ordinal"
     study = catalogue.completed(Study(("pcam",)), "pcam")
     assert (study.labels, study.target) == ("labels.csv", ("tumour",))
     assert catalogue.facts("pcam").address == ""

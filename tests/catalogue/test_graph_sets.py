@@ -17,7 +17,7 @@ def test_a_study_takes_the_task_of_its_set_and_what_must_be_said_of_its_files() 
     study = catalogue.completed(Study(("ndfrt",), options={"relation": "prevents"}), "ndfrt")
     assert study.task == "graph-completion"
     assert study.options == {"relation": "prevents", "head_kind": "drug", "licence": "MIT"}
-    assert catalogue.completed(Study(("ndfrt",), task="another"), "ndfrt").where == {}
+    assert catalogue.completed(Study(("ndfrt",), task="another"), "ndfrt").options == {}
 
 
 def test_a_graph_is_described_without_images() -> None:

@@ -5,7 +5,7 @@ Nothing here imports a numerical library at run time, so the command line can st
 
 from medeor.contracts.data import Cases, Kept, Part, Split, Store, Target, TargetKind
 from medeor.contracts.errors import Stopped, UserError, without_controls
-from medeor.contracts.facts import TaskFacts
+from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
 from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
 from medeor.contracts.recipes import Batch, Batches, Processors, Recipe
 from medeor.contracts.results import (
@@ -28,6 +28,7 @@ __all__ = [
     "IN_DOMAIN",
     "OUT_OF_DOMAIN",
     "ROAD",
+    "SHAPES",
     "Answering",
     "Answers",
     "Attribution",
@@ -37,6 +38,7 @@ __all__ = [
     "Cases",
     "Explanation",
     "Explanations",
+    "FileFacts",
     "Finding",
     "Fitted",
     "Kept",
@@ -44,6 +46,8 @@ __all__ = [
     "Measures",
     "Method",
     "Model",
+    "Offer",
+    "OfferKind",
     "Part",
     "Plan",
     "Predictions",

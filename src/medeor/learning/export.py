@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Model, UserError
+from medeor.contracts import Answering, UserError
+from medeor.files import replacing
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
 from medeor.learning.stack import StackModel, innermost
@@ -29,9 +31,9 @@ class Mean(nn.Module):
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
 
-def to_onnx(model: Model, path: Path) -> str:
-    """Writes `inputs` (prepared, as the plan says) → `values` (of the items, before calibration), the first axis free.
-    Of a stack it is the network alone, and what is returned says so; else nothing.
+def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
+    """Writes the networks of a model as one: `inputs` (prepared, as the plan says) → `values` (of the items, before
+    calibration), the first axis free. Of a stack it is the network alone, and what is returned says so; else nothing.
 
     Raises: UserError when an extra is missing, the model is no network, or ONNX answers differently."""
     try:
@@ -39,7 +41,7 @@ def to_onnx(model: Model, path: Path) -> str:
     except ModuleNotFoundError as error:
         raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
     note = ""
-    model = innermost(model)
+    model = innermost(asked.model)
     if isinstance(model, StackModel):
         others = " and ".join(list(model.parts)[1:])
         note = f"it holds the network alone, which here answers together with {others}: its values are not the run's"
@@ -52,12 +54,12 @@ def to_onnx(model: Model, path: Path) -> str:
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with replacing(path) as new, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             mean,
             (example,),
-            path,
+            new,
             input_names=["inputs"],
             output_names=["values"],
             dynamic_shapes=({0: torch.export.Dim("cases", min=1, max=1 << 20)},),
@@ -65,11 +67,11 @@ def to_onnx(model: Model, path: Path) -> str:
             external_data=False,
             verbose=False,
         )
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (theirs,) = session.run(None, {"inputs": example.numpy()})
-    with torch.inference_mode():
-        ours = mean(example)
-    worst = float((torch.from_numpy(theirs) - ours).abs().max())
-    if not worst <= TOLERANCE:
-        raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
+        session = onnxruntime.InferenceSession(new.read_bytes(), providers=["CPUExecutionProvider"])
+        (theirs,) = session.run(None, {"inputs": example.numpy()})
+        with torch.inference_mode():
+            ours = mean(example)
+        worst = float((torch.from_numpy(theirs) - ours).abs().max())
+        if not worst <= TOLERANCE:
+            raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
     return note

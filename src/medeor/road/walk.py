@@ -111,7 +111,7 @@ def read(study: Study, console: Console) -> Read:
         every = in_order_of_time(every, study.time or "time")
     cases = every.usable
     if not len(cases) and len(every):
-        raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
+        raise UserError(f"none of the {len(every)} cases can be used: {reasons(every)}")
     split = split_cases(cases, study) if "split" in task.steps else Split(_unsplit(cases))
     findings = [*positive_class(every.targets), *every.findings]
     for finding in every.findings:
@@ -122,7 +122,7 @@ def read(study: Study, console: Console) -> Read:
     return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
 
 
-def _reasons(cases: Cases) -> str:
+def reasons(cases: Cases) -> str:
     """Why cases are set aside, the commonest reason first, with their numbers."""
     counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
     text = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
