@@ -78,7 +78,7 @@ def known(name: str, seed: int) -> tuple[Cases, Split]:
 
 def pixels(cases: Cases) -> list[Pixels]:
     """Each image as it was stored, shape (channels, *sides)."""
-    store = cases.store(ImageStore)
+    store = cases.store("images", ImageStore)
     return [store.read(keys).pixels for keys in cases.table["images"].to_list()]
 
 
@@ -116,7 +116,7 @@ def unlabelled(images: Sequence[Pixels]) -> Cases:
         "width": [one[-1] for one in sides],
         "height": [one[-2] for one in sides],
     }
-    return Cases(pl.DataFrame(facts), stores=(ImageStore({}, arrays),))
+    return Cases(pl.DataFrame(facts), stores={"images": ImageStore({}, arrays)})
 
 
 def judged(domain: ImageDomain, name: str, images: Sequence[Pixels]) -> dict[str, Measure]:

@@ -158,7 +158,7 @@ def _arrays(row: Row) -> Path:
 
 def _official(data: str) -> tuple[Graph, np.ndarray]:
     asked = walk.read(walk.resolve(Study((data,))), Console(quiet=True))
-    graph = asked.cases.store(Graph)
+    graph = asked.cases.store("graph", Graph)
     return graph, graph.facts["part"].cast(pl.String).to_numpy()
 
 
@@ -244,7 +244,7 @@ def paths(row: Row) -> dict[str, Measure]:
     settings = row.workload.settings
     run = trained(row.data, row.seed, row.threads)
     asked = walk.read(walk.resolve(Study((row.data,))), Console(quiet=True))
-    graph = asked.cases.store(Graph)
+    graph = asked.cases.store("graph", Graph)
     test = asked.split.part(asked.cases.where(pl.col("holds") == 1), "test")
     generator = np.random.default_rng(row.seed)
     triples = generator.permutation(triples_of(test))[: int(settings["questions"])]
@@ -297,7 +297,7 @@ def _refitted(row: Row, asked: walk.Read, gone: Sequence[int]) -> Completer:
     kept = ~pl.col("case_id").is_in([str(number) for number in gone])
     method = NetworkMethod(GraphRecipe.of(plan), plan.schedule)
     with tempfile.TemporaryDirectory() as room:
-        model = method.fit(asked.cases.where(kept), asked.split, Run(Path(room), row.seed, row.threads)).model
+        model = method.fit(asked.cases.where(kept), asked.split, {}, Run(Path(room), row.seed, row.threads)).model
     assert isinstance(model, NetworkModel)
     assert isinstance(model.network, Completer)
     return model.network.eval()

@@ -53,7 +53,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
     network = recipe.network(processors)
     precision: Literal["bf16", "f32"] = "bf16" if fast_bfloat16() else "f32"
     schedule = Schedule(epochs=1, precision=precision, checkpoint=1 << 30)
-    kept = cases.store(MoleculeStore).graphs
+    kept = cases.store("molecules", MoleculeStore).graphs
     if path == "train":
         batches = recipe.batches(cases, processors, 0)
 

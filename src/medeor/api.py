@@ -23,11 +23,12 @@ from medeor.contracts import (
 from medeor.files import (
     enough_memory,
     private_folder,
+    replacing,
     writable,
     write_toml,
 )
 from medeor.formats.tables.write import write_table, writer_of
-from medeor.road import offers, walk
+from medeor.road import offers, run_folder, walk
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
 from medeor.road.results import results, score
 from medeor.road.study_file import asked
@@ -100,6 +101,7 @@ def plan(
     and then obeyed by `train`."""
     if out:
         writable(Path(out) / "plan.toml")
+        run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
         made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
     if out:
@@ -175,7 +177,8 @@ def predict(
         cases = trained.read(*sources)
         predictions = trained.predicted(cases)
     if own:
-        trained.use(own, cases, predictions, path)
+        with replacing(path) as new:
+            trained.use(own, cases, predictions, new)
     else:
         write_table(predictions.table, path)
     return predictions.table
@@ -293,7 +296,9 @@ def export(
     Example: `medeor.export("runs/umls", "graph", "aspirin.svg", {"around": "aspirin"})`."""
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     offer = offers.export(trained.facts, name, Path(path), options or {})
-    if note := trained.use(offer, Path(path), options or {}):
+    with replacing(Path(path)) as new:
+        note = trained.use(offer, new, options or {})
+    if note:
         (console or Console()).say(f"{path}: {note}")
     return Path(path)
 

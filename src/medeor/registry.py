@@ -34,6 +34,8 @@ LOADERS: dict[str, str] = {
     "folds": "medeor.learning.folds:load",
     "trees": "medeor.learning.trees.method:load",
     "stack": "medeor.learning.stack:load",
+    "table-features": "medeor.learning.tables:TableFeatures",
+    "table-recipe": "medeor.learning.table_network:TableRecipe",
 }
 for room in ROOMS:
     LOADERS |= find(f"medeor.{room}.facts:LOADERS")

@@ -280,7 +280,7 @@ def test_thumbnails_are_read_from_the_store_and_missing_where_an_image_is_broken
     store = ImageStore(arrays={"array": ImageArray(pixels.shape, pixels.dtype, memory=pixels)})
     keys = [[f"array/{i}"] for i in range(3)]
     table = pl.DataFrame({"case_id": list("abc"), "images": keys, "broken": [None, "cut short", None]})
-    small = thumbnails(Cases(table, stores=(store,)))
+    small = thumbnails(Cases(table, stores={"images": store}))
     assert np.isnan(small[1]).all()
     np.testing.assert_allclose(small[2], downscale_local_mean(pixels[2].astype(float), (2, 2)), rtol=1e-5)
 

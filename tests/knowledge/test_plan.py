@@ -76,7 +76,7 @@ def test_a_search_keeps_the_setting_that_ranks_best_and_gives_the_same_twice(tmp
         Schedule(epochs=10, learning_rate=0.05, weight_decay=0.0, averaging=0.0, clip=0.0),
         search=Search(settings=9, epochs=25),
     )
-    fitted = [Searched(plan).fit(cases, split, Run(tmp_path / name, seed=1)) for name in ("one", "two")]
+    fitted = [Searched(plan).fit(cases, split, {}, Run(tmp_path / name, seed=1)) for name in ("one", "two")]
     told = read_json(tmp_path / "one" / "search.json")
     assert len(told) == 9
     assert [one["mrr"] for one in told if one["chosen"]] == [max(one["mrr"] for one in told)]

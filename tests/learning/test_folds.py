@@ -11,7 +11,7 @@ import pytest
 
 from learning.test_stack import Columns
 from medeor import registry
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
 from medeor.files import write_parquet
 from medeor.learning.folds import finished, fit_or_load, out_of_fold
 from medeor.learning.trees.method import Boosting, TreeMethod
@@ -23,9 +23,9 @@ class Counted:
 
     times: int = 0
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         self.times += 1
-        return TreeMethod(Columns(("a",)), Boosting(rounds=3)).fit(cases, split, run)
+        return TreeMethod(Columns(("a",)), Boosting(rounds=3)).fit(cases, split, inputs, run)
 
 
 def lost(path: Path) -> None:
@@ -50,12 +50,12 @@ def test_a_fold_whose_predictions_cannot_be_read_is_fitted_again(
     cases = Cases(pl.DataFrame({"case_id": ids, "group": ids, "a": a, "y": a}), (Target("y", "continuous"),))
     parts = {"case_id": ids, "part": ["train"] * 40, "fold": pl.Series(np.arange(40) % 2, dtype=pl.Int32)}
     split, method, run = Split(pl.DataFrame(parts)), Counted(), Run(tmp_path)
-    _, first = out_of_fold(method, cases, split, run)
-    _, second = out_of_fold(method, cases, split, run)
+    _, first = out_of_fold(method, cases, split, {}, run)
+    _, second = out_of_fold(method, cases, split, {}, run)
     assert method.times == 2
     assert not capsys.readouterr().err
     DAMAGE[damage](tmp_path / "fold-1" / "held_out.parquet")
-    _, third = out_of_fold(method, cases, split, run)
+    _, third = out_of_fold(method, cases, split, {}, run)
     assert method.times == 3
     (said,) = capsys.readouterr().err.splitlines()
     assert "fold-1" in said
@@ -76,7 +76,7 @@ class Unsaved:
     failures: int = 1
     fits: list[int] = field(default_factory=list)
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         self.fits.append(len(self.fits))
         held_out = pl.DataFrame({"case_id": ["b"], "item": ["y"], "value": [0.5]})
         return Fitted(self, Predictions(held_out))  # type: ignore[arg-type]
@@ -89,8 +89,8 @@ class Unsaved:
 def test_a_fit_whose_model_was_not_written_is_not_finished(tmp_path: Path) -> None:
     method, run = Unsaved(), Run(tmp_path / "fold-0")
     with pytest.raises(OSError, match="gone"):
-        fit_or_load(method, CASES, SPLIT, run)
+        fit_or_load(method, CASES, SPLIT, {}, run)
     assert not finished(run.folder)
-    fit_or_load(method, CASES, SPLIT, run)
+    fit_or_load(method, CASES, SPLIT, {}, run)
     assert method.fits == [0, 1]
     assert finished(run.folder)

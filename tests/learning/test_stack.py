@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit
 
 from medeor import registry
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split, Target
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
 from medeor.learning.stack import Stack, best_weights, blend, loss, weights_table
 from medeor.learning.trees.method import Boosting, TreeMethod
 
@@ -114,8 +114,10 @@ class OutOfFold:
 
     method: TreeMethod
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        fitted = [self.method.fit(cases, split.fold(number), run.child(str(number))) for number in range(split.folds)]
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        fitted = [
+            self.method.fit(cases, split.fold(number), {}, run.child(str(number))) for number in range(split.folds)
+        ]
         return Fitted(fitted[-1].model, Predictions(pl.concat([one.held_out.table for one in fitted])))
 
 
@@ -139,7 +141,7 @@ def test_a_stack_is_better_than_its_parts_and_comes_back(
     monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(target)
     run = Run(tmp_path / "fit")
-    fitted = stack.fit(cases, split, run)
+    fitted = stack.fit(cases, split, {}, run)
     assert fitted.held_out.table["case_id"].sort().to_list() == sorted(cases.ids)
     losses = {one.part: one.loss for one in fitted.model.earned}
     assert losses["together"] < 0.95 * min(losses["a"], losses["b"])
@@ -157,7 +159,7 @@ def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, mon
     monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(SICK)
     gaps = pl.when(pl.int_range(pl.len()) % 4 > 0).then("sick").alias("sick")
-    fitted = stack.fit(replace(cases, table=cases.table.with_columns(gaps)), split, Run(tmp_path))
+    fitted = stack.fit(replace(cases, table=cases.table.with_columns(gaps)), split, {}, Run(tmp_path))
     assert fitted.held_out.table["case_id"].to_list() == cases.ids
     known = np.arange(len(cases)) % 4 > 0
     said, truth = fitted.held_out.table["value"].to_numpy()[known], cases.table["sick"].to_numpy()[known]
@@ -168,11 +170,11 @@ def test_cases_without_an_answer_are_held_out_and_not_scored(tmp_path: Path, mon
 def test_the_weights_of_a_fold_do_not_know_its_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.LOADERS, "columns", f"{__name__}:Columns")
     cases, split, stack = made(NUMBER, 60)
-    before = stack.fit(cases, split, Run(tmp_path / "a")).held_out.table
+    before = stack.fit(cases, split, {}, Run(tmp_path / "a")).held_out.table
     # Parts are read back from the first fit, so only the weights can hear of the new truth.
     changed = pl.when(pl.col("case_id").is_in(split.table.filter(pl.col("fold") == 1)["case_id"].implode()))
     other = replace(cases, table=cases.table.with_columns(changed.then(-pl.col("y")).otherwise("y").alias("y")))
-    after = stack.fit(other, split, Run(tmp_path / "a")).held_out.table
+    after = stack.fit(other, split, {}, Run(tmp_path / "a")).held_out.table
     both = before.join(after, on="case_id").join(split.table, on="case_id")
     same = both.filter(pl.col("fold") == 1)
     assert same["value"].to_list() == pytest.approx(same["value_right"].to_list())
@@ -187,7 +189,7 @@ def test_a_limit_is_no_truth_to_weigh_parts_by(tmp_path: Path, monkeypatch: pyte
     table = cases.table.with_columns(y=pl.Series(y), **{"y.limit": pl.Series(limited.astype(np.int8))})
     unknown = cases.table.with_columns(y=pl.Series(y).set(pl.Series(limited), None))
     # Parts are read back from the first fit, so only the weights can hear of the limits.
-    first = stack.fit(replace(cases, table=unknown), split, Run(tmp_path)).model
-    second = stack.fit(replace(cases, table=table), split, Run(tmp_path)).model
+    first = stack.fit(replace(cases, table=unknown), split, {}, Run(tmp_path)).model
+    second = stack.fit(replace(cases, table=table), split, {}, Run(tmp_path)).model
     assert first.weights["y"] == pytest.approx(second.weights["y"])
     assert first.earned[-1].loss == pytest.approx(second.earned[-1].loss)

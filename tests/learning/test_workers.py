@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from medeor import registry, trusted
-from medeor.contracts import Cases, Fitted, Predictions, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Folds
 
@@ -33,7 +33,7 @@ def load(folder: Path) -> Told:
 class Tell:
     """Learns the number of threads that it was given."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         rows = split.part(cases, "validation").table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0))
         return Fitted(Told(run.threads), Predictions(rows))  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ class Tell:
 class TellTrust:
     """Learns how many of two modules it may import."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         rows = split.part(cases, "validation").table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0))
         return Fitted(Told(len(trusted.modules() & {"ours", "theirs.nets"})), Predictions(rows))  # type: ignore[arg-type]
 
@@ -57,7 +57,7 @@ def test_a_fold_in_a_process_of_its_own_trusts_the_same_modules(
     fold = pl.Series([0, 0, 1, 1], dtype=pl.Int32)
     split = Split(pl.DataFrame({"case_id": ids, "part": ["train"] * 4, "fold": fold}))
     with trusted.trusting("theirs.nets"):
-        model = Folds(TellTrust(), 2).fit(cases, split, Run(tmp_path, threads=2)).model
+        model = Folds(TellTrust(), 2).fit(cases, split, {}, Run(tmp_path, threads=2)).model
     assert [member.threads for member in model.members] == [2, 2]  # type: ignore[attr-defined]
 
 
@@ -71,8 +71,8 @@ def test_a_fold_has_the_same_share_alone_as_among_others(
     fold = pl.Series([i % 3 for i in range(9)], dtype=pl.Int32)
     split = Split(pl.DataFrame({"case_id": ids, "part": ["train"] * 9, "fold": fold}))
     method, run = Folds(Tell(), workers), Run(tmp_path, threads=threads)
-    first = method.fit(cases, split, run).model
+    first = method.fit(cases, split, {}, run).model
     shutil.rmtree(tmp_path / "fold-2")
-    again = method.fit(cases, split, run).model
+    again = method.fit(cases, split, {}, run).model
     for model in (first, again):
         assert [member.threads for member in model.members] == [share] * 3  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the toys share: a way down the road without files to read, and cases made in memory."""
+"""What the toys share: members of a task and a model that have nothing to say, and cases made in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medeor import registry
+from medeor.files import digest
+
+
+class PlainTask:
+    """A task whose data are never at fault."""
+
+    def audit(self, cases, split):
+        return []
+
+    def clean(self, cases, findings, split):
+        return cases.table
+
+    def show(self, result):
+        return []
+
+
+class PlainModel:
+    """A model that gives no reasons and holds no training values."""
+
+    holds_training_values = False
+
+    def attribute(self, cases, items, run):
+        return []
+
+    def ablate(self, case, item, kept, run):
+        return np.zeros(len(kept))
+
+
+class PlainRecipe:
+    """A recipe without processors and reasons."""
+
+    def processors(self, cases):
+        return NoProcessors()
+
+    def restore(self, processors):
+        return NoProcessors()
+
+    def attribute(self, network, cases, items, processors, run):
+        return []
+
+    def ablate(self, network, case, item, kept, processors, run):
+        return np.zeros(len(kept))
 
 
 @dataclass(frozen=True)
@@ -20,8 +61,6 @@ class Numbers:
 
     @property
     def digest(self) -> str:
-        from medeor.files import digest
-
         return digest(*(part for name, array in self.arrays.items() for part in (name, array.tobytes())))
 
 
@@ -47,13 +86,3 @@ class TensorBatch:
 
     def to(self, device: torch.device) -> TensorBatch:
         return TensorBatch(self.inputs.to(device), self.truth.to(device))
-
-
-def enrol(monkeypatch, name: str, lives: str, **loaders: str) -> None:
-    """Puts a toy into the registry for the length of a test."""
-    facts = registry.TaskFacts(
-        name, "a toy", lives, "", "arrays", {"steps": "how long to search"}, inputs={"goal": "a bundle"}
-    )
-    monkeypatch.setitem(registry.TASKS, name, facts)
-    for kind, place in loaders.items():
-        monkeypatch.setitem(registry.LOADERS, kind, place)

@@ -1,5 +1,7 @@
 """The audit finds what was planted, names the cases, and finds nothing in clean data."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
 from medeor.trust.audit import accepted, audit, label_errors
-from medeor.trust.shortcuts import _binned, _out_of_fold, shortcut
+from medeor.trust.shortcuts import _binned, _out_of_fold, reached, shortcut
 
 SICK = Target("sick", "binary", ("no", "yes"))
 GRADE = Target("grade", "multiclass", ("a", "b", "c"))
@@ -391,3 +393,19 @@ def test_imbalance_fails_beyond_ten_to_one_and_names_both_classes(common: int, s
     found = verdict(audit(cases, every), "imbalance")
     assert found.status == status
     assert f"{common} with sick = no, 10 with sick = yes" in found.message
+
+
+def test_inputs_of_the_model_are_no_shortcuts() -> None:
+    cases, split = study(age=study()[0].table["sick"].to_numpy())
+    assert status(cases, split)["shortcut/age"] == "fail"
+    assert "shortcut/age" not in status(replace(cases, inputs=("age",)), split)
+
+
+def test_each_feature_alone_reaches_what_its_column_tells() -> None:
+    cases, _ = study()
+    sick = cases.table["sick"]
+    told = reached(pl.DataFrame({"same": sick, "noise": cases.table["age"], "word": sick.cast(pl.String)}), cases)
+    assert told["same"] == told["word"] == 1.0
+    assert told["noise"] < 0.65
+    few = cases.where(pl.col("sick").cum_sum() < 5)
+    assert reached(few.table.select(same="sick"), few) == {"same": 0.0}

@@ -3,7 +3,7 @@
 
 Nothing here imports a numerical library at run time, so the command line can start in a blink."""
 
-from medeor.contracts.data import Cases, Kept, Part, Split, Store, Target, TargetKind
+from medeor.contracts.data import Cases, Inputs, Kept, Part, Split, Store, Target, TargetKind
 from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
 from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
@@ -41,6 +41,7 @@ __all__ = [
     "FileFacts",
     "Finding",
     "Fitted",
+    "Inputs",
     "Kept",
     "Measure",
     "Measures",

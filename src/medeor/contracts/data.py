@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
@@ -79,6 +80,10 @@ class Kept(Store, Protocol):
 S = TypeVar("S")
 
 
+Inputs = Mapping[str, Store]
+"""What a study uses of others, by role: a model that is adapted, a table of embeddings, the goal of a search."""
+
+
 @dataclass(frozen=True)
 class Cases:
     """A table with one row a case (`case_id, group`, and where known `site, time, part`, targets, subgroup columns)
@@ -86,9 +91,12 @@ class Cases:
 
     table: pl.DataFrame
     targets: tuple[Target, ...] = ()
-    stores: tuple[Store, ...] = ()
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    """By name: two series of one patient, the truth as label maps."""
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported."""
+    inputs: tuple[str, ...] = ()
+    """Columns that a model is given, of a modality whose data lie in the table itself."""
     prevalences: tuple[float, ...] = ()
     """At which predictive values are stated; empty: the usual ones."""
     findings: tuple[Finding, ...] = ()
@@ -104,12 +112,12 @@ class Cases:
     def ids(self) -> list[str]:
         return self.table["case_id"].to_list()
 
-    def store(self, kind: type[S]) -> S:
-        """The store of this type."""
-        for store in self.stores:
-            if isinstance(store, kind):
-                return store
-        raise LookupError(f"these cases carry no {kind.__name__}")
+    def store(self, name: str, kind: type[S]) -> S:
+        """The store of this name, which is of this type."""
+        store = self.stores.get(name)
+        if not isinstance(store, kind):
+            raise LookupError(f"these cases carry no {kind.__name__} called '{name}'")
+        return store
 
     @property
     def usable(self) -> Cases:

@@ -27,7 +27,9 @@ class Offer:
       the reasons for an item are not shown, by item, or None where no reasons are wanted) → `figures.Figure`s.
     - `table`: `predict RUN CASES --out name.ENDING`: (model, cases, predictions, path) → None; it writes the file.
     - `file`: `export RUN --as NAME PATH`: (model, path, options) → what the user should know of the file that it
-      writes, or an empty text."""
+      writes, or an empty text.
+
+    The path of a file is a new one, which takes the place of the user's file when the function has ended well."""
 
     name: str
     kind: OfferKind
@@ -81,6 +83,9 @@ class TaskFacts:
     """Which keys of `options` name a file: it lies with the data, and no bundle says where."""
     formats: tuple[str, ...] = ()
     """`module:name` of the `FileFacts` that show this task where the user names none."""
+    example: str = ""
+    """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
+    `medeor.testing.Example`."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     offers: tuple[Offer, ...] = ()
@@ -95,7 +100,8 @@ class TaskFacts:
     @property
     def places(self) -> tuple[str, ...]:
         """Every `module:name` that it names."""
-        return (self.lives, *self.formats, *(offer.lives for offer in self.offers))
+        named = (self.lives, self.example, *self.formats, *(offer.lives for offer in self.offers))
+        return tuple(place for place in named if place)
 
     def offering(self, kind: OfferKind) -> tuple[Offer, ...]:
         """Its offers of one kind."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from medeor.contracts.data import Cases, Split, Target
+    from medeor.contracts.data import Cases, Inputs, Split, Target
     from medeor.contracts.results import Attribution, Explanations, Finding, Measures, Predictions
     from medeor.contracts.study import Budget, Sources, Study
     from medeor.figures import Figure
@@ -54,7 +54,10 @@ class Model(Protocol):
     It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
     reasons are believed is for `trust` to measure, in one way for all modalities."""
 
-    def predict(self, cases: Cases, run: Run) -> Predictions: ...
+    def predict(self, cases: Cases, run: Run) -> Predictions:
+        """What it answers to each case, whichever others are asked with it: to no cases, nothing. Arrays are written
+        below the run's folder (`learning.predictions.write_array`)."""
+        ...
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """Reasons for `items[i]` in case i, by each method that the model knows."""
@@ -113,7 +116,7 @@ class Fitted(NamedTuple):
 class Method(Protocol):
     """A way to answer a question. Combinators (folds, stacks, cross-fitting) are methods too."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted: ...
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted: ...
 
 
 class Plan(Protocol):

@@ -32,7 +32,9 @@ class Predictions:
 
     table: pl.DataFrame
     arrays: Mapping[str, Path] = field(default_factory=dict)
-    """By case id: a `.npy` file (a label map, a restored volume) for tasks whose answer is an array."""
+    """By case id: a `.npy` file of floating-point numbers, for tasks whose answer is an array: a restored volume, or
+    the probability of each class in each voxel. Models are combined by the mean of their arrays, as of their values;
+    what is decided from an array, such as a label map or the volume of a lesion, is decided from that mean."""
 
 
 class Measure(NamedTuple):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from medeor.contracts.data import Store, Target
+    from medeor.contracts.data import Inputs, Store, Target
     from medeor.contracts.methods import Answering
 
 Step = Literal["read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "explain", "report", "bundle"]
@@ -63,7 +63,7 @@ class Sources(NamedTuple):
     """What a task reads: files, folders, arrays or tables as given, and the opened inputs of the study by role."""
 
     given: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
-    inputs: Mapping[str, Store]
+    inputs: Inputs
     labelled: bool = True
     """False for cases that are only to be predicted: whatever labels they carry are left alone."""
     subgroups: tuple[str, ...] = ()
@@ -86,3 +86,5 @@ class Budget(NamedTuple):
     threads: int
     settings: Mapping[str, str] = {}
     """As in `Study.settings`: a plan is tried out and estimated with them."""
+    inputs: Mapping[str, Store] = {}
+    """The opened inputs of the study by role."""

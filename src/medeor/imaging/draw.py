@@ -102,7 +102,7 @@ def picture_of(
     """One case as a picture, with the map of its explanation where that is shown; of a volume, the slice where the
     map is strongest, else the middle one. The map lies on the grid of `preparation`."""
     keys: Sequence[str] = case.table["images"][0].to_list()
-    stored = case.store(ImageStore).read(keys)
+    stored = case.store("images", ImageStore).read(keys)
     pixels = stored.pixels
     # Reasons with names are about numbers of the image, such as its brightness, and lie nowhere in it.
     drawn = explanation is not None and explanation.shown and not explanation.elements

@@ -7,6 +7,7 @@ TASKS = (
         name="image-classification",
         does="diagnosis from images: classes, several labels, ordered grades, or a number",
         lives="medeor.imaging.task:ImageTask",
+        example="medeor.imaging.example:example",
         extra="imaging",
         reads="MedMNIST .npz; a folder a class; a table of paths; PNG, JPEG, TIFF, DICOM, NIfTI; 2-D and 3-D",
         options={

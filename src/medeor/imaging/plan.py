@@ -162,7 +162,7 @@ def fingerprint(cases: Cases) -> ImageFingerprint:
         if target.kind != "continuous":
             counts = cases.table[target.name].drop_nulls().value_counts()["count"].to_list()
             shares.append(min(counts) / sum(counts))
-    channels = cases.store(ImageStore).channels or int(usable["channels"].max())  # type: ignore[arg-type]
+    channels = cases.store("images", ImageStore).channels or int(usable["channels"].max())  # type: ignore[arg-type]
     placed = usable.filter(pl.col("spacing").list.len() == len(axes))
     spacings = np.array(placed["spacing"].to_list(), float).reshape(-1, len(axes))
     known = 2 * placed.height > usable.height

@@ -40,7 +40,7 @@ def write(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
         raise UserError("a bundle carries no graph: export that of the run folder")
     if path.suffix != ".svg":
         if about:
-            raise UserError(f"{path}: what lies around an entity is drawn; write it to a file ending in .svg")
+            raise UserError("what lies around an entity is drawn; write it to a file ending in .svg")
         export(graph, path)
         return ""
     degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))

@@ -36,7 +36,7 @@ def evaluate(cases: Cases, predictions: Predictions) -> Measures:
 
 
 def _ranking(cases: Cases, predictions: Predictions) -> dict[str, Measure]:
-    graph = cases.store(Graph)
+    graph = cases.store("graph", Graph)
     relation = graph.relations["name"].gather(triples_of(cases)[:, 1])
     table = cases.table.with_columns(relation.alias("relation"))
     codes, groups = group_codes(cases)

@@ -7,6 +7,7 @@ TASKS = (
         name="graph-completion",
         does="missing edges of a knowledge graph: drug to disease, disease to gene, any relation",
         lives="medeor.knowledge.task:GraphTask",
+        example="medeor.knowledge.example:example",
         extra="knowledge",
         reads="triples and tables of edges (TSV, CSV, Parquet), Hetionet and PrimeKG tables, OBO, UMLS RRF",
         options={

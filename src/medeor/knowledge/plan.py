@@ -101,7 +101,7 @@ class GraphFingerprint:
 
 
 def fingerprint(cases: Cases) -> GraphFingerprint:
-    graph = cases.store(Graph)
+    graph = cases.store("graph", Graph)
     return GraphFingerprint(len(graph.entities), len(graph.relations), len(true_triples(cases)))
 
 

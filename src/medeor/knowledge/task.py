@@ -50,7 +50,7 @@ class GraphTask:
         return read_others(sources, study, sources.model) if sources.model else read_cases(sources, study)
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
-        graph = cases.store(Graph)
+        graph = cases.store("graph", Graph)
         rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
         parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
         return audit_graph(graph, parts)
@@ -59,7 +59,7 @@ class GraphTask:
         """The edges of the graph as a table that is read again (`draw.edges`), with their official parts, and
         `removed`: why an edge should go. Of an edge that is there several times, the one whose part is scored last
         stays, and of these the first."""
-        graph = cases.store(Graph)
+        graph = cases.store("graph", Graph)
         table = edges(graph)
         table = table.select(name for name in table.columns if table[name].null_count() < len(table))
         rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
@@ -80,7 +80,7 @@ class GraphTask:
         timed trial, and the fit then obeys the number, not the clock.
 
         Raises: UserError where no triple can be held out."""
-        if UNDIVIDED in cases.store(Graph).findings:
+        if UNDIVIDED in cases.store("graph", Graph).findings:
             raise UserError(UNDIVIDED.message)
         train = split.part(cases, "train")
         facts = fingerprint(train)

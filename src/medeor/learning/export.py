@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Answering, UserError
-from medeor.files import replacing
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
 from medeor.learning.stack import StackModel, innermost
@@ -54,12 +53,12 @@ def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with replacing(path) as new, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             mean,
             (example,),
-            new,
+            path,
             input_names=["inputs"],
             output_names=["values"],
             dynamic_shapes=({0: torch.export.Dim("cases", min=1, max=1 << 20)},),
@@ -67,11 +66,11 @@ def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
             external_data=False,
             verbose=False,
         )
-        session = onnxruntime.InferenceSession(new.read_bytes(), providers=["CPUExecutionProvider"])
-        (theirs,) = session.run(None, {"inputs": example.numpy()})
-        with torch.inference_mode():
-            ours = mean(example)
-        worst = float((torch.from_numpy(theirs) - ours).abs().max())
-        if not worst <= TOLERANCE:
-            raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"inputs": example.numpy()})
+    with torch.inference_mode():
+        ours = mean(example)
+    worst = float((torch.from_numpy(theirs) - ours).abs().max())
+    if not worst <= TOLERANCE:
+        raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
     return note

@@ -252,6 +252,13 @@ def wait_for_all() -> None:
         fabric_for(Schedule()).barrier()
 
 
+def stop_between_fits(run: Run) -> None:
+    """Raises: Stopped when the run was asked to stop, unless several processes work on it together: those stop after
+    the same step of the next fit."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and run.stopping():
+        raise Stopped
+
+
 def _anyone(asked: bool, fabric: Fabric) -> bool:
     """Whether any process was asked to stop, so that all stop after the same step."""
     if fabric.world_size == 1:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import polars as pl
 from pydantic import Field
 
 from medeor import registry
 from medeor.console import aside
 from medeor.contracts import (
-    BORDERLINE,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Method,
     Model,
     Predictions,
@@ -28,9 +25,10 @@ from medeor.contracts import (
     Split,
     UserError,
 )
-from medeor.files import read_parquet, write_json, write_parquet
-from medeor.learning.fit import device
-from medeor.learning.network import NetworkMethod, joined
+from medeor.files import write_json
+from medeor.learning.fit import device, stop_between_fits
+from medeor.learning.network import NetworkMethod
+from medeor.learning.predictions import averaged, joined, load_predictions, save_predictions, scratch
 from medeor.learning.saved import facts_of
 from medeor.learning.workers import fit_folds_in_processes
 from medeor.machine import threads
@@ -40,17 +38,19 @@ HELD_OUT = "held_out.parquet"
 
 
 def out_of_fold(
-    method: Method, cases: Cases, split: Split, run: Run, workers: int = 1
+    method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run, workers: int = 1
 ) -> tuple[list[Model], Predictions]:
     """Fits `method` once without each fold, and predicts each case by the one model that has not seen it; several at a
     time where there are `workers`. A fold that was finished before an interruption is read back, not fitted again."""
-    fit_folds_in_processes(method, cases, split, run, workers)
+    fit_folds_in_processes(method, cases, split, inputs, run, workers)
     models: list[Model] = []
     held_out: list[Predictions] = []
     for number in range(split.folds):
-        fitted = fit_or_load(method, cases, split.fold(number), member(run, number))
+        fitted = fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
         models.append(fitted.model)
         held_out.append(fitted.held_out)
+        if number + 1 < split.folds:
+            stop_between_fits(run)
     return models, joined(held_out)
 
 
@@ -70,24 +70,23 @@ def _held_out(folder: Path) -> Predictions | None:
     if not path.exists():
         return None
     try:
-        return Predictions(read_parquet(path, ["case_id", "item", "value"]))
+        return load_predictions(path)
     except UserError as error:
         aside(f"{error}; this part is fitted again")
         path.unlink(missing_ok=True)
         return None
 
 
-def fit_or_load(method: Method, cases: Cases, split: Split, run: Run) -> Fitted:
+def fit_or_load(method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
     """`method.fit`, or what it left in the run's folder when it had finished there."""
     held_out = _held_out(run.folder)
     if held_out is not None:
         return Fitted(registry.load_model(run.folder), held_out)
-    fitted = method.fit(cases, split, run)
+    fitted = method.fit(cases, split, inputs, run)
     if not run.leader:
         return fitted
     fitted.model.save(run.folder)
-    write_parquet(run.folder / HELD_OUT, fitted.held_out.table)
-    return fitted
+    return fitted._replace(held_out=save_predictions(fitted.held_out, run.folder / HELD_OUT))
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ class Folds:
     workers: int = 1
     """Folds that are fitted at the same time, where more than one core is at hand."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        models, held_out = out_of_fold(self.method, cases, split, run, self.workers)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        models, held_out = out_of_fold(self.method, cases, split, inputs, run, self.workers)
         return Fitted(Ensemble(tuple(models)), held_out)
 
 
@@ -109,8 +108,9 @@ class SingleFit:
 
     method: Method
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        return self.method.fit(cases, split if len(split.part(cases, "validation")) else split.fold(0), run)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        part = split if len(split.part(cases, "validation")) else split.fold(0)
+        return self.method.fit(cases, part, inputs, run)
 
 
 def members(method: Method, how: Literal["folds", "single"]) -> Method:
@@ -129,21 +129,13 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean of several models, item by item, and the mildest of their verdicts: what one member has learnt from is
-    not strange to all."""
+    """The mean of several models, item by item and array by array (see `predictions.averaged`)."""
 
     members: tuple[Model, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
-        tables = [member.predict(cases, run.child(f"fold-{i}")).table for i, member in enumerate(self.members)]
-        every = pl.concat(tables)
-        mean = every.group_by("case_id", "item", maintain_order=True).agg(pl.col("value").mean())
-        if "verdict" not in every.columns:
-            return Predictions(mean)
-        order = pl.col("verdict").replace_strict({IN_DOMAIN: 0, BORDERLINE: 1, OUT_OF_DOMAIN: 2}, default=None)
-        mildest = every.select("case_id", "item", "verdict", "reason").sort(order, nulls_last=True, maintain_order=True)
-        mildest = mildest.unique(["case_id", "item"], keep="first")
-        return Predictions(mean.join(mildest, on=["case_id", "item"], how="left", maintain_order="left"))
+        with scratch(run) as apart:
+            return averaged([m.predict(cases, apart.child(f"fold-{i}")) for i, m in enumerate(self.members)], run)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""

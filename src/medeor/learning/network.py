@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Processors, Recipe, Run, Split, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.learning.fit import channels_last, device, fit_network
+from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, check_arrays, facts_of
 from medeor.learning.schedule import Schedule
-
-EMPTY = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class NetworkMethod:
     side_by_side: bool = True
     """Whether several folds may be fitted at the same time; not where each takes much memory."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         processors = self.recipe.processors(train)
         torch.manual_seed(run.seed)
@@ -45,7 +43,7 @@ class NetworkMethod:
             run,
         )
         model = NetworkModel(self.recipe, processors, network)
-        return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
+        return Fitted(model, model.predict(held_out, run))
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,8 @@ class NetworkModel:
     network: nn.Module
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         with torch.inference_mode():
             return joined(list(self.recipe.infer(self.network, cases, self.processors, run)))
 
@@ -121,11 +121,3 @@ _TYPES = {
     torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
 }  # fmt: skip
 """What safetensors calls them."""
-
-
-def joined(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of several lots of cases as one."""
-    if not parts:
-        return EMPTY
-    arrays = {case: path for part in parts for case, path in part.arrays.items()}
-    return Predictions(pl.concat([part.table for part in parts], how="diagonal_relaxed"), arrays)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -15,11 +15,23 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Method, Model, Predictions, Run, Split, Target, UserError
+from medeor.contracts import (
+    Attribution,
+    Cases,
+    Fitted,
+    Inputs,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+    UserError,
+)
 from medeor.figures import Figure, Table
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
-from medeor.learning.network import joined
+from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
 from medeor.learning.saved import checked_targets, facts_of
 
 PRIOR = 50
@@ -49,8 +61,10 @@ class Stack:
 
     parts: Mapping[str, Method]
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        fitted = {name: fit_or_load(method, cases, split, run.child(name)) for name, method in self.parts.items()}
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        fitted = {
+            name: fit_or_load(method, cases, split, inputs, run.child(name)) for name, method in self.parts.items()
+        }
         tables = {name: one.held_out.table for name, one in fitted.items()}
         weights: dict[str, np.ndarray] = {}
         earned: list[StackWeight] = []
@@ -67,7 +81,8 @@ class Stack:
             earned.append(StackWeight("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
-        return Fitted(StackModel(models, cases.targets, plain, tuple(earned)), joined(held_out))
+        arrays = averaged_arrays([one.held_out for one in fitted.values()], run)
+        return Fitted(StackModel(models, cases.targets, plain, tuple(earned)), replace(joined(held_out), arrays=arrays))
 
 
 def stacked(methods: Mapping[str, Method], chosen: Sequence[str], how: Literal["folds", "single"]) -> Method:
@@ -78,7 +93,8 @@ def stacked(methods: Mapping[str, Method], chosen: Sequence[str], how: Literal["
 
 @dataclass(frozen=True)
 class StackModel:
-    """Fitted parts and, for each target, their weights (see `blend`)."""
+    """Fitted parts and, for each target, their weights (see `blend`). Arrays have no target, and each part counts alike
+    in their mean."""
 
     parts: Mapping[str, Model]
     targets: tuple[Target, ...]
@@ -86,14 +102,18 @@ class StackModel:
     earned: tuple[StackWeight, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
-        tables = [part.predict(cases, run.child(name)).table for name, part in self.parts.items()]
+        if not len(cases):
+            return EMPTY
+        with scratch(run) as apart:
+            found = [part.predict(cases, apart.child(name)) for name, part in self.parts.items()]
+            arrays = averaged_arrays(found, run)
         blended = []
         for target in self.targets:
-            values = np.stack([_by_case(table, cases.table["case_id"], target) for table in tables])
+            values = np.stack([_by_case(one.table, cases.table["case_id"], target) for one in found])
             blended.append(
                 _long(cases.table["case_id"], target, blend(values, np.array(self.weights[target.name]), target))
             )
-        return Predictions(pl.concat(blended))
+        return Predictions(pl.concat(blended), arrays)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """The reasons of the first part: those of the others are about other elements."""

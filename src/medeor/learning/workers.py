@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from medeor import cache, trusted
-from medeor.contracts import Cases, Method, Run, Split, Stopped, UserError
+from medeor.contracts import Cases, Inputs, Method, Run, Split, Stopped, UserError
 from medeor.files import enough_memory
 
 
-def fit_folds_in_processes(method: Method, cases: Cases, split: Split, run: Run, workers: int) -> None:
+def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run, workers: int) -> None:
     """Fits every fold that is not finished yet; each leaves its model in its folder, for `folds.fit_or_load` to read.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
@@ -36,7 +36,7 @@ def fit_folds_in_processes(method: Method, cases: Cases, split: Split, run: Run,
     # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
     share = max(1, run.threads // workers)
     news: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
-    job = pickle.dumps((method, cases, split, run.folder, run.seed, share))
+    job = pickle.dumps((method, cases, split, inputs, run.folder, run.seed, share))
     children = [_start(job, share, index, news) for index in range(min(workers, len(waiting)))]
     busy = len(children)
     try:
@@ -128,7 +128,7 @@ def _work() -> None:
 
     parent, asked = os.getppid(), threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
-    method, cases, split, folder, seed, threads = pickle.load(orders)  # noqa: S301
+    method, cases, split, inputs, folder, seed, threads = pickle.load(orders)  # noqa: S301
     run = Run(
         Path(folder),
         seed,
@@ -141,7 +141,7 @@ def _work() -> None:
         number = int(line)
         try:
             with enough_memory():
-                fit_or_load(method, cases, split.fold(number), member(run, number))
+                fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
         except Stopped:
             return
         except UserError as error:

@@ -47,7 +47,7 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     table = cases.table.join(part, on="case_id", how="left", maintain_order="left")
     good = table.filter(pl.col("broken").is_null())
     open_cases = good.filter(pl.col("in_part") != "test")
-    store = cases.store(MoleculeStore)
+    store = cases.store("molecules", MoleculeStore)
     findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
     findings += [_changed("mixtures", MIXTURE, "are mixtures, of which the largest part counts", table)]
     findings += [_metals(good), _large(good)]
@@ -87,7 +87,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
 def _needs_unit(target: Target, cases: Cases) -> bool:
     """Whether a table of these cases says the unit of a target only beside its values: its heading names none, or that
     from which they were converted."""
-    guessed = target.name in cases.store(MoleculeStore).assumed
+    guessed = target.name in cases.store("molecules", MoleculeStore).assumed
     return is_unit(target.unit) and read_heading(target.name).measured_in != target.unit and not guessed
 
 
@@ -355,7 +355,7 @@ def _continuous(cases: Cases) -> list[Target]:
 
 
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
-    store = cases.store(MoleculeStore)
+    store = cases.store("molecules", MoleculeStore)
     check, said, unknown, stated = "units", list(store.mixed), [], ""
     for target in _continuous(cases):
         endpoint = endpoint_of(target, cases)

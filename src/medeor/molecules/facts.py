@@ -7,6 +7,7 @@ TASKS = (
         name="molecule-property",
         does="what a compound does: activity, toxicity, ADMET; one or many endpoints",
         lives="medeor.molecules.task:MoleculeTask",
+        example="medeor.molecules.example:example",
         extra="molecules",
         reads="tables with SMILES (CSV, TSV, Parquet, Excel), SDF, lists of SMILES",
         options={

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import polars as pl
 
 from medeor.contracts import (
     ROAD,
-    Answering,
     Budget,
     Cases,
     Finding,
@@ -49,9 +47,7 @@ class MoleculeTask:
     plan_type = MoleculePlan
 
     def read(self, sources: Sources, study: Study) -> Cases:
-        cases = read_cases(sources, study)
-        base = sources.inputs.get("base")
-        return replace(cases, stores=(*cases.stores, base)) if base else cases
+        return read_cases(sources, study)
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
         return audit_molecules(cases, split)
@@ -62,8 +58,8 @@ class MoleculeTask:
     def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
         """From the training compounds: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
         timed trial, and the fit then obeys the number, not the clock."""
-        if any(isinstance(store, Answering) for store in cases.stores):
-            base_of(cases)
+        if "base" in budget.inputs:
+            base_of(cases, budget.inputs)
             return MoleculePlan(parts=("base",))
         plan = rules(split.part(cases, "train", "validation"))
         return plan_with_budget(plan, MoleculeRecipe.of, cases, split, budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import shutil
 import tempfile
@@ -204,8 +205,16 @@ class Trained:
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
     def predict_cases(self, cases: Cases) -> Predictions:
-        """Calibrated. Raises: UserError where the model does not answer all that `targets` ask."""
-        predictions = self.model.predict(cases.usable, self.run)
+        """Calibrated; arrays are there as long as this process.
+
+        Raises: UserError where the model does not answer all that `targets` ask."""
+        # Arrays must not take the place of those that the run keeps.
+        room = tempfile.TemporaryDirectory(prefix="medeor-")
+        predictions = self.model.predict(cases.usable, dataclasses.replace(self.run, folder=Path(room.name)))
+        if predictions.arrays:
+            _rooms.append(room)
+        else:
+            room.cleanup()
         if len(predictions.table) and (missing := set(self._items) - set(predictions.table["item"].unique())):
             raise UserError(f"the model does not answer '{min(missing)}', which its targets.json asks; it is damaged")
         return self.calibration.apply(predictions) if self.calibration else predictions
@@ -223,7 +232,10 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
         if path.is_dir():
             state = read_json(path / "run.json") if (path / "run.json").exists() else None
             if not isinstance(state, dict) or not state.get("finished"):
-                raise UserError(f"{path} is no finished run: let `medeor train` walk to its end there")
+                other = of_another_version(path, state) if isinstance(state, dict) else ""
+                raise UserError(other or f"{path} is no finished run: let `medeor train` walk to its end there")
+            if _release(_version(state)) > _release(__version__):
+                raise UserError(f"{path} was finished by medeor {_version(state)}; {__version__} is too old to open it")
             return _open(path)
         if not path.exists():
             raise UserError(f"{path}: no such run folder or bundle")
@@ -253,6 +265,30 @@ def _check_installed(manifest: Mapping[str, object]) -> None:
             f"its task, {task[:60]!r}, comes with a package that is not installed here; it names {package}: if you "
             f"trust that, pip install {package}"
         )
+
+
+def _version(state: Mapping[str, object]) -> str:
+    """The version of medeor that began a run, as its `run.json` states it; 0.1 stated none."""
+    return str(state.get("medeor", "0.1"))[:40]
+
+
+def of_another_version(folder: Path, state: Mapping[str, object]) -> str:
+    """Why no fit goes on in a run folder with this `run.json`: another version of medeor began it; empty where this one
+    did."""
+    version = _version(state)
+    if version == __version__:
+        return ""
+    what = "finished by medeor {} and is not fitted" if state.get("finished") else "begun by medeor {} and cannot go on"
+    return (
+        f"{folder} was {what.format(version)} in {__version__}; start again with --again or in another folder. "
+        "It stays as it is; --again throws away what was fitted there"
+    )
+
+
+def _release(version: str) -> tuple[float, ...]:
+    """The first two numbers of a version, by which formats may differ; one that has none is later than all."""
+    found = re.match(r"(\d{1,6})\.(\d{1,6})(?!\d)", version)
+    return tuple(map(int, found.groups())) if found else (math.inf,)
 
 
 def _check_declared(manifest: Mapping[str, object], model: Model) -> None:

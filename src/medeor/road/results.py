@@ -13,6 +13,7 @@ from medeor.console import Console
 from medeor.contracts import IN_DOMAIN, Cases, Measures, Predictions, Sources, Study, UserError
 from medeor.files import read_json, read_parquet, write_json
 from medeor.formats.values.targets import positive_class
+from medeor.learning.predictions import load_arrays
 from medeor.road import walk
 from medeor.road.bundle import Trained, load
 
@@ -24,7 +25,9 @@ def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predi
         raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
     table = read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
     cases = read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
-    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"))
+    places = [walk.place_of_arrays(folder, part, "model") for part in table["part"].unique()]
+    arrays = {case: path for place in places for case, path in load_arrays(place).items()}
+    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"), arrays)
 
 
 def score(trained: Trained, other: Study, name: str, console: Console) -> Measures:

@@ -16,6 +16,7 @@ from medeor import __version__
 from medeor.contracts import Plan, Study, UserError
 from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
 from medeor.machine import threads
+from medeor.road.bundle import of_another_version
 from medeor.road.study_file import study_values
 
 KEY = "key.json"
@@ -30,11 +31,20 @@ def usable(folder: Path) -> None:
         raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
 
 
+def same_version(folder: Path) -> None:
+    """Raises: UserError when another version of medeor began the run in a folder."""
+    state = _state(folder)
+    if state and (other := of_another_version(folder, state)):
+        raise UserError(other)
+
+
 def free(folder: Path, study: Study, again: bool = False) -> str:
     """The study's key, when the folder is free for it: a study that has fitted nothing yet gives way, and so does any
     when the user wants to begin `again`.
 
-    Raises: UserError when it is not."""
+    Raises: UserError when it is not, or another version of medeor began what is there."""
+    if not again:
+        same_version(folder)
     key = digest(tomli_w.dumps(study_values(study)))
     state = _state(folder)
     if state and fitted(folder / "model") and state.get("study") != key and not again:
@@ -122,12 +132,13 @@ def claim(folder: Path, study: Study, key: str, again: bool = False) -> None:
     sweep(folder)
     if (again or _state(folder).get("study", key) != key) and own_plan(folder):
         (folder / "plan.toml").unlink()
-    note(folder, study=key, finished=False)
+    note(folder, medeor=__version__, study=key, finished=False)
     write_text(folder / "study.toml", tomli_w.dumps(study_values(study)))
 
 
 def _state(folder: Path) -> dict[str, object]:
-    """What `run.json` says of the run: its study, whether it has finished, the plan that medeor made for it."""
+    """What `run.json` says of the run: the version of medeor that began it, its study, whether it has finished, the
+    plan that medeor made for it."""
     path = folder / "run.json"
     state = read_json(path) if path.exists() else {}
     if not isinstance(state, dict):

@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from medeor.contracts import (
     Explanations,
     Finding,
     Fitted,
+    Inputs,
     Kept,
     Measure,
     Plan,
@@ -56,6 +58,7 @@ from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import fit_or_load
+from medeor.learning.predictions import save_arrays
 from medeor.machine import free_memory, threads
 from medeor.registry import known_inputs, open_task
 from medeor.report import story
@@ -88,6 +91,7 @@ class Read:
     cases: Cases
     split: Split
     findings: tuple[Finding, ...]
+    inputs: Inputs
 
 
 def resolve(study: Study) -> Study:
@@ -119,7 +123,7 @@ def read(study: Study, console: Console) -> Read:
             console.say(finding.message)
     if "audit" in task.steps:
         findings += [*task.audit(every, split), *trust_audit.audit(cases, split, by=study.split)]
-    return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)))
+    return Read(study, task, every, cases, split, tuple(trust_audit.accepted(findings, study.accept)), inputs)
 
 
 def reasons(cases: Cases) -> str:
@@ -151,7 +155,7 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
     if path and path.exists():
         made: Plan = build(asked.task.plan_type, read_toml(path), str(path))
     else:
-        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings)
+        budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings, asked.inputs)
         made = asked.task.plan(asked.cases, asked.split, budget)
     return with_settings(made, asked.study.settings, "--set")
 
@@ -191,7 +195,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     asked = read(study, console)
     task, cases, split = asked.task, asked.cases, asked.split
     _stop_if(stopping)
-    fit_key = partial(run_folder.fit_key, split=_table_digest(split.table), data=cases_digest(cases), seed=study.seed)
+    fit_key = partial(run_folder.fit_key, split=_table_digest(split.table), data=fitted_on(asked), seed=study.seed)
     fits = [folder / "model"] + [folder / "baseline"] * ("evaluate" in task.steps)
     made = None
     if not again and any(map(run_folder.fitted, fits)):
@@ -201,9 +205,9 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
             run_folder.same_fit(place, fit_key(made))
     run_folder.claim(folder, study, key, again)
     write_parquet(folder / "cases.parquet", asked.every.table)
-    for store in asked.every.stores:
+    for name, store in asked.every.stores.items():
         if isinstance(store, Kept):
-            store.save(folder / STORES / type(store).__name__.lower())
+            store.save(folder / STORES / name)
     write_parquet(folder / "split.parquet", split.table)
     write_findings(folder, asked.findings)
     stop_on_leakage(asked.findings)
@@ -224,7 +228,8 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     for place in fits:
         run_folder.begin_fit(place, fit_key(made), again)
     wait_for_all()
-    fitted = fit_or_load(task.method(made), cases, split, run)
+    fitted = fit_or_load(task.method(made), cases, split, asked.inputs, run)
+    _stop_if(stopping)
     calibration = None
     if "calibrate" in task.steps:
         calibration = _with_skill(_calibrated(cases, fitted.held_out, study), cases, fitted.held_out)
@@ -240,7 +245,7 @@ def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], b
     if "evaluate" in task.steps:
         say("evaluating, with the simple baseline beside")
         base_run = replace(run, folder=folder / "baseline")
-        baseline = fit_or_load(task.baseline(made), cases, split, base_run)
+        baseline = fit_or_load(task.baseline(made), cases, split, asked.inputs, base_run)
         results = _evaluate(task, asked, fitted, baseline, calibration, run)
         _write_results(folder, results)
     if "explain" in task.steps and results:
@@ -285,7 +290,7 @@ def _follow(study: Study, folder: Path, stopping: Callable[[], bool]) -> NoRetur
     signal.signal(signal.SIGTERM, heard)
     method = asked.task.method(plan(asked, folder))
     run = Run(folder / "model", study.seed, threads(), stopping=stopping, leader=False)
-    fit_or_load(method, asked.cases, asked.split, run)
+    fit_or_load(method, asked.cases, asked.split, asked.inputs, run)
     raise SystemExit(0)
 
 
@@ -298,9 +303,11 @@ def _evaluate(
     none = Explanations((), {})
     if len(test):
         part, cases = "test", test
-        ours = fitted.model.predict(cases, run)
+        place = run.folder.with_name("predictions")
+        shutil.rmtree(place, ignore_errors=True)
+        ours = fitted.model.predict(cases, replace(run, folder=place / part / "model"))
         ours = calibration.apply(ours) if calibration else ours
-        theirs = baseline.model.predict(cases, replace(run, folder=run.folder.with_name("baseline")))
+        theirs = baseline.model.predict(cases, replace(run, folder=place / part / "baseline"))
         if calibration:
             theirs = _calibrated(asked.cases, baseline.held_out, asked.study).apply(theirs)
     else:
@@ -346,7 +353,7 @@ def _calibrated_by_fold(cases: Cases, asked: Read, held_out: Predictions) -> Pre
         others = Predictions(folds.filter(pl.col("fold") != fold).drop("fold"))
         own = Predictions(folds.filter(pl.col("fold") == fold).drop("fold"))
         parts.append(_calibrated(cases, others, asked.study).apply(own).table)
-    return Predictions(pl.concat(parts))
+    return replace(held_out, table=pl.concat(parts))
 
 
 def _known(cases: Cases, predictions: Predictions) -> Cases:
@@ -452,6 +459,9 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
         for part, result in results.items()
         for model, predictions in (("model", result.predictions), ("baseline", result.baseline))
     ]
+    for part, result in results.items():
+        save_arrays(result.predictions.arrays, place_of_arrays(folder, part, "model"))
+        save_arrays(result.baseline.arrays, place_of_arrays(folder, part, "baseline"))
     write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
     measures = {
         part: {name: measure._asdict() for name, measure in result.measures.items()} for part, result in results.items()
@@ -459,10 +469,22 @@ def _write_results(folder: Path, results: Mapping[str, Result]) -> None:
     write_json(folder / "metrics.json", measures)
 
 
+def place_of_arrays(folder: Path, part: str, model: Literal["model", "baseline"]) -> Path:
+    """What `save_arrays` and `load_arrays` take for the arrays of a run: `predictions.parquet` holds several parts and
+    models, of which each has an index of its own."""
+    return folder / f"predictions-{part}-{model}.parquet"
+
+
+def fitted_on(asked: Read) -> str:
+    """A digest of all that a fit takes: the cases, and the inputs of the study where there are some."""
+    inputs = [part for role, store in sorted(asked.inputs.items()) for part in (role, store.digest)]
+    return digest(cases_digest(asked.cases), *inputs)
+
+
 def cases_digest(cases: Cases) -> str:
     """A digest of the case table and of the stores that it points into."""
     table = cases.table.select(sorted(cases.table.columns))
-    return digest(_table_digest(table), *(store.digest for store in cases.stores))
+    return digest(_table_digest(table), *(store.digest for store in cases.stores.values()))
 
 
 def _table_digest(table: pl.DataFrame) -> str:

@@ -351,8 +351,9 @@ def _site(cases: Cases) -> Finding:
 
 def _metadata(cases: Cases, by: str) -> Sequence[str]:
     """Columns beside the data that could give the label away: not constant, and no names or free text. What the parts
-    were divided by cannot help on the test part, and `target.…` says how the target was measured."""
-    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by}
+    were divided by cannot help on the test part, and `target.…` says how the target was measured. Inputs of the model
+    are the data."""
+    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.inputs)
     found = []
     for column in cases.table:
         plain = column.dtype.is_numeric() or column.dtype.is_temporal()

@@ -57,33 +57,62 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
 
     The small model adds up the log-likelihood ratios of each feature's bins (naive Bayes), so numbers, words and gaps
     are all welcome; what is known of a few cases only can hardly reach the bound."""
-    rows = np.arange(len(cases))
-    if len(rows) > _MOST_CASES:
-        rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])
-    groups = pl.Series(group_codes(cases)[0][rows])
+    rows, groups = _looked_at(cases)
     codes = np.stack([_binned(column[rows]) for column in features], axis=1)
     best: tuple[float, _Question, np.ndarray] | None = None
-    for question in _questions(cases, rows):
-        known, positive = question.known, question.positive[question.known]
-        units = groups.filter(pl.Series(known))
-        if min(units.filter(pl.Series(side)).n_unique() for side in (positive, ~positive)) < SMALLEST_CLASS:
-            continue
-        score = _out_of_fold(codes[known], positive, deal(units, positive.astype(float), _SLOTS, 0))
-        reached = float(ranking(score, positive)(np.ones((1, len(score))))[0, 0])
-        if best is None or reached > best[0]:
-            best = reached, question, score
+    for question, fold in _divided(cases, rows, groups):
+        positive = question.positive[question.known]
+        score = _out_of_fold(codes[question.known], positive, fold)
+        value = _auroc(score, positive)
+        if best is None or value > best[0]:
+            best = value, question, score
     if best is None:
         return Finding(check, "shortcut", "unknown", f"too few labelled groups (bound {SMALLEST_CLASS} a class)")
-    reached, question, score = best
+    value, question, score = best
     measured = ranking(score, question.positive[question.known])
-    units = groups.to_numpy()[question.known]
+    units = groups[question.known]
     auroc = bootstrap(lambda weights: measured(weights)[:, 0], units, resamples=400)
     # An AUROC that no resample moves (1, as a rule) has no interval, and needs none.
-    low = auroc.low if auroc.low is not None else reached
+    low = auroc.low if auroc.low is not None else value
     text = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
     if low > GIVEN_AWAY:
         text += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
     return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", text)
+
+
+def reached(features: pl.DataFrame, cases: Cases) -> dict[str, float]:
+    """By the name of each feature, the AUROC that it reaches alone, as in `shortcut`; 0 where there are too few
+    labelled groups."""
+    rows, groups = _looked_at(cases)
+    asked = list(_divided(cases, rows, groups))
+    best = dict.fromkeys(features.columns, 0.0)
+    for column in features:
+        codes = _binned(column[rows])[:, None]
+        for question, fold in asked:
+            positive = question.positive[question.known]
+            value = _auroc(_out_of_fold(codes[question.known], positive, fold), positive)
+            best[column.name] = max(best[column.name], value)
+    return best
+
+
+def _looked_at(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are measured on, and their groups."""
+    rows = np.arange(len(cases))
+    if len(rows) > _MOST_CASES:
+        rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])
+    return rows, group_codes(cases)[0][rows]
+
+
+def _divided(cases: Cases, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[_Question, np.ndarray]]:
+    """Each question with enough groups on both sides, and the folds of the rows whose answer is known."""
+    for question in _questions(cases, rows):
+        positive, units = question.positive[question.known], pl.Series(groups[question.known])
+        if min(units.filter(pl.Series(side)).n_unique() for side in (positive, ~positive)) >= SMALLEST_CLASS:
+            yield question, deal(units, positive.astype(float), _SLOTS, 0)
+
+
+def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    return float(ranking(score, positive)(np.ones((1, len(score))))[0, 0])
 
 
 def _questions(cases: Cases, rows: np.ndarray) -> Iterator[_Question]:

@@ -39,7 +39,7 @@ class Told:
                 raise
             # A graph too small to be divided is still read.
             reading = medeor.read(*sources, task="graph-completion", options=where, labelled=False)
-        self.graph = reading.cases.store(Graph)
+        self.graph = reading.cases.store("graph", Graph)
         self.findings: dict[str, Finding] = {finding.check: finding for finding in reading.findings}
         ids, relations = self.graph.entities["id"].to_list(), self.graph.relations["name"].to_list()
         self.triples = [(ids[h], relations[r], ids[t]) for h, r, t in self.graph.triples.tolist()]

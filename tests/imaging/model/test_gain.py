@@ -30,10 +30,10 @@ def test_the_gain_is_the_paired_difference_on_held_out_cases(tmp_path: Path) -> 
     plain = Preparation((16, 16), 1)
     clean = Preparation((16, 16), 1, denoise="median")
     methods = [SingleFit(TreeMethod(ImageFeatures(preparation))) for preparation in (clean, plain)]
-    fitted = WithGain(*methods, "median").fit(cases, split, Run(tmp_path))
+    fitted = WithGain(*methods, "median").fit(cases, split, {}, Run(tmp_path))
     kept = read_json(tmp_path / FILE)
     (row,) = kept["rows"]
-    held = [method.fit(cases, split, Run(tmp_path / "again")).held_out for method in methods]
+    held = [method.fit(cases, split, {}, Run(tmp_path / "again")).held_out for method in methods]
     assert fitted.held_out.table.equals(held[0].table)
     label = dict(zip(cases.ids, truth))
     areas = [roc_auc_score([label[case] for case in one.table["case_id"]], one.table["value"]) for one in held]

@@ -37,7 +37,7 @@ def row(cases: Cases, source: str) -> dict:
 
 
 def pixels(cases: Cases, source: str) -> np.ndarray:
-    return cases.store(ImageStore).read(row(cases, source)["images"]).pixels
+    return cases.store("images", ImageStore).read(row(cases, source)["images"]).pixels
 
 
 # A folder a class --------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ def test_an_archive_like_medmnist(tmp_path: Path, shape: tuple[int, ...], compre
     assert cases.table["part"].to_list() == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
     for index, keys in enumerate(cases.table["images"]):
         expected = np.moveaxis(images[index], -1, 0) if shape[-1] == 3 else images[index][None]
-        np.testing.assert_array_equal(cases.store(ImageStore).read(keys).pixels, expected)
-    assert cases.store(ImageStore).in_memory
+        np.testing.assert_array_equal(cases.store("images", ImageStore).read(keys).pixels, expected)
+    assert cases.store("images", ImageStore).in_memory
 
 
 def test_several_labels_and_a_plain_archive(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_an_id_depends_on_no_other_case_and_shows_no_name(tmp_path: Path) -> Non
     part = read(tmp_path / "two")
     assert row(part, "doe_jane.png")["case_id"] == row(whole, "doe_jane.png")["case_id"]
     assert all(re.fullmatch("[0-9a-f]{12}", case) for case in whole.ids)
-    assert part.store(ImageStore).digest != whole.store(ImageStore).digest
+    assert part.store("images", ImageStore).digest != whole.store("images", ImageStore).digest
 
 
 def test_equal_pixels_share_a_group(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_users_column_does_not_hide_one_of_ours(tmp_path: Path, scans: Path) -
 
 def test_the_store_reads_alike_after_travelling_to_another_process(tmp_path: Path, scans: Path) -> None:
     cases = read(scans)
-    store = cases.store(ImageStore)
+    store = cases.store("images", ImageStore)
     content = pickle.dumps(store)
     assert len(content) < 4000
     other = pickle.loads(content)  # noqa: S301
@@ -415,7 +415,7 @@ def test_breastmnist(real_data: Path) -> None:
             cases.table.filter(pl.col("part") == "test")["label"].to_list() == (1 - raw["test_labels"][:, 0]).tolist()
         )
         np.testing.assert_array_equal(
-            cases.store(ImageStore).read(cases.table["images"][5]).pixels[0], raw["train_images"][5]
+            cases.store("images", ImageStore).read(cases.table["images"][5]).pixels[0], raw["train_images"][5]
         )
 
 

@@ -89,7 +89,7 @@ def test_the_last_axis_is_of_channels_where_no_picture_is_so_narrow(
     for number, one in enumerate(pixels):
         np.save(tmp_path / f"{number}.npy", one)
     cases = medeor.read(pixels if stored == "array" else tmp_path, labelled=False, task="image-classification").cases
-    first = cases.store(ImageStore).read(cases.table.sort("source")["images"][0].to_list())
+    first = cases.store("images", ImageStore).read(cases.table.sort("source")["images"][0].to_list())
     assert first.pixels.shape == (channels, *size)
     expected = np.moveaxis(pixels[0], -1, 0) if shape[-1] < 9 else pixels[0].reshape(channels, *size)
     np.testing.assert_array_equal(first.pixels, expected)

@@ -91,7 +91,7 @@ def test_diseases_never_taught_are_answered_for_by_their_names(tmp_path):
     recipe = GraphRecipe(Embedding(dimension=32, n3=0.003), GraphTraining(batch=64), 1 << 28)
     schedule = Schedule(epochs=20, learning_rate=0.03, weight_decay=0.0, averaging=0.0, clip=0.0)
     run = Run(tmp_path / "run")
-    model = NetworkMethod(recipe, schedule).fit(cases, split, run).model
+    model = NetworkMethod(recipe, schedule).fit(cases, split, {}, run).model
     model.save(tmp_path / "model")
     test = split.part(cases, "test")
     ours = load_model(tmp_path / "model").predict(test, run)

@@ -113,7 +113,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     from medeor.knowledge.plan import GraphPlan
     from medeor.knowledge.read.graph import Graph
 
-    graph, plan = cases.store(Graph), build(GraphPlan, read_toml(tmp_path / "run" / "plan.toml"), "plan.toml")
+    graph, plan = cases.store("graph", Graph), build(GraphPlan, read_toml(tmp_path / "run" / "plan.toml"), "plan.toml")
     place = answers.taught_places(graph, processors.taught.numpy())
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))
     tested = np.flatnonzero((graph.facts["part"] == "test").to_numpy())[[3, 50, 200, 400]]
@@ -122,7 +122,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
         part = cases.table["part"].to_numpy().astype(object)
         part[without] = "unused"
         split = Split(cases.table.select("case_id", fold=None).with_columns(part=part.astype(str)))
-        model = Searched(plan).fit(cases, split, Run(tmp_path / f"without-{len(list(tmp_path.iterdir()))}")).model
+        model = Searched(plan).fit(cases, split, {}, Run(tmp_path / f"without-{len(list(tmp_path.iterdir()))}")).model
         return model.network
 
     estimated, true = [], []

@@ -28,7 +28,7 @@ def _edges(rows: list[tuple[int, int, int]], **kinds: str) -> pl.DataFrame:
 
 
 def _words(cases: Cases) -> set[tuple[str, str, str]]:
-    graph = cases.store(Graph)
+    graph = cases.store("graph", Graph)
     names, relations = graph.entities["id"].to_list(), graph.relations["name"].to_list()
     return {(names[head], relations[relation], names[tail]) for head, relation, tail in triples_of(cases).tolist()}
 
@@ -118,7 +118,7 @@ def test_degrees_count_training_triples_of_the_rarer_entity():
     rows = [(0, 0, tail) for tail in range(1, 60)] + [(tail, 0, tail + 1) for tail in range(1, 30)]
     cases = _cases(_edges(rows).with_columns(part=pl.lit("train")))
     of = {tuple(row["triple"]): row["degree"] for row in cases.table.iter_rows(named=True)}
-    names = cases.store(Graph).entities["id"].to_list()
+    names = cases.store("graph", Graph).entities["id"].to_list()
     place = {name: number for number, name in enumerate(names)}
     assert of[place["x0"], 0, place["y59"]] == "1 to 3"
 
@@ -127,7 +127,7 @@ def test_a_graph_without_a_spare_triple_is_audited_and_not_fitted(tmp_path):
     edges = _edges([(i, 0, 100 + i) for i in range(30)])
     cases = _cases(edges)
     assert set(cases.table["part"]) == {"train"}
-    assert "nothing-held-out" in {finding.check for finding in cases.store(Graph).findings}
+    assert "nothing-held-out" in {finding.check for finding in cases.store("graph", Graph).findings}
     assert "nothing-held-out" in {finding.check for finding in medeor.audit(edges, task="graph-completion")}
     with pytest.raises(UserError, match="none can be held out"):
         medeor.train(edges, task="graph-completion", out=tmp_path / "run")

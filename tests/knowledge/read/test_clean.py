@@ -56,7 +56,7 @@ def test_a_repaired_graph_passes_the_audit_and_keeps_its_parts(leaking: Path, tm
     reading = medeor.read(tmp_path / f"clean{ending}")
     after = {finding.check: finding.status for finding in reading.findings}
     assert after["duplicate-edges-across-parts"] == after["duplicate-edges"] == "pass"
-    graph = reading.cases.store(Graph)
+    graph = reading.cases.store("graph", Graph)
     ids = graph.entities["id"].to_list()
     held = {(ids[h], ids[t]): part for (h, _, t), part in zip(graph.triples.tolist(), graph.facts["part"])}
     assert held[("d2", "x2")] == held[("d5", "x0")] == held[("d0", "x3")] == "test"

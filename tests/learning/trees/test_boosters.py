@@ -173,7 +173,7 @@ def model_of(folder: Path):
     cases = Cases(cases.table.with_columns(**{name: pl.Series(value) for name, value in answers.items()}), TARGETS)
     parts = pl.DataFrame({"case_id": cases.ids, "part": ["train"] * 60, "fold": pl.Series([0] * 60, dtype=pl.Int32)})
     method = TreeMethod(Columns(("x0", "x1", "x2", "x3")), Boosting(rounds=5, leaves=4))
-    return method.fit(cases, Split(parts), Run(folder)).model, cases
+    return method.fit(cases, Split(parts), {}, Run(folder)).model, cases
 
 
 def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:

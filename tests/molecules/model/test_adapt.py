@@ -13,12 +13,13 @@ from rdkit.Chem import Crippen
 
 import medeor
 import tiny
-from medeor.contracts import Cases, Run, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Inputs, Predictions, Run, Sources, Split, Study, Target, UserError
 from medeor.molecules.model import adapt
 from medeor.molecules.model.adapt import Adapt, Correction
-from medeor.molecules.model.domain import sketch
+from medeor.molecules.model.domain import MoleculeDomainMethod, sketch
 from medeor.molecules.read.cases import read_cases
 from medeor.statistics.split import split_cases
+from medeor.testing import check_method
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
 ENDS = ("C", "CC", "CCC", "CCO", "C(C)C", "CCCl", "CN(C)C", "CC#N", "CCCC", "COC")
@@ -47,10 +48,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def study(base: Path, given: pl.DataFrame) -> tuple[Cases, object]:
+def study(base: Path, given: pl.DataFrame) -> tuple[Cases, Split, Inputs]:
     asked = Study((given,), target=("logP",), split="cv")
     cases = read_cases(Sources((given,), {}), asked).usable
-    return replace(cases, stores=(*cases.stores, medeor.load(base))), split_cases(cases, asked)
+    return cases, split_cases(cases, asked), {"base": medeor.load(base)}
 
 
 def test_another_laboratory_is_learnt_from_forty_compounds(base: Path, tmp_path: Path) -> None:
@@ -70,13 +71,13 @@ def test_another_laboratory_is_learnt_from_forty_compounds(base: Path, tmp_path:
 
 def test_a_held_out_compound_does_not_know_its_own_value(base: Path, tmp_path: Path) -> None:
     given = table(OTHERS)
-    cases, split = study(base, given)
-    first = Adapt().fit(cases, split, Run(tmp_path)).held_out.table
+    cases, split, inputs = study(base, given)
+    first = Adapt().fit(cases, split, inputs, Run(tmp_path)).held_out.table
     fold = split.table.filter(pl.col("fold") == 0)["case_id"].implode()
     changed = cases.table.with_columns(
         logP=pl.when(pl.col("case_id").is_in(fold)).then(pl.col("logP") + 7).otherwise("logP")
     )
-    again = Adapt().fit(replace(cases, table=changed), split, Run(tmp_path)).held_out.table
+    again = Adapt().fit(replace(cases, table=changed), split, inputs, Run(tmp_path)).held_out.table
     own = pl.col("case_id").is_in(fold)
     assert again.filter(own)["value"].to_list() == pytest.approx(first.filter(own)["value"].to_list())
     assert again.filter(~own)["value"].to_list() != pytest.approx(first.filter(~own)["value"].to_list())
@@ -84,7 +85,7 @@ def test_a_held_out_compound_does_not_know_its_own_value(base: Path, tmp_path: P
 
 def test_the_correction_is_that_of_a_gaussian_process(base: Path) -> None:
     """Against the solution written out, with the kernel that was found and the noise that follows from it."""
-    cases, _ = study(base, table(OTHERS))
+    cases, *_ = study(base, table(OTHERS))
     prints = sketch(cases)
     draw = np.random.default_rng(0)
     errors = (prints[:, :40].sum(1) + draw.normal(size=len(prints)))[:, None]
@@ -99,10 +100,24 @@ def test_the_correction_is_that_of_a_gaussian_process(base: Path) -> None:
 
 
 def test_without_errors_nothing_is_added(base: Path) -> None:
-    cases, _ = study(base, table(OTHERS))
+    cases, *_ = study(base, table(OTHERS))
     made = adapt._fitted(cases.targets[0], sketch(cases), np.zeros((len(cases), 1)))
     assert isinstance(made, Correction)
     assert not made.of(sketch(cases)).any()
+
+
+def test_it_keeps_what_every_method_keeps(base: Path) -> None:
+    for _, check in check_method(MoleculeDomainMethod(Adapt()), *study(base, table(OTHERS))):
+        check()
+
+
+def test_arrays_of_the_base_are_kept_for_the_cases_that_are_asked(base: Path) -> None:
+    cases, *_ = study(base, table(OTHERS))
+    before = medeor.load(base).predict_cases(cases)
+    before = Predictions(before.table, {case: Path(f"{case}.npy") for case in cases.ids})
+    few = cases.where(pl.col("case_id").is_in(cases.ids[:3]))
+    learnt = adapt._learn(cases, before, sketch(cases))
+    assert list(adapt._corrected(few, before, sketch(few), learnt).arrays) == few.ids
 
 
 def test_a_base_that_answers_another_question_is_refused(base: Path, tmp_path: Path) -> None:
@@ -133,6 +148,6 @@ def test_a_base_whose_classes_mean_the_opposite_is_refused(tmp_path: Path) -> No
         digest = study = model = run = ""
         read = predict_cases = print
 
-    assert adapt.base_of(replace(cases, stores=(Base(cases.targets),))).targets == cases.targets
+    assert adapt.base_of(cases, {"base": Base(cases.targets)}).targets == cases.targets
     with pytest.raises(UserError, match=r"'greasy' \(no / yes\): it answers .* greasy \(yes / no\)"):
-        adapt.base_of(replace(cases, stores=(Base((cases.targets[0], opposite)),)))
+        adapt.base_of(cases, {"base": Base((cases.targets[0], opposite))})

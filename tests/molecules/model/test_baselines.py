@@ -35,7 +35,7 @@ def cases() -> Cases:
 def test_a_method_fits_saves_and_is_read_back(cases: Cases, tmp_path: Path, method) -> None:
     split = split_cases(cases, Study())
     run = Run(tmp_path)
-    fitted = Folds(method).fit(cases, split, run)
+    fitted = Folds(method).fit(cases, split, {}, run)
     test = split.part(cases, "test")
     said = fitted.model.predict(test, run).table
     assert said.height == len(test) * 5  # one length, one chance of an acid, three colours
@@ -52,7 +52,7 @@ def test_a_method_fits_saves_and_is_read_back(cases: Cases, tmp_path: Path, meth
 
 def test_a_compound_that_was_measured_is_its_own_nearest_neighbour(cases: Cases, tmp_path: Path) -> None:
     split = split_cases(cases, Study())
-    model = NeighbourMethod(k=1).fit(cases, split, Run(tmp_path)).model
+    model = NeighbourMethod(k=1).fit(cases, split, {}, Run(tmp_path)).model
     train = split.part(cases, "train").where(pl.col("smiles").str.len_chars() < 12)
     said = model.predict(train, Run(tmp_path)).table.filter(pl.col("item") == "acid")["value"]
     assert said.to_list() == train.table["acid"].cast(pl.Float64).to_list()
@@ -70,7 +70,7 @@ def test_the_likest_that_are_known_count_by_the_square_of_their_likeness(tmp_pat
     parts = pl.Series(["train"] * training + ["test"] * len(asked))
     folds = pl.Series([0] * training + [None] * len(asked), dtype=pl.Int32)
     split = Split(pl.DataFrame({"case_id": cases.ids, "part": parts, "fold": folds}))
-    model = NeighbourMethod(k=4).fit(cases, split, Run(tmp_path)).model
+    model = NeighbourMethod(k=4).fit(cases, split, {}, Run(tmp_path)).model
     found = model.predict(split.part(cases, "test"), Run(tmp_path)).table["value"]
     generator = rdFingerprintGenerator.GetMorganGenerator(2, fpSize=2048)
     known = [(generator.GetFingerprint(Chem.MolFromSmiles(t)), v) for t, v in zip(smiles, values) if v is not None]
@@ -85,12 +85,12 @@ def test_the_likest_that_are_known_count_by_the_square_of_their_likeness(tmp_pat
 def test_neighbours_left_out_leave_the_mean_of_the_others(cases: Cases, tmp_path: Path) -> None:
     split = split_cases(cases, Study())
     run = Run(tmp_path)
-    model = NeighbourMethod(k=4).fit(cases, split, run).model
+    model = NeighbourMethod(k=4).fit(cases, split, {}, run).model
     one = cases.where(pl.col("smiles") == cases.table["smiles"][5])
     whole = model.predict(one, run).table.filter(pl.col("item") == "length")["value"][0]
     all_kept, first = np.ones((1, 4), bool), np.array([[True, False, False, False]])
     assert model.ablate(one, "length", all_kept, run)[0] == pytest.approx(whole)
-    nearest = NeighbourMethod(k=1).fit(cases, split, run).model
+    nearest = NeighbourMethod(k=1).fit(cases, split, {}, run).model
     assert model.ablate(one, "length", first, run)[0] == pytest.approx(
         nearest.predict(one, run).table.filter(pl.col("item") == "length")["value"][0]
     )

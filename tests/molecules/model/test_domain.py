@@ -181,13 +181,14 @@ def test_with_hardly_a_held_out_compound_nothing_is_said_of_errors_and_nothing_i
 
 @dataclass(frozen=True)
 class Counted:
-    """A model that notes how many cases it is asked at once."""
+    """A model that notes how many cases it is asked at once, and answers each with an array too."""
 
     sizes: list[int]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         self.sizes.append(len(cases))
-        return Predictions(cases.table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0)))
+        arrays = {case: Path(f"{case}.npy") for case in cases.ids}
+        return Predictions(cases.table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0)), arrays)
 
     def attribute(self, cases: Cases, items: object, run: Run) -> list[Attribution]:
         return []
@@ -199,14 +200,17 @@ class Counted:
         raise AssertionError
 
 
-def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monkeypatch) -> None:
+def test_many_compounds_are_predicted_in_batches_and_keep_their_arrays(
+    chains: tuple[Cases, Split], monkeypatch
+) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
     monkeypatch.setattr(domain, "BATCH_SIZE", 25)
     counted = Counted([])
     whole = asked(cases.table["smiles"].to_list(), cases.targets)
-    table = MoleculeDomainModel(counted, found).predict(whole, Run(Path())).table
+    table, arrays = vars(MoleculeDomainModel(counted, found).predict(whole, Run(Path()))).values()
     assert counted.sizes == [25, 25, 10]
+    assert list(arrays) == whole.ids
     assert table["case_id"].to_list() == whole.ids
     assert table.select("spread", "similarity", "verdict").equals(
         found.judge(whole).select("spread", "similarity", "verdict")
@@ -216,7 +220,7 @@ def test_many_compounds_are_predicted_in_lots(chains: tuple[Cases, Split], monke
 def fitted(cases: Cases, split: Split, folder: Path, shared: bool) -> Fitted:
     from medeor.learning.folds import Folds
 
-    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, Run(folder))
+    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, {}, Run(folder))
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -130,7 +130,7 @@ def method(name: str = "d-mpnn", epochs: int = 150) -> NetworkMethod:
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_a_network_learns_a_few_compounds_by_heart_and_comes_back(name: str, tmp_path: Path) -> None:
     cases = study(SMILES, a=[1.0, -2.0, 30.0, 4.0, None, 6.0], b=[None, 1.0, 1.0, 0.0, 0.0, 1.0])
-    fitted = method(name, epochs=500).fit(cases, everything(cases), Run(tmp_path / "fit"))
+    fitted = method(name, epochs=500).fit(cases, everything(cases), {}, Run(tmp_path / "fit"))
     said = fitted.model.predict(cases, Run(tmp_path)).table
     wide = said.pivot("item", index="case_id", values="value")
     for column in ("a", "b"):
@@ -142,7 +142,7 @@ def test_a_network_learns_a_few_compounds_by_heart_and_comes_back(name: str, tmp
 
 def test_integrated_gradients_add_up(tmp_path: Path) -> None:
     cases = study(SMILES, a=[1.0, -2.0, 3.0, 4.0, 5.0, 6.0])
-    model = method(epochs=20).fit(cases, everything(cases), Run(tmp_path / "fit")).model
+    model = method(epochs=20).fit(cases, everything(cases), {}, Run(tmp_path / "fit")).model
     reason, _ = model.attribute(cases.where(pl.col("case_id") == "c0"), ["a"], Run(tmp_path))
     first = cases.where(pl.col("case_id") == "c0")
     atoms = len(reason.values)

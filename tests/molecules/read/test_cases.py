@@ -35,7 +35,7 @@ def test_rows_that_do_not_parse_are_those_that_are_known(
     assert bad["broken"].null_count() == 0
     assert len(cases.targets) == len(targets)
     assert cases.table["case_id"].is_unique().all()
-    assert set(cases.usable.table["smiles"]) <= set(cases.store(MoleculeStore).smiles)
+    assert set(cases.usable.table["smiles"]) <= set(cases.store("molecules", MoleculeStore).smiles)
 
 
 @pytest.mark.data
@@ -64,7 +64,10 @@ def test_values_written_in_several_units_come_into_the_one_of_the_endpoint_or_th
     cases = read(pl.DataFrame({"smiles": SMILES, "half_life": times}))
     assert cases.table["half_life"].to_list() == [0.5, 1.5, 2.0, 24.0, None, 3.0]
     assert cases.table["unread"].to_list() == [[], [], [], [], ["half_life"], []]
-    assert "'half_life' in h, converted where written in d (1 rows), min (1 rows)" in cases.store(MoleculeStore).notes
+    assert (
+        "'half_life' in h, converted where written in d (1 rows), min (1 rows)"
+        in cases.store("molecules", MoleculeStore).notes
+    )
     table = pl.DataFrame({"smiles": SMILES, "IC50": ["2.44 µM", "3 uM", "21100 nM", "5 uM", "700 nM", "1 uM"]})
     (target,) = (cases := read(table)).targets
     assert (target.unit, cases.table["IC50"].to_list()) == ("uM", [2.44, 3.0, 21.1, 5.0, 0.7, 1.0])
@@ -84,7 +87,7 @@ def test_columns_of_relations_and_units_speak_of_the_one_target() -> None:
     assert cases.table["value.given relation"].to_list() == beside["relation"]
     again = read(cases.table.select("smiles", "value", "^value.given.*$"), target=("value",))
     assert again.table["value"].equals(cases.table["value"])
-    assert "relations of 'value' in column 'relation'" in cases.store(MoleculeStore).notes
+    assert "relations of 'value' in column 'relation'" in cases.store("molecules", MoleculeStore).notes
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_of_several_endpoints_an_empty_or_constant_one_is_left_out_and_named() -
     table = pl.DataFrame({"smiles": SMILES, "a": [1, 0, 1, 0, 1, 0], "b": [None] * 6, "c": [1] * 6})
     cases = read(table, target=("a", "b", "c"))
     assert [target.name for target in cases.targets] == ["a"]
-    assert cases.store(MoleculeStore).left_out == ("b", "c")
+    assert cases.store("molecules", MoleculeStore).left_out == ("b", "c")
     with pytest.raises(UserError, match=r"none of the targets 'b', 'c' .* has two different values"):
         read(table, target=("b", "c"))
     with pytest.raises(UserError, match="'b' has no value in any row"):

@@ -27,6 +27,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Method,
     Model,
     Predictions,
@@ -250,8 +251,8 @@ class ImageDomainMethod:
     method: Method
     preparation: Preparation
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, run.child("model"))
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
         if not run.leader:
             return inner
         run.progress("compare the training images", 0, 1)

@@ -52,7 +52,7 @@ class ImageFeatures:
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32. An image that several folds ask for is looked at once."""
-        store = cases.store(ImageStore)
+        store = cases.store("images", ImageStore)
         known = _known(store.digest, self) if len(cases) <= KEPT else {}
         places = ["|".join(images) for images in cases.table["images"].to_list()]
         missing = np.array([place not in known for place in places])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from medeor.contracts import Cases, Fitted, Method, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Method, Run, Split
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load
 from medeor.trust.compare import compare
@@ -24,9 +24,9 @@ class WithGain:
     without: Method
     step: str
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        fitted = self.method.fit(cases, split, run)
-        plain = fit_or_load(self.without, cases, split, run.child("without"))
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        fitted = self.method.fit(cases, split, inputs, run)
+        plain = fit_or_load(self.without, cases, split, inputs, run.child("without"))
         held = cases.where(pl.col("case_id").is_in(fitted.held_out.table["case_id"].unique().implode()))
         rows = compare(held, fitted.held_out, plain.held_out, metrics=list(headlines(cases.targets)[:1]))
         if run.leader:

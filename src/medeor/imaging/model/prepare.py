@@ -100,7 +100,7 @@ def preparation_from(values: Mapping[str, object], where: str) -> Preparation:
 
 def prepare(cases: Cases, preparation: Preparation) -> Tensor:
     """The images of these cases, shape (cases, channels, *size), float32 (float16 on disk where they are many)."""
-    store = cases.store(ImageStore)
+    store = cases.store("images", ImageStore)
     rows = cases.table["images"].to_list()
     bytes_needed = len(rows) * preparation.channels * int(np.prod(preparation.size)) * 4
     if store.in_memory or bytes_needed < LARGE:

@@ -123,7 +123,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if is_study and not study.group:
         taken = (*names, study.site, study.time, study.split)
         findings += [found for found in [suspected(listing, taken, groups, ids)] if found]
-    return Cases(pl.DataFrame(columns), targets, (complete,), subgroups, findings=tuple(findings))
+    return Cases(pl.DataFrame(columns), targets, {"images": complete}, subgroups, findings=tuple(findings))
 
 
 # What the user gave ------------------------------------------------------------------------------------------------

@@ -14,25 +14,10 @@ from medeor.contracts import Finding
 from medeor.formats.images.lists import LABEL, Listing
 from medeor.formats.images.tables import without_ending
 from medeor.formats.values.missing import says_unknown
+from medeor.formats.values.people import names_people
 from medeor.formats.values.targets import PARTS
 
 CHECK = "patients-without-group"
-_PEOPLE = {
-    "patient", "patients", "patienten", "patiente", "pat", "subject", "subjects", "subj", "participant", "participants",
-    "person", "individual", "proband", "probanden", "sujet", "paciente", "pacientes", "paziente", "mrn", "pid", "empi",
-    "ipp", "nip", "patientid", "subjectid", "patid", "idpatient", "patientennummer", "patientennr",
-}  # fmt: skip
-_ABOUT = {
-    "id", "ids", "no", "nr", "num", "number", "nummer", "numero", "numéro", "código", "codigo", "code", "key", "name",
-    "identifier", "uid", "uuid", "index", "hash", "de", "du", "del", "der", "n", "n°", "nº", "ref", "anon", "pseudo",
-    "pseudonym", "study", "anonymous", "anonymized", "record", "medical",
-}  # fmt: skip
-_PEOPLE_HAN = re.compile(r"患者|病人|受试者|病历号|病案号|住院号|门诊号|登记号|환자|被験者")
-_ABOUT_HAN = re.compile(
-    r"(患者|病人|受试者|환자|被験者)?[\s_]*"
-    r"(id|编号|编码|号|号码|病历号|病案号|住院号|门诊号|登记号|姓名|番号|번호|名)?",
-    re.IGNORECASE,
-)
 FEWEST = 5
 """Different patients that names must suggest before they are taken for names of patients."""
 MOST = 50
@@ -53,14 +38,6 @@ _SHARD = re.compile(
     r"train|test|val|label|score|birads|kl|g|c|t|n|m|bi-?rads|hospital|device|scanner|magnification|x)?[\s_\-]?\d{1,3}x?",
     re.IGNORECASE,
 )
-
-
-def names_people(column: str) -> bool:
-    """Whether a heading says that its column tells patients apart, and nothing else of them."""
-    if _PEOPLE_HAN.search(column):
-        return _ABOUT_HAN.fullmatch(column.strip()) is not None
-    words = re.findall(r"[^\W\d_]+°?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower())
-    return any(word in _PEOPLE for word in words) and all(word in _PEOPLE | _ABOUT for word in words)
 
 
 def suspected(listing: Listing, taken: Sequence[str], groups: Sequence[str], ids: Sequence[str]) -> Finding | None:

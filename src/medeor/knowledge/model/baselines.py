@@ -17,7 +17,7 @@ from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, UserError
 from medeor.files import replacing, write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.processors import GraphProcessors
@@ -44,7 +44,7 @@ class BaselineMethod:
 
     memory: int
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         processors = GraphProcessors.of(split.part(cases, "train"))
         model = GraphBaseline(processors, mined(processors), "degree", self.memory)
         held_out = split.part(cases, "validation")

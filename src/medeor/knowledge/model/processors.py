@@ -42,7 +42,7 @@ class GraphProcessors:
     def of(cls, cases: Cases) -> GraphProcessors:
         """From the training cases; their graph also knows the triples of the other parts, which are never asked to
         be worse than a triple that is ranked, and never learnt from."""
-        graph = cases.store(Graph)
+        graph = cases.store("graph", Graph)
         size = len(graph.entities), len(graph.relations)
         training = np.unique(keys(true_triples(cases), *size))
         rest = np.setdiff1d(keys(graph.triples, *size), training)
@@ -96,7 +96,7 @@ class GraphProcessors:
 
     def words(self, cases: Cases) -> pl.DataFrame:
         """Names of head, relation and tail of some cases, and the kinds of their ends: head_kind and tail_kind."""
-        graph, triples = cases.store(Graph), triples_of(cases)
+        graph, triples = cases.store("graph", Graph), triples_of(cases)
         name, relation = graph.entities["name"], graph.relations["name"]
         kind = pl.Series(self.kinds or [None] * len(self.entities), dtype=pl.String)
         own = self.places(graph, triples)
@@ -123,7 +123,7 @@ class GraphProcessors:
         """The triples of some cases in these entities and relations, shape (cases, 3), int64.
 
         Raises: UserError for entities and relations that the model does not know."""
-        graph, triples = cases.store(Graph), triples_of(cases)
+        graph, triples = cases.store("graph", Graph), triples_of(cases)
         found = self.places(graph, triples)
         names = graph.entities["id"], graph.relations["name"]
         for what, columns, given in (("entity", [0, 2], names[0]), ("relation", [1], names[1])):

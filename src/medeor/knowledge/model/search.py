@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Fitted, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Run, Split
 from medeor.files import write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.recipe import GraphRecipe
@@ -26,7 +26,7 @@ class Searched:
 
     plan: GraphPlan
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         chosen = self.plan
         if self.plan.search.settings:
             inner = _inner(cases, split, run.seed)
@@ -35,13 +35,13 @@ class Searched:
             for number, plan in enumerate(tries(self.plan, self.plan.search.settings)):
                 short = replace(plan.schedule, epochs=self.plan.search.epochs or max(1, plan.schedule.epochs // 5))
                 method = NetworkMethod(GraphRecipe.of(plan), short)
-                held_out = fit_or_load(method, cases, inner, run.child(f"try-{number}")).held_out
+                held_out = fit_or_load(method, cases, inner, inputs, run.child(f"try-{number}")).held_out
                 listed.append((mean_reciprocal_rank(judged, held_out), plan))
                 run.progress("search of settings", number + 1, self.plan.search.settings, f"MRR {listed[-1][0]:.3f}")
             chosen = max(listed, key=lambda one: one[0])[1]
             told = [{"mrr": value, "chosen": plan is chosen, **_settings(plan)} for value, plan in listed]
             write_json(run.folder / "search.json", told)
-        return NetworkMethod(GraphRecipe.of(chosen), chosen.schedule).fit(cases, split, run)
+        return NetworkMethod(GraphRecipe.of(chosen), chosen.schedule).fit(cases, split, inputs, run)
 
 
 def _settings(plan: GraphPlan) -> dict[str, object]:

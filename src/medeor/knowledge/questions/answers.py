@@ -14,7 +14,6 @@ import torch
 
 from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Run, UserError
 from medeor.figures import Drawing, Figure, Table
-from medeor.files import write_parquet
 from medeor.knowledge.draw import MOST_NAMED, edges, picture
 from medeor.knowledge.model.fitted import graph_of, networks_of
 from medeor.knowledge.model.network import Completer
@@ -124,7 +123,7 @@ def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -
         vectors = torch.cat([network.entities() for network in networks], 1).float().cpu().numpy()
     column = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
     table = graph.entities.select(pl.col("id").cast(pl.String), "name", "kind").with_columns(column)
-    write_parquet(path, table)
+    table.write_parquet(path)
     return ""
 
 
@@ -181,7 +180,7 @@ def _cases(graph: Graph, triples: np.ndarray) -> Cases:
             "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
         }
     )
-    return Cases(table, (HOLDS,), (graph,))
+    return Cases(table, (HOLDS,), {"graph": graph})
 
 
 def _known(triples: np.ndarray, processors: GraphProcessors) -> list[str | None]:

@@ -96,7 +96,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         part = pl.Series(divided.column, divided.part[rows])
         columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
     subgroups = ("degree", *study.subgroups)
-    return Cases(pl.DataFrame(columns), (HOLDS,), (graph,), subgroups)
+    return Cases(pl.DataFrame(columns), (HOLDS,), {"graph": graph}, subgroups)
 
 
 def asked_cases(graph: Graph) -> Cases:
@@ -113,7 +113,7 @@ def asked_cases(graph: Graph) -> Cases:
                 "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
             }
         ),
-        stores=(graph,),
+        stores={"graph": graph},
         findings=graph.findings,
     )
 

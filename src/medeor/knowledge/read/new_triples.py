@@ -45,7 +45,7 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     written = pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3))
     table = cases.table.with_columns(triple=written, broken=pl.Series(broken.tolist(), dtype=pl.String))
     if not sources.labelled:
-        return Cases(table, stores=(own,))
+        return Cases(table, stores={"graph": own})
     every = np.concatenate((processors.triples.numpy(), triples[~unseen]))
     cold = asked.study.split.startswith(COLD)
     true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, triples[~unseen & ~told], taught))
@@ -60,7 +60,7 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
         how="diagonal_relaxed",
     )
     table = table.with_columns(degree(taught, table["triple"].to_numpy().reshape(-1, 3)))
-    return Cases(table, (HOLDS,), (own,), ("degree", *study.subgroups))
+    return Cases(table, (HOLDS,), {"graph": own}, ("degree", *study.subgroups))
 
 
 def _respelt(own: Graph, given: Graph, places: np.ndarray) -> np.ndarray:

@@ -13,9 +13,9 @@ import polars as pl
 from pydantic import Field
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
 from medeor.files import read_text, write_json
-from medeor.learning.network import EMPTY
+from medeor.learning.predictions import EMPTY
 from medeor.learning.saved import checked_targets, facts_of
 from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed
@@ -46,6 +46,8 @@ class Boosting:
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     leaves: Annotated[int, Field(ge=2, le=MOST_LEAVES)] = 15
     smallest_leaf: Annotated[int, Field(ge=1)] = 10
+    features: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the features that one tree looks at."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,12 @@ class TreeMethod:
     features: Features
     boosting: Boosting = Boosting()
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         rows = self.features.table(train)
         boosters = tuple(self._boost(rows, train, target, run) for target in train.targets)
         model = TreeModel(self.features, cases.targets, boosters)
-        return Fitted(model, model.predict(held_out, run) if len(held_out) else EMPTY)
+        return Fitted(model, model.predict(held_out, run))
 
     def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> Booster:
         import lightgbm
@@ -73,7 +75,7 @@ class TreeMethod:
             "learning_rate": self.boosting.learning_rate,
             "num_leaves": self.boosting.leaves,
             "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(truth) // 4)),
-            "feature_fraction": 0.5,
+            "feature_fraction": self.boosting.features,
             # Of a handful of rows LightGBM would bag none.
             "bagging_fraction": 0.8 if len(truth) >= 10 else 1.0,
             "bagging_freq": 1,
@@ -97,6 +99,8 @@ class TreeModel:
     boosters: tuple[Booster, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         rows = self.features.table(cases)
         return Predictions(pl.concat([self._column(cases, rows, *both) for both in self._both()]))
 

@@ -22,6 +22,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Model,
     Predictions,
     Run,
@@ -30,7 +31,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import replacing, write_json
-from medeor.learning.network import joined
+from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.model.neighbours import answers_of
@@ -45,8 +46,8 @@ _FILE = "adapted.safetensors"
 class Adapt:
     """The model among the inputs of a study, corrected by its compounds."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        base = base_of(cases)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        base = base_of(cases, inputs)
         training = split.part(cases, "train", "validation")
         if len(training) > MOST:
             raise UserError(
@@ -68,17 +69,17 @@ class Adapt:
 class Unadapted:
     """The same model as it is: what adapting has to beat."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        base = base_of(cases)
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        base = base_of(cases, inputs)
         return Fitted(base.model, base.model.predict(split.part(cases, "train", "validation"), run))
 
 
-def base_of(cases: Cases) -> Answering:
-    """The model among the inputs of a study.
+def base_of(cases: Cases, inputs: Inputs) -> Answering:
+    """The model among the inputs of a study, which has to answer what is asked of its cases.
 
     Raises: UserError where it does not answer what the study asks."""
-    base = next((store for store in cases.stores if isinstance(store, Answering)), None)
-    if base is None:
+    base = inputs.get("base")
+    if not isinstance(base, Answering):
         raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
     known = {target.name: target for target in base.targets}
     for target in cases.targets:
@@ -186,7 +187,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
                 schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
             )
         )
-    return Predictions(pl.concat(parts))
+    return Predictions(pl.concat(parts), {case: path for case, path in before.arrays.items() if case in set(cases.ids)})
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,8 @@ class AdaptedModel:
     corrections: tuple[Correction, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
+        if not len(cases):
+            return EMPTY
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:

@@ -22,6 +22,7 @@ from medeor.contracts import (
     Attribution,
     Cases,
     Fitted,
+    Inputs,
     Method,
     Model,
     Predictions,
@@ -32,6 +33,7 @@ from medeor.contracts import (
 )
 from medeor.files import read_json, read_parquet, replacing, write_json
 from medeor.learning.folds import fit_or_load
+from medeor.learning.predictions import joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
@@ -106,8 +108,8 @@ class ApplicabilityDomain:
         for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
         `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
-        graphs = cases.store(MoleculeStore).graphs
-        rows = cases.store(MoleculeStore).rows(cases.table["smiles"])
+        graphs = cases.store("molecules", MoleculeStore).graphs
+        rows = cases.store("molecules", MoleculeStore).rows(cases.table["smiles"])
         atoms = np.diff(graphs.atom_start)[rows]
         strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
         parts = [
@@ -221,8 +223,8 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
     what was known of each at that time: the distance to the compounds that taught the model that was asked."""
     taught = split.part(cases, "train", "validation")
     known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
-    graphs = taught.store(MoleculeStore).graphs
-    rows = taught.store(MoleculeStore).rows(taught.table["smiles"])
+    graphs = taught.store("molecules", MoleculeStore).graphs
+    rows = taught.store("molecules", MoleculeStore).rows(taught.table["smiles"])
     domain = ApplicabilityDomain(
         cases.targets,
         sketch(taught),
@@ -321,8 +323,8 @@ class MoleculeDomainMethod:
     analogues: bool = False
     """Whether the structures and values of the training compounds go into the model, and so into its bundle."""
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, run.child("model"))
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
         domain, held_out = learn(cases, split, inner.held_out)
         told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
         return Fitted(MoleculeDomainModel(inner.model, domain, told), held_out)
@@ -342,10 +344,11 @@ class MoleculeDomainModel:
         parts = []
         for start in range(0, len(cases), BATCH_SIZE):
             lot = replace(cases, table=cases.table.slice(start, BATCH_SIZE))
-            parts.append(_joined(self.model.predict(lot, run).table, self.domain.judge(lot)))
+            found = self.model.predict(lot, run)
+            parts.append(replace(found, table=_joined(found.table, self.domain.judge(lot))))
             if len(cases) > BATCH_SIZE:
                 run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
-        return Predictions(pl.concat(parts) if parts else self.model.predict(cases, run).table)
+        return joined(parts) if parts else self.model.predict(cases, run)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         return self.model.attribute(cases, items, run)

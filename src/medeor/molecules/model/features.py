@@ -45,7 +45,7 @@ class MoleculeFeatures:
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32; NaN where a descriptor does not exist. A compound that stands in several
         cases is looked at once, and so is one that several folds ask for."""
-        store = cases.store(MoleculeStore)
+        store = cases.store("molecules", MoleculeStore)
         if len(store.smiles) <= KEPT:
             return _rows(tuple(store.smiles), self.size, self.radius)[store.rows(cases.table["smiles"])]
         distinct, place = np.unique(cases.table["smiles"].to_numpy().astype(str), return_inverse=True)

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 from safetensors.numpy import save_file
 
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Split, Target, UserError
+from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
 from medeor.files import replacing, write_json
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.read.fingerprints import fingerprints, nearest
@@ -24,7 +24,7 @@ class NeighbourMethod:
 
     k: int = 5
 
-    def fit(self, cases: Cases, split: Split, run: Run) -> Fitted:
+    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         answers = tuple(answers_of(train, target) for target in cases.targets)
         model = NeighbourModel(cases.targets, fingerprints(train.table["smiles"].to_list()), answers, self.k)

@@ -135,7 +135,7 @@ class MoleculeRecipe:
         return MoleculeProcessors(heads_from(processors.get("heads"), "model.json"))
 
     def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
-        store, heads = cases.store(MoleculeStore), processors.heads
+        store, heads = cases.store("molecules", MoleculeStore), processors.heads
         numbers = store.rows(cases.table["smiles"])
         truth, limits = heads.truth(cases), heads.limits(cases)
         return MoleculeBatches(
@@ -160,7 +160,7 @@ class MoleculeRecipe:
     def infer(
         self, network: nn.Module, cases: Cases, processors: MoleculeProcessors, run: Run
     ) -> Iterator[Predictions]:
-        store = cases.store(MoleculeStore)
+        store = cases.store("molecules", MoleculeStore)
         numbers, place = np.unique(store.rows(cases.table["smiles"]), return_inverse=True)
         values = self._ask(network, store.graphs, numbers, processors)
         yield processors.heads.predictions(cases, values[place])
@@ -170,7 +170,7 @@ class MoleculeRecipe:
     ) -> list[Attribution]:
         """By every method of `explain.METHODS`, towards the log-odds of a class, or the number in the target's unit (in
         powers of ten where its logarithm is learnt)."""
-        store, heads = cases.store(MoleculeStore), processors.heads
+        store, heads = cases.store("molecules", MoleculeStore), processors.heads
         torch.manual_seed(run.seed + 1)
         untrained = self.network(processors).eval().to(next(network.parameters()).device)
         widths = [spread for target, (_, spread) in zip(heads.targets, heads.scales) for _ in target.items]
@@ -190,7 +190,7 @@ class MoleculeRecipe:
         self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: MoleculeProcessors, run: Run
     ) -> np.ndarray:
         """Of an atom that is not kept, and of the bonds at it, nothing is known but how they are joined."""
-        store = case.store(MoleculeStore)
+        store = case.store("molecules", MoleculeStore)
         numbers = np.repeat(store.rows(case.table["smiles"]), len(kept))
         values = self._ask(network, store.graphs, numbers, processors, kept)
         return values[:, processors.heads.items.index(item)]

@@ -100,7 +100,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     found = (*_of_tables(sources), *rows.findings, *noticed, *unused)
     # What names a compound in the user's file, the standardised structure, and what the standardisation did.
     carried = (*identifiers(table.columns), "smiles", "changes")
-    return Cases(table, answers.targets, (store,), subgroups, findings=found, carried=carried)
+    return Cases(table, answers.targets, {"molecules": store}, subgroups, findings=found, carried=carried)
 
 
 def _of_tables(sources: Sources) -> tuple[Finding, ...]:
@@ -143,7 +143,7 @@ def _roles(study: Study) -> set[str]:
 
 def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
     """What is known of a target, in its unit."""
-    return cases.store(MoleculeStore).endpoints.get(target.name)
+    return cases.store("molecules", MoleculeStore).endpoints.get(target.name)
 
 
 def _source(item: object) -> str | Path | pl.DataFrame:

@@ -8,16 +8,54 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target
-from medeor.files import read_json, write_json
+from medeor.console import Console
+from medeor.contracts import Cases, Fitted, Measure, Predictions, Stopped, Study, Target, TaskFacts
+from medeor.files import read_json, with_settings, write_json
 from medeor.learning.folds import SingleFit
-from medeor.learning.network import EMPTY
-from medeor.learning.trees.method import TreeMethod
+from medeor.learning.predictions import EMPTY
+from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.road.bundle import Trained
 from medeor.road.walk import walk
-from road.toy import enrol
+from medeor.simulate.states import in_state
+from road.toy import PlainModel, PlainTask
 
 LETTERS, LENGTH = np.array(list("CNOF")), 8
+
+
+def simulated(n: int) -> pl.DataFrame:
+    """Strings, of which a letter makes the property more, and another less."""
+    texts = np.random.default_rng(3).choice(LETTERS, (n, LENGTH))
+    values = ((texts == "N").sum(1) - (texts == "F").sum(1)).astype(float)
+    return pl.DataFrame({"text": ["".join(text) for text in texts], "property": values})
+
+
+def goal(folder: Path, state: str) -> Study | None:
+    """The study whose bundle is the goal."""
+    if state in ("no cases", "broken case"):
+        return None
+    return Study((in_state(simulated(40), state, ["property"]),), "toy-property", settings={"rounds": "5"})
+
+
+def example(folder: Path, state: str) -> Study | None:
+    if state != "whole":
+        return None
+    walk(goal(folder, state), folder / "goal", Console(quiet=True))
+    inputs = {"goal": str(folder / "goal" / "goal.medeor")}
+    return Study((), "toy-search", inputs=inputs, settings={"steps": "3", "population": "10"})
+
+
+GOAL = TaskFacts("toy-property", "a toy", "road.search:PropertyTask", "", "tables", {}, example="road.search:goal")
+FACTS = TaskFacts(
+    "toy-search",
+    "a toy",
+    "road.search:SearchTask",
+    "",
+    "",
+    {},
+    inputs={"goal": "a bundle"},
+    example="road.search:example",
+)
+LOADERS = {"counts": "road.search:Counts", "toy-found": "road.search:load"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +79,16 @@ class Counts:
         return tuple(LETTERS)
 
 
-class PropertyTask:
+@dataclass(frozen=True)
+class PropertyPlan:
+    rounds: int = 200
+
+
+class PropertyTask(PlainTask):
     """The goal's own study: a number for each string."""
 
     steps = ("read", "split", "plan", "fit", "bundle")
-    plan_type = Counts
+    plan_type = PropertyPlan
 
     def read(self, sources, study):
         (table,) = sources.given
@@ -53,25 +96,16 @@ class PropertyTask:
         table = table.with_columns(case_id=pl.Series(names), group=pl.Series(names))
         return Cases(table, (Target("property", "continuous"),))
 
-    def audit(self, cases, split):
-        return []
-
-    def clean(self, cases, findings, split):
-        return cases.table
-
     def plan(self, cases, split, budget):
-        return Counts()
+        return with_settings(PropertyPlan(), budget.settings, "--set")
 
     def method(self, plan):
-        return SingleFit(TreeMethod(plan))
+        return SingleFit(TreeMethod(Counts(), Boosting(rounds=plan.rounds)))
 
     baseline = method
 
     def evaluate(self, cases, predictions):
         return {}
-
-    def show(self, result):
-        return []
 
 
 @dataclass(frozen=True)
@@ -87,8 +121,8 @@ class Climb:
     plan: SearchPlan
     keeps: bool
 
-    def fit(self, cases, split, run):
-        goal = cases.store(Trained)
+    def fit(self, cases, split, inputs, run):
+        goal = inputs["goal"]
         draw = np.random.default_rng(run.seed)
         texts = draw.choice(LETTERS, (self.plan.population, LENGTH))
         for step in range(self.plan.steps):
@@ -98,6 +132,9 @@ class Climb:
             children[np.arange(len(best)), draw.integers(0, LENGTH, len(best))] = draw.choice(LETTERS, len(best))
             texts = np.concatenate([best, children])
             run.progress("search", step + 1, self.plan.steps)
+            if run.stopping():
+                raise Stopped
+        texts = np.unique(texts, axis=0)
         values = _values(goal, texts)
         order = np.argsort(-values)[:10]
         return Fitted(Found(tuple("".join(t) for t in texts[order]), tuple(values[order].tolist())), EMPTY)
@@ -108,25 +145,17 @@ def _values(goal: Trained, texts: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Found:
+class Found(PlainModel):
     """What a search leaves: candidates, best first."""
 
     texts: tuple[str, ...]
     values: tuple[float, ...]
 
     def predict(self, cases, run):
+        if not len(cases):
+            return EMPTY
         rows = {"case_id": cases.ids[0], "item": self.texts, "value": self.values}
         return Predictions(pl.DataFrame(rows))
-
-    def attribute(self, cases, items, run):
-        return []
-
-    def ablate(self, case, item, kept, run):
-        return np.zeros(len(kept))
-
-    @property
-    def holds_training_values(self) -> bool:
-        return False
 
     def save(self, folder):
         write_json(folder / "model.json", {"kind": "toy-found", "texts": self.texts, "values": self.values})
@@ -137,7 +166,7 @@ def load(folder: Path) -> Found:
     return Found(tuple(facts["texts"]), tuple(facts["values"]))
 
 
-class SearchTask:
+class SearchTask(PlainTask):
     """A case is a goal."""
 
     steps = ("read", "plan", "fit", "bundle")
@@ -145,16 +174,10 @@ class SearchTask:
 
     def read(self, sources, study):
         goals = pl.DataFrame({"case_id": ["goal"], "group": ["goal"]})
-        return Cases(goals, (), tuple(sources.inputs.values()))
-
-    def audit(self, cases, split):
-        return []
-
-    def clean(self, cases, findings, split):
-        return cases.table
+        return Cases(goals)
 
     def plan(self, cases, split, budget):
-        return SearchPlan()
+        return with_settings(SearchPlan(), budget.settings, "--set")
 
     def method(self, plan):
         return Climb(plan, keeps=True)
@@ -164,21 +187,3 @@ class SearchTask:
 
     def evaluate(self, cases, predictions):
         return {"best": Measure(float(predictions.table["value"].max()))}
-
-    def show(self, result):
-        return []
-
-
-def test_a_search_climbs_on_the_bundle_of_another_study(tmp_path, monkeypatch):
-    enrol(monkeypatch, "toy-property", "road.test_search:PropertyTask", counts="road.test_search:Counts")
-    enrol(monkeypatch, "toy-search", "road.test_search:SearchTask", **{"toy-found": "road.test_search:load"})
-    draw = np.random.default_rng(3)
-    texts = draw.choice(LETTERS, (600, LENGTH))
-    table = pl.DataFrame(
-        {"text": ["".join(t) for t in texts], "property": (texts == "N").sum(1) - (texts == "F").sum(1)}
-    )
-    walk(Study((table,), "toy-property"), tmp_path / "goal")
-    trained = walk(Study((), "toy-search", inputs={"goal": str(tmp_path / "goal" / "goal.medeor")}), tmp_path / "run")
-    best = trained.predict_cases(trained.read()).table
-    assert best["item"][0].count("N") >= 5
-    assert best["value"][0] > table["property"].quantile(0.95)

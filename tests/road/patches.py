@@ -1,4 +1,5 @@
-"""A volume in, a volume out: patches train a network, a sliding window asks it. The answer is an array on disk."""
+"""A volume in, a volume out: patches train a network on every fold, a sliding window asks them. The answer is an array
+on disk, of which the volume of the lesion is the sum."""
 
 from __future__ import annotations
 
@@ -11,15 +12,38 @@ import polars as pl
 import torch
 from torch import nn
 
-from medeor.contracts import Cases, Measure, Predictions, Run, Study
-from medeor.files import read_json
-from medeor.learning.folds import SingleFit
+from medeor.contracts import Cases, Measure, Predictions, Study, TaskFacts, UserError
+from medeor.files import with_settings
+from medeor.learning.folds import Folds
 from medeor.learning.network import NetworkMethod
+from medeor.learning.predictions import write_array
 from medeor.learning.schedule import Schedule
-from medeor.road.walk import walk
-from road.toy import NoProcessors, Numbers, TensorBatch, enrol
+from road.toy import Numbers, PlainRecipe, PlainTask, TensorBatch
 
 PATCH, SIDE = 8, 16
+
+
+def simulated(n: int) -> np.ndarray:
+    """Volumes of noise, each with a bright cube."""
+    draw = np.random.default_rng(0)
+    volumes = draw.normal(0, 0.3, (n, SIDE, SIDE, SIDE)).astype(np.float32)
+    for volume in volumes:
+        corner = draw.integers(2, 9, 3)
+        volume[tuple(slice(c, c + 5) for c in corner)] += 2
+    return volumes
+
+
+def example(folder: Path, state: str) -> Study | None:
+    if state in ("missing targets", "one class"):
+        return None
+    volumes = simulated(12 if state != "no cases" else 0)
+    if state == "broken case":
+        volumes[0, 0, 0, 0] = np.nan
+    return Study((volumes,), "toy-patches", settings={"schedule.epochs": "2"})
+
+
+FACTS = TaskFacts("toy-patches", "a toy", "road.patches:PatchTask", "", "volumes", {}, example="road.patches:example")
+LOADERS = {"patch-recipe": "road.patches:PatchRecipe"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +71,7 @@ class Patches:
 
 
 @dataclass(frozen=True)
-class PatchRecipe:
+class PatchRecipe(PlainRecipe):
     kind: str = "patch-recipe"
 
     @classmethod
@@ -57,14 +81,8 @@ class PatchRecipe:
     def to_json(self) -> Mapping[str, object]:
         return {}
 
-    def processors(self, cases: Cases) -> NoProcessors:
-        return NoProcessors()
-
-    def restore(self, processors: Mapping[str, object]) -> NoProcessors:
-        return NoProcessors()
-
     def _volumes(self, cases: Cases, name: str) -> torch.Tensor:
-        return torch.from_numpy(cases.store(Numbers).arrays[name][cases.table["row"].to_numpy()])
+        return torch.from_numpy(cases.store("numbers", Numbers).arrays[name][cases.table["row"].to_numpy()])
 
     def batches(self, cases, processors, seed) -> Patches:
         return Patches(self._volumes(cases, "volumes"), self._volumes(cases, "labels"), seed)
@@ -86,69 +104,37 @@ class PatchRecipe:
                 window = tuple(slice(4 * c, 4 * c + PATCH) for c in corner)
                 total[window] += network(volume[window][None, None])[0, 0].sigmoid()
                 seen[window] += 1
-            path = run.folder / "arrays" / f"{case_id}.npy"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, (total / seen).numpy())
-            row = {"case_id": [case_id], "item": ["lesion"], "value": [float((total / seen > 0.5).sum())]}
-            yield Predictions(pl.DataFrame(row), {case_id: path})
-
-    def attribute(self, network, cases, items, processors, run):
-        return []
-
-    def ablate(self, network, case, item, kept, processors, run):
-        volume = self._volumes(case, "volumes")[0] * torch.from_numpy(kept)
-        return network(volume[:, None])[:, 0].sigmoid().sum((1, 2, 3)).numpy()
+            row = {"case_id": [case_id], "item": ["lesion"], "value": [float((total / seen).sum())]}
+            yield Predictions(pl.DataFrame(row), {case_id: write_array(run, case_id, (total / seen).numpy())})
 
 
-class PatchTask:
+class PatchTask(PlainTask):
     steps = ("read", "split", "plan", "fit", "evaluate", "bundle")
     plan_type = PatchPlan
 
     def read(self, sources, study) -> Cases:
         (volumes,) = sources.given
+        if not len(volumes):
+            raise UserError("there is no volume")
         names = [f"v{i}" for i in range(len(volumes))]
-        table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(volumes))})
-        return Cases(table, (), (Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)}),))
-
-    def audit(self, cases, split):
-        return []
-
-    def clean(self, cases, findings, split):
-        return cases.table
+        broken = [None if np.isfinite(volume).all() else "it has a voxel without a value" for volume in volumes]
+        table = pl.DataFrame({"case_id": names, "group": names, "row": range(len(volumes)), "broken": broken})
+        return Cases(table, (), {"numbers": Numbers({"volumes": volumes, "labels": (volumes > 1).astype(np.float32)})})
 
     def plan(self, cases, split, budget) -> PatchPlan:
-        return PatchPlan()
+        return with_settings(PatchPlan(), budget.settings, "--set")
 
     def method(self, plan):
-        return SingleFit(NetworkMethod(PatchRecipe(), plan.schedule))
+        return Folds(NetworkMethod(PatchRecipe(), plan.schedule))
 
     def baseline(self, plan):
-        return SingleFit(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
+        return Folds(NetworkMethod(PatchRecipe(), replace(plan.schedule, epochs=1)))
 
     def evaluate(self, cases, predictions):
-        truth = cases.store(Numbers).arrays["labels"]
+        truth = cases.store("numbers", Numbers).arrays["labels"]
         rows = dict(zip(cases.ids, cases.table["row"], strict=True))
         dice = []
         for case_id, path in predictions.arrays.items():
             found, label = np.load(path) > 0.5, truth[rows[case_id]] > 0.5
             dice.append(2 * (found & label).sum() / (found.sum() + label.sum()))
         return {"dice/lesion": Measure(float(np.mean(dice)), n=len(dice))}
-
-    def show(self, result):
-        return []
-
-
-def test_a_volume_comes_out_of_a_sliding_window(tmp_path: Path, monkeypatch):
-    enrol(
-        monkeypatch, "toy-patches", "road.test_patches:PatchTask", **{"patch-recipe": "road.test_patches:PatchRecipe"}
-    )
-    draw = np.random.default_rng(0)
-    volumes = draw.normal(0, 0.3, (12, SIDE, SIDE, SIDE)).astype(np.float32)
-    for volume in volumes:
-        corner = draw.integers(2, 9, 3)
-        volume[tuple(slice(c, c + 5) for c in corner)] += 2
-    trained = walk(Study((volumes,), "toy-patches"), tmp_path / "run")
-    metrics = read_json(tmp_path / "run" / "metrics.json")["test"]
-    assert metrics["dice/lesion"]["value"] > 0.9
-    again = trained.model.predict(trained.read(volumes[:1]), Run(tmp_path / "again"))
-    assert np.load(again.arrays["v0"]).shape == (SIDE, SIDE, SIDE)
