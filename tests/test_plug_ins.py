@@ -58,7 +58,7 @@ class Rule:
     mean: float
     holds_training_values = False
 
-    def fit(self, cases, split, run):
+    def fit(self, cases, split, inputs, run):
         model = Rule(cases.table["full"].mean())
         model.save(run.folder)
         return Fitted(model, Predictions(model.predict(cases, run).table.clear()))

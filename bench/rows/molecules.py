@@ -24,6 +24,7 @@ from medeor.molecules.read.cases import read_cases
 from medeor.registry import load_model
 from medeor.road import walk
 from medeor.statistics.split import split_cases
+from medeor.targets import of
 from medeor.trust.measures import measure
 
 HELD_OUT = 0.1
@@ -137,7 +138,7 @@ def ours(row: Row) -> dict[str, Measure]:
     for side, part in PARTS.items():
         folder = place(row.data, row.seed) / side
         if not predicted(folder):
-            items = {target.items[0]: target.name for target in cases.targets}
+            items = {of(target).items[0]: target.name for target in cases.targets}
             (found,) = (run / "model").rglob(f"{part}/model.json")
             long = load_model(found.parent).predict(cases, Run(folder / "run of the part")).table
             folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +176,7 @@ def predictions(cases: Cases, folder: Path) -> Predictions:
         table = results(folder / "run")[1].table
         return Predictions(table.filter(pl.col("case_id").is_in(cases.ids)))
     wide = pl.read_csv(folder / "predictions.csv", schema_overrides={"case_id": pl.String})
-    items = {target.name: target.items[0] for target in cases.targets}
+    items = {target.name: of(target).items[0] for target in cases.targets}
     long = wide.rename(items).unpivot(index="case_id", variable_name="item", value_name="value")
     return Predictions(long)
 

@@ -12,7 +12,7 @@ from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import replacing
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.scores import means
-from medeor.trust.measures import answers
+from medeor.targets.outcomes import lined_up
 
 
 def adme(row: Row) -> dict[str, Measure]:
@@ -42,7 +42,7 @@ def trees(row: Row, folds: pl.DataFrame) -> Predictions:
 
 
 def by_fold(cases: Cases, predicted: Predictions, folds: pl.DataFrame) -> Measure:
-    one = answers(cases, predicted)[0]
+    one = lined_up(cases, predicted)[0]
     fold = cases.table.join(folds, on="case_id", how="left", maintain_order="left")["fold"].to_numpy()[one.rows]
     values = [float(np.corrcoef(one.truth[fold == k], one.values[fold == k, 0])[0, 1]) for k in np.unique(fold)]
     return Measure(float(np.mean(values)), min(values), max(values), len(values))
@@ -59,7 +59,7 @@ def coverage(row: Row) -> dict[str, Measure]:
         for seed in map(int, settings["seeds"].split()):
             run = trained(data, seed, side, row.threads)
             cases, ours = results(run)
-            for one in answers(cases, ours):
+            for one in lined_up(cases, ours):
                 if one.low is not None and one.high is not None:
                     kind, holds = "intervals", (one.low <= one.truth) & (one.truth <= one.high)
                 elif one.plausible is not None:

@@ -12,8 +12,9 @@ from bench.rows.molecules import figure_of, place, predicted, predictions, teste
 from bench.workload import Row
 from medeor.contracts import Measure
 from medeor.statistics.intervals import Resampled, average, difference, holm, interval, p_value, resample
-from medeor.trust.families import statistics
-from medeor.trust.measures import answers, measure
+from medeor.targets.outcomes import lined_up
+from medeor.trust.families import estimators
+from medeor.trust.measures import measure
 
 SEEDS = (0, 1, 2)
 SIDES = ("medeor", "chemprop", "lightgbm", "forest")
@@ -61,9 +62,9 @@ def gain(data: str, ours: str, theirs: str) -> Resampled:
     for seed, one in cases.items():
         codes = np.searchsorted(molecules, one.table["content"].to_numpy().astype(str))
         for side in (ours, theirs):
-            for answer in answers(one, predictions(one, place(data, seed) / side)):
+            for answer in lined_up(one, predictions(one, place(data, seed) / side)):
                 answer = replace(answer, groups=codes[answer.rows])
-                for part in statistics(answer, wanted=(name,)):
+                for part in estimators(answer, wanted=(name,)):
                     title = f"{side} {seed} {answer.target.name} "
                     parts.append(replace(part, names=tuple(title + figure for figure in part.names)))
     found = resample(parts, len(molecules), resamples=2000)

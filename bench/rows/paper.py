@@ -18,9 +18,10 @@ from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import read_json
 from medeor.statistics.intervals import Resampled, average, difference, interval, p_value, resample
 from medeor.statistics.outcomes import group_codes
+from medeor.targets import of
+from medeor.targets.outcomes import lined_up
 from medeor.trust.compare import compare
-from medeor.trust.families import settle, statistics
-from medeor.trust.measures import answers
+from medeor.trust.families import estimators, settle
 
 FIGURES = ("auroc", "accuracy")
 
@@ -71,7 +72,7 @@ def mean_differences(cases: Cases, ours: Sequence[Predictions], theirs: Sequence
         replace(part, names=tuple(f"{side} {number} {name}" for name in part.names))
         for side, every in sides.items()
         for number, one in enumerate(every)
-        for part in statistics(answers(cases, one)[0], wanted=FIGURES)
+        for part in estimators(lined_up(cases, one)[0], wanted=FIGURES)
     ]
     found = resample(parts, group_codes(cases)[1], resamples=2000)
 
@@ -104,5 +105,5 @@ def predictions(cases: Cases, folder: Path) -> Predictions:
         raise ValueError(f"{folder}: the test cases stand in another order than in the case table")
     # The catalogue may count the other class as the positive one.
     value = kept["probability"] if np.array_equal(truth, named) else 1 - kept["probability"]
-    table = pl.DataFrame({"case_id": cases.ids, "item": target.items[0], "value": value, "chosen": value >= 0.5})
+    table = pl.DataFrame({"case_id": cases.ids, "item": of(target).items[0], "value": value, "chosen": value >= 0.5})
     return Predictions(table)

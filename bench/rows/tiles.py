@@ -13,6 +13,7 @@ from bench.workload import Row
 from medeor.api import results
 from medeor.contracts import Measure, Predictions
 from medeor.files import read_json
+from medeor.targets import of
 from medeor.trust.compare import compare
 
 BINS = 8
@@ -35,7 +36,7 @@ def forest(row: Row) -> dict[str, Measure]:
     features = np.stack([histogram(path) for path in pictures(cases.table["source"].to_list(), known_path(row.data))])
     target = cases.targets[0]
     values = out_of_fold(features, cases.table[target.name].to_numpy(), folds, row.seed)
-    table = pl.DataFrame({"case_id": cases.ids, "item": target.items[0], "value": values, "chosen": values >= 0.5})
+    table = pl.DataFrame({"case_id": cases.ids, "item": of(target).items[0], "value": values, "chosen": values >= 0.5})
     found = compare(cases, ours, Predictions(table), metrics=("auroc",))[0]
     return {
         "auroc": Measure(**metrics["auroc"]),

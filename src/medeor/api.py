@@ -28,10 +28,12 @@ from medeor.files import (
     write_toml,
 )
 from medeor.formats.tables.write import write_table, writer_of
-from medeor.road import offers, run_folder, walk
+from medeor.road import offers, reading, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
-from medeor.road.results import results, score
+from medeor.road.finished import results, score
+from medeor.road.repair import repaired
 from medeor.road.study_file import asked
+from medeor.road.walk import walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +57,7 @@ def train(
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _trusting(trust, fields), _stopping() as stopping:
-        return walk.walk(asked(*sources, **fields), Path(out), console, stopping, again)
+        return walk(asked(*sources, **fields), Path(out), console, stopping, again)
 
 
 class Reading(NamedTuple):
@@ -83,9 +85,9 @@ def read(
     question, console = asked(*sources, **fields), console or Console()
     with _trusting(trust, fields), _room():
         if labelled:
-            found = walk.read(question, console)
+            found = reading.read(question, console)
             return Reading(found.every, found.findings)
-        cases = walk.read_unlabelled(question, console)
+        cases = reading.read_unlabelled(question, console)
         return Reading(cases, cases.findings)
 
 
@@ -103,7 +105,8 @@ def plan(
         writable(Path(out) / "plan.toml")
         run_folder.same_version(Path(out))
     with _trusting(trust, fields), _room():
-        made = walk.plan(walk.read(asked(*sources, **fields), console or Console()), Path(out) if out else None)
+        found = reading.read(asked(*sources, **fields), console or Console())
+        made = reading.plan(found, Path(out) if out else None)
     if out:
         private_folder(Path(out))
         write_toml(Path(out) / "plan.toml", made)
@@ -124,9 +127,9 @@ def audit(
     if clean:
         writer_of(Path(clean))
     with _trusting(trust, fields), _room():
-        read = walk.read(asked(*sources, **fields), console)
+        read = reading.read(asked(*sources, **fields), console)
         if clean:
-            table = walk.repaired(read)
+            table = repaired(read)
             write_table(table, Path(clean))
             # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
             total = read.task.clean(read.every, read.findings, read.split).height
@@ -145,8 +148,6 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
     set aside, and those that taught the model, are told."""
-    if name in ("test", "cv", "validation"):
-        raise UserError(f"'{name}' is a part of the study itself; name these data otherwise")
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 

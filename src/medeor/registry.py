@@ -24,7 +24,7 @@ def find(lives: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-ROOMS = ("imaging", "knowledge", "molecules")
+ROOMS = ("imaging", "knowledge", "molecules", "tabular")
 """The first-party rooms, each of which states in its `facts.py` its tasks and what rebuilds its saved parts."""
 
 TASKS: dict[str, TaskFacts] = {facts.name: facts for room in ROOMS for facts in find(f"medeor.{room}.facts:TASKS")}

@@ -10,6 +10,7 @@ import tiny
 from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Explanations, Predictions, Result, Target
 from medeor.figures import Gallery
 from medeor.imaging.draw import LARGEST, galleries, judged, picture_of
+from medeor.targets import of
 
 
 def predictions(
@@ -40,7 +41,7 @@ def test_a_decision_is_judged_by_its_threshold_and_told_in_words() -> None:
 def test_the_likeliest_class_and_a_number_are_told() -> None:
     grades = Target("grade", "ordinal", ("0", "I", "II"))
     cases = asked(grades, [2, 1])
-    said = predictions(cases, [0.1, 0.2, 0.7, 0.5, 0.3, 0.2], grades.items)
+    said = predictions(cases, [0.1, 0.2, 0.7, 0.5, 0.3, 0.2], of(grades).items)
     results = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in results] == [True, False]
     assert "truly II; II 70%, so said II" in results[0][1]

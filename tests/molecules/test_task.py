@@ -149,10 +149,6 @@ def test_a_file_that_cannot_be_written_is_told_with_every_ending_that_can(run: P
     assert "half_life" in (tmp_path / "o.html").read_text()
 
 
-def test_a_bundle_predicts_the_same_bits(run: Path) -> None:
-    assert medeor.predict(run / "run.medeor", "CCO").equals(medeor.predict(run, "CCO"))
-
-
 def test_unlike_compounds_come_to_no_harm(run: Path) -> None:
     """A peptide of 2,000 atoms, a metal complex, a salt and a single atom are answered or refused, each by itself."""
     peptide = "N" + "C(C)C(=O)N" * 400

@@ -6,7 +6,9 @@ import pytest
 
 from medeor.contracts import Target
 from medeor.report.decisions import decisions, first_words
-from medeor.trust.calibration import Calibration, TargetCalibration
+from medeor.targets import of
+from medeor.targets.common.calibration import TargetCalibration
+from medeor.trust.calibration import Calibration
 
 
 def targets(count: int, guessed: int = -1) -> list[Target]:
@@ -14,7 +16,7 @@ def targets(count: int, guessed: int = -1) -> list[Target]:
 
 
 def calibrated(asked: list[Target]) -> Calibration:
-    learnt = (TargetCalibration(one.name, "binary", one.items, 50, rule="equal", threshold=0.25) for one in asked)
+    learnt = (TargetCalibration(one.name, "binary", of(one).items, 50, rule="equal", threshold=0.25) for one in asked)
     return Calibration(0.9, tuple(learnt))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from medeor.contracts import Cases, Explanations, Measure, Predictions, Result, Target
 from medeor.report.verdict import verdict
+from medeor.targets import of
 from medeor.trust.measures import measure
 
 CASES = 200
@@ -30,10 +31,10 @@ def judge(targets: Target | tuple[Target, ...], truth: list, ours: list, theirs:
     def predictions(values: list) -> Predictions:
         parts = []
         for target, value in zip(targets, values, strict=True):
-            value = np.broadcast_to(np.reshape(value, (-1, len(target.items))), (CASES, len(target.items)))
-            items = list(target.items) * CASES
+            value = np.broadcast_to(np.reshape(value, (-1, len(of(target).items))), (CASES, len(of(target).items)))
+            items = list(of(target).items) * CASES
             parts.append(
-                pl.DataFrame({"case_id": np.repeat(ids, len(target.items)), "item": items, "value": value.ravel()})
+                pl.DataFrame({"case_id": np.repeat(ids, len(of(target).items)), "item": items, "value": value.ravel()})
             )
         return Predictions(pl.concat(parts))
 
@@ -57,7 +58,7 @@ SURE, FLAT = np.eye(3)[np.digitize(NOISE + 0.2 * OTHER, [-0.5, 0.5])] * 0.8 + 0.
         (BINARY, SICK, RANDOM, "AUROC"),
         (BINARY, SICK, [0.5], "AUROC 0.500, where 0.5 is chance"),
         (Target("kind", "multiclass", ("a", "b", "c")), GRADE, FLAT, "AUROC 0.500"),
-        (GRADES, GRADE, FLAT, "weighted kappa 0.000"),
+        (GRADES, GRADE, FLAT, "Quadratic weighted kappa 0.000"),
         (NUMBER, NOISE, OTHER, "R² -"),
         (NUMBER, NOISE, [NOISE.mean()], "R² 0.000"),
         (NUMBER, NOISE, -NOISE, "R² -"),
@@ -151,15 +152,15 @@ def test_a_ranking_task_that_cannot_tell_true_from_false_explains_nothing() -> N
         ("mrr", (0.30, 0.28, 0.32), (0.25, 0.23, 0.27), "good"),
         ("mrr", (0.30, 0.26, 0.34), (0.25, 0.23, 0.27), "neutral"),
         ("mrr", (0.20, 0.18, 0.22), (0.25, 0.23, 0.27), "bad"),
-        ("set_size", (1.2, 1.1, 1.3), (2.0, 1.9, 2.1), "good"),
-        ("set_size", (1.9, 1.8, 2.0), (2.0, 1.9, 2.1), "neutral"),
-        ("set_size", (2.1, 2.0, 2.2), (2.0, 1.9, 2.1), "bad"),
+        ("mean_rank", (1.2, 1.1, 1.3), (2.0, 1.9, 2.1), "good"),
+        ("mean_rank", (1.9, 1.8, 2.0), (2.0, 1.9, 2.1), "neutral"),
+        ("mean_rank", (2.1, 2.0, 2.2), (2.0, 1.9, 2.1), "bad"),
     ],
 )
 def test_of_a_figure_of_its_own_the_intervals_decide_in_its_direction(
     name: str, ours: tuple[float, ...], theirs: tuple[float, ...], tone: str
 ) -> None:
-    """A set is the better the smaller it is."""
+    """A rank is the better the smaller it is."""
     cases = Cases(pl.DataFrame({"case_id": ["a"], "y": [1]}), (Target("y", "binary"),))
     empty = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
     measures = {name: Measure(*ours), f"baseline/{name}": Measure(*theirs), "auroc": Measure(0.8, 0.7, 0.9)}

@@ -18,6 +18,7 @@ from medeor.learning.folds import Folds
 from medeor.learning.network import NetworkMethod
 from medeor.learning.predictions import write_array
 from medeor.learning.schedule import Schedule
+from medeor.targets import label_map
 from road.toy import Numbers, PlainRecipe, PlainTask, TensorBatch
 
 PATCH, SIDE = 8, 16
@@ -91,8 +92,7 @@ class PatchRecipe(PlainRecipe):
         return nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 1, 1))
 
     def loss(self, outputs, batch):
-        each = nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.truth, reduction="none")
-        return each.sum(), torch.tensor(float(each.numel()))
+        return label_map.loss(outputs, batch.truth)
 
     def export_module(self, network, processors):
         return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
@@ -102,7 +102,7 @@ class PatchRecipe(PlainRecipe):
             total, seen = torch.zeros(SIDE, SIDE, SIDE), torch.zeros(SIDE, SIDE, SIDE)
             for corner in np.ndindex(3, 3, 3):
                 window = tuple(slice(4 * c, 4 * c + PATCH) for c in corner)
-                total[window] += network(volume[window][None, None])[0, 0].sigmoid()
+                total[window] += label_map.values(network(volume[window][None, None]))[0, 0]
                 seen[window] += 1
             row = {"case_id": [case_id], "item": ["lesion"], "value": [float((total / seen).sum())]}
             yield Predictions(pl.DataFrame(row), {case_id: write_array(run, case_id, (total / seen).numpy())})
@@ -136,5 +136,5 @@ class PatchTask(PlainTask):
         dice = []
         for case_id, path in predictions.arrays.items():
             found, label = np.load(path) > 0.5, truth[rows[case_id]] > 0.5
-            dice.append(2 * (found & label).sum() / (found.sum() + label.sum()))
+            dice.append(label_map.dice(found, label))
         return {"dice/lesion": Measure(float(np.mean(dice)), n=len(dice))}

@@ -1,4 +1,4 @@
-"""Four small tasks, each far from a table of images and classes, walk the road and find what is known of their data.
+"""Five small tasks, each far from a table of images and classes, walk the road and find what is known of their data.
 What every task keeps is checked in `testing/test_conformance.py`."""
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import pytest
 from medeor import registry
 from medeor.contracts import Study
 from medeor.files import read_json
+from medeor.road.bundle import load
 from medeor.road.walk import walk
-from road import effect, links, patches, search
+from road import deaths, effect, links, patches, search
 
 
 @pytest.fixture(autouse=True)
 def enrolled(monkeypatch: pytest.MonkeyPatch) -> None:
-    for toy in (effect, links, patches, search):
+    for toy in (deaths, effect, links, patches, search):
         monkeypatch.setitem(registry.TASKS, toy.FACTS.name, toy.FACTS)
         for kind, place in toy.LOADERS.items():
             monkeypatch.setitem(registry.LOADERS, kind, place)
@@ -56,3 +57,21 @@ def test_a_search_climbs_on_the_bundle_of_another_study(tmp_path: Path) -> None:
     best = trained.predict_cases(trained.read()).table
     assert best["item"][0].count("N") >= 5
     assert best["value"][0] > table["property"].quantile(0.95)
+
+
+def test_a_censored_outcome_takes_the_whole_road(tmp_path: Path) -> None:
+    source = deaths.simulated(400)
+    trained = walk(Study(source, "toy-deaths", split="cv"), tmp_path / "run")
+    metrics = read_json(tmp_path / "run" / "metrics.json")["cv"]
+    # The true hazard itself orders about .77 of the pairs.
+    assert metrics["c_index"]["value"] > 0.72
+    assert metrics["c_index"]["value"] > metrics["baseline/c_index"]["value"]
+    assert metrics["integrated_brier"]["value"] < metrics["baseline/integrated_brier"]["value"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "C-index (Harrell)" in page
+    assert "death: reliability" in page
+    few = [part[:5] for part in source]
+    new = trained.predict_cases(trained.read(*few)).table
+    assert (np.diff(new["value"].to_numpy().reshape(5, -1), axis=1) >= 0).all()
+    bundle = load(tmp_path / "run" / "run.medeor")
+    assert bundle.predict_cases(bundle.read(*few)).table.equals(new)

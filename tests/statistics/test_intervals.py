@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from medeor.statistics import scores
 from medeor.statistics.intervals import (
-    Statistic,
+    Estimator,
     average,
     bootstrap,
     difference,
@@ -34,8 +34,8 @@ def scored(generator: np.random.Generator, groups: int, size: int, auroc: float,
     return group, positive.astype(float), noise + np.sqrt(2) * norm.ppf(auroc) * positive
 
 
-def auroc_statistic(group, positive, score) -> Statistic:
-    return Statistic(("auroc",), lambda weights: scores.areas(score, positive)(weights)[:, :1], group)
+def auroc_statistic(group, positive, score) -> Estimator:
+    return Estimator(("auroc",), lambda weights: scores.areas(score, positive)(weights)[:, :1], group)
 
 
 def coverage(simulations: int, truth: float, simulate) -> float:
@@ -68,7 +68,7 @@ def test_forgetting_the_groups_would_cover_too_little() -> None:
 def test_interval_of_a_proportion_covers_95_percent(cases: int, rate: float) -> None:
     def simulate(seed: int):
         hits = np.random.default_rng(seed).random(cases) < rate
-        statistic = Statistic(("hits",), scores.means([hits]), np.arange(cases), (cases,), (cases,))
+        statistic = Estimator(("hits",), scores.means([hits]), np.arange(cases), (cases,), (cases,))
         return interval(resample([statistic], cases, resamples=400, seed=seed)["hits"])
 
     assert 0.92 <= coverage(300, rate, simulate) <= 0.995
@@ -76,7 +76,7 @@ def test_interval_of_a_proportion_covers_95_percent(cases: int, rate: float) -> 
 
 @pytest.mark.parametrize("hit", [0.0, 1.0])
 def test_thirty_of_thirty_gets_the_exact_binomial_bound(hit: float) -> None:
-    statistic = Statistic(("hits",), scores.means([np.full(30, hit)]), np.arange(30), (30,), (30,))
+    statistic = Estimator(("hits",), scores.means([np.full(30, hit)]), np.arange(30), (30,), (30,))
     found = interval(resample([statistic], 30, resamples=200)["hits"])
     exact = binomtest(int(30 * hit), 30).proportion_ci(0.95, "exact")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
@@ -130,7 +130,7 @@ def test_same_seed_same_interval() -> None:
 def test_p_value_is_uniform_when_nothing_differs() -> None:
     def simulate(seed: int) -> float:
         one, other = np.random.default_rng(seed).normal(size=(2, 50))
-        pair = resample([Statistic(("a", "b"), scores.means([one, other]), np.arange(50))], 50, resamples=300)
+        pair = resample([Estimator(("a", "b"), scores.means([one, other]), np.arange(50))], 50, resamples=300)
         p = p_value(difference(pair["a"], pair["b"]))
         assert p is not None
         return p
@@ -144,7 +144,7 @@ def test_p_value_and_interval_agree() -> None:
     generator = np.random.default_rng(0)
     for shift in np.linspace(0.1, 0.6, 30):
         values = generator.exponential(size=40) - 1 + shift
-        figure = resample([Statistic(("mean",), scores.means([values]), np.arange(40))], 40, resamples=2000)["mean"]
+        figure = resample([Estimator(("mean",), scores.means([values]), np.arange(40))], 40, resamples=2000)["mean"]
         found, p = interval(figure), p_value(figure)
         assert p is not None
         if abs(p - 0.05) > 0.01:
@@ -153,7 +153,7 @@ def test_p_value_and_interval_agree() -> None:
 
 def test_average_of_figures_keeps_them_paired() -> None:
     one, other = np.random.default_rng(0).normal(size=(2, 60))
-    both = Statistic(("a", "b", "mean"), scores.means([one, other, (one + other) / 2]), np.arange(60))
+    both = Estimator(("a", "b", "mean"), scores.means([one, other, (one + other) / 2]), np.arange(60))
     found = resample([both], 60)
     assert average([found["a"], found["b"]]).draws == pytest.approx(found["mean"].draws)
 
@@ -192,7 +192,7 @@ def test_an_interval_of_few_groups_is_that_of_students_t() -> None:
 
 def test_a_difference_rests_on_the_fewer_groups_of_its_sides() -> None:
     many, few = (
-        resample([Statistic((name,), lambda w: w.mean(axis=1, keepdims=True), np.arange(30), (units,))], 30)[name]
+        resample([Estimator((name,), lambda w: w.mean(axis=1, keepdims=True), np.arange(30), (units,))], 30)[name]
         for name, units in (("many", 30), ("few", 7))
     )
     assert difference(many, few).units == difference(few, many).units == 7

@@ -45,7 +45,7 @@ def test_the_split_does_not_depend_on_the_order_of_the_rows(order):
 def test_folds_hold_equal_shares_of_each_class():
     labels = np.array([1] * 20 + [0] * 180)
     made = cases(range(200), labels)
-    table = split_cases(made, Study((), split="cv")).table.join(made.table, on="case_id")
+    table = split_cases(made, Study((), split="cv"), labels).table.join(made.table, on="case_id")
     assert table.group_by("fold").agg(pl.col("y").sum())["y"].to_list() == [4] * 5
 
 

@@ -395,10 +395,10 @@ def test_imbalance_fails_beyond_ten_to_one_and_names_both_classes(common: int, s
     assert f"{common} with sick = no, 10 with sick = yes" in found.message
 
 
-def test_inputs_of_the_model_are_no_shortcuts() -> None:
+def test_features_of_the_model_are_no_shortcuts() -> None:
     cases, split = study(age=study()[0].table["sick"].to_numpy())
     assert status(cases, split)["shortcut/age"] == "fail"
-    assert "shortcut/age" not in status(replace(cases, inputs=("age",)), split)
+    assert "shortcut/age" not in status(replace(cases, features=("age",)), split)
 
 
 def test_each_feature_alone_reaches_what_its_column_tells() -> None:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from medeor.contracts import Cases, Predictions, Target, UserError
-from medeor.trust.calibration import Calibration, calibrate, conformal_quantile
+from medeor.targets import of
+from medeor.targets.common.calibration import conformal_quantile
+from medeor.trust.calibration import Calibration, calibrate
 
 ILL = Target("state", "binary", ("well", "ill"))
 KIND = Target("kind", "multiclass", ("a", "b", "c"))
@@ -33,7 +35,7 @@ def table(target: Target, truth, values, group=None, **columns) -> tuple[Cases, 
     long = pl.DataFrame(
         {
             "case_id": np.repeat(ids, values.shape[1]),
-            "item": list(target.items) * len(truth),
+            "item": list(of(target).items) * len(truth),
             "value": values.ravel(),
             **columns,
         }

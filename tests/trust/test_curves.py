@@ -10,8 +10,11 @@ from sklearn.calibration import calibration_curve
 
 from medeor.contracts import Cases, Measure, Predictions, Target
 from medeor.figures import Intervals, Lines, Matrix, Series, Table
+from medeor.targets import of
+from medeor.targets.common.drawings import POINTS
+from medeor.targets.outcomes import lined_up
 from medeor.trust import curves
-from medeor.trust.measures import answers, measure, subgroup_table
+from medeor.trust.measures import measure, subgroup_table
 
 ILL = Target("state", "binary", ("well", "ill"))
 
@@ -26,9 +29,9 @@ def binary(size: int = 400, seed: int = 0):
     return Cases(table, (ILL,)), Predictions(long), truth, value
 
 
-def one_of(cases: Cases, predictions: Predictions):
-    (one,) = answers(cases, predictions)
-    return one
+def drawn_of(cases: Cases, predictions: Predictions) -> dict:
+    """What the kind of the target draws, by its title."""
+    return {figure.title: figure for figure in of(cases.targets[0]).draw(lined_up(cases, predictions), [])}
 
 
 def area(line: Series) -> float:
@@ -38,15 +41,15 @@ def area(line: Series) -> float:
 @pytest.mark.parametrize("size", [50, 20_000])
 def test_area_under_the_drawn_roc_is_the_auroc(size: int) -> None:
     cases, predictions, truth, value = binary(size)
-    (line,) = curves.roc([one_of(cases, predictions)]).series
-    assert len(line.x) <= curves.POINTS
+    (line,) = drawn_of(cases, predictions)["ROC curve"].series
+    assert len(line.x) <= POINTS
     assert (line.x[0], line.y[0], line.x[-1], line.y[-1]) == (0, 0, 1, 1)
     assert area(line) == pytest.approx(sk.roc_auc_score(truth, value), abs=1e-9 if size == 50 else 2e-3)
 
 
 def test_precision_and_recall_lie_on_sklearns_curve() -> None:
     cases, predictions, truth, value = binary(150)
-    (line,) = curves.precision_recall([one_of(cases, predictions)]).series
+    (line,) = drawn_of(cases, predictions)["Precision and recall"].series
     precision, recall, _ = sk.precision_recall_curve(truth, value)
     known = {(round(r, 9), round(p, 9)) for r, p in zip(recall, precision, strict=True)}
     assert {(round(r, 9), round(p, 9)) for r, p in zip(line.x[1:], line.y[1:], strict=True)} <= known
@@ -55,7 +58,7 @@ def test_precision_and_recall_lie_on_sklearns_curve() -> None:
 
 def test_net_benefit_by_its_formula() -> None:
     cases, predictions, truth, value = binary()
-    figure = curves.decision_curve(one_of(cases, predictions))
+    figure = drawn_of(cases, predictions)["Decision curve"]
     lines = {line.name: dict(zip(np.round(line.x, 2), line.y, strict=True)) for line in figure.series}
     for threshold in (0.05, 0.2, 0.5):
         treated = value >= threshold
@@ -68,7 +71,7 @@ def test_net_benefit_by_its_formula() -> None:
 
 def test_reliability_agrees_with_sklearn_and_brackets_its_rates() -> None:
     cases, predictions, truth, value = binary()
-    after, before = curves.reliability(one_of(cases, predictions)).series
+    after, before = drawn_of(cases, predictions)["Reliability"].series
     observed, predicted = calibration_curve(truth, value, n_bins=10, strategy="quantile")
     assert after.y == pytest.approx(observed)
     assert after.x == pytest.approx(predicted)
@@ -79,7 +82,7 @@ def test_reliability_agrees_with_sklearn_and_brackets_its_rates() -> None:
 
 def test_histograms_hold_every_case() -> None:
     cases, predictions, truth, value = binary()
-    well, ill = curves.distribution(one_of(cases, predictions)).series
+    well, ill = drawn_of(cases, predictions)["Distribution of predictions"].series
     for line, side in ((well, value[truth == 0]), (ill, value[truth == 1])):
         heights, starts = np.array(line.y[1::2][:-1]), np.array(line.x[1::2][:-1])
         assert heights.sum() == pytest.approx(1)
@@ -89,7 +92,7 @@ def test_histograms_hold_every_case() -> None:
 
 def test_confusion_matrix_equals_sklearn() -> None:
     cases, predictions, truth, value = binary()
-    figure = curves.confusion(one_of(cases, predictions))
+    figure = drawn_of(cases, predictions)["Confusion matrix"]
     assert np.array(figure.values) == pytest.approx(sk.confusion_matrix(truth, value >= 0.4))
     assert figure.rows == ("well", "ill")
 

@@ -13,8 +13,10 @@ import medeor
 import tiny
 from medeor.console import Console
 from medeor.contracts import Cases, Predictions, Target
+from medeor.targets import of
+from medeor.targets.common.calibration import Skill
 from medeor.trust.calibration import Calibration
-from medeor.trust.skill import Skill, skills
+from medeor.trust.skill import skills
 
 SICK = Target("sick", "binary", ("no", "yes"))
 
@@ -22,7 +24,7 @@ SICK = Target("sick", "binary", ("no", "yes"))
 def held_out(truth: np.ndarray, values: np.ndarray, target: Target) -> tuple[Cases, Predictions]:
     ids = [f"c{i}" for i in range(len(truth))]
     table = pl.DataFrame({"case_id": ids, target.name: truth})
-    item = target.items[0]
+    (item,) = of(target).items
     return Cases(table, (target,)), Predictions(pl.DataFrame({"case_id": ids, "item": item, "value": values}))
 
 
@@ -77,7 +79,7 @@ def test_a_number_is_known_where_its_order_is(scale: str) -> None:
     assert informed.figure == "spearman"
     assert not informed.missing
     (noise,) = skills(*held_out(truth, generator.permutation(truth), target))
-    assert "Spearman correlation" in noise.missing
+    assert "Spearman's correlation" in noise.missing
 
 
 def test_too_few_cases_show_nothing() -> None:

@@ -140,13 +140,17 @@ def facts(name: str) -> Facts:
     )
 
 
+_OPTION = {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}
+"""What `--option kind=` says for the kind of a set."""
+
+
 def completed(study: Study, name: str) -> Study:
     """The study with what the catalogue knows of this data set wherever the study is silent: the task, what the task
     asks, the targets, the accepted findings. What the user said stands."""
     known = facts(name)
     task = study.task or known.task
     said = {
-        "kind": {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}.get(known.kind, ""),
+        "kind": _OPTION.get(known.kind, ""),
         "classes": " | ".join(known.classes),
         "positive": known.positive,
     }

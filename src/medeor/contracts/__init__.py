@@ -3,7 +3,7 @@
 
 Nothing here imports a numerical library at run time, so the command line can start in a blink."""
 
-from medeor.contracts.data import Cases, Inputs, Kept, Part, Split, Store, Target, TargetKind
+from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target
 from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
 from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
@@ -49,6 +49,7 @@ __all__ = [
     "Model",
     "Offer",
     "OfferKind",
+    "OnDisk",
     "Part",
     "Plan",
     "Predictions",
@@ -64,7 +65,6 @@ __all__ = [
     "Store",
     "Study",
     "Target",
-    "TargetKind",
     "Task",
     "TaskFacts",
     "UserError",

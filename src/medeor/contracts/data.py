@@ -12,17 +12,15 @@ if TYPE_CHECKING:
 
     from medeor.contracts.results import Finding
 
-TargetKind = Literal["binary", "multiclass", "ordinal", "continuous"]
-
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to be predicted. The case table holds it in the column `name`: for `binary`, `multiclass` and
-    `ordinal` an index into `classes`, for `continuous` a number in `unit`; null where it is not known.
-    A multi-label question is several binary targets."""
+    """One thing to be predicted. The case table holds it in the column `name`: an index into `classes`, a number in
+    `unit`, or what else its kind says; null where it is not known. A multi-label question is several binary targets."""
 
     name: str
-    kind: TargetKind
+    kind: str
+    """A key of `targets.KINDS`; what depends on it is asked of `targets.of`."""
     classes: tuple[str, ...] = ()
     unit: str = ""
     scale: Literal["linear", "log"] = "linear"
@@ -35,31 +33,8 @@ class Target:
     @property
     def limit(self) -> str:
         """The column that says, where some values are censored, on which side the truth lies: 1 above the value, -1
-        below, 0 where it is the value. What is known by a limit teaches and is not scored."""
+        below, 0 where it is the value."""
         return f"{self.name}.limit"
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What its classes are called, also those of a binary target that goes by its own name; of a number, none."""
-        return self.classes or self.values or (("no", "yes") if self.kind == "binary" else ())
-
-    @property
-    def positive(self) -> str:
-        """`positive class: malignant`, and how to change it where it was guessed; empty where there is none to name."""
-        no, yes = self.words if self.kind == "binary" and (self.classes or self.values) else ("", "")
-        if not yes:
-            return ""
-        text = f"positive class{f' of {self.name}' if self.values else ''}: {yes}"
-        return f"{text} (guessed; change it with --option positive={no})" if self.guessed else text
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """The `item`s under which predictions of this target stand. A binary target has one, its positive class
-        (the second) or, without class names, its own name; so has a continuous one. Other kinds have their classes,
-        whose values add up to one."""
-        if self.kind == "binary":
-            return self.classes[1:] or (self.name,)
-        return self.classes or (self.name,)
 
 
 @runtime_checkable
@@ -75,6 +50,16 @@ class Kept(Store, Protocol):
     """A store that a run keeps below `stores/`, because questions to its model are answered with it. No bundle does."""
 
     def save(self, folder: Path) -> None: ...
+
+
+@runtime_checkable
+class OnDisk(Store, Protocol):
+    """A store that reads its content from files of the user's, where these lie, when it is asked."""
+
+    @property
+    def files(self) -> Mapping[str, tuple[str, ...]]:
+        """The files of each thing in it, by its key."""
+        ...
 
 
 S = TypeVar("S")
@@ -95,7 +80,7 @@ class Cases:
     """By name: two series of one patient, the truth as label maps."""
     subgroups: tuple[str, ...] = ()
     """Columns by which the results are also reported."""
-    inputs: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     """Columns that a model is given, of a modality whose data lie in the table itself."""
     prevalences: tuple[float, ...] = ()
     """At which predictive values are stated; empty: the usual ones."""

@@ -63,7 +63,8 @@ class FileFacts:
     """How the names of files end that hold this kind of data and no other; an empty text stands for a name without a
     dot."""
     columns: tuple[str, ...] = ()
-    """Names of columns, in lower case, any of which says that a table holds this kind of data."""
+    """Names of columns, in lower case, any of which says that a table holds this kind of data; `*`: any table in
+    which no other task knows a column."""
 
 
 @dataclass(frozen=True)

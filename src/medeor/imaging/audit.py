@@ -17,6 +17,7 @@ from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
 from medeor.machine import threads
+from medeor.targets import categorical
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
         return Finding(check, "labels", "unknown", "there are no digests of the images, or no targets")
     split_labels = [pl.col(name).drop_nulls().n_unique().over("content") > 1 for name in names]
     conflicting = _copies(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
-    classes = [target.name for target in cases.targets if target.kind != "continuous"]
+    classes = [target.name for target in categorical(cases.targets)]
     labels = np.array([cases.table[name].cast(pl.Float64).to_numpy() for name in classes]).reshape(-1, len(cases))
     one, other = labels[:, alike.pairs[:, 0]], labels[:, alike.pairs[:, 1]]
     near = alike.pairs[((one != other) & ~np.isnan(one) & ~np.isnan(other)).any(axis=0)]

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import OUT_OF_DOMAIN, Cases, Explanation, Predictions, Result, Target
+from medeor.contracts import Cases, Explanation, Predictions, Result
 from medeor.figures import Figure, Gallery, Picture
 from medeor.imaging.model.prepare import Preparation, prepare_one
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.network import NetworkModel
 from medeor.learning.stack import StackModel, innermost
+from medeor.targets import categorical, of
 
 SHOWN = 8
 LARGEST = 256
@@ -30,8 +31,7 @@ _TITLES_OF_NUMBERS = {
 def galleries(result: Result) -> list[Figure]:
     """The explained cases: the wrong, the right, and those of which nobody can say."""
     explained = _by_case(result.explanations.cases)
-    numbers = all(target.kind == "continuous" for target in result.cases.targets)
-    titles = _TITLES_OF_NUMBERS if numbers else _TITLES
+    titles = _TITLES if categorical(result.cases.targets) else _TITLES_OF_NUMBERS
     pictures: dict[str, list[Picture]] = {tone: [] for tone in titles}
     preparation = preparation_of(result.model)
     for case_id, answers in explained.items():
@@ -51,36 +51,14 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
     rows = predictions.table.filter(pl.col("case_id") == case.ids[0])
     verdicts, words = [], []
     for target in case.targets:
-        own = rows.filter(pl.col("item").is_in(target.items))
+        own = rows.filter(pl.col("item").is_in(of(target).items))
         truth = case.table.get_column(target.name).cast(pl.Float64)[0]
-        right, said = (_number if target.kind == "continuous" else _class)(own, target, truth)
+        right, said = of(target).judge(own, truth)
         words.append(said)
         if truth is not None:
             verdicts.append(right)
     right = False if False in verdicts else None if None in verdicts or not verdicts else True
     return right, f"{case.ids[0]}: {'; '.join(words)}"
-
-
-def _number(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
-    low, high = (own[end][0] if end in own.columns else None for end in ("low", "high"))
-    text = f"{target.name} {own['value'][0]:.3g}"
-    text += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
-    if truth is None:
-        return None, text
-    # An end that is not there does not bound; without both there is no interval.
-    known = low is not None or high is not None
-    inside = (low is None or low <= truth) and (high is None or truth <= high)
-    return (inside if known else None), f"{text}, truly {truth:.3g}"
-
-
-def _class(own: pl.DataFrame, target: Target, truth: float | None) -> tuple[bool | None, str]:
-    decided = _decided(own, target)
-    likely = own["item"][int(own["value"].arg_max() or 0)]
-    text = f"{likely} {max(own['value'].to_list()):.0%}, "
-    text += "undecided" if decided is None else f"so said {target.words[decided]}"
-    if truth is None:
-        return None, text
-    return (None if decided is None else decided == int(truth)), f"truly {target.words[int(truth)]}; {text}"
 
 
 def preparation_of(model: object) -> Preparation | None:
@@ -129,17 +107,6 @@ def _by_case(explanations: Sequence[Explanation]) -> dict[str, list[Explanation]
     for explanation in explanations:
         by_case.setdefault(explanation.case_id, []).append(explanation)
     return by_case
-
-
-def _decided(own: pl.DataFrame, target: Target) -> int | None:
-    """The class that was decided; None where the decision was withheld, or the case is unlike the training data."""
-    if "verdict" in own.columns and OUT_OF_DOMAIN in own["verdict"]:
-        return None
-    if "chosen" in own.columns:
-        if own["chosen"].null_count():
-            return None
-        return int(own["chosen"][0]) if target.kind == "binary" else int(own["chosen"].cast(pl.Int8).arg_max() or 0)
-    return int(own["value"][0] >= 0.5) if target.kind == "binary" else int(own["value"].arg_max() or 0)
 
 
 def _limited(sides: tuple[int, ...]) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from medeor.imaging.read.modality import modalities
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
+from medeor.targets import categorical
 
 BOOSTING = Boosting(rounds=400, learning_rate=0.03)
 
@@ -158,10 +159,9 @@ def fingerprint(cases: Cases) -> ImageFingerprint:
     axes = [name for name in ("depth", "height", "width") if usable[name].null_count() < usable.height]
     sides = usable.select(axes).drop_nulls()
     shares = [1.0]
-    for target in cases.targets:
-        if target.kind != "continuous":
-            counts = cases.table[target.name].drop_nulls().value_counts()["count"].to_list()
-            shares.append(min(counts) / sum(counts))
+    for target in categorical(cases.targets):
+        counts = cases.table[target.name].drop_nulls().value_counts()["count"].to_list()
+        shares.append(min(counts) / sum(counts))
     channels = cases.store("images", ImageStore).channels or int(usable["channels"].max())  # type: ignore[arg-type]
     placed = usable.filter(pl.col("spacing").list.len() == len(axes))
     spacings = np.array(placed["spacing"].to_list(), float).reshape(-1, len(axes))

@@ -8,7 +8,7 @@ import polars as pl
 from medeor.contracts import Cases, Measure, Measures, Predictions
 from medeor.knowledge.read.cases import HOLDS, triples_of
 from medeor.knowledge.read.graph import Graph
-from medeor.statistics.intervals import Statistic, difference, interval, resample
+from medeor.statistics.intervals import Estimator, difference, interval, resample
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import areas, means
 from medeor.trust.measures import levels, measure
@@ -72,8 +72,8 @@ def _ranking(cases: Cases, predictions: Predictions) -> dict[str, Measure]:
         with np.errstate(invalid="ignore", divide="ignore"):
             return (times @ weighed) / (times @ counted)
 
-    statistic = Statistic(tuple(columns), means, codes, tuple(units), tuple(trials))
-    return {name: interval(figure) for name, figure in resample([statistic], groups).items()}
+    estimator = Estimator(tuple(columns), means, codes, tuple(units), tuple(trials))
+    return {name: interval(figure) for name, figure in resample([estimator], groups).items()}
 
 
 def _figures(rank: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -107,10 +107,10 @@ def gains(cases: Cases, ours: Predictions, theirs: Predictions, name: str) -> di
             if level and len(np.unique(codes[mask & true])) < SMALLEST:
                 continue
             rows = mask & true
-            parts.append(Statistic((f"{side} mrr{level}",), means([reciprocal[rows]]), codes[rows]))
+            parts.append(Estimator((f"{side} mrr{level}",), means([reciprocal[rows]]), codes[rows]))
             if true[mask].any() and not true[mask].all():
                 area = areas(wide[HOLDS.name].to_numpy()[mask], true[mask])
-                parts.append(Statistic((f"{side} auroc{level}", f"{side} auprc{level}"), area, codes[mask]))
+                parts.append(Estimator((f"{side} auroc{level}", f"{side} auprc{level}"), area, codes[mask]))
     found = resample(parts, groups)
     figures = {}
     for said in (one.removeprefix("ours ") for one in found if one.startswith("ours ")):

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from medeor.contracts import Target, UserError
 from medeor.files import build, read_json
+from medeor.targets import of
 
 T = TypeVar("T")
 
@@ -32,9 +33,7 @@ def checked_targets(targets: Sequence[Target], where: str) -> tuple[Target, ...]
 
     Raises: UserError where they do not."""
     for target in targets:
-        least, most = {"binary": (2, 2), "continuous": (0, 0)}.get(target.kind, (2, 1 << 20))
-        count, own_name = len(target.classes), target.kind == "binary" and not target.classes
-        if not (own_name or least <= count <= most) or len(set(target.classes)) < count:
+        if not of(target).sound:
             raise UserError(f"{where}: '{target.name}' is {target.kind} and has the classes {list(target.classes)[:5]}")
     if len({target.name for target in targets}) < len(targets):
         raise UserError(f"{where}: two targets have the same name")

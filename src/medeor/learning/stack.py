@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 from scipy.optimize import minimize
-from scipy.special import expit, logit, softmax
 
 from medeor import registry
 from medeor.contracts import (
@@ -33,12 +32,11 @@ from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
 from medeor.learning.saved import checked_targets, facts_of
+from medeor.statistics.outcomes import arrange, long_table
+from medeor.targets import of
 
 PRIOR = 50
 """Cases that it takes to move the weights half of the way from equal ones."""
-
-SURE = 1e-4
-"""A probability nearer to 0 or 1 than this counts as this far from it: no part has the last word by itself."""
 
 POOL = "log-odds"
 """How classes are pooled; kept with a model, as the weights mean nothing without it."""
@@ -77,7 +75,7 @@ class Stack:
                 loss(known.values[part : part + 1], np.ones(1), known.truth, target) for part in range(len(tables))
             ]
             earned += map(StackWeight, tables, [target.name] * len(tables), weights[target.name].tolist(), alone)
-            stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(target.items))[:, known.labelled]
+            stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(of(target).items))[:, known.labelled]
             earned.append(StackWeight("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
@@ -110,9 +108,8 @@ class StackModel:
         blended = []
         for target in self.targets:
             values = np.stack([_by_case(one.table, cases.table["case_id"], target) for one in found])
-            blended.append(
-                _long(cases.table["case_id"], target, blend(values, np.array(self.weights[target.name]), target))
-            )
+            together = blend(values, np.array(self.weights[target.name]), target)
+            blended.append(long_table(cases.ids, of(target).items, together))
         return Predictions(pl.concat(blended), arrays)
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
@@ -197,30 +194,18 @@ def weights_table(model: StackModel) -> Figure:
 
 
 def blend(values: np.ndarray, weights: np.ndarray, target: Target) -> np.ndarray:
-    """What the parts say together, shape (cases, items), from what each says, shape (parts, cases, items).
-
-    Numbers: their weighted mean (of logarithms, where these are learnt). Classes: the weighted sum of log-odds, of
-    several classes of log-probabilities, as a probability (a logarithmic opinion pool; Genest and Zidek 1986): parts
-    that err apart and agree make it surer than each is."""
-    if target.kind == "continuous":
-        return (
-            10 ** np.tensordot(weights, np.log10(values), 1)
-            if target.scale == "log"
-            else np.tensordot(weights, values, 1)
-        )
-    values = values.clip(SURE, 1 - SURE)
-    if target.kind == "binary":
-        return expit(np.tensordot(weights, logit(values), 1))
-    return softmax(np.tensordot(weights, np.log(values), 1), axis=1)
+    """What the parts say together, shape (cases, items), from what each says, shape (parts, cases, items), as the kind
+    of the target combines it."""
+    return of(target).combine(values, weights)
 
 
 def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.ndarray:
     """Weights of the parts, shape (parts,), none negative, that make the loss of `blend` least; the fewer cases, the
-    nearer to equal. Those of numbers add up to one.
+    nearer to equal. Those of what is averaged add up to one.
 
     Args:
         values: what each part says of each item, shape (parts, cases, items).
-        truth: index of the class or number, shape (cases,).
+        truth: as `TargetKind.truth` gives it, or its first column.
     """
     parts, cases = values.shape[:2]
     equal = np.full(parts, 1 / parts)
@@ -233,21 +218,14 @@ def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.nd
         return loss(values, weights, truth, target) / scale + pull
 
     whole = {"type": "eq", "fun": lambda weights: weights.sum() - 1}
-    number = target.kind == "continuous"
-    found = minimize(cost, equal, method="SLSQP", bounds=[(0.0, 2.0)] * parts, constraints=[whole] if number else [])
+    constraints = [whole] if of(target).sums_to_one else []
+    found = minimize(cost, equal, method="SLSQP", bounds=[(0.0, 2.0)] * parts, constraints=constraints)
     return np.clip(found.x, 0, None) if found.success else equal
 
 
 def loss(values: np.ndarray, weights: np.ndarray, truth: np.ndarray, target: Target) -> float:
     """The mean loss of `blend`, with its arguments."""
-    said = blend(values, weights, target)
-    if target.kind == "continuous":
-        said, truth = (np.log10(said), np.log10(truth)) if target.scale == "log" else (said, truth)
-        return float(np.square(said[:, 0] - truth).mean())
-    right = np.take_along_axis(said, truth.astype(int)[:, None], 1)[:, 0] if target.kind != "binary" else said[:, 0]
-    if target.kind == "binary":
-        right = np.where(truth > 0.5, right, 1 - right)
-    return float(-np.log(np.clip(right, 1e-6, 1)).mean())
+    return of(target).mistake(blend(values, weights, target), truth.reshape(len(truth), -1))
 
 
 class _Known(NamedTuple):
@@ -257,11 +235,11 @@ class _Known(NamedTuple):
     everyone: np.ndarray
     """Shape (parts, cases, items), of all cases."""
     labelled: np.ndarray
-    """Shape (cases,): whether the truth is known, and not only a limit of it."""
+    """Shape (cases,): whether a case is scored."""
     fold: np.ndarray
     """Shape (cases,)."""
     answers: np.ndarray
-    """Shape (cases,): the truth, NaN where it is not known."""
+    """The truth, see `TargetKind.truth`."""
 
     @property
     def values(self) -> np.ndarray:
@@ -282,10 +260,9 @@ def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, p
         if table["case_id"].n_unique() != rows.height:
             raise ValueError(f"the part '{name}' of a stack held out other cases than the first")
         values.append(_by_case(table, rows["case_id"], target))
-    answers = rows[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    exact = rows[target.limit].fill_null(0).to_numpy() == 0 if target.limit in rows.columns else np.True_
+    truth = of(target).truth(rows)
     fold = rows["fold"].fill_null(-1).to_numpy()
-    return _Known(rows["case_id"], np.stack(values), ~np.isnan(answers) & exact, fold, answers)
+    return _Known(rows["case_id"], np.stack(values), of(target).scored(truth), fold, truth)
 
 
 def _blended(known: _Known, target: Target) -> Predictions:
@@ -298,20 +275,12 @@ def _blended(known: _Known, target: Target) -> Predictions:
             others = known.labelled
         weights = best_weights(known.everyone[:, others], known.answers[others], target)
         blended[here] = blend(known.everyone[:, here], weights, target)
-    return Predictions(_long(known.case_ids, target, blended))
+    return Predictions(long_table(known.case_ids, of(target).items, blended))
 
 
 def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:
     """Values of a target, shape (cases, items). Raises: UserError where one is missing."""
-    wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
-    rows = case_ids.to_frame().join(wide, on="case_id", how="left", maintain_order="left")
-    if not set(target.items) <= set(rows.columns) or rows.select(target.items).null_count().sum_horizontal()[0]:
+    given = arrange(case_ids, Predictions(table), of(target).items, target.name)
+    if not given.predicted.all():
         raise UserError(f"a part of this stack does not answer '{target.name}' for every case; the model is damaged")
-    rows = rows.select(target.items)
-    return rows.to_numpy()
-
-
-def _long(case_ids: pl.Series, target: Target, values: np.ndarray) -> pl.DataFrame:
-    """The other way round: one row a case and item."""
-    ids = np.repeat(case_ids.to_numpy(), len(target.items))
-    return pl.DataFrame({"case_id": ids, "item": list(target.items) * len(case_ids), "value": values.ravel()})
+    return given.values

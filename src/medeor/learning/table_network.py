@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -30,13 +31,13 @@ SWEEPS = 200
 class TableNetwork:
     """The network over the columns of a table."""
 
-    width: Annotated[int, Field(ge=1, le=4096)] = 128
+    width: Annotated[int, Field(ge=1, le=4096)] = 64
     depth: Annotated[int, Field(ge=0, le=12)] = 2
     """Residual layers; 0: a linear model."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    members: Annotated[int, Field(ge=1, le=64)] = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    members: Annotated[int, Field(ge=1, le=64)] = 4
     """Networks in one that share all but how they weigh their inputs and outputs; the mean of their answers counts."""
-    pieces: Annotated[int, Field(ge=1, le=256)] = 16
+    pieces: Annotated[int, Field(ge=1, le=256)] = 8
     """Into how many pieces a number is laid out."""
     batch: Annotated[int, Field(ge=1)] = 128
 
@@ -237,9 +238,10 @@ def _rows(cases: Cases, processors: TableProcessors) -> RowBatch:
 
 
 def _values(network: nn.Module, inputs: Tensor, processors: TableProcessors) -> np.ndarray:
-    """Values of the items, shape (rows, items)."""
-    asked, device = Answering(network, processors.heads), next(network.parameters()).device
-    parts = [asked(chunk.to(device)).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
+    """Values of the items, shape (rows, items); in double precision, so that the other rows beside one leave no trace
+    in its own."""
+    asked, device = Answering(deepcopy(network), processors.heads).double(), next(network.parameters()).device
+    parts = [asked(chunk.to(device).double()).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(processors.heads.items)))
 
 

@@ -18,6 +18,7 @@ from medeor.molecules.read.fingerprints import blocks, fingerprints
 from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.read.store import MoleculeStore
 from medeor.molecules.read.workers import in_chunks
+from medeor.targets import measured, of
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
@@ -100,11 +101,11 @@ def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
     `columns`, of its limits: the mean of exact values (geometric for a log scale), else the tightest limit, a lower
     before an upper one; of classes the most frequent."""
     known = pl.col(target.name)
-    if target.kind != "continuous":
+    if of(target).classes:
         return [known.drop_nulls().mode().min().alias(target.name)]
     side = _side(target, columns)
     exact = pl.when(side == 0).then(known)
-    mean = 10 ** exact.log10().mean() if target.scale == "log" else exact.mean()
+    mean = 10 ** exact.log10().mean() if of(target).logarithmic else exact.mean()
     mean = pl.when(exact.min() == exact.max()).then(exact.min()).otherwise(mean)  # Repeats leave no rounding error.
     above, below = pl.when(side > 0).then(known).max(), pl.when(side < 0).then(known).min()
     value = pl.coalesce(mean, above, below).alias(target.name)
@@ -124,7 +125,7 @@ def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
     """The least and the greatest number that each row leaves possible, for a log scale their log10; null where it is
     not known."""
     known, side = pl.col(target.name).cast(pl.Float64), _side(target, columns)
-    known = known.log10() if target.scale == "log" else known
+    known = known.log10() if of(target).logarithmic else known
     low = pl.when((side < 0) & known.is_not_null()).then(-np.inf).otherwise(known)
     return low, pl.when((side > 0) & known.is_not_null()).then(np.inf).otherwise(known)
 
@@ -253,10 +254,10 @@ def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
 
 def _tolerance(table: pl.DataFrame, target: Target, cases: Cases, deviations: float, fold: float) -> float:
     """How far two measurements may be apart, on the scale of `_bounds`."""
-    if target.kind != "continuous":
-        return 0.0
+    if of(target).classes:
+        return 0.99
     endpoint = endpoint_of(target, cases)
-    if target.scale == "log" or (endpoint is not None and endpoint.scale == "log10"):
+    if of(target).logarithmic or (endpoint is not None and endpoint.scale == "log10"):
         return float(np.log10(fold))
     return deviations * float(table[target.name].std() or 0.0)  # type: ignore[arg-type]
 
@@ -329,7 +330,7 @@ def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases
     cliff = np.zeros(len(both), bool)
     for target in cases.targets:
         low, high = (by_compound[target.name].struct[end].to_numpy() for end in ("low", "high"))
-        bound = _tolerance(table, target, cases, CLIFF, 10.0) if target.kind == "continuous" else 0.99
+        bound = _tolerance(table, target, cases, CLIFF, 10.0)
         one, other = both.T
         cliff |= np.fmax(low[one] - high[other], low[other] - high[one]) > bound
     listed = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
@@ -350,14 +351,10 @@ def _range(target: Target, columns: Sequence[str]) -> pl.Expr:
 # --- values ----------------------------------------------------------------------------------------------
 
 
-def _continuous(cases: Cases) -> list[Target]:
-    return [target for target in cases.targets if target.kind == "continuous"]
-
-
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
     store = cases.store("molecules", MoleculeStore)
     check, said, unknown, stated = "units", list(store.mixed), [], ""
-    for target in _continuous(cases):
+    for target in measured(cases.targets):
         endpoint = endpoint_of(target, cases)
         if endpoint is None:
             unknown += [] if target.unit else [target.name]
@@ -380,7 +377,7 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
     outside = []
-    for target in _continuous(cases):
+    for target in measured(cases.targets):
         if (endpoint := endpoint_of(target, cases)) is not None:
             value = pl.col(target.name)
             outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))

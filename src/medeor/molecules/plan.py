@@ -12,6 +12,7 @@ from medeor.contracts import Cases
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
+from medeor.targets import categorical
 
 ModelPart = Literal["network", "trees", "neighbours", "base"]
 BOOSTING = Boosting(rounds=300, leaves=31, smallest_leaf=5)
@@ -73,7 +74,7 @@ def rules(train: Cases) -> MoleculePlan:
     """The default plan for these training compounds."""
     count = len(train)
     small = count < SMALL
-    classes = all(target.kind != "continuous" for target in train.targets)
+    classes = len(categorical(train.targets)) == len(train.targets)
     return MoleculePlan(
         trees=replace(BOOSTING, rounds=SURE) if classes else BOOSTING,
         training=MoleculeTraining(batch=32 if small else 64),

@@ -36,8 +36,8 @@ from medeor.molecules.model.recipe import MoleculeRecipe
 from medeor.molecules.plan import MoleculePlan, rules
 from medeor.molecules.questions import panel
 from medeor.molecules.read.cases import endpoint_of, read_cases
-from medeor.trust.curves import label
-from medeor.trust.measures import headlines, measure
+from medeor.targets import headlines, label, of
+from medeor.trust.measures import measure
 
 
 class MoleculeTask:
@@ -102,7 +102,7 @@ def _endpoints(result: Result) -> Figure:
             (
                 target.name,
                 fact.title if fact else None,
-                target.unit or " / ".join(target.words),
+                target.unit or " / ".join(of(target).words),
                 f"{fact.better} is better" if fact and fact.better else None,
                 len(known),
                 int((limits != 0).sum()) or None,

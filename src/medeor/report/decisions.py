@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from medeor.contracts import Target
 from medeor.figures import Table
 from medeor.report.text import number
-from medeor.trust.calibration import Calibration, TargetCalibration
+from medeor.targets import categorical, of
+from medeor.targets.common.calibration import TargetCalibration
+from medeor.trust.calibration import Calibration
 
 LISTED = 3
 """Targets that are named in the first line; of more the table tells."""
@@ -24,19 +26,19 @@ _RULES = {
 def first_words(targets: Sequence[Target], calibration: Calibration | None) -> str:
     """Sentences for the first line: `Positive class: malignant; threshold .37 (sensitivity equal to specificity). `;
     empty where no target is binary."""
-    binary = [target for target in targets if target.kind == "binary"]
-    shown = binary if len(binary) <= LISTED else [target for target in binary if target.guessed]
-    said = ["; ".join(filter(None, (target.positive, _threshold(_of(target, calibration))))) for target in shown]
+    decided = [target for target in targets if of(target).positive or _threshold(_of(target, calibration))]
+    shown = decided if len(decided) <= LISTED else [target for target in decided if target.guessed]
+    said = ["; ".join(filter(None, (of(target).positive, _threshold(_of(target, calibration))))) for target in shown]
     return "".join(f"{text[0].upper()}{text[1:]}. " for text in said if text)
 
 
 def decisions(targets: Sequence[Target], calibration: Calibration | None) -> Iterable[Table]:
     """Each binary target with its positive class, its threshold and the rule of that."""
     rows = []
-    for target in targets:
+    for target in categorical(targets):
         one = _of(target, calibration)
-        if target.kind == "binary" and one is not None and one.threshold is not None:
-            named = target.words[1] if target.positive else target.name
+        if one is not None and one.threshold is not None:
+            named = of(target).words[1] if of(target).positive else target.name
             guessed = " (guessed)" if target.guessed else ""
             rows.append((target.name, f"{named}{guessed}", number(one.threshold), _RULES.get(one.rule, one.rule)))
     if rows:

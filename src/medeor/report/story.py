@@ -29,9 +29,10 @@ from medeor.report.decisions import decisions, first_words
 from medeor.report.page import Headline, Report, Section, write
 from medeor.report.verdict import own_figure
 from medeor.report.verdict import verdict as verdict_of
+from medeor.targets import headlines, label
 from medeor.trust import curves
 from medeor.trust.calibration import Calibration
-from medeor.trust.measures import headlines, subgroup_table
+from medeor.trust.measures import subgroup_table
 
 SAID = {
     "test": "the test part, scored once",
@@ -123,7 +124,7 @@ def _headlines(result: Result) -> tuple[Headline, ...]:
     for name in filter(None, dict.fromkeys((own_figure(result), *headlines(result.cases.targets), "accuracy", "ece"))):
         if name in result.measures:
             baseline = result.measures.get(f"baseline/{name}")
-            made.append(Headline(curves.label(name), result.measures[name], baseline=baseline))
+            made.append(Headline(label(name), result.measures[name], baseline=baseline))
     return tuple(made[:6])
 
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from medeor.contracts import Cases, Measure, Result
+from medeor.contracts import Measure, Result
 from medeor.report.page import Tone
-from medeor.trust import curves
-from medeor.trust.compare import COMPARED, compare
-from medeor.trust.measures import HEADLINES, LOWER_IS_BETTER
-from medeor.trust.usefulness import CHANCE, Floor, floors
-
-MAIN = {
-    "binary": "auroc",
-    "multiclass": "auroc",
-    "ordinal": "quadratic_weighted_kappa",
-    "continuous": "r2",
-    "skewed": "fold_error",
-}
-"""The figure by which models of a kind of target are compared."""
+from medeor.targets import label, main_figure, of, statistic
+from medeor.trust.compare import compare
+from medeor.trust.usefulness import Floor, floors
 
 
 def own_figure(result: Result) -> str:
     """What a task measures first and no other: its headline, before those that all targets of a kind have."""
     first = next(iter(result.measures), "")
-    known = {*COMPARED, *(name for names in HEADLINES.values() for name in names)}
-    return first if first.split("/")[0].split("@")[0] not in known else ""
+    known = {one.name for target in result.cases.targets for one in of(target).statistics}
+    return first if statistic(first).name not in known else ""
 
 
 def verdict(result: Result) -> tuple[str, Tone]:
@@ -54,13 +44,13 @@ def _by_own_figure(result: Result, own: str) -> tuple[str, Tone]:
     ours, theirs = (result.measures.get(prefix + own, Measure(None)) for prefix in ("", "baseline/"))
     apart = result.measures.get("auroc", Measure(None))
     ahead = ours.value is not None and theirs.value is not None and _gain(own, ours.value, theirs.value) > 0
-    if apart.low is not None and apart.low <= CHANCE["auroc"] and not ahead:
+    if apart.low is not None and apart.low <= 0.5 and not ahead:
         text = f"AUROC {bracketed(apart)}, where 0.5 is chance"
         return f"This model explains nothing, as far as these cases can show: {text}.", "bad"
     if ours.value is None or theirs.value is None:
         return "There is no baseline to hold this model against.", "neutral"
-    text = f"{curves.label(own)} {bracketed(ours)} against {bracketed(theirs)} of the simple baseline"
-    worst, best = (ours.high, theirs.low) if own in LOWER_IS_BETTER else (ours.low, theirs.high)
+    text = f"{label(own)} {bracketed(ours)} against {bracketed(theirs)} of the simple baseline"
+    worst, best = (ours.low, theirs.high) if statistic(own).higher_is_better else (ours.high, theirs.low)
     if ahead and worst is not None and best is not None and _gain(own, worst, best) > 0:
         return f"The model beats the simple baseline: {text}.", "good"
     if ahead:
@@ -69,12 +59,12 @@ def _by_own_figure(result: Result, own: str) -> tuple[str, Tone]:
 
 
 def _against_baseline(result: Result) -> tuple[str, Tone]:
-    name = _main(result.cases)
+    name = main_figure(result.cases.targets)
     rows = compare(result.cases, result.predictions, result.baseline, metrics=[name]) if name else []
     row = rows[0] if rows else None
     if row is None or row.difference is None or row.ours is None or row.theirs is None:
         return "There is no baseline to hold this model against.", "neutral"
-    text = f"{curves.label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
+    text = f"{label(name)} {row.ours:.3f} against {row.theirs:.3f} of the simple baseline"
     if row.low is not None and row.high is not None:
         text += f" (difference {row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f}, paired)"
     if row.better == "ours":
@@ -84,19 +74,9 @@ def _against_baseline(result: Result) -> tuple[str, Tone]:
     return f"The model does not beat the simple baseline: {text}.", "bad"
 
 
-def _main(cases: Cases) -> str:
-    """The main figure as it stands among the measures; of several labels their mean, of other targets the first's."""
-    targets = cases.targets
-    if not targets:
-        return ""
-    name = MAIN["skewed" if targets[0].scale == "log" else targets[0].kind]
-    together = len(targets) == 1 or all(target.kind == "binary" for target in targets)
-    return name if together else f"{name}/{targets[0].name}"
-
-
 def _gain(name: str, ours: float, theirs: float) -> float:
     """By how much ours is better."""
-    return theirs - ours if name.split("/")[0] in LOWER_IS_BETTER else ours - theirs
+    return ours - theirs if statistic(name).higher_is_better else theirs - ours
 
 
 def bracketed(measure: Measure) -> str:

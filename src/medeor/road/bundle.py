@@ -50,6 +50,7 @@ from medeor.registry import PART, check_kinds, facts_of, find, known_task, load_
 from medeor.road import offers
 from medeor.road.archive import pack, unpack
 from medeor.road.study_file import study_from
+from medeor.targets import by_item, items
 from medeor.trust.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Trained:
 
     @property
     def _items(self) -> list[str]:
-        return [item for target in self.targets for item in target.items]
+        return items(self.targets)
 
     @property
     def run(self) -> Run:
@@ -166,7 +167,7 @@ class Trained:
         if {"chosen", "verdict"} <= set(table.columns):
             withheld = pl.col("verdict") == OUT_OF_DOMAIN
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
-        units = {item: target.unit for target in self.targets for item in target.items if target.unit}
+        units = {item: target.unit for item, target in by_item(self.targets).items() if target.unit}
         if units:
             unit = pl.col("item").cast(pl.String).replace_strict(units, default=None, return_dtype=pl.String)
             table = table.select("case_id", "item", "value", unit.alias("unit"), pl.exclude("case_id", "item", "value"))

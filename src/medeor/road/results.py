@@ -1,81 +1,109 @@
-"""What a finished run answered on its own cases, and how it answers on other labelled ones."""
+"""The files of a run folder in which steps leave what they found: written, and read back as the same values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from medeor import catalogue
-from medeor.console import Console
-from medeor.contracts import IN_DOMAIN, Cases, Measures, Predictions, Sources, Study, UserError
-from medeor.files import read_json, read_parquet, write_json
-from medeor.formats.values.targets import positive_class
-from medeor.learning.predictions import load_arrays
-from medeor.road import walk
-from medeor.road.bundle import Trained, load
+from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
+from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
+from medeor.learning.predictions import load_arrays, save_arrays
+from medeor.road.scoring import Scored
+
+PARTS = ("test", "cv", "validation")
+"""Parts of a study itself; other data are scored under other names."""
 
 
-def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predictions]:
-    """The cases that a finished run was evaluated on, with its predictions, read back from its folder."""
-    trained = load(folder, trust=trust)
-    if not (folder / "predictions.parquet").exists():
-        raise UserError(f"{folder} holds no predictions: a bundle or an unfinished run cannot be compared")
-    table = read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
-    cases = read_parquet(folder / "cases.parquet").join(table.select("case_id").unique(), on="case_id", how="semi")
-    places = [walk.place_of_arrays(folder, part, "model") for part in table["part"].unique()]
-    arrays = {case: path for place in places for case, path in load_arrays(place).items()}
-    return Cases(cases, trained.targets), Predictions(table.drop("part", "model"), arrays)
+MODELS = ("model", "baseline")
 
 
-def score(trained: Trained, other: Study, name: str, console: Console) -> Measures:
-    """Measures on other labelled data, which also go into the run's `metrics.json` as the part `name`. Reports how many
-    cases were set aside, how many were in the training data, and how many are unlike it."""
-    with trained.at_work():
-        every = _labelled(trained, other)
-        cases = every.usable
-        if len(cases) < len(every):
-            console.say(f"{len(every) - len(cases)} of {len(every)} cases are set aside: {walk.reasons(every)}")
-        if not len(cases):
-            raise UserError("none of these cases can be scored; put right what is said of them, or give others")
-        noticed = (finding for finding in cases.findings if finding.status != "pass")
-        for finding in (*positive_class(trained.targets), *noticed):
-            console.say(finding.message)
-        if known := trained.trained_on(cases):
-            console.say(
-                f"{known} of the {len(cases)} cases that are scored taught this model (the same content): "
-                "expect less of new cases"
-            )
-        predictions = trained.predict_cases(cases)
-        if "verdict" in predictions.table.columns:
-            told = predictions.table.unique("case_id").filter(pl.col("verdict") != IN_DOMAIN)
-            for verdict, count in told["verdict"].value_counts(sort=True).iter_rows():
-                console.say(f"{count} of the {len(cases)} cases that are scored are {verdict} (see `medeor predict`)")
-        measures = trained.task.evaluate(cases, predictions)
-    metrics = trained.folder / "metrics.json"
-    if metrics.exists():
-        write_json(metrics, {**read_json(metrics), name: {key: m._asdict() for key, m in measures.items()}})
-    return measures
+def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
+    write_json(folder / "audit.json", [dataclasses.asdict(finding) for finding in findings])
 
 
-def _labelled(trained: Trained, other: Study) -> Cases:
-    """The cases of another study with the targets of this model. Raises: UserError where they have none, or others."""
-    other = replace(
-        other,
-        task=other.task or trained.study.task,
-        target=other.target or tuple(target.name for target in trained.targets),
-        options={**trained.study.options, **other.options},
-    )
-    located = tuple(catalogue.opened(source, Console()) for source in other.sources)
-    inherited = () if other.subgroups else trained.study.subgroups
-    cases = trained.task.read(Sources(located, {}, subgroups=inherited, model=trained), other)
-    if not cases.targets:
-        raise UserError("these cases hold no labels to score against; give a table of them with --labels")
-    if cases.targets != trained.targets:
-        raise UserError(
-            f"these cases ask for {[t.name for t in cases.targets]} with classes {[t.classes for t in cases.targets]}; "
-            f"the model answers {[t.name for t in trained.targets]} with {[t.classes for t in trained.targets]}"
+def read_findings(folder: Path) -> list[Finding]:
+    """What `write_findings` wrote. Raises: UserError where it is damaged."""
+    where = folder / "audit.json"
+    listed = read_json(where)
+    if not isinstance(listed, list):
+        raise UserError(f"{where} is no list of findings; it is damaged")
+    return [build(Finding, one, str(where)) for one in listed]
+
+
+def write_scored(folder: Path, scored: Scored) -> None:
+    """`predictions.parquet`, with the columns of the model's and the baseline's predictions together, and
+    `metrics.json`."""
+    tables = [
+        predictions.table.with_columns(part=pl.lit(scored.part), model=pl.lit(model))
+        for model, predictions in zip(MODELS, (scored.predictions, scored.baseline), strict=True)
+    ]
+    save_arrays(scored.predictions.arrays, place_of_arrays(folder, scored.part, "model"))
+    save_arrays(scored.baseline.arrays, place_of_arrays(folder, scored.part, "baseline"))
+    write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
+    write_json(folder / "metrics.json", {scored.part: _plain(scored.measures)})
+
+
+def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> Scored:
+    """What `write_scored` wrote; `columns` are those that the predictions of the model, and of the baseline, had.
+
+    Raises: UserError where it is damaged."""
+    table = read_parquet(folder / "predictions.parquet", [*{name for own in columns for name in own}, "part", "model"])
+    listed = read_json(folder / "metrics.json")
+    part = next((part for part in PARTS if part in listed), None) if isinstance(listed, dict) else None
+    if part is None:
+        raise UserError(f"{folder / 'metrics.json'} holds no measures of the study itself; it is damaged")
+    ours, theirs = (
+        Predictions(
+            table.filter(pl.col("model") == model).select(own), load_arrays(place_of_arrays(folder, part, model))
         )
-    return replace(cases, prevalences=other.prevalence or trained.study.prevalence)
+        for model, own in zip(MODELS, columns, strict=True)
+    )
+    return Scored(part, ours, theirs, _measures(listed[part]))
+
+
+def place_of_arrays(folder: Path, part: str, model: str) -> Path:
+    """What `save_arrays` and `load_arrays` take for the arrays of a run: `predictions.parquet` holds several parts and
+    models, of which each has an index of its own."""
+    return folder / f"predictions-{part}-{model}.parquet"
+
+
+def write_explanations(folder: Path, explanations: Explanations) -> None:
+    """`explanations.json` with the scores, and an array for each map that is shown; what is not shown is not kept."""
+    with replacing(folder) as new:
+        new.mkdir()
+        listed = []
+        for e in explanations.cases:
+            name = f"{e.case_id}.{e.method}.npy"
+            if e.shown:
+                np.save(new / name, e.attribution, allow_pickle=False)
+            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
+            facts |= {"elements": list(e.elements)} if e.elements else {}
+            listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
+        write_json(new / "explanations.json", {"summary": _plain(explanations.summary), "cases": listed})
+
+
+def read_explanations(folder: Path) -> Explanations:
+    """What `write_explanations` wrote; of a map that is not shown, none of its weights."""
+    known = read_json(folder / "explanations.json")
+    cases = [
+        Explanation(
+            attribution=np.load(folder / file, allow_pickle=False) if file else np.zeros(0),
+            elements=tuple(one.pop("elements", ())),
+            **one,
+        )
+        for one in known["cases"]
+        for file in [one.pop("file")]
+    ]
+    return Explanations(tuple(cases), _measures(known["summary"]))
+
+
+def _plain(measures: Measures) -> dict[str, dict[str, object]]:
+    return {name: measure._asdict() for name, measure in measures.items()}
+
+
+def _measures(listed: Mapping[str, Mapping[str, float | None]]) -> dict[str, Measure]:
+    return {name: Measure(**measure) for name, measure in listed.items()}  # type: ignore[arg-type]

@@ -22,6 +22,9 @@ from medeor.road.study_file import study_values
 KEY = "key.json"
 """In the folder of a model: what it is fitted with."""
 
+FREE = ("accept", "subgroups", "prevalence", "threshold")
+"""What of a study bears on no fit: with another of these the same models are judged anew."""
+
 
 def usable(folder: Path) -> None:
     """Raises: UserError when a folder cannot be written to, or holds something other than a run."""
@@ -45,17 +48,23 @@ def free(folder: Path, study: Study, again: bool = False) -> str:
     Raises: UserError when it is not, or another version of medeor began what is there."""
     if not again:
         same_version(folder)
-    key = digest(tomli_w.dumps(study_values(study)))
+    asked = _bound(study_values(study))
+    key = digest(tomli_w.dumps(asked))
     state = _state(folder)
     if state and fitted(folder / "model") and state.get("study") != key and not again:
         before = read_toml(folder / "study.toml") if (folder / "study.toml").exists() else {}
-        changes = _changes(dict(_flat(before)), dict(_flat(plain(study_values(study)))))
+        changes = _changes(dict(_flat(_bound(before))), dict(_flat(plain(asked))))
         what = f" ({changes})" if changes else ""
         raise UserError(
             f"{folder} holds another study{what}; put that back, choose another --out, or fit this one there with "
             "--again: what was fitted is then thrown away"
         )
     return key
+
+
+def _bound(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a study the fit depends on."""
+    return {name: value for name, value in study.items() if name not in FREE}
 
 
 def fitted(folder: Path) -> bool:
@@ -66,10 +75,15 @@ def fitted(folder: Path) -> bool:
 def fit_key(plan: Plan, split: str, data: str, seed: int) -> dict[str, object]:
     """Everything that a fit depends on, by name. The plan is known by its values as they stand in `plan.toml`, without
     the estimate, which changes nothing; the split and the data are known by their digests."""
+    facts = {"data": data, "split": split, "threads": threads(), "seed": seed, "medeor": __version__}
+    return {"plan": plan_values(plan), **facts}
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """The values of a plan as they stand in `plan.toml`, by their full names, without the estimate."""
     values = plain(dataclasses.asdict(plan))  # type: ignore[call-overload]
     values.pop("estimate", None)
-    facts = {"data": data, "split": split, "threads": threads(), "seed": seed, "medeor": __version__}
-    return {"plan": dict(_flat(values)), **facts}
+    return dict(_flat(values))
 
 
 def same_fit(folder: Path, key: Mapping[str, object]) -> None:
@@ -148,6 +162,19 @@ def _state(folder: Path) -> dict[str, object]:
 
 def note(folder: Path, **facts: object) -> None:
     write_json(folder / "run.json", {**_state(folder), **facts})
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    """What is noted of the steps that are done, by name (see `step.Walk.do`); of another version of medeor, nothing."""
+    state = _state(folder)
+    found = state.get("steps") if state.get("medeor") == __version__ else None
+    listed = found.items() if isinstance(found, dict) else ()
+    return {name: one for name, one in listed if isinstance(one, dict) and set(one) >= {"read", "wrote", "facts"}}
+
+
+def finished(folder: Path) -> bool:
+    """Whether a walk has come to its end in a folder."""
+    return bool(_state(folder).get("finished"))
 
 
 def own_plan(folder: Path) -> bool:

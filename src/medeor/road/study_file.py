@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from medeor.console import renamed
 from medeor.contracts import Study, UserError
 from medeor.files import read_toml
-from medeor.trust.calibration import rule
+from medeor.targets.binary import rule
 
 if TYPE_CHECKING:
     import numpy as np

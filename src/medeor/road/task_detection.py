@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from medeor import catalogue
+from medeor.console import aside
 from medeor.contracts import FileFacts, Study, TaskFacts, UserError
 from medeor.files import exists
 from medeor.formats.tables.facts import TABLES
@@ -20,12 +21,15 @@ from medeor.formats.tables.read import columns_of
 from medeor.registry import TASKS, all_tasks, find
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
+ANY = "*"
+"""Among the columns of `FileFacts`: any table will do."""
 LOOKED_AT = 1000
 """Files of a folder that say what it holds."""
 
 
 def task_of(study: Study) -> str:
-    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show.
+    """The name of the one task that knows every key of `--option`, and whose columns or file endings the sources show;
+    of tables that show none, the one that takes any table, which the screen says.
 
     Raises: UserError where none or several do."""
     if not study.sources:
@@ -35,7 +39,7 @@ def task_of(study: Study) -> str:
         every = all_tasks()
         # A key that no task knows is told where the task is opened.
         able = _asking(every, study.options) or list(every.values())
-        found = _shown(able, study.sources)
+        found = _shown(able, study.sources) or _of_any_table(able, study)
     if found:
         return found
     for path in (Path(source) for source in study.sources if isinstance(source, str)):
@@ -64,6 +68,18 @@ def _shown(able: Sequence[TaskFacts], sources: Sequence[object]) -> str:
         if votes and (len(votes) == 1 or len(set(votes.values())) > 1):
             return votes.most_common(1)[0][0]
     return able[0].name if len(able) == 1 else ""
+
+
+def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str:
+    """The task that takes any table, where all sources are tables with a header; empty where none is."""
+    headers = [_header(source) for source in study.sources]
+    named = all(len(header) > 1 and not any(map(_NUMBER.fullmatch, header)) for header in headers)
+    taking = [facts.name for facts in able if any(ANY in one.columns for one in _formats(facts))]
+    if not named or len(taking) != 1:
+        return ""
+    others = ", ".join(facts.name for facts in able if facts.name not in taking)
+    aside(f"no column shows one of {others}: read as a plain table ({taking[0]}); --task names another task")
+    return taking[0]
 
 
 def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:

@@ -22,7 +22,7 @@ _JACKKNIFE = 200
 
 
 @dataclass(frozen=True)
-class Statistic:
+class Estimator:
     """Figures that are computed together from the weights of some cases."""
 
     names: tuple[str, ...]
@@ -52,24 +52,24 @@ class Resampled:
 
 
 def resample(
-    statistics: Sequence[Statistic], groups: int, *, resamples: int = 1000, seed: int = 0
+    estimators: Sequence[Estimator], groups: int, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Resampled]:
     """Every figure, by name, on bootstrap samples of whole groups (Davison and Hinkley 1997, section 3.8). All figures
     of one call share the same samples, so their differences are paired.
 
     A sample is a multiplicity of each group, given to its cases as their weight: nothing is copied or sorted again."""
     generator = np.random.default_rng(seed)
-    widest = max([groups, 1, *(len(statistic.groups) for statistic in statistics)])
+    widest = max([groups, 1, *(len(estimator.groups) for estimator in estimators)])
     step = max(1, _BLOCK // widest)
-    found: list[list[Array]] = [[] for _ in statistics]
+    found: list[list[Array]] = [[] for _ in estimators]
 
     def score(times: Array) -> None:
         gathered: dict[int, Array] = {}
-        for values, statistic in zip(found, statistics):
-            key = id(statistic.groups)
+        for values, estimator in zip(found, estimators):
+            key = id(estimator.groups)
             if key not in gathered:
-                gathered[key] = np.take(times, statistic.groups, axis=1)
-            values.append(statistic.of(gathered[key]))
+                gathered[key] = np.take(times, estimator.groups, axis=1)
+            values.append(estimator.of(gathered[key]))
 
     score(np.ones((1, groups)))
     blocks = min(groups, _JACKKNIFE) if groups > 1 else 0
@@ -80,11 +80,11 @@ def resample(
         score(multiplicities(generator, groups, min(step, resamples - start)))
 
     result: dict[str, Resampled] = {}
-    for values, statistic in zip(found, statistics):
+    for values, estimator in zip(found, estimators):
         all_values = np.concatenate(values)
-        units = statistic.units or (len(np.unique(statistic.groups)),) * len(statistic.names)
-        trials = statistic.trials or (None,) * len(statistic.names)
-        for column, name in enumerate(statistic.names):
+        units = estimator.units or (len(np.unique(estimator.groups)),) * len(estimator.names)
+        trials = estimator.trials or (None,) * len(estimator.names)
+        for column, name in enumerate(estimator.names):
             value, left_out, draws = np.split(all_values[:, column], [1, 1 + blocks])
             result[name] = Resampled(float(value[0]), draws, left_out, units[column], trials[column])
     return result
@@ -173,8 +173,8 @@ def bootstrap(of: Score, groups: ArrayLike, *, resamples: int = 1000, seed: int 
     55.0
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    statistic = Statistic(("figure",), lambda weights: of(weights).reshape(len(weights), 1), codes)
-    return interval(resample([statistic], len(names), resamples=resamples, seed=seed)["figure"])
+    estimator = Estimator(("figure",), lambda weights: of(weights).reshape(len(weights), 1), codes)
+    return interval(resample([estimator], len(names), resamples=resamples, seed=seed)["figure"])
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -21,7 +23,7 @@ class Outcomes:
     groups: Array
     """Shape (n,): number of the group, over all cases."""
     truth: Array
-    """Shape (n,): class index, or the number."""
+    """Shape (n,): class index, number, or time."""
     values: Array
     """Shape (n, k)."""
     raw: Array | None
@@ -31,62 +33,24 @@ class Outcomes:
     plausible: Array | None
     """Shape (n, classes), bool: the conformal sets."""
     low: Array | None
-    """Shape (n,), of a continuous target."""
+    """Shape (n,), of a number."""
     high: Array | None
     spread: Array | None = None
-    """Shape (n,), of a continuous target: how far the model says that its value is likely to be off."""
+    """Shape (n,), of a number: how far the model says that its value is likely to be off."""
+    side: Array | None = None
+    """Shape (n,), of a time until an event: 1 where the truth lies after it, 0 where it is the truth."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def continuous(self) -> bool:
-        return self.target.kind == "continuous"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        if self.target.kind == "binary":
-            return self.target.classes or (f"not {self.target.name}", self.target.name)
-        return self.target.items
-
-    @property
-    def probability(self) -> Array:
-        """Shape (n, classes)."""
-        return probabilities(self.target, self.values)
-
-    @property
-    def decision(self) -> Array:
-        """Shape (n,): the class index that was decided; without decisions the most probable class."""
-        if self.chosen is None:
-            return self.probability.argmax(axis=1)
-        if self.target.kind == "binary":
-            return self.chosen[:, 0].astype(np.int64)
-        return np.where(self.chosen.any(axis=1), self.chosen.argmax(axis=1), self.values.argmax(axis=1))
-
     def where(self, kept: Array) -> Outcomes:
         """Some of the cases: `kept` is a mask or an index."""
-
-        def some(array: Array | None) -> Array | None:
-            return None if array is None else array[kept]
-
-        return Outcomes(
-            self.target,
-            self.rows[kept],
-            self.groups[kept],
-            self.truth[kept],
-            self.values[kept],
-            some(self.raw),
-            some(self.chosen),
-            some(self.plausible),
-            some(self.low),
-            some(self.high),
-            some(self.spread),
-        )
+        return _some(self, kept)
 
 
-def probabilities(target: Target, values: Array) -> Array:
-    """The probability of every class, shape (n, classes), from the values of the target's items, shape (n, k)."""
-    return np.concatenate([1 - values, values], axis=1) if target.kind == "binary" else values
+def units(groups: Array) -> int:
+    """How many independent groups there are."""
+    return len(np.unique(groups))
 
 
 def group_codes(cases: Cases) -> tuple[Array, int]:
@@ -102,51 +66,6 @@ def group_codes(cases: Cases) -> tuple[Array, int]:
     return codes, int(codes.max(initial=-1)) + 1
 
 
-def truth_of(table: pl.DataFrame, target: Target) -> pl.Series:
-    """What is to be answered, Float64; null where it is not known, or only a limit of it is."""
-    truth = table[target.name].cast(pl.Float64).fill_nan(None)
-    if target.limit not in table.columns:
-        return truth
-    return pl.select(pl.when(table[target.limit].fill_null(0) == 0).then(truth)).to_series()
-
-
-def line_up(cases: Cases, predictions: Predictions, target: Target) -> Outcomes:
-    """The cases whose truth is known, and not only a limit of it, and that were predicted, in the table's order.
-
-    Raises: UserError when the target is missing, a truth is no class, a prediction is no number or stands twice."""
-    table = cases.table
-    if target.name not in table.columns:
-        raise UserError(f"the case table has no column '{target.name}'; it has {', '.join(table.columns)}")
-    truth = truth_of(table, target)
-    columns = arrange(table["case_id"], predictions, target)
-    everyone = Outcomes(
-        target,
-        np.arange(table.height),
-        group_codes(cases)[0],
-        truth.to_numpy(),
-        columns.values,
-        columns.raw,
-        columns.chosen,
-        columns.plausible,
-        None if columns.low is None else columns.low[:, 0],
-        None if columns.high is None else columns.high[:, 0],
-        None if columns.spread is None else columns.spread[:, 0],
-    )
-    answers = everyone.where(np.flatnonzero(truth.is_not_null().to_numpy() & columns.predicted))
-    if answers.raw is not None and not np.isfinite(answers.raw).all():
-        answers = replace(answers, raw=None)
-    if not answers.continuous:
-        wrong = np.flatnonzero((answers.truth % 1 != 0) | (answers.truth < 0) | (answers.truth >= len(answers.classes)))
-        if len(wrong):
-            value, case = answers.truth[wrong[0]], table["case_id"][int(answers.rows[wrong[0]])]
-            raise UserError(
-                f"'{target.name}' is {value:g} in case {case}, but only 0 to {len(answers.classes) - 1} are classes: "
-                f"{', '.join(answers.classes)}"
-            )
-        answers = replace(answers, truth=answers.truth.astype(np.int64))
-    return answers
-
-
 @dataclass(frozen=True)
 class Arranged:
     """The long table of predictions as arrays, one row a case and one column an item of the target."""
@@ -157,17 +76,28 @@ class Arranged:
     raw: Array | None
     chosen: Array | None
     plausible: Array | None
-    """Shape (n, classes). A binary target has one item: its null says that both classes are plausible."""
+    """1 where it is, 0 where not, NaN where the table says neither."""
     low: Array | None
     high: Array | None
     spread: Array | None
 
+    def where(self, kept: Array) -> Arranged:
+        """Some of the rows: `kept` is a mask or an index."""
+        return _some(self, kept)
 
-def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Arranged:
-    """Predictions of one target for these cases, in their order.
+
+T = TypeVar("T", Outcomes, Arranged)
+
+
+def _some(one: T, kept: Array) -> T:
+    arrays: dict[str, Any] = {name: own[kept] for name, own in vars(one).items() if isinstance(own, np.ndarray)}
+    return replace(one, **arrays)
+
+
+def arrange(case_ids: pl.Series, predictions: Predictions, items: Sequence[str], name: str) -> Arranged:
+    """Predictions of the items of one target for these cases, in their order; its `name` is for messages.
 
     Raises: UserError when a prediction is no number or stands twice."""
-    items = target.items
     shape = (len(case_ids), len(items))
     places = pl.DataFrame({"case_id": case_ids.cast(pl.String), "row": np.arange(shape[0])})
     columns = pl.DataFrame({"item": items, "column": np.arange(shape[1])})
@@ -183,33 +113,42 @@ def arrange(case_ids: pl.Series, predictions: Predictions, target: Target) -> Ar
     broken = long.filter(~pl.col("value").cast(pl.Float64).is_finite().fill_null(False))
     if broken.height:
         raise UserError(
-            f"{broken.height} predictions of '{target.name}' are no numbers, the first for case {broken['case_id'][0]};"
+            f"{broken.height} predictions of '{name}' are no numbers, the first for case {broken['case_id'][0]};"
             " the model has diverged or its inputs hold NaN"
         )
 
-    def column(name: str) -> Array | None:
+    def column(what: str) -> Array | None:
         """Shape (cases, items), NaN for null; None where the column is missing or empty."""
-        if name not in long.columns or long[name].null_count() == long.height:
+        if what not in long.columns or long[what].null_count() == long.height:
             return None
         array = np.full(shape[0] * shape[1], np.nan)
-        array[flat] = long[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        array[flat] = long[what].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return array.reshape(shape)
 
     values = column("value")
     values = np.full(shape, np.nan) if values is None else values
     raw, chosen, plausible = column("raw"), column("chosen"), column("plausible")
-    if target.kind == "binary":
-        if plausible is None and raw is not None and "plausible" in long.columns:
-            plausible = np.full(shape, np.nan)  # calibrated, and yet every case might be either
-        if plausible is not None:
-            plausible = np.concatenate([plausible != 1, plausible != 0], axis=1)
+    if plausible is None and raw is not None and "plausible" in long.columns:
+        plausible = np.full(shape, np.nan)  # calibrated, and yet every case might be anything
     return Arranged(
         predicted=np.asarray(np.isfinite(values).all(axis=1)),
         values=values,
         raw=raw,
         chosen=None if chosen is None else chosen == 1,
-        plausible=None if plausible is None else plausible == 1,
+        plausible=plausible,
         low=column("low"),
         high=column("high"),
         spread=column("spread"),
+    )
+
+
+def long_table(case_ids: Sequence[str] | pl.Series, items: Sequence[str], values: Array) -> pl.DataFrame:
+    """The other way round: values of shape (cases, items) as `case_id, item, value`, one row a case and item."""
+    return pl.DataFrame(
+        {
+            "case_id": np.repeat(np.array(case_ids, dtype=object), len(items)),
+            "item": list(items) * len(case_ids),
+            "value": np.asarray(values, dtype=float).ravel(),
+        },
+        schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
     )

@@ -6,15 +6,22 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Predictions
-from medeor.statistics.intervals import Statistic
+from medeor.statistics.intervals import Estimator
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import means
+from medeor.statistics.statistic import Statistic
 
 HITS = (1, 3, 10)
 RANKED = ("mrr", *(f"hits@{k}" for k in HITS))
 
+STATISTICS = (
+    Statistic("mrr", "Mean reciprocal rank (MRR)"),
+    Statistic("hits", "Hits"),
+    Statistic("mean_rank", "Mean rank", higher_is_better=False),
+)
 
-def ranked(cases: Cases, predictions: Predictions) -> list[Statistic]:
+
+def ranked(cases: Cases, predictions: Predictions) -> list[Estimator]:
     """`RANKED`, means over the sides of each case whose targets all hold; nothing where no place was kept.
 
     `mrr` is the mean of 1 / rank, `hits@k` the share of ranks up to k; 1 is the best rank."""
@@ -31,4 +38,4 @@ def ranked(cases: Cases, predictions: Predictions) -> list[Statistic]:
     groups = group_codes(cases)[0][table["row"].to_numpy()]
     units = len(np.unique(groups))
     columns = [table[name].to_numpy() for name in RANKED]
-    return [Statistic(RANKED, means(columns), groups, trials=(None, *(units for _ in HITS)))]
+    return [Estimator(RANKED, means(columns), groups, trials=(None, *(units for _ in HITS)))]

@@ -17,11 +17,11 @@ _SLOTS = 5
 """Without an official split a fifth of the groups is the test part."""
 
 
-def split_cases(cases: Cases, study: Study) -> Split:
+def split_cases(cases: Cases, study: Study, strata: np.ndarray | None = None) -> Split:
     """The split a study asks for: a column that names parts, `cv` (folds only, no test part), `random` or `group` (by
     group, whatever the official split), `time` (the latest fifth is the test part), the name of any other column (its
     values stay together, e.g. `site`), or nothing: the official split where there is one, else at random by group,
-    balanced over the first target.
+    balanced over the `strata`, shape (cases,), as a target has them (`TargetKind.strata`).
 
     Raises: UserError when there are too few groups to divide."""
     table = cases.table
@@ -34,7 +34,7 @@ def split_cases(cases: Cases, study: Study) -> Split:
     what = "group (patient)" if units.name == "group" else f"value of '{units.name}'"
     if units.n_unique() < 2:
         raise UserError(f"all {table.height} cases belong to one {what}: nothing is left to test on; add more")
-    strata = _strata(cases)
+    strata = np.zeros(len(cases)) if strata is None else strata
     if named or (official and not way):
         part = table[way if named else "part"].cast(pl.String).fill_null("train").to_numpy().astype(object)
         if not (part == "train").any():
@@ -70,17 +70,6 @@ def deal(units: pl.Series, strata: np.ndarray, slots: int, seed: int) -> np.ndar
     lap_orders = generator.permuted(np.tile(np.arange(slots), (laps.max() + 1, 1)), axis=1)
     by_unit = by_unit.with_columns(pl.Series("slot", lap_orders[laps, places]))
     return rows.join(by_unit, on="unit", how="left", maintain_order="left")["slot"].to_numpy()
-
-
-def _strata(cases: Cases) -> np.ndarray:
-    """The first target as strata: classes as they are, numbers by quintile; shape (n,)."""
-    if not cases.targets:
-        return np.zeros(len(cases))
-    target = cases.targets[0]
-    values = cases.table[target.name].cast(pl.Float64).fill_null(-1.0).to_numpy()
-    if target.kind != "continuous":
-        return values
-    return np.searchsorted(np.quantile(values, [0.2, 0.4, 0.6, 0.8]), values).astype(float)
 
 
 def _latest_last(table: pl.DataFrame) -> np.ndarray:

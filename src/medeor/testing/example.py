@@ -9,13 +9,15 @@ from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
+from unittest import mock
 
 from medeor import registry
 from medeor.console import Console
-from medeor.contracts import Cases, Fitted, Method, Plan, Recipe, Run, Study, Task
+from medeor.contracts import Cases, Fitted, Method, Plan, Recipe, Run, Study, Task, TaskFacts
 from medeor.learning.folds import fit_or_load
 from medeor.road.bundle import Trained, load
-from medeor.road.walk import Read, plan, read, walk
+from medeor.road.reading import Read, plan, read
+from medeor.road.walk import walk
 from medeor.simulate.states import State
 from medeor.testing.checks import require
 from medeor.testing.model import inner
@@ -36,7 +38,7 @@ class Example(Protocol):
 class Runs:
     """The example of a task, read, walked and fitted. All is done in one thread, quietly, with a cache of its own."""
 
-    def __init__(self, facts: registry.TaskFacts) -> None:
+    def __init__(self, facts: TaskFacts) -> None:
         self.facts = facts
         self._room = TemporaryDirectory(prefix="medeor-testing-")
         self.folder = Path(self._room.name)
@@ -45,19 +47,9 @@ class Runs:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Around all that is done with the example."""
-        known, settings = (
-            registry.TASKS.get(self.facts.name),
-            {"OMP_NUM_THREADS": "1", "MEDEOR_CACHE": str(self.folder / "cache")},
-        )
-        before = {name: os.environ.get(name) for name in settings}
-        os.environ.update(settings)
-        registry.TASKS[self.facts.name] = self.facts
-        try:
+        settings = {"OMP_NUM_THREADS": "1", "MEDEOR_CACHE": str(self.folder / "cache")}
+        with mock.patch.dict(os.environ, settings), mock.patch.dict(registry.TASKS, {self.facts.name: self.facts}):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-            registry.TASKS.pop(self.facts.name) if known is None else registry.TASKS.update({known.name: known})
 
     def _study(self, state: State) -> Study | None:
         require(self.facts.example, "its facts name no example")
@@ -70,8 +62,8 @@ class Runs:
     @property
     def whole(self) -> Study:
         study = self.study("whole")
-        require(study is not None, "its example is there in no state")
-        assert study is not None
+        if study is None:
+            raise AssertionError("its example is not there as a whole")
         return study
 
     def walk(self, study: Study, name: str, stopping: Callable[[], bool] = lambda: False) -> Path:

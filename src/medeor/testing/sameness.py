@@ -29,7 +29,9 @@ def same_predictions(ours: Predictions, theirs: Predictions, first: str, second:
     for column in one.columns:
         differs = one[column].ne_missing(other[column])
         if one.schema[column].is_float():
-            close = np.isclose(one[column].to_numpy(), other[column].to_numpy(), rtol=most, atol=0, equal_nan=True)
+            close = np.isclose(
+                one[column].to_numpy(), other[column].to_numpy(), rtol=most, atol=most / 1000, equal_nan=True
+            )
             differs &= ~pl.Series(close)
         if differs.any():
             row = int(differs.arg_max() or 0)
@@ -41,7 +43,7 @@ def same_predictions(ours: Predictions, theirs: Predictions, first: str, second:
     )
     for case, path in ours.arrays.items():
         own, its = (np.load(place, allow_pickle=False) for place in (path, theirs.arrays[case]))
-        close = own.shape == its.shape and np.allclose(own, its, rtol=most, atol=0, equal_nan=True)
+        close = own.shape == its.shape and np.allclose(own, its, rtol=most, atol=most / 1000, equal_nan=True)
         require(close, f"the array of '{case}' is another {second} than {first}")
 
 

@@ -14,12 +14,12 @@ import tomli_w
 
 from medeor import api, registry
 from medeor.console import Console
-from medeor.contracts import ROAD, SHAPES, Budget, FileFacts, Predictions, Run
+from medeor.contracts import ROAD, SHAPES, Budget, FileFacts, Predictions, Run, TaskFacts
 from medeor.files import build, plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
-from medeor.road.walk import read
+from medeor.road.reading import read
 from medeor.testing.checks import Check, named, refused_or_done, require
 from medeor.testing.example import MOST_CASES, Runs
 from medeor.testing.method import honest
@@ -38,7 +38,7 @@ KEPT = {".json", ".jsonl", ".safetensors", ".parquet", ".npy"}
 """How the files of a fit end."""
 
 
-def check_task(facts: registry.TaskFacts) -> Iterator[Check]:
+def check_task(facts: TaskFacts) -> Iterator[Check]:
     """Checks of a task, its methods, models and recipes, on the example that its facts name:
 
     - `facts`: whatever the facts and the task name is there.
@@ -127,9 +127,8 @@ def _chosen(made: object) -> dict[str, object]:
 
 
 def _walk(runs: Runs) -> None:
-    require(
-        0 < len(runs.read.every) <= MOST_CASES, f"its example has {len(runs.read.every)} cases; {MOST_CASES} are enough"
-    )
+    count = len(runs.read.every)
+    require(0 < count <= MOST_CASES, f"its example has {count} cases; {MOST_CASES} are enough")
     for step in runs.task.steps:
         require((runs.walked / LEFT[step]).exists(), f"the step {step} left no {LEFT[step]}")
 
@@ -159,17 +158,17 @@ def _predictions(runs: Runs) -> None:
     if set(cases.ids) <= set(runs.read.split.part(runs.read.cases, "test").ids):
         found = runs.trained.predict_cases(cases)
     else:
-        fitted = runs.fitted.held_out
-        found = runs.trained.calibration.apply(fitted) if runs.trained.calibration else fitted
-        kept, found = (
-            replace(one, table=one.table.select("case_id", "item").with_columns(value=0.0)) for one in (kept, found)
-        )
+        found = runs.fitted.held_out
+        value = pl.coalesce("raw", "value") if "raw" in kept.table.columns else pl.col("value")
+        kept = replace(kept, table=kept.table.with_columns(value.alias("value")))
     columns = [name for name in kept.table.columns if name in found.table.columns]
     kept, found = (replace(one, table=one.table.select(columns)) for one in (kept, found))
     same_predictions(kept, found, "in the run folder", "of the model that was opened")
 
 
 def _files(runs: Runs) -> None:
+    hidden = [path.name for path in runs.walked.rglob(".*")]
+    require(not hidden, f"it leaves {hidden}")
     for name in ("model", "baseline"):
         if (runs.walked / name).exists():
             only_registered(runs.walked / name, KEPT)

@@ -12,7 +12,10 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
 from medeor.statistics.split import PARTS
-from medeor.trust.shortcuts import class_count, class_name, missing, shortcut
+from medeor.targets import categorical, of
+from medeor.targets.common.doubts import TOO_MANY
+from medeor.targets.outcomes import with_truth
+from medeor.trust.shortcuts import missing, shortcut
 
 IMBALANCE = 10
 """Times the commonest class may outnumber the rarest in training."""
@@ -25,12 +28,6 @@ SMALLEST_CLASS = 5
 
 LABEL_ERRORS = 0.02
 """Share of labels that may look wrong: hard cases look wrong too."""
-
-TOO_MANY = 0.10
-"""Share of labels from which it is rather the predictions that are wrong."""
-
-OUTLIER = 6.0
-"""Robust standard deviations from the prediction beyond which a number looks wrong."""
 
 LIFETIME = 60 * 365
 """Days from the median beyond which a time is none."""
@@ -55,7 +52,7 @@ def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
     if by == "time":
         findings += [_times_across_parts(table), *_odd_times(table)]
     findings.append(_missing_labels(divided))
-    if any(target.kind != "continuous" for target in cases.targets):
+    if categorical(cases.targets):
         findings += [_one_class(divided), _class_missing_in_training(divided), _imbalance(divided)]
     findings.append(_tiny_part(divided))
     # A test part is scored once, by the model: what the labels are like is learnt from the rest.
@@ -147,11 +144,7 @@ def _counts(table: pl.DataFrame, target: Target, what: str = "group") -> np.ndar
     """How many independent units have each class, shape (classes,)."""
     unit = what if what in table.columns else "case_id"
     known = table.select(pl.col(target.name).cast(pl.Int64).alias("label"), pl.col(unit).alias("unit")).drop_nulls()
-    return np.bincount(known.unique()["label"].to_numpy(), minlength=class_count(target))
-
-
-def _discrete(cases: Cases) -> list[Target]:
-    return [target for target in cases.targets if target.kind != "continuous"]
+    return np.bincount(known.unique()["label"].to_numpy(), minlength=len(of(target).classes))
 
 
 def _missing_labels(cases: Cases) -> Finding:
@@ -170,10 +163,10 @@ def _missing_labels(cases: Cases) -> Finding:
 
 def _one_class(cases: Cases) -> Finding:
     training = cases.table.filter(pl.col("part") == "train")
-    lone = [target for target in _discrete(cases) if np.count_nonzero(_counts(training, target)) < 2]
+    lone = [target for target in categorical(cases.targets) if np.count_nonzero(_counts(training, target)) < 2]
     if not lone:
         return Finding("one-class", "labels", "pass", "the training part holds more than one class")
-    held = [class_name(target, int(np.argmax(_counts(training, target)))) for target in lone]
+    held = [of(target).class_name(int(np.argmax(_counts(training, target)))) for target in lone]
     text = f"the training part holds no other class than {', '.join(held)}: there is nothing to tell apart"
     return Finding("one-class", "labels", "fail", text)
 
@@ -181,12 +174,12 @@ def _one_class(cases: Cases) -> Finding:
 def _class_missing_in_training(cases: Cases) -> Finding:
     check, unseen, concerned = "class-missing-in-training", [], []
     training = pl.col("part") == "train"
-    for target in _discrete(cases):
+    for target in categorical(cases.targets):
         learnt, met = _counts(cases.table.filter(training), target), _counts(cases.table.filter(~training), target)
         size = max(len(learnt), len(met))
         learnt, met = (np.pad(counts, (0, size - len(counts))) for counts in (learnt, met))
         labels = np.flatnonzero((learnt == 0) & (met > 0)).tolist()
-        unseen += [class_name(target, label) for label in labels]
+        unseen += [of(target).class_name(label) for label in labels]
         concerned += cases.table.filter(pl.col(target.name).is_in(labels))["case_id"].to_list()
     if not unseen:
         return Finding(check, "labels", "pass", "every class that is tested is also taught")
@@ -196,14 +189,14 @@ def _class_missing_in_training(cases: Cases) -> Finding:
 
 def _imbalance(cases: Cases) -> Finding:
     worst: tuple[float, str] = (1.0, "")
-    for target in _discrete(cases):
+    for target in categorical(cases.targets):
         counts = _counts(cases.table.filter(pl.col("part") == "train"), target, "case_id")
         present = np.flatnonzero(counts)
         if len(present) < 2:
             continue
         # Of equals the last is called rare and the first common, so that two classes are named.
         rare, common = present[::-1][np.argmin(counts[present[::-1]])], present[np.argmax(counts[present])]
-        said = ", ".join(f"{counts[label]} with {class_name(target, int(label))}" for label in (common, rare))
+        said = ", ".join(f"{counts[label]} with {of(target).class_name(int(label))}" for label in (common, rare))
         worst = max(worst, (counts[common] / counts[rare], said))
     ratio, said = worst
     if not said:
@@ -220,11 +213,11 @@ def _tiny_part(cases: Cases) -> Finding:
         if table.height and units < SMALLEST_PART:
             small.append(f"{part} has {units} independent units (bound {SMALLEST_PART})")
             continue
-        for target in _discrete(cases) if table.height else ():
+        for target in categorical(cases.targets) if table.height else ():
             counts = _counts(table, target)
             # A class that is not there at all has a check of its own.
             small += [
-                f"{part} has {counts[label]} with {class_name(target, label)} (bound {SMALLEST_CLASS})"
+                f"{part} has {counts[label]} with {of(target).class_name(label)} (bound {SMALLEST_CLASS})"
                 for label in np.flatnonzero((counts > 0) & (counts < SMALLEST_CLASS)).tolist()
             ]
     if small:
@@ -233,27 +226,20 @@ def _tiny_part(cases: Cases) -> Finding:
 
 
 def label_errors(cases: Cases, held_out: Predictions) -> Finding:
-    """Labels that held-out predictions contradict, the most doubtful first (confident learning; Northcutt, Jiang and
-    Chuang 2021, https://arxiv.org/abs/1911.00068). How many cases labelled i are of class j is told by those whose
-    probability of j is at least what cases labelled j have on average; as many, with the most of j over i, are
-    suspected. Of continuous targets, the outliers.
-
-    Where labels follow from the case by chance, even right probabilities contradict some of them: labels are suspected
-    only if wrong ones explain them better than calibrated probabilities alone (see `_flipped`). `held_out` are to be
-    calibrated. `cases` may be more than those predicted. Hard cases are suspected too: a person has to look."""
+    """Labels that held-out predictions contradict, the most doubtful first, as the kind of each target has it (see
+    `targets.common.doubts`). `held_out` are to be calibrated. `cases` may be more than those predicted. Hard cases are
+    suspected too: a person has to look."""
     check = "label-errors"
     doubtful: list[tuple[float, str]] = []
     judged, wrong, expected = 0, 0.0, 0
     for target in cases.targets:
-        ids, labels, values = _held_out(cases, target, held_out.table)
+        ids, truth, values = with_truth(cases, held_out, target)
         if len(ids) < _ENOUGH:
             continue
-        judge = _outliers if target.kind == "continuous" else _contradicted
-        doubts, share = judge(labels, values)
-        if target.kind != "continuous" and share <= TOO_MANY and not _flipped(labels, values):
-            expected += int(np.count_nonzero(doubts < 0))
-            doubts, share = np.zeros(len(ids)), 0.0
-        doubtful += [(float(doubts[row]), ids[row]) for row in np.flatnonzero(doubts < 0)]
+        doubts, share, by_chance = of(target).doubts(truth, values)
+        expected += by_chance
+        rows = np.flatnonzero(doubts < 0)
+        doubtful += zip(doubts[rows].tolist(), ids[rows], strict=True)
         judged, wrong = judged + len(ids), wrong + share * len(ids)
     if not judged:
         return Finding(check, "labels", "unknown", "there are too few held-out predictions of labelled cases")
@@ -267,74 +253,6 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
         return Finding(check, "labels", "fail", f"{text}; some are only hard: look, at the first ones first", ranked)
     text += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
     return Finding(check, "labels", "pass", f"{text} (bound {LABEL_ERRORS:.0%})", ranked)
-
-
-def _held_out(cases: Cases, target: Target, table: pl.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Case ids, known labels (n,) and predicted values (n, classes), or (n, 1) for a continuous target."""
-    wide = table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
-    if any(item not in wide.columns for item in target.items):
-        return [], np.zeros(0), np.zeros((0, 1))
-    labels = cases.table.select("case_id", pl.col(target.name).alias("label")).drop_nulls()
-    both = labels.join(wide, on="case_id", how="inner", suffix=" predicted", maintain_order="left")
-    columns = [f"{item} predicted" if item == "label" else item for item in target.items]
-    values = both.select(columns).to_numpy().astype(float)
-    if target.kind == "binary":
-        values = np.column_stack([1 - values, values])
-    return both["case_id"].to_list(), both["label"].to_numpy(), values
-
-
-def _contradicted(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, float]:
-    """For each case the margin of its label over the class that contradicts it (below zero: suspected), shape (n,),
-    and the estimated share of wrong labels."""
-    labels = labels.astype(int)
-    one_hot = np.eye(probabilities.shape[1])[labels]
-    seen = one_hot.sum(axis=0)
-    usual = np.where(seen > 0, (one_hot * probabilities).sum(axis=0) / np.maximum(seen, 1), np.inf)
-    sure = np.where(probabilities >= usual, probabilities, -np.inf)
-    counted = np.isfinite(sure).any(axis=1)
-    joint = np.zeros((len(seen), len(seen)))
-    np.add.at(joint, (labels[counted], sure[counted].argmax(axis=1)), 1)
-    # Cases without a confident class are shared out as those of their label that have one.
-    joint *= np.divide(seen, joint.sum(axis=1), out=np.zeros_like(seen), where=joint.any(axis=1))[:, None]
-    doubts = np.zeros(len(labels))
-    for label, other in zip(*np.nonzero(joint * (1 - np.eye(len(seen)))), strict=True):
-        rows = np.flatnonzero(labels == label)
-        margin = probabilities[rows, label] - probabilities[rows, other]
-        worst = np.argsort(margin, kind="stable")[: round(joint[label, other])]
-        doubts[rows[worst]] = np.minimum(doubts[rows[worst]], margin[worst])
-    return doubts, float(1 - np.trace(joint) / max(joint.sum(), 1))
-
-
-def _flipped(labels: np.ndarray, probabilities: np.ndarray) -> bool:
-    """Whether a share of labels drawn from the other classes explains the labels beyond chance: the likelihood ratio of
-    a model with that share against one without, each with its own slope of the log-probabilities, so that a model that
-    is merely too sure of itself or too little is no evidence (a label noise model; Bootkrajang and Kabán 2012)."""
-    logs = np.log(np.clip(probabilities, 1e-12, None))
-    logs -= logs.max(axis=1, keepdims=True)
-    likelihoods = []
-    for slope in _SLOPES:
-        powers = np.exp(slope * logs)
-        right = powers[np.arange(len(labels)), labels.astype(int)] / powers.sum(axis=1)
-        wrong = (1 - right) / (probabilities.shape[1] - 1)
-        mixed = right + np.array(_SHARES)[:, None] * (wrong - right)
-        likelihoods.append(np.log(np.maximum(mixed, 1e-300)).sum(axis=1))
-    best = np.max(likelihoods, axis=0)
-    return bool(2 * (best.max() - best[0]) > _CHANCE)
-
-
-_SLOPES = tuple(np.geomspace(0.1, 10, 41))
-_SHARES = (0.0, *np.geomspace(0.005, 0.3, 15))
-_CHANCE = 3.84
-"""Exceeded by a likelihood ratio in 2.5 % of studies whose labels are all right: the share cannot be below none."""
-
-
-def _outliers(labels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
-    """As `_contradicted`: how far beyond `OUTLIER` robust standard deviations a number lies, below zero."""
-    apart = labels.astype(float) - values[:, 0]
-    apart = np.abs(apart - np.median(apart))
-    spread = 1.4826 * np.median(apart)
-    doubts = np.minimum(OUTLIER - apart / spread, 0.0) if spread > 0 else np.zeros(len(apart))
-    return doubts, float(np.mean(doubts < 0))
 
 
 # --- shortcuts -------------------------------------------------------------------------------------------
@@ -351,9 +269,9 @@ def _site(cases: Cases) -> Finding:
 
 def _metadata(cases: Cases, by: str) -> Sequence[str]:
     """Columns beside the data that could give the label away: not constant, and no names or free text. What the parts
-    were divided by cannot help on the test part, and `target.…` says how the target was measured. Inputs of the model
-    are the data."""
-    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.inputs)
+    were divided by cannot help on the test part, and `target.…` says how the target was measured. What a model
+    is given is the data."""
+    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.features)
     found = []
     for column in cases.table:
         plain = column.dtype.is_numeric() or column.dtype.is_temporal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,14 +13,9 @@ from medeor.contracts import Cases, Predictions, UserError
 from medeor.statistics.intervals import difference, holm, interval, p_value, resample
 from medeor.statistics.outcomes import Outcomes, group_codes
 from medeor.statistics.ranks import RANKED, ranked
-from medeor.trust.families import LABEL_MEANS, label_means, settle, statistics
-from medeor.trust.measures import LOWER_IS_BETTER, answers
-
-COMPARED = (
-    "auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity", "brier", "log_loss",
-    "quadratic_weighted_kappa", "grade_error", "mae", "rmse", "r2", "spearman",
-)  # fmt: skip
-"""What is compared unless the user names other figures, where the question has them."""
+from medeor.targets import averaged, of, statistic
+from medeor.targets.outcomes import lined_up
+from medeor.trust.families import estimators, label_means, settle
 
 
 class Difference(NamedTuple):
@@ -46,8 +41,7 @@ class Difference(NamedTuple):
         """`ours` or `theirs` where they differ after adjustment, else empty."""
         if not self.difference or self.p_adjusted is None or self.p_adjusted >= 0.05:
             return ""
-        lower = self.metric.split("/")[0] in LOWER_IS_BETTER
-        return "ours" if (self.difference < 0) == lower else "theirs"
+        return "ours" if (self.difference > 0) == statistic(self.metric).higher_is_better else "theirs"
 
 
 def compare(
@@ -68,7 +62,7 @@ def compare(
     when a metric is unknown."""
     cases = _shared(cases, ours, theirs, shared_only)
     named = len(cases.targets) > 1
-    sides = {"ours": answers(cases, ours), "theirs": answers(cases, theirs)}
+    sides = {"ours": lined_up(cases, ours), "theirs": lined_up(cases, theirs)}
     ranks = {"ours": ranked(cases, ours), "theirs": ranked(cases, theirs)}
     if metrics is not None:
         theirs_too = _names(sides["theirs"], named)
@@ -77,11 +71,12 @@ def compare(
         for name in metrics:
             if name not in possible:
                 raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
-    plain: Collection[str] = COMPARED if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
+    usual = {one.name for target in cases.targets for one in of(target).statistics if one.compared}
+    plain = usual if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
     parts = [
         replace(part, names=tuple(f"{side} {name}" for name in part.names))
         for side, every in sides.items()
-        for part in [*ranks[side], *(part for one in every for part in statistics(one, wanted=plain, named=named))]
+        for part in [*ranks[side], *(part for one in every for part in estimators(one, wanted=plain, named=named))]
     ]
     found = resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed)
     figures = {}
@@ -91,8 +86,8 @@ def compare(
     known = [name for name in figures["ours"] if name in figures["theirs"]]
     # Of several labels their means are compared, of several classes all of them together: details would only spend
     # the correction.
-    chosen = [name for name in known if name in COMPARED]
-    chosen = chosen or [name for name in known if name.split("/")[0] in COMPARED]
+    chosen = [name for name in known if name in usual]
+    chosen = chosen or [name for name in known if name.split("/")[0] in usual]
     places = [name for name in known if name in RANKED]
     wanted = [*places, *chosen] if metrics is None else list(metrics)
     gaps = [difference(figures["ours"][name], figures["theirs"][name]) for name in wanted]
@@ -107,8 +102,8 @@ def compare(
 
 def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
     """All that could be compared."""
-    names = [name for one in every for part in statistics(one, named=named) for name in part.names]
-    means = LABEL_MEANS if named and all(one.target.kind == "binary" for one in every) else ()
+    names = [name for one in every for part in estimators(one, named=named) for name in part.names]
+    means = (mean.name for mean in averaged([one.target for one in every]))
     return [*means, *(name for name in names if not name.startswith(("observed ", "chance ")))]
 
 

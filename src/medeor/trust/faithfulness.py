@@ -24,6 +24,8 @@ from medeor.contracts import (
 )
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.outcomes import group_codes
+from medeor.targets import items, of
+from medeor.targets.outcomes import with_truth
 
 SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the elements, that are put back or taken away: close together where few are, since lesions are small."""
@@ -120,17 +122,8 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
     target = cases.targets[0]
     if target.name not in cases.table.columns:
         return []
-    known = cases.table.filter(pl.col(target.name).is_not_null()).select("case_id", truth=pl.col(target.name))
-    if target.kind in ("multiclass", "ordinal"):
-        items = pl.DataFrame({"item": target.items, "truth": range(len(target.items))})
-        known = known.join(items.cast({"truth": known["truth"].dtype}), on="truth").with_columns(truth=pl.lit(1.0))
-    else:
-        known = known.with_columns(item=pl.lit(target.items[0]))
-    error = (pl.col("value") - pl.col("truth").cast(pl.Float64)).abs().alias("error")
-    table = known.join(predictions.table, on=["case_id", "item"], how="inner", maintain_order="left").with_columns(
-        error
-    )
-    return table.sort("error", descending=True, maintain_order=True)["case_id"].to_list()
+    ids, truth, values = with_truth(cases, predictions, target)
+    return ids[np.argsort(-of(target).error(values, truth), kind="stable")].to_list()
 
 
 def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
@@ -138,8 +131,7 @@ def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.Dat
     asked = [one for one in cases.targets if one.name == target] if target else _alike(cases.targets)
     if not asked:
         raise UserError(f"there is no target '{target}'; there are {', '.join(one.name for one in cases.targets)}")
-    items = [item for one in asked for item in one.items]
-    table = predictions.table.filter(pl.col("item").is_in(items))
+    table = predictions.table.filter(pl.col("item").is_in(items(asked)))
     table = table.join(cases.table.select("case_id"), on="case_id", how="semi", maintain_order="left")
     return table.sort("value", descending=True, maintain_order=True).unique(
         "case_id", keep="first", maintain_order=True
@@ -148,7 +140,7 @@ def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.Dat
 
 def _alike(targets: Sequence[Target]) -> Sequence[Target]:
     """Those whose values can be compared with the first one's."""
-    return [one for one in targets if one.kind == targets[0].kind][: 1 if targets[0].kind == "continuous" else None]
+    return [one for one in targets if one.kind == targets[0].kind] if of(targets[0]).comparable else targets[:1]
 
 
 def faithfulness(values: np.ndarray, answer: Answer, *, ordered: bool, seed: int = 0) -> Faithfulness:

@@ -10,26 +10,13 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Measure, Predictions, Target, UserError
-from medeor.statistics.intervals import Statistic, difference, holm, interval, p_value, resample
-from medeor.statistics.outcomes import Outcomes, group_codes, line_up, truth_of
+from medeor.contracts import Cases, Measure, Predictions, UserError
+from medeor.statistics.intervals import Estimator, difference, holm, interval, p_value, resample
+from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import Array
-from medeor.trust.families import PREVALENCES, label_means, settle, statistics
-
-HEADLINES: dict[str, tuple[str, ...]] = {
-    "binary": ("auroc", "sensitivity", "specificity"),
-    "multiclass": ("auroc", "balanced_accuracy"),
-    "ordinal": ("quadratic_weighted_kappa", "grade_error"),
-    "continuous": ("mae", "r2"),
-    "skewed": ("fold_error", "within_2_fold"),
-    "labels": ("auroc", "balanced_accuracy"),
-}
-"""What is reported of subgroups and drawn first, by kind of target. `skewed`: of numbers that are learned by their
-logarithm; `labels`: of several binary targets together."""
-
-LOWER_IS_BETTER = frozenset(
-    {"brier", "log_loss", "ece", "mae", "rmse", "grade_error", "set_size", "interval_width", "fold_error"}
-)
+from medeor.targets import headlines
+from medeor.targets.outcomes import lined_up
+from medeor.trust.families import PREVALENCES, estimators, label_means, settle
 
 
 def measure(
@@ -51,53 +38,23 @@ def measure(
     `log_loss/uncalibrated`, `coverage` and `set_size` of the conformal sets. Binary: `sensitivity, specificity, ppv,
     npv` of the decisions, as they fell; `ppv@prevalence=0.05`, `npv@prevalence=0.05`, as they would be at that
     prevalence (default: those the cases name, else `PREVALENCES`); `sensitivity@specificity=0.95` and
-    `specificity@sensitivity=0.95`, read off this part's own ROC curve where the fixed class has `families.ENOUGH`
-    groups. Ordinal: `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse,
-    r2, pearson, spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their
+    `specificity@sensitivity=0.95`, read off this part's own ROC curve where the fixed class has enough groups. Ordinal:
+    `quadratic_weighted_kappa` and `grade_error`, the mean distance in grades. Numbers: `mae, rmse, r2, pearson,
+    spearman`, and `coverage` and `interval_width` of their intervals; of those that are learned by their
     logarithm `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
 
     Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
     the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
 
     Raises: UserError when a case was not predicted, or a subgroup is no column."""
-    every = answers(cases, predictions)
+    every = lined_up(cases, predictions)
     rates = (cases.prevalences or PREVALENCES) if prevalences is None else prevalences
-    parts = [part for one in every for part in statistics(one, prevalences=rates, named=len(every) > 1)]
+    parts = [part for one in every for part in estimators(one, prevalences=rates, named=len(every) > 1)]
     found = settle(resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed))
     found |= label_means(cases.targets, found)
     measures = {name: interval(figure) for name, figure in found.items()}
     rows = subgroup_table(cases, predictions, subgroups=subgroups, minimum=minimum, seed=seed, resamples=resamples)
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
-
-
-def answers(cases: Cases, predictions: Predictions) -> list[Outcomes]:
-    """Truth and predictions of every target. Raises: UserError naming how many cases were not predicted."""
-    result = []
-    for target in cases.targets:
-        one = line_up(cases, predictions, target)
-        truth = truth_of(cases.table, target).is_not_null().to_numpy()
-        missing = np.setdiff1d(np.flatnonzero(truth), one.rows)
-        if len(missing):
-            first = cases.table["case_id"][int(missing[0])]
-            raise UserError(
-                f"{len(missing)} of {truth.sum()} cases have no prediction of '{target.name}', the first is {first}; "
-                "predict them all, or measure only the cases that were predicted"
-            )
-        result.append(one)
-    return result
-
-
-def headlines(targets: Sequence[Target]) -> tuple[str, ...]:
-    """Names of the figures that matter most for this question, as they stand among the measures."""
-    if len(targets) == 1:
-        return _headlines(targets[0])
-    if targets and all(target.kind == "binary" for target in targets):
-        return HEADLINES["labels"]
-    return tuple(f"{name}/{target.name}" for target in targets for name in _headlines(target)[:1])
-
-
-def _headlines(target: Target) -> tuple[str, ...]:
-    return HEADLINES["skewed" if target.scale == "log" else target.kind]
 
 
 # --- subgroups -------------------------------------------------------------------------------------------
@@ -139,11 +96,11 @@ def subgroup_table(
     columns = cases.subgroups if subgroups is None else subgroups
     if not columns:
         return []
-    every = answers(cases, predictions)
+    every = lined_up(cases, predictions)
     codes, groups = group_codes(cases)
     wanted = headlines(cases.targets)
     plain = {name.split("/")[0] for name in wanted}
-    parts: list[Statistic] = []
+    parts: list[Estimator] = []
     kept: list[tuple[str, str, int]] = []
     for column in columns:
         for level, member in levels(cases.table, column):
@@ -151,7 +108,7 @@ def subgroup_table(
                 continue
             for side, mask in (("in", member), ("out", ~member)):
                 for one in every:
-                    for part in statistics(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1):
+                    for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1):
                         parts.append(replace(part, names=tuple(f"{len(kept)} {side} {name}" for name in part.names)))
             kept.append((column, level, int(member.sum())))
     found = resample(parts, groups, resamples=resamples, seed=seed)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Measure, Target
+from medeor.contracts import Cases, Finding, Measure
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import ranking
 from medeor.statistics.split import deal
+from medeor.targets import of
+from medeor.targets.common.kind import YesNoQuestion
 
 GIVEN_AWAY = 0.65
 """AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""
@@ -27,28 +28,9 @@ _MOST_CASES = 5000
 """Cases that a shortcut is measured on: its AUROC is then known to within .02."""
 
 
-def class_count(target: Target) -> int:
-    """Classes that the labels of a target may name."""
-    return 2 if target.kind == "binary" else len(target.classes)
-
-
-def class_name(target: Target, label: int) -> str:
-    """A class as a message names it: `sick = yes`."""
-    return f"{target.name} = {target.classes[label] if label < len(target.classes) else label}"
-
-
 def missing(labels: pl.Series) -> pl.Series:
     """Which labels are not known: null or NaN."""
     return labels.is_null() | labels.is_nan().fill_null(True) if labels.dtype.is_float() else labels.is_null()
-
-
-class _Question(NamedTuple):
-    """One label against all others."""
-
-    name: str
-    positive: np.ndarray
-    """Shape (cases,), boolean."""
-    known: np.ndarray
 
 
 def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Finding:
@@ -59,7 +41,7 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
     are all welcome; what is known of a few cases only can hardly reach the bound."""
     rows, groups = _looked_at(cases)
     codes = np.stack([_binned(column[rows]) for column in features], axis=1)
-    best: tuple[float, _Question, np.ndarray] | None = None
+    best: tuple[float, YesNoQuestion, np.ndarray] | None = None
     for question, fold in _divided(cases, rows, groups):
         positive = question.positive[question.known]
         score = _out_of_fold(codes[question.known], positive, fold)
@@ -103,7 +85,7 @@ def _looked_at(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     return rows, group_codes(cases)[0][rows]
 
 
-def _divided(cases: Cases, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[_Question, np.ndarray]]:
+def _divided(cases: Cases, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[YesNoQuestion, np.ndarray]]:
     """Each question with enough groups on both sides, and the folds of the rows whose answer is known."""
     for question in _questions(cases, rows):
         positive, units = question.positive[question.known], pl.Series(groups[question.known])
@@ -115,17 +97,10 @@ def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
     return float(ranking(score, positive)(np.ones((1, len(score))))[0, 0])
 
 
-def _questions(cases: Cases, rows: np.ndarray) -> Iterator[_Question]:
+def _questions(cases: Cases, rows: np.ndarray) -> Iterator[YesNoQuestion]:
     for target in cases.targets:
-        column = cases.table[target.name][rows]
-        known = ~missing(column).to_numpy()
-        values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        if target.kind == "continuous":
-            middle = np.median(values[known]) if known.any() else 0.0
-            yield _Question(f"'{target.name}' above its median", values > middle, known)
-            continue
-        for label in range(1 if class_count(target) == 2 else 0, class_count(target)):
-            yield _Question(class_name(target, label), values == label, known)
+        kind = of(target)
+        yield from kind.questions(kind.truth(cases.table[rows]))
 
 
 def _binned(column: pl.Series) -> np.ndarray:

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from medeor.formats.values.targets import positive_class, read_target, read_targets
+from medeor.targets import of
 
 PAIRS = {
     "English": "benign,malignant|no,yes|negative,positive|normal,abnormal|healthy,sick|control,case|ctrl,case|"
@@ -68,7 +69,7 @@ def test_where_the_words_decide_nothing_the_second_is_taken_and_called_guessed(f
 def test_each_of_several_labels_says_what_is_looked_for() -> None:
     table = pl.DataFrame({"oedema": ["oui", "non"], "side": ["left", "right"], "size": [1.5, 2.5]})
     targets, _, _ = read_targets(table, table.columns)
-    assert [target.words for target in targets] == [("non", "oui"), ("left", "right"), ()]
+    assert [of(target).words for target in targets] == [("non", "oui"), ("left", "right"), ()]
     (said,) = positive_class(targets)
     assert said.status == "unknown"
     assert said.message == (

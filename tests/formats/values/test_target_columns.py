@@ -5,6 +5,7 @@ import pytest
 
 from medeor.contracts import Target, UserError
 from medeor.formats.values.targets import read_parts, read_target, read_targets
+from medeor.targets import of
 
 
 def asked(values: list, **how: object) -> tuple[Target, list]:
@@ -85,7 +86,7 @@ def test_of_two_classes_the_one_that_is_looked_for_comes_second(absent: str, loo
 def test_each_of_several_targets_has_its_own_positive_class() -> None:
     table = pl.DataFrame({"herg": ["active", "inactive"], "ames": ["clean", "mutagenic"], "age": [50.5, 60.1]})
     targets, _, _ = read_targets(table, list(table.columns), positive="inactive|clean")
-    assert [target.words for target in targets] == [("active", "inactive"), ("mutagenic", "clean"), ()]
+    assert [of(target).words for target in targets] == [("active", "inactive"), ("mutagenic", "clean"), ()]
     with pytest.raises(UserError, match="clean and mutagenic of 'ames'"):
         read_targets(table, list(table.columns), positive="active")
 
@@ -94,7 +95,7 @@ def test_several_binary_targets_go_by_their_own_names() -> None:
     table = pl.DataFrame({"oedema": ["no", "yes"], "effusion": [1, 0], "age": [50.5, 60.1]})
     targets, columns, _ = read_targets(table, ["oedema", "effusion", "age"])
     assert [target.kind for target in targets] == ["binary", "binary", "continuous"]
-    assert [target.items for target in targets] == [("oedema",), ("effusion",), ("age",)]
+    assert [of(target).items for target in targets] == [("oedema",), ("effusion",), ("age",)]
     assert columns.rows() == [(0, 1, 50.5), (1, 0, 60.1)]
 
 

@@ -15,6 +15,7 @@ import medeor
 from medeor.contracts import Cases, Explanation, Explanations, Predictions, Result, Target, UserError
 from medeor.molecules.model.domain import NEIGHBOURS
 from medeor.molecules.questions.panel import _measured, _said, reasons
+from medeor.targets import by_item
 from tiny import medeor as command
 
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "O=C(N){}", "CCOC(=O){}")
@@ -89,7 +90,7 @@ def test_what_is_known_by_a_limit_alone_is_shown_as_such() -> None:
 
 def test_reasons_of_several_endpoints_are_told_with_their_endpoints() -> None:
     targets = (Target("logP", "continuous"), Target("ring", "binary"), Target("site", "multiclass", ("a", "b")))
-    items = {item: target for target in targets for item in target.items}
+    items = by_item(targets)
 
     def said(*reasons: str | None) -> str:
         return _said({}, pl.DataFrame({"item": list(items), "reason": reasons}), items)

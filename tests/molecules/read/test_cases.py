@@ -9,6 +9,7 @@ import pytest
 from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.molecules.read.cases import endpoint_of, read_cases
 from medeor.molecules.read.store import MoleculeStore
+from medeor.targets import of
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CCO", "c1ccccc1N", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(C)O"]
 
@@ -117,7 +118,7 @@ def test_relations_of_a_general_name_are_no_ones_among_several_measured() -> Non
 def test_several_endpoints_may_each_be_unknown() -> None:
     table = pl.DataFrame({"smiles": SMILES, "a": [1, 0, None, 1, 0, None], "b": [None, 1, 0, 0, 1, None]})
     cases = read(table, target=("a", "b"))
-    assert [target.items for target in cases.targets] == [("a",), ("b",)]
+    assert [of(target).items for target in cases.targets] == [("a",), ("b",)]
     assert cases.usable.table["a"].to_list() == [1, 0, None, 1, 0]
     assert cases.table["broken"].to_list() == [None] * 5 + ["it has no label"]
 

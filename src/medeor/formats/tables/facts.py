@@ -1,6 +1,10 @@
-"""How the names of tables end."""
+"""How tables are known by their names."""
+
+from medeor.contracts import FileFacts
 
 TEXTS = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 TABLES = (*TEXTS, *PARQUET, *WORKBOOKS)
+
+ANY_TABLE = FileFacts(columns=("*",))

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, Target, TargetKind, UserError
-from medeor.formats.values.class_names import doubtful, in_order
-from medeor.formats.values.dates import are_days, are_written_days
-from medeor.formats.values.measurements import read_measurements
-from medeor.formats.values.missing import (
-    Missing,
-    plain,
-    says_unknown,
-    without_accents,
-    without_missing_classes,
-    without_missing_numbers,
+from medeor.contracts import Finding, Target, UserError
+from medeor.formats.values.cells import (
+    Cells,
+    codes_found,
+    is_measured,
+    listed,
+    named,
+    no_number,
+    numbers_of,
+    one_spelling,
+    refuse_days,
+    sorted_classes,
+    texts_of,
 )
-from medeor.formats.values.positive import answer_of, positive_of
+from medeor.formats.values.class_names import doubtful, in_order
+from medeor.formats.values.missing import plain
+from medeor.formats.values.positive import positive_of
+from medeor.targets import categorical, of
 
-FEW = 20
-"""Whole numbers with more different values than this are measured, not classes."""
 MANY = 50
 """Text with more different values than this, in more than half of the rows, names cases rather than classes."""
 NAMED = 5
 """So does text that never comes again in more rows than this."""
-KINDS = ("classes", "ordinal", "continuous")
 PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test", "holdout": "test",
@@ -41,17 +42,22 @@ PARTS = {
     "apprentissage": "train", "entraînement": "train", "entrainement": "train", "validierung": "validation",
 }  # fmt: skip
 """Words for the parts of an official split, in lower case."""
-_NO_YES = ("0", "1")
-_NUMBER = r"^[+−-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?\s*(?:[\p{L}%°/µμ][^\d,;]*)?$"
-"""A number, perhaps with a unit; not `007`, which is a name."""
-_CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
 _ENOUGH_ROWS = 10
 """Rows from which it is no chance that exactly one of several labels is true in each."""
 _ENOUGH_BY_CHANCE = 5.0
 """Rows in which two of several labels would be true if they had nothing to do with each other, from which it is no
 chance that there is none."""
-_SHOWN = 5
-"""Values that a message lists."""
+
+
+class StatedKind(NamedTuple):
+    """What a user may state of a column that leaves it open (`kind`)."""
+
+    numbers: bool = False
+    grades: bool = False
+    """Whether its classes have an order."""
+
+
+KINDS = {"classes": StatedKind(), "ordinal": StatedKind(grades=True), "continuous": StatedKind(numbers=True)}
 
 
 class TargetColumn(NamedTuple):
@@ -94,30 +100,29 @@ def read_target(
     Raises: UserError for an unknown kind or class, text where numbers are asked, days, or one class alone."""
     name = column.name
     if expected is not None:
-        return TargetColumn(expected, *_as_expected(column, expected))
+        return TargetColumn(expected, *of(expected).read(Cells(column)))
     if kind and kind not in KINDS:
         raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
     if not len(column.drop_nulls()):
         raise UserError(f"target '{name}' has no value in any row")
-    numbers = None if classes else _as_numbers(column, kind)
-    if numbers is not None and (kind == "continuous" or (not kind and _is_measured(numbers.column.drop_nulls()))):
+    asked = KINDS.get(kind, StatedKind())
+    numbers = None if classes else numbers_of(column, asked.numbers)
+    if numbers is not None and (asked.numbers or (not kind and is_measured(numbers.column.drop_nulls()))):
         return TargetColumn(
-            Target(name, "continuous"), numbers.column.cast(pl.Float64), _codes_found(name, numbers, True)
+            Target(name, "continuous"), numbers.column.cast(pl.Float64), codes_found(name, numbers, True)
         )
-    if kind == "continuous":
-        raise UserError(f"target '{name}' is to be a number and holds {_no_number(column)!r}")
-    _refuse_days(column)
+    if asked.numbers:
+        raise UserError(f"target '{name}' is to be a number and holds {no_number(column)!r}")
+    refuse_days(column)
     return _of_classes(column, kind, classes, positive)
 
 
 def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: str) -> TargetColumn:
     name = column.name
-    finite = without_missing_numbers(column)
-    missing = _without_codes(finite.column, kind, classes)
-    values = _as_text(missing.column)
-    findings = _codes_found(name, missing._replace(codes={**finite.codes, **missing.codes}))
-    _refuse_numbers(name, values, kind, classes)
-    values, spellings = _one_spelling(values, classes)
+    grades = KINDS.get(kind, StatedKind()).grades
+    texts = texts_of(column, grades, classes)
+    _refuse_numbers(name, texts.column, kind, classes)
+    values, spellings = one_spelling(texts.column, classes)
     counts = dict(values.drop_nulls().value_counts().iter_rows())
     found = sorted_classes(list(counts))
     if not kind and not classes and names_cases(values if column.dtype == pl.String else column):
@@ -127,14 +132,14 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
         )
     if len(found) < 2 and not classes:
         alone = f"has one class alone ('{found[0]}')" if found else "has no class"
-        if codes := [*finite.codes, *missing.codes]:
+        if codes := list(texts.codes):
             alone += (
-                f" beside what says unknown ({_listed(map(repr, codes))}; name it with --option classes= if it is one)"
+                f" beside what says unknown ({listed(map(repr, codes))}; name it with --option classes= if it is one)"
             )
         raise UserError(f"target '{name}' {alone}: there is nothing to tell apart")
-    if kind == "ordinal" and not classes and len(found) > 2:
+    if grades and not classes and len(found) > 2:
         found = _in_order(name, found)
-    names, place = _named(name, found, classes)
+    names, place = named(name, found, classes)
     guessed = False
     if len(names) == 2:
         looked_for = _looked_for(name, names, positive) if positive else 1
@@ -145,18 +150,18 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
             names, place = names[::-1], {value: 1 - index for value, index in place.items()}
     elif positive and plain(positive) not in map(plain, names):
         raise UserError(f"where positive={positive}: target '{name}' has the classes {', '.join(names)}")
-    chosen: TargetKind = "binary" if len(names) == 2 else "ordinal" if kind == "ordinal" else "multiclass"
+    chosen = "binary" if len(names) == 2 else "ordinal" if grades else "multiclass"
     indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
     target = Target(name, chosen, names, guessed=guessed)
     odd = () if classes else doubtful(name, counts)
-    return TargetColumn(target, indices.alias(name), (*findings, *spellings, *odd))
+    return TargetColumn(target, indices.alias(name), (*codes_found(name, texts), *spellings, *odd))
 
 
 def _in_order(name: str, found: Sequence[str]) -> list[str]:
     ordered = in_order(found)
     if ordered is None:
         raise UserError(
-            f"target '{name}' is to be ordinal, and the order of {_listed(map(repr, found))} is not known; name them "
+            f"target '{name}' is to be ordinal, and the order of {listed(map(repr, found))} is not known; name them "
             "from the lowest to the highest with --option classes=A|B|C"
         )
     return ordered
@@ -167,12 +172,12 @@ def _refuse_numbers(name: str, values: pl.Series, kind: str, classes: Sequence[s
     known = values.drop_nulls()
     numbers = known.str.strip_chars().str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
     measured = numbers.drop_nulls()
-    if kind or classes or 2 * len(measured) < len(known) or measured.n_unique() < 3 or not _is_measured(measured):
+    if kind or classes or 2 * len(measured) < len(known) or measured.n_unique() < 3 or not is_measured(measured):
         return
     other = known.filter(numbers.is_null()).unique(maintain_order=True).to_list()
     if other:
         raise UserError(
-            f"target '{name}' holds numbers and also {_listed(map(repr, other))}; leave such cells empty or write a "
+            f"target '{name}' holds numbers and also {listed(map(repr, other))}; leave such cells empty or write a "
             "number, or name the classes with --option classes=A|B"
         )
 
@@ -207,7 +212,8 @@ def read_targets(
     known = {target.name: target for target in expected}
     several = len(names) > 1
     read = [read_target(table[one], kind, () if several else classes, positive, known.get(one)) for one in names]
-    targets = tuple(by_own_name(one.target) if several and one.target.name not in known else one.target for one in read)
+    several_new = [several and one.target.name not in known for one in read]
+    targets = tuple(of(one.target).by_own_name if new else one.target for one, new in zip(read, several_new))
     values = pl.DataFrame([one.values for one in read])
     findings = tuple(finding for one in read for finding in one.findings)
     return TargetColumns(targets, values, (*findings, *exclusive(targets, values)))
@@ -215,7 +221,7 @@ def read_targets(
 
 def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding, ...]:
     """A finding where several labels are the columns of one class: in every row exactly one of them is true."""
-    labels = [target.name for target in targets if target.kind == "binary"]
+    labels = [target.name for target in categorical(targets) if len(of(target).items) == 1]
     if len(labels) < 2 or len(labels) < len(targets):
         return ()
     known = values.select(labels).drop_nulls()
@@ -229,7 +235,7 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
     if (true == 0).any() and known.height * (1 - none - one) < _ENOUGH_BY_CHANCE:
         return ()
     text = (
-        f"in none of {known.height} rows more than one of {_listed(map(repr, labels))} is true: these classes exclude "
+        f"in none of {known.height} rows more than one of {listed(map(repr, labels))} is true: these classes exclude "
         "each other. They are learnt as labels of their own, whose probabilities need not add up to 1; put the name of "
         "the class into one column for one question with that many classes"
     )
@@ -238,16 +244,9 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
 
 def positive_class(targets: Sequence[Target]) -> tuple[Finding, ...]:
     """What is looked for, and whether that was guessed; none without a binary target."""
-    said = [target.positive for target in targets if target.positive]
+    said = [text for target in targets if (text := of(target).positive)]
     guessed = any(target.guessed for target in targets)
     return (Finding("positive-class", "labels", "unknown" if guessed else "pass", "; ".join(said)),) if said else ()
-
-
-def by_own_name(target: Target) -> Target:
-    """One of several targets: a binary one stands under its own name instead of its class's."""
-    if target.kind != "binary":
-        return target
-    return Target(target.name, "binary", values=target.classes, guessed=target.guessed)
 
 
 def read_parts(column: pl.Series) -> pl.Series:
@@ -262,183 +261,6 @@ def read_parts(column: pl.Series) -> pl.Series:
     return texts.replace_strict(PARTS, default=None, return_dtype=pl.String).alias("part")
 
 
-def _as_expected(column: pl.Series, target: Target) -> tuple[pl.Series, tuple[Finding, ...]]:
-    if target.kind == "continuous":
-        numbers = _as_numbers(column, "continuous")
-        if numbers is None:
-            raise UserError(f"target '{column.name}' is to be a number and holds {_no_number(column)!r}")
-        return numbers.column.cast(pl.Float64), _codes_found(column.name, numbers, True)
-    words = target.classes or target.values or _NO_YES
-    finite = without_missing_numbers(column)
-    missing = _without_codes(finite.column, target.kind, words)
-    values, spellings = _one_spelling(_as_text(missing.column), words)
-    findings = _codes_found(column.name, missing._replace(codes={**finite.codes, **missing.codes}))
-    _, place = _named(column.name, values.drop_nulls().unique().to_list(), words)
-    indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
-    return indices, (*findings, *spellings)
-
-
-# Numbers -----------------------------------------------------------------------------------------------------------
-
-
-def _is_measured(known: pl.Series) -> bool:
-    whole = not known.dtype.is_float() or bool((known == known.round()).all())
-    return not (whole and known.n_unique() <= FEW)
-
-
-def _as_numbers(column: pl.Series, kind: str) -> Missing | None:
-    """The numbers of a column, also of text, as with decimal commas or among words for unknown; None where some value
-    is none. Raises: UserError for days and for limits (`>10`), which are no single numbers."""
-    _refuse_days(column)
-    if column.dtype.is_numeric():
-        return without_missing_numbers(column)
-    if column.dtype != pl.String:
-        return Missing(column.cast(pl.Float64), {}) if kind == "continuous" and column.dtype == pl.Boolean else None
-    texts = column.str.strip_chars().replace("", None)
-    counts = texts.drop_nulls().value_counts().iter_rows()
-    unknown = {text: count for text, count in counts if says_unknown(text) or _is_infinite(text)}
-    texts = texts.to_frame("text").select(pl.when(~pl.col("text").is_in(list(unknown))).then("text"))["text"]
-    known = texts.drop_nulls()
-    if not len(known):
-        return None
-    measured = read_measurements(texts.alias(column.name))
-    if kind == "continuous" and (measured.sides.fill_null(0) != 0).any():
-        limit = texts.filter(measured.sides.fill_null(0) != 0)[0]
-        raise UserError(f"target '{column.name}' holds {limit!r}, a limit and no number; leave such cells empty")
-    units = measured.units.drop_nulls()
-    one_unit = not len(units) or (len(units) == len(known) and units.n_unique() == 1)
-    plain_numbers = known.str.contains(_NUMBER).all() and not known.str.contains(r"^[+−-]?0\d").any()
-    if not plain_numbers or not one_unit or measured.unreadable.any():
-        return None
-    found = without_missing_numbers(measured.values.alias(column.name))
-    return found._replace(codes={**unknown, **found.codes})
-
-
-def _is_infinite(text: str) -> bool:
-    """Whether a text is written as a number and is beyond all of them: `1e400`, `-inf`, `∞`."""
-    try:
-        return math.isinf(float(text.replace("∞", "inf").replace("−", "-")))
-    except ValueError:
-        return False
-
-
-def _no_number(column: pl.Series) -> object:
-    """The first value of a column that is no number, or a number in another unit than others."""
-    texts = column.cast(pl.String).drop_nulls()
-    bad = texts.filter(~texts.str.contains(_NUMBER))
-    bad = bad.filter(pl.Series([not says_unknown(text) for text in bad], dtype=pl.Boolean))
-    return column.drop_nulls()[0] if bad.is_empty() else bad[0]
-
-
-def _refuse_days(column: pl.Series) -> None:
-    known = column.drop_nulls()
-    days = known.dtype.is_temporal()
-    if known.dtype == pl.String:
-        texts = [text for text in known.unique() if text.strip() and not says_unknown(text)]
-        days = are_days(texts) or (bool(texts) and all(map(_CLOCK.fullmatch, map(str.strip, texts))))
-    elif known.dtype.is_numeric():
-        days = are_written_days(known.unique().to_list())
-    if days:
-        raise UserError(
-            f"target '{column.name}' holds days or times, such as {known[0]!s}; give a number or a class to predict"
-        )
-
-
-# Classes -----------------------------------------------------------------------------------------------------------
-
-
-def _without_codes(column: pl.Series, kind: str, classes: Sequence[str]) -> Missing:
-    """Without what says unknown, unless the user names it as a class."""
-    found = without_missing_classes(column, grades=kind == "ordinal")
-    named = {plain(one) for one in classes}
-    if not classes or not named & {plain(code) for code in found.codes}:
-        return found
-    texts = _as_text(column)
-    free = [code for code in found.codes if plain(code) not in named]
-    kept = pl.select(pl.when(~texts.is_in(free)).then(texts).alias(column.name)).to_series()
-    return Missing(kept, {code: found.codes[code] for code in free})
-
-
-def _one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series, tuple[Finding, ...]]:
-    """Values that differ in case, spaces, full-width forms or punctuation behind them alone as one: that which is named
-    among the `classes`, else the most frequent. So are words that all say no or yes (`no`, `n`, `0`). Where all would
-    become one class, as genotypes may (`AA`, `Aa`), they stay what they are."""
-    counts = values.drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
-    written = {plain(one): one for one in classes}
-    if len(written) < len(classes):
-        return values, ()
-    spelt: dict[str, list[tuple[str, int]]] = {}
-    for text, count in counts.iter_rows():
-        spelt.setdefault(_class_form(text), []).append((text, count))
-    if len(spelt) == 1 and counts.height > 1 and not classes:
-        return values, ()
-    if len(spelt) > 2 and not classes and all(answer_of(form) is not None for form in spelt):
-        spelt = {
-            str(answer): [one for form, variants in spelt.items() if answer_of(form) == answer for one in variants]
-            for answer in (0, 1)
-        }
-    name_of = {
-        text: written.get(form, " ".join(variants[0][0].split()))
-        for form, variants in spelt.items()
-        for text, _ in variants
-    }
-    merged = [variants for variants in spelt.values() if len({name.strip() for name, _ in variants}) > 1]
-    note = "; ".join(" = ".join(f"{text!r} ({count})" for text, count in variants) for variants in merged)
-    message = f"'{values.name}' has several spellings of one class, which are read as one: {note}"
-    finding = (Finding("class-spellings", "labels", "fail", message),) if merged else ()
-    return values.replace_strict(list(name_of), list(name_of.values()), default=None, return_dtype=pl.String), finding
-
-
-def _class_form(text: str) -> str:
-    """As `missing.plain`, without accents and with one sign between words; whole numbers without their decimals, as
-    spreadsheets add them."""
-    form = plain(text)
-    bare = without_accents(form)
-    form = re.sub(r"(?<=[a-z])[\s_-]+(?=[a-z])", " ", bare if bare.isascii() else form)
-    return re.sub(r"^([+-]?(?:0|[1-9]\d*))\.0+$", r"\1", form)
-
-
-def _codes_found(name: str, missing: Missing, measured: bool = False) -> tuple[Finding, ...]:
-    if not missing.codes:
-        return ()
-    said = _listed(f"'{code}' in {count} row{'s' * (count != 1)}" for code, count in missing.codes.items())
-    check, why = ("class-codes", "is read as unknown; if it is a class, name all of them with --option classes=A|B")
-    if measured:
-        check, why = "number-codes", "is no measurement and is read as unknown"
-    return (Finding(check, "labels", "fail", f"'{name}': {said} {why}"),)
-
-
-def _as_text(column: pl.Series) -> pl.Series:
-    if column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all()):
-        column = column.cast(pl.Int64)
-    return column.cast(pl.String)
-
-
-def sorted_classes(values: list[str]) -> list[str]:
-    """Class names by number where all are numbers, else by the alphabet."""
-    try:
-        return sorted(values, key=int)
-    except ValueError:
-        return sorted(values)
-
-
-def _named(name: str, found: list[str], classes: Sequence[str]) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The names of the classes, and the index of each value found."""
-    if not classes:
-        return tuple(found), {value: index for index, value in enumerate(found)}
-    if len(set(classes)) < len(classes):
-        raise UserError(f"where classes={','.join(classes)}: a class is named twice")
-    if set(found) <= set(classes):
-        return tuple(classes), {value: index for index, value in enumerate(classes)}
-    counted = {str(index): index for index in range(len(classes))}
-    if set(found) <= set(counted):
-        return tuple(classes), counted
-    unexpected = sorted(set(found) - set(classes))
-    raise UserError(
-        f"target '{name}' has the value '{unexpected[0]}', which is none of the classes {', '.join(classes)}"
-    )
-
-
-def _listed(values: Iterable[str]) -> str:
-    shown = list(values)
-    return ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else "")
+def asks_number(kind: str) -> bool:
+    """Whether a user's `kind` asks for a number."""
+    return KINDS.get(kind, StatedKind()).numbers

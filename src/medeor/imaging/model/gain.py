@@ -9,8 +9,8 @@ import polars as pl
 from medeor.contracts import Cases, Fitted, Inputs, Method, Run, Split
 from medeor.files import write_json
 from medeor.learning.folds import fit_or_load
+from medeor.targets import headlines
 from medeor.trust.compare import compare
-from medeor.trust.measures import headlines
 
 FILE = "gain.json"
 

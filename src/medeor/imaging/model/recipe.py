@@ -120,7 +120,7 @@ class ImageBatch:
     place: int
     """Which batch of the chunk."""
     truth: Tensor
-    """Shape (n, targets), NaN where not known."""
+    """Shape (n, columns), see `Heads.truth`."""
     processors: ImageProcessors
     smoothing: float = 0.0
     mixed: Tensor | None = None

@@ -19,6 +19,8 @@ from medeor.learning.predictions import EMPTY
 from medeor.learning.saved import checked_targets, facts_of
 from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed
+from medeor.statistics.outcomes import long_table
+from medeor.targets import of
 
 
 class Features(Protocol):
@@ -67,25 +69,25 @@ class TreeMethod:
     def _boost(self, rows: np.ndarray, cases: Cases, target: Target, run: Run) -> Booster:
         import lightgbm
 
-        known = cases.table[target.name].is_not_null().to_numpy()
-        truth = cases.table[target.name].drop_nulls().to_numpy()
-        truth = np.log10(truth) if target.scale == "log" else truth
+        kind = of(target)
+        chosen, extra, labels, weights = kind.boosting(kind.truth(cases.table))
+        table = rows[chosen] if not extra.shape[1] else np.concatenate([rows[chosen], extra], axis=1, dtype=rows.dtype)
         settings: dict[str, Any] = {
-            "objective": _objective(target),
+            "objective": kind.objective,
             "learning_rate": self.boosting.learning_rate,
             "num_leaves": self.boosting.leaves,
-            "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(truth) // 4)),
+            "min_data_in_leaf": min(self.boosting.smallest_leaf, max(1, len(labels) // 4)),
             "feature_fraction": self.boosting.features,
             # Of a handful of rows LightGBM would bag none.
-            "bagging_fraction": 0.8 if len(truth) >= 10 else 1.0,
+            "bagging_fraction": 0.8 if len(labels) >= 10 else 1.0,
             "bagging_freq": 1,
             "seed": run.seed,
             "deterministic": True,
             "force_row_wise": True,
             "num_threads": run.threads,
             "verbosity": -1,
-        } | ({"num_class": len(target.items)} if _objective(target) == "multiclass" else {})
-        data = lightgbm.Dataset(rows[known], truth, params={"verbosity": -1}, free_raw_data=True)
+        } | ({"num_class": kind.margins} if kind.margins > 1 else {})
+        data = lightgbm.Dataset(table, labels, weight=weights, params={"verbosity": -1}, free_raw_data=True)
         fitted = lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
         return parsed(fitted.model_to_string(), f"the trees of '{target.name}'")
 
@@ -102,25 +104,30 @@ class TreeModel:
         if not len(cases):
             return EMPTY
         rows = self.features.table(cases)
-        return Predictions(pl.concat([self._column(cases, rows, *both) for both in self._both()]))
+        kinds = [(of(target), booster) for target, booster in self._both()]
+        tables = [long_table(cases.ids, kind.items, kind.boosted(booster.predict, rows)) for kind, booster in kinds]
+        return Predictions(pl.concat(tables))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         """Shapley values of the trees (Lundberg et al. 2020), on the scale of the margin."""
         rows, names = self.features.table(cases), self.features.names()
         reasons: dict[int, Attribution] = {}
-        for target, booster in self._both():
-            own = [place for place, item in enumerate(items) if item in target.items]
-            shares = booster.shapley(rows[own])[..., :-1]
-            for place, share in zip(own, shares, strict=True):
-                which = target.items.index(items[place])
-                reasons.setdefault(place, Attribution(cases.ids[place], items[place], "shapley", share[which], names))
+        for item in dict.fromkeys(items):
+            target, booster = self._answering(item)
+            own = [place for place, one in enumerate(items) if one == item]
+            asked, margin = of(target).asked(rows[own], item)
+            for place, share in zip(own, booster.shapley(asked)[:, margin, : len(names)], strict=True):
+                reasons[place] = Attribution(cases.ids[place], item, "shapley", share, names)
         return [reasons[place] for place in range(len(cases))]
 
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         """Features that are not kept are missing, which the trees know how to take."""
-        target, booster = next(both for both in self._both() if item in both[0].items)
+        target, booster = self._answering(item)
         rows = np.where(kept, self.features.table(case), np.nan)
-        return _values(rows, target, booster)[:, target.items.index(item)]
+        return of(target).boosted(booster.predict, rows)[:, of(target).items.index(item)]
+
+    def _answering(self, item: str) -> tuple[Target, Booster]:
+        return next(both for both in self._both() if item in of(both[0]).items)
 
     @property
     def holds_training_values(self) -> bool:
@@ -138,22 +145,6 @@ class TreeModel:
 
     def _both(self) -> list[tuple[Target, Booster]]:
         return list(zip(self.targets, self.boosters, strict=True))
-
-    @staticmethod
-    def _column(cases: Cases, rows: np.ndarray, target: Target, booster: Booster) -> pl.DataFrame:
-        return pl.DataFrame(
-            {
-                "case_id": np.repeat(cases.ids, len(target.items)),
-                "item": list(target.items) * len(rows),
-                "value": _values(rows, target, booster).ravel(),
-            }
-        )
-
-
-def _values(rows: np.ndarray, target: Target, booster: Booster) -> np.ndarray:
-    """Shape (n, items)."""
-    values = booster.predict(rows)
-    return 10**values if target.scale == "log" else values
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,7 @@ def load(folder: Path) -> TreeModel:
         raise UserError(f"{where} does not describe one booster a target; it was damaged or changed")
     boosters = tuple(_booster(folder, facts, number) for number in range(len(targets)))
     for number, (target, booster) in enumerate(zip(targets, boosters, strict=True)):
-        if (booster.objective, booster.classes) != (_objective(target), len(target.items)):
+        if (booster.objective, booster.classes) != (of(target).objective, of(target).margins):
             wrong = f"{folder / f'booster-{number}'} does not answer '{target.name}' as {where} describes it"
             raise UserError(f"{wrong}; it was damaged or changed")
     return TreeModel(features, targets, boosters)
@@ -184,7 +175,3 @@ def _booster(folder: Path, facts: _Saved, number: int) -> Booster:
         return read_booster(folder / f"booster-{number}.safetensors", facts.boosters[number])
     path = folder / f"booster-{number}.txt"
     return parsed(read_text(path, MOST_BYTES), str(path))
-
-
-def _objective(target: Target) -> str:
-    return {"binary": "binary", "continuous": "regression"}.get(target.kind, "multiclass")

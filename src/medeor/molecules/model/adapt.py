@@ -34,8 +34,9 @@ from medeor.files import replacing, write_json
 from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.domain import BITS, sketch
-from medeor.molecules.model.neighbours import answers_of
 from medeor.molecules.read.fingerprints import blocks
+from medeor.statistics.outcomes import arrange, long_table
+from medeor.targets import of
 
 MOST = 3000
 """Compounds beyond which a model of their own is due: the work grows with their cube."""
@@ -94,7 +95,7 @@ def base_of(cases: Cases, inputs: Inputs) -> Answering:
 
 def _asked(target: Target) -> str:
     """The question of a target in words, alike for two targets only where their answers mean the same."""
-    return " / ".join(target.words) or f"{target.kind}, {target.scale}"
+    return " / ".join(of(target).words) or f"{target.kind}, {target.scale}"
 
 
 class Correction(NamedTuple):
@@ -154,39 +155,26 @@ def _tanimoto(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def _exactly(cases: Cases, target: Target) -> np.ndarray:
-    """What is known of a target, as `answers_of` gives it; NaN where only a limit is known. Shape (cases, items)."""
-    truth = answers_of(cases, target).astype(np.float64)
-    if target.limit in cases.table.columns:
-        truth[cases.table[target.limit].fill_null(0).to_numpy() != 0] = np.nan
-    return truth
+    """What is known of a target on the learned scale; NaN where only a limit is known. Shape (cases, items)."""
+    kind = of(target)
+    truth = kind.truth(cases.table)
+    known = kind.one_hot(truth).astype(np.float64)
+    known[~kind.scored(truth)] = np.nan
+    return known
 
 
 def _values(cases: Cases, predictions: Predictions, target: Target) -> np.ndarray:
-    """What a model says, on the scale of `answers_of`."""
-    wide = predictions.table.filter(pl.col("item").is_in(target.items)).pivot("item", index="case_id", values="value")
-    rows = cases.table.select("case_id").join(wide, on="case_id", how="left", maintain_order="left")
-    values = rows.select(target.items).to_numpy().astype(np.float64)
-    return np.log10(values) if target.scale == "log" else values
+    """What a model predicts, on the learned scale."""
+    kind = of(target)
+    return kind.learned(arrange(cases.table["case_id"], predictions, kind.items, target.name).values)
 
 
 def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, corrections: Sequence[Correction]) -> Predictions:
     parts = []
     for one in corrections:
-        values = _values(cases, before, one.target) + one.of(prints)
-        if one.target.kind != "continuous":
-            values = values.clip(0.001, 0.999)
-            values = values / values.sum(axis=1, keepdims=True) if values.shape[1] > 1 else values
-        values = 10**values if one.target.scale == "log" else values
-        parts.append(
-            pl.DataFrame(
-                {
-                    "case_id": np.repeat(np.array(cases.ids, dtype=object), values.shape[1]),
-                    "item": list(one.target.items) * len(cases),
-                    "value": values.ravel(),
-                },
-                schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
-            )
-        )
+        kind = of(one.target)
+        values = kind.stated(kind.valid(_values(cases, before, one.target) + one.of(prints)))
+        parts.append(long_table(cases.ids, kind.items, values))
     return Predictions(pl.concat(parts), {case: path for case, path in before.arrays.items() if case in set(cases.ids)})
 
 
@@ -244,7 +232,7 @@ def load(folder: Path) -> AdaptedModel:
     facts, where = facts_of(folder, _Saved).corrections, str(folder / "model.json")
     targets = checked_targets([one.target for one in facts], where)
     shapes = {f"prints-{place}": Shape("U8", (None, BITS // 8)) for place in range(len(facts))}
-    shapes |= {f"weights-{n}": Shape("F64", (None, len(target.items))) for n, target in enumerate(targets)}
+    shapes |= {f"weights-{n}": Shape("F64", (None, len(of(target).items))) for n, target in enumerate(targets)}
     arrays = arrays_of(folder / _FILE, shapes)
     corrections = []
     for place, one in enumerate(facts):

@@ -38,7 +38,9 @@ from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
 from medeor.molecules.read.store import MoleculeStore
-from medeor.statistics.outcomes import Outcomes, line_up
+from medeor.statistics.outcomes import Outcomes
+from medeor.targets import by_item, categorical, of
+from medeor.targets.outcomes import line_up
 
 BITS = 512
 """Bits of a compound's sketch: told apart as well as by 4,096 (rank correlation of distance and error over eight
@@ -164,8 +166,7 @@ class ApplicabilityDomain:
         spread = None
         if model.near is not None:
             spread = np.maximum(model.near + model.slope * (1 - mean.astype(np.float64)), model.least)
-            logarithms = any(target.name == model.target and target.scale == "log" for target in self.targets)
-            spread = 10.0**spread if logarithms else spread
+            spread = of(by_item(self.targets)[model.items[0]]).stated(spread)
         table = pl.DataFrame(
             {
                 "case_id": ids,
@@ -272,35 +273,22 @@ def _when_held_out(
 def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
     """What held-out predictions say of distance."""
     if held is None or len(held) < FEW:
-        return DistanceModel(target.name, target.items, 0.0, 0.0, few=0 if held is None else len(held))
+        return DistanceModel(target.name, of(target).items, 0.0, 0.0, few=0 if held is None else len(held))
     edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
-    error, guess = _errors(held)
+    error, guess = of(target).errors(held)
     guessing = False
     for share in TRIED:
         limit = float(np.quantile(first, share))
         far = first < limit
         if far.sum() >= FEW // 2 and limit > unknown and np.mean(error[far]) >= np.mean(guess[far]):
             unknown, guessing = limit, True
-    model = DistanceModel(target.name, target.items, max(edge, unknown), unknown, guessing)
-    if target.kind != "continuous":
+    model = DistanceModel(target.name, of(target).items, max(edge, unknown), unknown, guessing)
+    if of(target).classes:
         return model
     slope, near = np.polyfit(1 - mean.astype(np.float64), error, 1) if np.ptp(mean) else (0.0, float(error.mean()))
     if slope <= 0:
         slope, near = 0.0, float(error.mean())
     return replace(model, near=float(near), slope=float(slope), least=0.3 * float(error.mean()))
-
-
-def _errors(held: Outcomes) -> tuple[np.ndarray, np.ndarray]:
-    """Of each held-out case the error of the model, and of a guess that knows the other cases alone: absolute for a
-    number, of the probability of all classes, squared, for a class."""
-    if held.continuous:
-        truth, value = held.truth, held.values[:, 0]
-        if held.target.scale == "log":
-            truth, value = np.log10(truth), np.log10(value)
-        return np.abs(truth - value), np.abs(truth - np.median(truth))
-    truth = np.eye(len(held.classes))[held.truth]
-    prior = truth.mean(axis=0)
-    return ((truth - held.probability) ** 2).sum(axis=1), ((truth - prior) ** 2).sum(axis=1)
 
 
 def sketch(cases: Cases) -> np.ndarray:
@@ -395,7 +383,7 @@ def load(folder: Path) -> MoleculeDomainModel:
     """Reads what `MoleculeDomainModel.save` wrote. Raises: UserError where it is damaged."""
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     targets = checked_targets(facts.targets, where)
-    if [(one.target, one.items) for one in facts.reaches] != [(one.name, one.items) for one in targets]:
+    if [(one.target, one.items) for one in facts.reaches] != [(one.name, of(one).items) for one in targets]:
         raise UserError(f"{where} is damaged: what it says of distance is of other targets")
     shapes = {"sketches": Shape("U8", (None, BITS // 8)), "known": Shape("U8", (None, -(-len(targets) // 8)))}
     arrays = arrays_of(folder / _FILE, shapes)
@@ -420,7 +408,7 @@ def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.
     needed = {"smiles", *(target.name for target in targets)}
     if not isinstance(values, dict) or not needed <= set(values) <= needed | {target.limit for target in targets}:
         raise UserError(f"{path} is damaged: its columns are not those of the model")
-    ends = {target.name: len(target.words) for target in targets if target.kind != "continuous"}
+    ends = {target.name: len(of(target).classes) for target in categorical(targets)}
     for name, column in values.items():
         if not isinstance(column, list) or len(column) != compounds:
             raise UserError(f"{path} is damaged: '{name}' has not as many values as the model has compounds")

@@ -16,6 +16,8 @@ from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Ru
 from medeor.files import replacing, write_json
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
 from medeor.molecules.read.fingerprints import fingerprints, nearest
+from medeor.statistics.outcomes import long_table
+from medeor.targets import by_item, of
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,9 @@ class NeighbourMethod:
 
     def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
-        answers = tuple(answers_of(train, target) for target in cases.targets)
+        answers = tuple(of(target).one_hot(of(target).truth(train.table)) for target in cases.targets)
         model = NeighbourModel(cases.targets, fingerprints(train.table["smiles"].to_list()), answers, self.k)
         return Fitted(model, model.predict(held_out, run))
-
-
-def answers_of(cases: Cases, target: Target) -> np.ndarray:
-    """Shape (cases, items), float32; NaN where unknown: the value (its logarithm, where that is learned), or 1 for the
-    class that it is."""
-    values = cases.table[target.name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32)
-    if target.kind in ("continuous", "binary"):
-        return (np.log10(values) if target.scale == "log" else values)[:, None]
-    one_hot = (values[:, None] == np.arange(len(target.items))).astype(np.float32)
-    one_hot[np.isnan(values)] = np.nan
-    return one_hot
-
-
-def _as_said(values: np.ndarray, target: Target) -> np.ndarray:
-    return 10**values if target.scale == "log" else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +46,9 @@ class NeighbourModel:
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         prints = fingerprints(cases.table["smiles"].to_list())
-        tables = [
-            pl.DataFrame(
-                {
-                    "case_id": np.repeat(np.array(cases.ids, dtype=object), len(target.items)),
-                    "item": list(target.items) * len(cases),
-                    "value": _as_said(self._means(prints, place), target).ravel(),
-                },
-                schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64},
-            )
-            for place, target in enumerate(self.targets)
-        ]
+        tables = []
+        for place, kind in enumerate(map(of, self.targets)):
+            tables.append(long_table(cases.ids, kind.items, kind.stated(self._means(prints, place))))
         return Predictions(pl.concat(tables))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
@@ -87,8 +66,8 @@ class NeighbourModel:
         """The mean of the neighbours that are kept; of none, that of all."""
         values, weights = self._neighbours(fingerprints(case.table["smiles"].to_list()), item)
         shares = np.where(kept.any(axis=1, keepdims=True), kept, True) * weights
-        target = next(one for one in self.targets if item in one.items)
-        return _as_said((shares * values).sum(axis=1) / shares.sum(axis=1), target)
+        kind = of(by_item(self.targets)[item])
+        return kind.stated((shares * values).sum(axis=1) / shares.sum(axis=1))
 
     @property
     def holds_training_values(self) -> bool:
@@ -105,9 +84,10 @@ class NeighbourModel:
         write_json(folder / "model.json", facts)
 
     def _neighbours(self, prints: np.ndarray, item: str) -> tuple[np.ndarray, np.ndarray]:
-        place, target = next(both for both in enumerate(self.targets) if item in both[1].items)
+        target = by_item(self.targets)[item]
+        place = self.targets.index(target)
         known, found, weights = self._nearest(prints, place)
-        return self.answers[place][known][found, target.items.index(item)], weights
+        return self.answers[place][known][found, of(target).items.index(item)], weights
 
     def _nearest(self, prints: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compounds of which the target is known; rows of the nearest of them, and their weights, (queries, k)."""
@@ -134,7 +114,7 @@ def load(folder: Path) -> NeighbourModel:
     """Reads what `NeighbourModel.save` wrote. Raises: UserError where it is damaged."""
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     targets = checked_targets(facts.targets, where)
-    shapes = {f"answers-{n}": Shape("F32", (None, len(target.items))) for n, target in enumerate(targets)}
+    shapes = {f"answers-{n}": Shape("F32", (None, len(of(target).items))) for n, target in enumerate(targets)}
     arrays = arrays_of(folder / "neighbours.safetensors", {"prints": Shape("U8", (None, facts.bits // 8)), **shapes})
     if not len(arrays["prints"]) or any(len(array) != len(arrays["prints"]) for array in arrays.values()):
         raise UserError(f"{where} is damaged: it has not as many answers as compounds")

@@ -19,6 +19,7 @@ from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
 from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
 from medeor.molecules.read.graphs import MoleculeGraphs
 from medeor.molecules.read.store import MoleculeStore
+from medeor.targets import of
 
 ATOMS_AT_ONCE = 16_384
 """Atoms of the molecules that are asked together: the more, the more of them lie in equal environments."""
@@ -57,8 +58,7 @@ class MoleculeBatch:
     numbers: np.ndarray
     """Shape (n,): places in the store."""
     truth: Tensor
-    """Shape (n, targets), NaN where not known."""
-    limits: Tensor | None
+    """Shape (n, columns), see `Heads.truth`."""
     heads: Heads
     facts: MoleculeNetwork
 
@@ -71,14 +71,12 @@ class MoleculeBatch:
         if world == 1:
             return self
         mine = slice(rank, None, world)
-        limits = None if self.limits is None else self.limits[mine]
-        return replace(self, numbers=self.numbers[mine], truth=self.truth[mine], limits=limits)
+        return replace(self, numbers=self.numbers[mine], truth=self.truth[mine])
 
     def to(self, device: torch.device) -> MoleculeBatch:
         if device == self.truth.device:
             return self
-        limits = None if self.limits is None else self.limits.to(device)
-        return replace(self, truth=self.truth.to(device), limits=limits)
+        return replace(self, truth=self.truth.to(device))
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,6 @@ class MoleculeBatches:
     graphs: MoleculeGraphs
     numbers: np.ndarray
     truth: Tensor
-    limits: Tensor | None
     heads: Heads
     facts: MoleculeNetwork
     size: int
@@ -100,8 +97,7 @@ class MoleculeBatches:
 
     def batch(self, epoch: int, index: int) -> MoleculeBatch:
         rows = _order(len(self.numbers), self.seed, epoch)[index * self.size : (index + 1) * self.size]
-        limits = None if self.limits is None else self.limits[rows]
-        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], limits, self.heads, self.facts)
+        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], self.heads, self.facts)
 
 
 @lru_cache(maxsize=2)
@@ -137,10 +133,8 @@ class MoleculeRecipe:
     def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
         store, heads = cases.store("molecules", MoleculeStore), processors.heads
         numbers = store.rows(cases.table["smiles"])
-        truth, limits = heads.truth(cases), heads.limits(cases)
-        return MoleculeBatches(
-            store.graphs, numbers, truth, limits, heads, self.network_facts, self.training.batch, seed
-        )
+        facts, size = self.network_facts, self.training.batch
+        return MoleculeBatches(store.graphs, numbers, heads.truth(cases), heads, facts, size, seed)
 
     def network(self, processors: MoleculeProcessors) -> nn.Module:
         facts = self.network_facts
@@ -148,7 +142,7 @@ class MoleculeRecipe:
         return made(processors.heads.outputs, facts.width, facts.depth, facts.dropout)
 
     def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
-        loss, weight = batch.heads.loss(outputs, batch.truth, limits=batch.limits)
+        loss, weight = batch.heads.loss(outputs, batch.truth)
         return loss.sum(), weight.sum()
 
     def export_module(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
@@ -173,7 +167,7 @@ class MoleculeRecipe:
         store, heads = cases.store("molecules", MoleculeStore), processors.heads
         torch.manual_seed(run.seed + 1)
         untrained = self.network(processors).eval().to(next(network.parameters()).device)
-        widths = [spread for target, (_, spread) in zip(heads.targets, heads.scales) for _ in target.items]
+        widths = [spread for target, (_, spread) in zip(heads.targets, heads.scales) for _ in of(target).items]
         reasons = []
         smiles = cases.table["smiles"]
         for case_id, item, text, number in zip(cases.ids, items, smiles, store.rows(smiles), strict=True):

@@ -13,6 +13,8 @@ from medeor.molecules.draw import LARGEST, draw
 from medeor.molecules.model.domain import MoleculeDomainModel, analogues, measured_of
 from medeor.molecules.model.explain import atom_names, groups
 from medeor.molecules.read.cases import endpoint_of
+from medeor.targets import by_item, of
+from medeor.targets import items as items_of
 from medeor.trust import faithfulness
 
 DRAWN = 4
@@ -33,7 +35,7 @@ def case_page(
     model, run = asked.model, asked.run
     explained = [] if withheld is None else _explained(cases, model, run, withheld)
     measured = measured_of(model, run) if isinstance(model, MoleculeDomainModel) else None
-    items = {item: target for target in cases.targets for item in target.items}
+    items = by_item(cases.targets)
     usable = cases.usable
     for case in cases.table.iter_rows(named=True):
         title = case["smiles"] or case["given"] or "a row without a structure"
@@ -55,14 +57,14 @@ def case_page(
 def _explained(cases: Cases, model: Model, run: Run, withheld: Mapping[str, str]) -> list[Explanation]:
     """The reasons for the first endpoints of each compound, each by the method that was the most faithful."""
     usable = cases.usable
-    items = [item for target in cases.targets for item in target.items][:DRAWN]
+    items = items_of(cases.targets)[:DRAWN]
     each = [faithfulness.examine(model, usable, [item] * len(usable), run, withheld).cases for item in items]
     return _best([one for found in each for one in found])
 
 
 def reasons(result: Result) -> Iterable[Figure]:
     """The explained compounds of a study, each with what was predicted and what was measured."""
-    items = {item: target for target in result.cases.targets for item in target.items}
+    items = by_item(result.cases.targets)
     values = {
         (case_id, item): value
         for case_id, item, value in result.predictions.table.select("case_id", "item", "value").iter_rows()
@@ -92,17 +94,8 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str |
     fact = endpoint_of(target, cases)
     better = fact.better if fact else ""
     verdict = str(one.get("verdict") or "")
-    if target.kind == "continuous":
-        low, high = one.get("low"), one.get("high")
-        span = "" if low is None else f"{_number(low)} to {_number(high)}"
-        return str(one["item"]), _number(one["value"]), span, target.unit, "", better, verdict
-    names = dict(zip((False, True), target.words))
-    if target.kind != "binary":
-        names = {False: "", True: str(one["item"])}
-    plausible = one.get("plausible")
-    may = "either" if plausible is None else names[bool(plausible)]
-    decided = "undecided" if one.get("chosen") is None else names[bool(one["chosen"])]
-    return str(one["item"]), _number(one["value"]), may, "probability", decided, better, verdict
+    answer = of(target).describe(one, _number)
+    return str(one["item"]), _number(one["value"]), answer.plausible, answer.unit, answer.decided, better, verdict
 
 
 def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
@@ -113,13 +106,13 @@ def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Tar
         told.append("Standardised: " + ", ".join(changes) + ".")
     if "reason" in own.columns:
         names = [items[item].name for item in own["item"]]
-        of: dict[str, list[str]] = {}
+        concerned: dict[str, list[str]] = {}
         for name, reason in zip(names, own["reason"]):
-            if reason and name not in of.setdefault(reason, []):
-                of[reason].append(name)
+            if reason and name not in concerned.setdefault(reason, []):
+                concerned[reason].append(name)
         told += [
             f"{reason[0].upper()}{reason[1:]}." if set(named) == set(names) else f"{', '.join(named)}: {reason}."
-            for reason, named in of.items()
+            for reason, named in concerned.items()
         ]
     return " ".join(told)
 
@@ -141,11 +134,7 @@ def _nearest(model: MoleculeDomainModel, case: Cases, measured: pl.DataFrame) ->
 
 def _measured(value: float | None, target: Target, limit: int | None) -> str:
     """What was measured; with `>` or `<` where only a limit of it is known (see `Target.limit`)."""
-    if value is None:
-        return ""
-    if target.kind == "continuous":
-        return {1: ">", -1: "<"}.get(limit or 0, "") + _number(value)
-    return target.words[int(value)]
+    return "" if value is None else of(target).described_truth(value, limit, _number)
 
 
 def _best(found: Sequence[Explanation]) -> list[Explanation]:
@@ -163,7 +152,7 @@ def _reason(smiles: str, reason: Explanation, target: Target, told: str = "") ->
     weights = reason.attribution
     if smiles.count("") > 4 * LARGEST or len(weights) > LARGEST:
         return
-    unit = (target.unit if target.scale == "linear" else "powers of ten") if target.kind == "continuous" else "log-odds"
+    unit = of(target).unit
     title = f"{reason.item}: {told}" if told else f"Why: {reason.item}"
     parts = groups(smiles)
     if not reason.shown or tuple(reason.elements) != atom_names(smiles):

@@ -15,7 +15,7 @@ from medeor.figures import Table
 from medeor.molecules.model.domain import MoleculeDomainModel, measured_of, sketch
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.fingerprints import blocks
-from medeor.statistics.outcomes import truth_of
+from medeor.targets import of
 
 SIGMAS = 2 * norm.ppf(0.95)
 """Standard deviations that an interval at 90 % is wide."""
@@ -42,7 +42,7 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     if len(cases) > MOST:
         raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
     cases = _unmeasured(cases, asked)
-    table = asked.predict_cases(cases).table.filter(pl.col("item") == target.items[-1])
+    table = asked.predict_cases(cases).table.filter(pl.col("item") == of(target).items[-1])
     facts = cases.table.select("case_id", "source", *cases.carried)
     table = facts.join(table, on="case_id", maintain_order="left")
     gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
@@ -71,7 +71,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
     if name not in names:
         raise UserError(f"say by which endpoint to choose: --query endpoint=NAME, one of {', '.join(names)}")
     target = targets[names.index(name)]
-    if target.kind in ("multiclass", "ordinal"):
+    if len(of(target).items) > 1:
         raise UserError(f"'{name}' has several classes; compounds are chosen by a number or by two classes")
     return target
 
@@ -90,7 +90,7 @@ def _unmeasured(cases: Cases, asked: Answering) -> Cases:
 def _doubt(table: pl.DataFrame, target: Target) -> np.ndarray:
     """How unsure the model is, shape (candidates,): the standard deviation of a number (of its logarithm), or of a
     class."""
-    if target.kind == "continuous":
+    if not of(target).classes:
         return _normal(table, target)[1]
     value = table["value"].to_numpy()
     return np.sqrt(value * (1 - value))
@@ -101,7 +101,7 @@ def _improvement(
 ) -> np.ndarray:
     """The gain that may be hoped for, shape (candidates,); 0 for what is unlike all that taught the model."""
     better = _better(where, target, cases)
-    if target.kind == "continuous":
+    if not of(target).classes:
         value, deviation = _normal(table, target)
         reference = _reference(where, target, asked, better)
         ahead = value - reference if better == "higher" else reference - value
@@ -117,7 +117,7 @@ def _improvement(
 def _normal(table: pl.DataFrame, target: Target) -> tuple[np.ndarray, np.ndarray]:
     """Value and standard deviation of each candidate, of the logarithm where that is learnt."""
     columns = [table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("value", "low", "high")]
-    value, low, high = (np.log10(column) if target.scale == "log" else column for column in columns)
+    value, low, high = map(of(target).learned, columns)
     return value, np.maximum((high - low) / SIGMAS, 1e-9)
 
 
@@ -141,15 +141,16 @@ def _reference(where: Mapping[str, str], target: Target, asked: Answering, bette
                 f"--query than={text}: it is a number in {target.unit or 'the unit of the values'}"
             ) from None
     elif measured is not None:
-        known = truth_of(measured, target).drop_nulls()
+        truth = of(target).truth(measured)
+        known = truth[of(target).scored(truth), 0]
         if not len(known):
             raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --query than=VALUE")
-        value = float(known.max() if better == "higher" else known.min())  # type: ignore[arg-type]
+        value = float(known.max() if better == "higher" else known.min())
     else:
         raise UserError("this bundle carries no measured compounds: name the value to beat, --query than=VALUE")
-    if target.scale == "log" and value <= 0:
+    if of(target).logarithmic and value <= 0:
         raise UserError(f"--query than={value:g}: '{target.name}' is learnt by its logarithm; it is above 0")
-    return float(np.log10(value)) if target.scale == "log" else value
+    return float(of(target).learned(np.array(value)))
 
 
 def _diverse(gain: np.ndarray, prints: np.ndarray, count: int) -> np.ndarray:

@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from medeor.contracts import UserError
+from medeor.contracts import Target, UserError
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.units import factor
+from medeor.targets import of
 
 FEW = 5
 """Values below which nothing is said of a column's unit."""
@@ -46,6 +47,10 @@ class Endpoint:
     def measured_in(self) -> str:
         """The unit of the column's values, as an axis or a report names it."""
         return f"log10 {self.unit}" if self.scale == "log10" else self.unit
+
+    @property
+    def is_number(self) -> bool:
+        return not of(Target(self.name, self.kind)).classes
 
     def certain(self, column: str) -> bool:
         """Whether a column of this name can be in no other unit: it is a mere ratio or a negative logarithm (pIC50,

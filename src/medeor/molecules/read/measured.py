@@ -13,10 +13,11 @@ from medeor.contracts import Finding, Study, Target, UserError
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
 from medeor.formats.values.missing import without_missing_numbers
-from medeor.formats.values.targets import by_own_name, exclusive, read_target
+from medeor.formats.values.targets import asks_number, exclusive, read_target
 from medeor.formats.values.unit_columns import Beside, beside, kinds_of_measurement
 from medeor.formats.values.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.molecules.read.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
+from medeor.targets import of
 
 Scale = Literal["linear", "log"]
 
@@ -126,7 +127,7 @@ def read_answers(
             continue
         positive = study.options.get("positive", "")
         target, values, found = read_target(facts[name], kind, () if several else classes, positive, wanted.get(name))
-        targets.append(by_own_name(target) if several and name not in wanted else target)
+        targets.append(of(target).by_own_name if several and name not in wanted else target)
         columns.append(values)
         findings += map(Noticed, found)
     if names and not targets:
@@ -171,7 +172,7 @@ def endpoints_of(targets: Sequence[Target], known: Mapping[str, Endpoint | None]
     found = {}
     for target in targets:
         endpoint = known.get(target.name)
-        if endpoint is None or (endpoint.kind == "continuous") != (target.kind == "continuous"):
+        if endpoint is None or endpoint.is_number == bool(of(target).classes):
             continue
         if (own := in_unit(endpoint, target.unit)) is not None:
             found[target.name] = own
@@ -200,7 +201,7 @@ def _number(
     decimal: Decimal,
 ) -> _Number:
     heading = read_heading(name)
-    endpoint = endpoint if endpoint and endpoint.kind == "continuous" else None
+    endpoint = endpoint if endpoint and endpoint.is_number else None
     sources = (_column(facts, by.relations), _column(facts, by.units))
     measured, findings = _measured(facts, name, sources, endpoint, study.options.get("decimal", ""), decimal)
     found = without_missing_numbers(measured.values)
@@ -361,7 +362,7 @@ def _skew(values: np.ndarray) -> float:
 
 
 def _check_positive(one: _Number, where: str) -> None:
-    if one.target.scale == "log" and (bad := int((one.values <= 0).sum())):
+    if of(one.target).logarithmic and (bad := int((one.values <= 0).sum())):
         raise UserError(
             f"{where}: {bad} values of '{one.target.name}' are 0 or below, and it is learned by its logarithm; "
             "take them out, or give a limit (<0.01)"
@@ -386,18 +387,18 @@ def _finite(column: pl.Series) -> pl.Series:
 def _kind(name: str, endpoint: Endpoint | None, study: Study, wanted: Mapping[str, Target]) -> str:
     """What kind of target a column is known to be before its values are looked at; empty where they decide."""
     if name in wanted:
-        return "continuous" if wanted[name].kind == "continuous" else "classes"
-    return study.options.get("kind", "") or (endpoint.kind if endpoint and endpoint.kind == "continuous" else "")
+        return "classes" if of(wanted[name]).classes else "continuous"
+    return study.options.get("kind", "") or (endpoint.kind if endpoint and endpoint.is_number else "")
 
 
 def _is_number(column: pl.Series, kind: str, classes: Sequence[str] = ()) -> bool:
     if kind:
-        return kind == "continuous"
+        return asks_number(kind)
     if classes:
         return False
     if column.dtype.is_numeric():
         column = without_missing_numbers(column).column
-        return column.drop_nulls().n_unique() > 1 and read_target(column)[0].kind == "continuous"
+        return column.drop_nulls().n_unique() > 1 and not of(read_target(column)[0]).classes
     return is_measured(column) or _begins_with_numbers(column)
 
 

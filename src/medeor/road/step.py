@@ -1,0 +1,154 @@
+"""What a step of the road is, and how it is known that it is done: by digests of what it read and of what it wrote,
+never by a clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from medeor import contracts
+from medeor.console import Console
+from medeor.contracts import Run, Study, Task
+from medeor.files import digest
+from medeor.road import reading, run_folder
+
+V = TypeVar("V")
+"""What a step makes."""
+
+ALWAYS: tuple[contracts.Step, ...] = ("read", "split", "audit")
+"""Steps of every task: one that names no audit notes what its reader found, one without a split has one part."""
+
+
+def content(path: Path) -> str:
+    """The digest of a file, or of all files below a folder; empty where there is none."""
+    if path.is_file():
+        return digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest(*(part for file in files for part in (file.relative_to(path).as_posix(), file))) if files else ""
+
+
+@dataclass(frozen=True)
+class Step(Generic[V]):
+    """One step: what it depends on, what it leaves, and how. It is done where its record in `run.json` has the digests
+    of all that it reads, and its files are as it wrote them."""
+
+    name: str
+    of: contracts.Step
+    """The step of a task that it belongs to: a task without that goes without it."""
+    reads: tuple[str, ...]
+    """Names of files and facts of earlier steps, of fields of the study (`study.seed`), and of what surrounds the walk
+    (`Walk.around`). Where one of these changes the step is done anew, and where nothing else does it is not."""
+    writes: Mapping[str, Callable[[Path], str]]
+    """Its files and folders within the run, each with what gives its digest."""
+    make: Callable[[Walk], V]
+    save: Callable[[Walk, V], object]
+    load: Callable[[Walk], V] | None = None
+    """Reads back what `save` wrote: later steps go on from that, with and without an interruption. None where the value
+    is more than its files (a store of images, a model): it is made again where it is needed and not at hand."""
+    facts: Mapping[str, Callable[[V], str]] = field(default_factory=dict)
+    """Digests by name of what other steps read of its value: less than a file of it, or what stands in none."""
+
+
+class Walk:
+    """One study on its way into a folder: what its steps made, and which of them are done."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step[Any]],
+        around: Mapping[str, Callable[[Walk], str]],
+        study: Study,
+        task: Task,
+        run: Run,
+        console: Console,
+        again: bool,
+    ) -> None:
+        self.steps = [step for step in steps if step.of in (*task.steps, *ALWAYS)]
+        self.around = around
+        self.study, self.task, self.console, self.again = study, task, console, again
+        self.run = run
+        """Where the model is fitted: the folder `model` of the run."""
+        self.folder = run.folder.parent
+        self.records = run_folder.records(self.folder)
+        if again:
+            self.records = {name: one for name, one in self.records.items() if name in ALWAYS}
+        self._givers = {name: step for step in self.steps for name in (*step.facts, *step.writes)}
+        self._values: dict[str, Any] = {}
+        self._contents: dict[tuple[str, str], str] = {}
+        self._facts: dict[str, str] = {}
+
+    @cached_property
+    def located(self) -> reading.Located:
+        """Where the sources lie."""
+        return reading.located(self.study, self.console)
+
+    @cached_property
+    def sources(self) -> tuple[str, frozenset[str]]:
+        """A digest of what the study names to be read, and the files that it was made from."""
+        return reading.sources_digest(self.study, self.located)
+
+    def holds(self, step: Step[Any]) -> bool:
+        """Whether the value of a step is at hand."""
+        return step.name in self._values
+
+    def value(self, step: Step[V]) -> V:
+        """What a step made: read back where that can be, else made now."""
+        if not self.holds(step):
+            ready = step.load if step.load is not None and self.done(step) else step.make
+            self._values[step.name] = ready(self)
+        made: V = self._values[step.name]
+        return made
+
+    def done(self, step: Step[Any]) -> bool:
+        """Whether a step need not be done again."""
+        record = self.records.get(step.name)
+        return record is not None and (record["read"], record["wrote"]) == (self._read(step), self._wrote(step))
+
+    def do(self, step: Step[Any]) -> None:
+        """Makes and saves what a step leaves, and notes that it is done."""
+        began = time.perf_counter()
+        value = self.value(step)
+        step.save(self, value)
+        self._facts = {name: known for name, known in self._facts.items() if name not in step.facts}
+        self._contents = {key: known for key, known in self._contents.items() if key[1] not in step.writes}
+        facts = {name: self.digest(name) for name in step.facts}
+        seconds = round(time.perf_counter() - began, 3)
+        self.records[step.name] = {
+            "read": self._read(step), "wrote": self._wrote(step), "facts": facts, "seconds": seconds,
+        }  # fmt: skip
+        run_folder.note(self.folder, steps=self.records)
+        if step.load is not None:
+            del self._values[step.name]
+
+    def digest(self, name: str) -> str:
+        """The digest of what a step reads, by its name. What no step of this task leaves is empty."""
+        if name.startswith("study."):
+            return digest(repr(getattr(self.study, name.removeprefix("study."))))
+        if name in self.around:
+            return self.around[name](self)
+        giver = self._givers.get(name)
+        if giver is None:
+            return ""
+        if name in giver.writes:
+            return self._content(giver, name)
+        if name not in self._facts:
+            known = not self.holds(giver) and self.done(giver)
+            self._facts[name] = (
+                self.records[giver.name]["facts"][name] if known else giver.facts[name](self.value(giver))
+            )
+        return self._facts[name]
+
+    def _read(self, step: Step[Any]) -> dict[str, str]:
+        return {name: self.digest(name) for name in step.reads}
+
+    def _wrote(self, step: Step[Any]) -> dict[str, str]:
+        return {name: self._content(step, name) for name in step.writes}
+
+    def _content(self, step: Step[Any], name: str) -> str:
+        key = step.name, name
+        if key not in self._contents:
+            self._contents[key] = step.writes[name](self.folder / name)
+        return self._contents[key]

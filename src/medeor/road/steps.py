@@ -1,0 +1,438 @@
+"""The steps of the road. Each states what it reads, so that whatever changes, the steps that depend on it are done anew
+and no others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from medeor import __version__, simulate
+from medeor.contracts import (
+    Cases,
+    Explanations,
+    Finding,
+    Fitted,
+    Kept,
+    Method,
+    OnDisk,
+    Plan,
+    Predictions,
+    Result,
+    Run,
+    Split,
+    Stopped,
+)
+from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
+from medeor.formats.values.targets import positive_class
+from medeor.learning.folds import fit_or_load
+from medeor.machine import threads
+from medeor.report import story
+from medeor.road import reading, run_folder
+from medeor.road.bundle import STORES, study_values, write_bundle
+from medeor.road.results import (
+    PARTS,
+    read_explanations,
+    read_findings,
+    read_scored,
+    write_explanations,
+    write_findings,
+    write_scored,
+)
+from medeor.road.scoring import Scored, calibrated, predicted, score, with_skill
+from medeor.road.step import Step, Walk, content
+from medeor.trust import faithfulness
+from medeor.trust.audit import accepted, label_errors
+from medeor.trust.calibration import Calibration
+
+EXPLAINED = 6
+"""Cases that are explained on the road; `medeor explain` explains any."""
+
+LABEL_ERRORS = "label-errors"
+"""The check of the audit that needs a fitted model."""
+
+
+def _json(values: object) -> str:
+    return digest(json.dumps(values, sort_keys=True, default=str))
+
+
+def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(one) for one in values]
+
+
+# --- read ------------------------------------------------------------------------------------------------
+
+
+def _read(walk: Walk) -> reading.Gathered:
+    return reading.gather(walk.study, walk.task, walk.located, walk.console)
+
+
+def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
+    every = gathered.every
+    write_parquet(walk.folder / "cases.parquet", every.table)
+    for name, store in every.stores.items():
+        if isinstance(store, Kept):
+            store.save(walk.folder / STORES / name)
+
+
+def _set_aside(every: Cases) -> str:
+    """A digest of the cases that cannot be used."""
+    broken = every.table.filter(pl.col("broken").is_not_null()) if "broken" in every.table.columns else pl.DataFrame()
+    return reading.table_digest(broken)
+
+
+READ = Step(
+    "read", "read",
+    reads=(
+        "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
+        "study.subgroups", "study.options",
+    ),
+    writes={"cases.parquet": content, STORES: content},
+    make=_read,
+    save=_keep_cases,
+    facts={
+        "cases": lambda read: reading.cases_digest(read.every.usable),
+        "set aside": lambda read: _set_aside(read.every),
+        "targets": lambda read: _json(_facts(read.every.targets)),
+        "noticed": lambda read: _json(_facts(read.every.findings)),
+        "inputs": lambda read: reading.inputs_digest(read.inputs),
+    },
+)  # fmt: skip
+
+
+def _sources(walk: Walk) -> str:
+    """A digest of the files and arrays that are read. Where cases have files elsewhere, as a table may name them, only
+    reading them tells: then of the cases."""
+    found, files = walk.sources
+    before = walk.records.get(READ.name, {"read": {}})["read"].get("sources", "")
+    if not (before.startswith(_CASES) or walk.holds(READ)):
+        return found
+    stores = [store for store in walk.value(READ).every.stores.values() if isinstance(store, OnDisk)]
+    stand_on = {file for store in stores for own in store.files.values() for file in own}
+    if all(str(Path(file).absolute()) in files for file in stand_on):
+        return found
+    return _CASES + digest(*(walk.digest(name) for name in READ.facts))
+
+
+_CASES = "cases "
+
+
+# --- split, audit, plan ----------------------------------------------------------------------------------
+
+SPLIT = Step(
+    "split", "split",
+    reads=("cases", "study.split", "study.group", "study.seed"),
+    writes={"split.parquet": content},
+    make=lambda walk: reading.divide(walk.study, walk.task, walk.value(READ).every),
+    save=lambda walk, split: write_parquet(walk.folder / "split.parquet", split.table),
+    load=lambda walk: Split(read_parquet(walk.folder / "split.parquet", ["case_id", "part", "fold"])),
+    facts={"split": lambda split: reading.table_digest(split.table)},
+)  # fmt: skip
+
+
+def _audit(walk: Walk) -> list[Finding]:
+    return reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT))
+
+
+def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
+    findings = accepted(checks, walk.study.accept)
+    write_findings(walk.folder, findings)
+    reading.stop_on_leakage(findings)
+    for finding in positive_class(walk.value(READ).every.targets):
+        walk.console.say(finding.message)
+    for finding in findings:
+        if finding.status == "fail":
+            text = f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}"
+            walk.console.say(text)
+
+
+def _checks(findings: Iterable[Finding]) -> list[Finding]:
+    """What of all findings was known before the fit; whether a user accepts it is for the study to say."""
+    return [replace(finding, accepted=False) for finding in findings if finding.check != LABEL_ERRORS]
+
+
+AUDIT = Step(
+    "audit", "audit",
+    reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
+    writes={"audit.json": lambda path: _json(_facts(_checks(read_findings(path.parent)))) if path.exists() else ""},
+    make=_audit,
+    save=_tell_audit,
+    load=lambda walk: _checks(read_findings(walk.folder)),
+    facts={"checks": lambda checks: _json(_facts(checks))},
+)  # fmt: skip
+
+
+def judged(walk: Walk) -> tuple[Finding, ...]:
+    """What the audit found before the fit, with what the study accepts of it."""
+    checks = walk.value(AUDIT)
+    return tuple(accepted(checks, walk.study.accept))
+
+
+def as_read(walk: Walk) -> reading.Read:
+    """The study before anything is fitted."""
+    every, inputs = walk.value(READ)
+    return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), judged(walk), inputs)
+
+
+def _plan(walk: Walk) -> Plan:
+    """A plan that medeor made for other cases or settings goes; one that the user wrote or edited is obeyed."""
+    asked = as_read(walk)
+    reading.stop_without_contrast(asked.cases, asked.split)
+    return reading.plan(asked, None if run_folder.own_plan(walk.folder) else walk.folder)
+
+
+def _keep_plan(walk: Walk, plan: Plan) -> None:
+    path = walk.folder / "plan.toml"
+    own = run_folder.own_plan(walk.folder) or not path.exists()
+    write_toml(path, plan)
+    run_folder.note(walk.folder, plan=digest(path) if own else "")
+    write_json(walk.folder / "targets.json", _facts(walk.value(READ).every.targets))
+
+
+PLAN = Step(
+    "plan", "plan",
+    reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
+    writes={"plan.toml": content, "targets.json": content},
+    make=_plan,
+    save=_keep_plan,
+    load=lambda walk: reading.plan_in(walk.folder, walk.task),
+    facts={"plan": lambda plan: _json(run_folder.plan_values(plan))},
+)  # fmt: skip
+
+
+# --- fit -------------------------------------------------------------------------------------------------
+
+
+def fit_key(walk: Walk, plan: Plan | None = None) -> dict[str, object]:
+    """Everything that a fit of this study depends on, by this plan or that of the walk."""
+    data = digest(walk.digest("cases"), walk.digest("inputs"))
+    return run_folder.fit_key(plan or walk.value(PLAN), walk.digest("split"), data, walk.study.seed)
+
+
+def places(walk: Walk) -> list[Path]:
+    """The folders of the model and, where the study is evaluated, of the baseline."""
+    return [walk.folder / "model"] + [walk.folder / "baseline"] * ("evaluate" in walk.task.steps)
+
+
+def _fit(walk: Walk) -> Fitted:
+    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
+    return _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run)
+
+
+def _fitted(walk: Walk, method: Method, run: Run) -> Fitted:
+    every, inputs = walk.value(READ)
+    return fit_or_load(method, every.usable, walk.value(SPLIT), inputs, run)
+
+
+def _nothing_more(walk: Walk, value: object) -> None:
+    """What was made has been saved already, or is made when it is saved."""
+
+
+FIT = Step(
+    "fit", "fit",
+    reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
+    writes={"model": content},
+    make=_fit,
+    save=_nothing_more,
+)  # fmt: skip
+
+
+# --- calibrate, the labels, evaluate, explain ------------------------------------------------------------
+
+
+def _calibrate(walk: Walk) -> Calibration | None:
+    if "calibrate" not in walk.task.steps:
+        return None
+    cases, held_out = walk.value(READ).every.usable, walk.value(FIT).held_out
+    return with_skill(calibrated(cases, held_out, walk.study), cases, held_out)
+
+
+def _withheld(calibration: Calibration | None) -> Mapping[str, str]:
+    return calibration.withheld if calibration else {}
+
+
+CALIBRATE = Step(
+    "calibrate", "calibrate",
+    reads=("model", "cases", "targets", "study.threshold", "study.seed"),
+    writes={"calibration.json": content},
+    make=_calibrate,
+    save=lambda walk, calibration: write_json(walk.folder / "calibration.json", calibration.to_json()),
+    load=lambda walk: Calibration.from_json(read_json(walk.folder / "calibration.json")),
+    facts={"withheld": lambda calibration: _json(_withheld(calibration))},
+)  # fmt: skip
+
+
+def _check_labels(walk: Walk) -> list[Finding]:
+    findings = list(judged(walk))
+    if "audit" not in walk.task.steps or walk.value(FIT).held_out.table.is_empty():
+        return findings
+    held_out, calibration = walk.value(FIT).held_out, walk.value(CALIBRATE)
+    sure = calibration.apply(held_out) if calibration else held_out
+    found = label_errors(predicted(walk.value(READ).every.usable, held_out), sure)
+    return [*findings, *accepted([found], {found.check} & set(walk.study.accept))]
+
+
+LABELS = Step(
+    "labels", "audit",
+    reads=("checks", "model", "calibration.json", "cases", "targets", "study.accept"),
+    writes={"audit.json": content},
+    make=_check_labels,
+    save=lambda walk, findings: write_findings(walk.folder, findings),
+    load=lambda walk: read_findings(walk.folder),
+)  # fmt: skip
+
+
+def _evaluate(walk: Walk) -> Scored:
+    walk.console.say("evaluating, with the simple baseline beside")
+    run = replace(walk.run, folder=walk.folder / "baseline")
+    run_folder.begin_fit(run.folder, fit_key(walk), again=False)
+    baseline = _fitted(walk, walk.task.baseline(walk.value(PLAN)), run)
+    cases, split, calibration = walk.value(READ).every.usable, walk.value(SPLIT), walk.value(CALIBRATE)
+    return score(walk.study, walk.task, cases, split, walk.value(FIT), baseline, calibration, walk.run)
+
+
+def _own_parts(path: Path) -> str:
+    """A digest of the measures of the study itself: `medeor evaluate` adds parts of other names."""
+    listed = read_json(path) if path.exists() else {}
+    return _json([listed.get(part) for part in PARTS]) if isinstance(listed, dict) else ""
+
+
+def _indices(path: Path) -> str:
+    """A digest of the lists of arrays, each of which has the digest of every array."""
+    return digest(*sorted(path.parent.glob("predictions-*.arrays.json")))
+
+
+def _answers(predictions: Predictions) -> str:
+    """A digest of what was answered, apart from what is decided by it."""
+    return reading.table_digest(predictions.table.select("case_id", "item", "value"))
+
+
+def _columns(scored: Scored) -> str:
+    return json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)])
+
+
+EVALUATE = Step(
+    "evaluate", "evaluate",
+    reads=(
+        "plan", "model", "calibration.json", "cases", "targets", "inputs", "split", "study.threshold",
+        "study.subgroups", "study.prevalence", "study.seed",
+    ),
+    writes={
+        "predictions.parquet": content, "metrics.json": _own_parts, "baseline": content, "predictions": content,
+        "arrays": _indices,
+    },
+    make=_evaluate,
+    save=lambda walk, scored: write_scored(walk.folder, scored),
+    load=lambda walk: read_scored(walk.folder, json.loads(walk.digest("columns"))),
+    facts={"answers": lambda scored: _answers(scored.predictions), "columns": _columns},
+)  # fmt: skip
+
+
+def _scored_cases(walk: Walk, scored: Scored) -> Cases:
+    cases = walk.value(READ).every.usable
+    test = scored.part == "test"
+    return walk.value(SPLIT).part(cases, "test") if test else predicted(cases, scored.predictions)
+
+
+def _explain(walk: Walk) -> Explanations:
+    walk.console.say("explaining, with the faithfulness of each explanation")
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        walk.console(what, done, total, note)
+        if walk.run.stopping():
+            raise Stopped
+
+    scored = walk.value(EVALUATE)
+    chosen, items = faithfulness.choose(_scored_cases(walk, scored), scored.predictions, EXPLAINED)
+    run = replace(walk.run, progress=progress)
+    return faithfulness.examine(walk.value(FIT).model, chosen, items, run, _withheld(walk.value(CALIBRATE)))
+
+
+EXPLAIN = Step(
+    "explain", "explain",
+    reads=("model", "answers", "withheld", "cases", "targets", "study.seed"),
+    writes={"explanations": content},
+    make=_explain,
+    save=lambda walk, explanations: write_explanations(walk.folder / "explanations", explanations),
+    load=lambda walk: read_explanations(walk.folder / "explanations"),
+)  # fmt: skip
+
+
+# --- report, bundle --------------------------------------------------------------------------------------
+
+
+def facts(walk: Walk) -> dict[str, str]:
+    """Whence the results are, for the report and `run.json`."""
+    return {
+        "medeor": __version__,
+        "task": walk.study.task,
+        "seed": str(walk.study.seed),
+        "threads": str(walk.run.threads),
+        "cases": f"{len(walk.value(READ).every.usable)} (digest {walk.digest('cases')[:12]})",
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "seconds": f"{sum(record['seconds'] for record in walk.records.values()):.0f}",
+    }
+
+
+def _report(walk: Walk, nothing: None) -> None:
+    scored = walk.value(EVALUATE)
+    explanations = walk.value(EXPLAIN) if "explain" in walk.task.steps else Explanations((), {})
+    result = Result(
+        _scored_cases(walk, scored), scored.predictions, scored.baseline, explanations, scored.measures,
+        walk.value(FIT).model,
+    )  # fmt: skip
+    findings = walk.value(LABELS)
+    simulated = any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path)))
+    story.write_report(
+        walk.folder, walk.study, walk.task, walk.value(SPLIT), {scored.part: result}, findings,
+        walk.value(PLAN), facts(walk), simulated,
+    )  # fmt: skip
+
+
+def _made_when_saved(walk: Walk) -> None:
+    return None
+
+
+REPORT = Step(
+    "report", "report",
+    reads=(
+        "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
+        "predictions.parquet", "metrics.json", "explanations",
+    ),
+    writes={"report.html": content, "card.md": content},
+    make=_made_when_saved,
+    save=_report,
+)  # fmt: skip
+
+
+def _bundle_of(folder: Path) -> Path:
+    return folder / f"{folder.resolve().name}.medeor"
+
+
+BUNDLE = Step(
+    "bundle", "bundle",
+    reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
+    writes={"bundle": lambda path: content(_bundle_of(path.parent))},
+    make=_made_when_saved,
+    save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
+)  # fmt: skip
+
+STEPS: tuple[Step[Any], ...] = (
+    READ, SPLIT, AUDIT, PLAN, FIT, CALIBRATE, LABELS, EVALUATE, EXPLAIN, REPORT, BUNDLE,
+)  # fmt: skip
+
+AROUND: Mapping[str, Any] = {
+    "sources": _sources,
+    "threads": lambda walk: str(threads()),
+    "name": lambda walk: walk.folder.resolve().name,
+    "study": lambda walk: _json(study_values(walk.study)),
+}
+"""What a step may read that no step leaves."""

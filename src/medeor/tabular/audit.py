@@ -1,0 +1,159 @@
+"""What can be wrong with a plain table before anything is fitted: columns that cannot be used or know the outcome, rows
+of one patient that nobody named, the same row twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from medeor.contracts import Cases, Finding, Split
+from medeor.formats.tables.rows import listed
+from medeor.formats.values.columns import as_numbers, known_texts, meaning
+from medeor.formats.values.missing import without_missing_numbers
+from medeor.formats.values.people import names_people
+from medeor.statistics.copies import equal_by_chance
+from medeor.trust.shortcuts import reached
+
+GIVES_AWAY = 0.98
+"""AUROC of a single column from which it may be the outcome under another name."""
+_LATER = re.compile(
+    r"(?<![a-z])(?:outcome|follow[\s_.-]*up|fu[\s_.-]?time|surviv\w*|death|dead|died|deceased|mortality|expired|"
+    r"discharge\w*|readmi\w*|relapsed?|recurrence|length[\s_.-]of[\s_.-]stay|los|d\.time|autopsy)(?![a-z])|"
+    r"随访|死亡|结局|生存|出院|复发",
+    re.IGNORECASE,
+)
+"""Headings of what is known only after the time of the prediction."""
+_YIELDS = {"train": 0, "validation": 1, "test": 2}
+
+
+def audit_table(cases: Cases, split: Split) -> list[Finding]:
+    """Every check of the table. What its columns hold and know is learned without the test part."""
+    parts = split.table.select("case_id", in_part=pl.col("part"))
+    table = cases.table.join(parts, on="case_id", how="inner", maintain_order="left")
+    learned_from = split.part(cases, "train", "validation")
+    return [
+        *_columns(learned_from),
+        _outcome(learned_from),
+        _later(cases),
+        _set_aside(cases.table.filter(pl.col("broken").is_not_null())),
+        _people(cases, table),
+        *_copies(cases, table.filter(pl.col("broken").is_null())),
+    ]
+
+
+def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
+    """The case table with a column `removed` that says why a case should go, null for those that stay: copies of one
+    row with different labels all go, and of other copies one stays, that of the part that is scored last."""
+    failed = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
+    copies = failed.get("duplicates-within-parts", []) + failed.get("duplicates-across-parts", [])
+    rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
+    table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
+    kept = table.sort("rank", "row", descending=[True, False]).unique("content", keep="first")["case_id"]
+    disputed = pl.col("case_id").is_in(failed.get("conflicting-labels", []))
+    repeated = pl.col("case_id").is_in(copies) & ~pl.col("case_id").is_in(kept.implode())
+    reasons = {"a copy of another row with another label": disputed, "a copy of another row": repeated}
+    reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(why)) for why, holds in reasons.items()))
+    return table.with_columns(removed=reason).drop("row", "rank", "source", "content", "broken")
+
+
+# --- columns ---------------------------------------------------------------------------------------------
+
+
+def _columns(cases: Cases) -> Iterator[Finding]:
+    """Columns that no model is given, and cells that are read as missing."""
+    unused: dict[str, list[str]] = {}
+    odd: dict[str, list[str]] = {"number-codes": [], "unread-cells": [], "mixed-units": []}
+    for name in cases.features:
+        column, found = cases.table[name], meaning(cases.table[name])
+        if found.kind is None:
+            unused.setdefault(found.why, []).append(name)
+        elif found.kind == "number":
+            read = as_numbers(column)
+            unread = len(known_texts(column)) - read.values.count() if column.dtype == pl.String else 0
+            odd["number-codes"] += [f"'{name}': {code}" for code in without_missing_numbers(read.values).codes]
+            odd["unread-cells"] += [f"'{name}': {unread}"] * (unread > 0)
+            odd["mixed-units"] += [f"'{name}': {unit} besides {read.unit}" for unit, _ in read.foreign]
+    text = "not given to a model: " + "; ".join(f"{listed(names)}: {why}" for why, names in unused.items())
+    # One value in every row, and names of rows, hold nothing to learn from.
+    lost = any("row" not in why for why in unused)
+    yield Finding("columns-not-used", "quality", "fail" if lost else "pass", text if unused else "every column is used")
+    for check, what, none in (
+        ("number-codes", "numbers that are no measurement, read as missing", "no number stands for an unknown one"),
+        ("unread-cells", "cells with text among numbers, read as missing", "every cell was read"),
+        ("mixed-units", "units that cannot be converted, whose numbers stand as written", "each column has one unit"),
+    ):
+        text = f"{what}: {'; '.join(odd[check])}"
+        yield Finding(check, "quality", "fail", text) if odd[check] else Finding(check, "quality", "pass", none)
+
+
+def _outcome(cases: Cases) -> Finding:
+    """Columns, each of which alone answers nearly perfectly."""
+    check = "outcome-in-a-column"
+    used = cases.table.select(name for name in cases.features if meaning(cases.table[name]).kind)
+    telling = [name for name, auroc in reached(used, cases).items() if auroc >= GIVES_AWAY]
+    if not telling:
+        return Finding(check, "leakage", "pass", "no column alone gives the outcome away")
+    text = f"each alone predicts the outcome nearly perfectly and may be it under another name: {listed(telling)}"
+    return Finding(check, "leakage", "fail", f"{text}; leave out what is: --option drop='{'|'.join(telling)}'")
+
+
+def _later(cases: Cases) -> Finding:
+    """Columns whose headings speak of the outcome, or of what comes after the prediction."""
+    check = "recorded-after-the-outcome"
+    targets = [target.name.lower() for target in cases.targets]
+    named = [name for name in cases.features if _LATER.search(name) or any(_extends(name, one) for one in targets)]
+    if not named:
+        return Finding(check, "shortcut", "pass", "no heading speaks of what is known only later")
+    text = f"by their headings, these may be known only after the outcome: {listed(named)}"
+    return Finding(check, "shortcut", "fail", f"{text}; leave out what is: --option drop='{'|'.join(named)}'")
+
+
+def _extends(name: str, target: str) -> bool:
+    """Whether a heading is that of the target with a number or a word behind or before it."""
+    words = re.split(r"[\W_]+", name.lower())
+    return len(target) > 2 and (target in words or re.fullmatch(rf"{re.escape(target)}\d+", name.lower()) is not None)
+
+
+# --- rows ------------------------------------------------------------------------------------------------
+
+
+def _set_aside(table: pl.DataFrame) -> Finding:
+    text = f"{table.height} rows have no label, or nothing else, and are set aside"
+    return Finding("rows-set-aside", "labels", "fail" if table.height else "pass", text, tuple(table["case_id"]))
+
+
+def _people(cases: Cases, table: pl.DataFrame) -> Finding:
+    """A column that tells patients apart, some of whom have several rows, where no group is named."""
+    check = "repeated-ids"
+    named = [name for name in table.columns if names_people(name) and not table[name].dtype.is_float()]
+    for name in named if (table["group"] == table["case_id"]).all() else ():
+        known = table.filter(pl.col(name).is_not_null())
+        people, torn = known[name].n_unique(), known.filter(pl.col("in_part").n_unique().over(name) > 1)
+        if people < known.height:
+            text = (
+                f"column '{name}' names {people} patients in {known.height} rows; {torn[name].n_unique()} of them are "
+            )
+            text += f"in two parts: --group {name} keeps the rows of each together"
+            return Finding(check, "leakage", "fail" if torn.height else "unknown", text, tuple(torn["case_id"]))
+    return Finding(check, "leakage", "pass", "no column names patients with several rows")
+
+
+def _copies(cases: Cases, table: pl.DataFrame) -> Iterator[Finding]:
+    """The same row twice, where that is no chance."""
+    copies = table.filter(pl.col("content").is_duplicated()).sort("content", maintain_order=True)
+    chance = copies.height > 0 and equal_by_chance(table.select(cases.features))
+    differ = [pl.col(target.name).n_unique().over("content") > 1 for target in cases.targets]
+    within = copies.filter(pl.struct("content", "in_part").is_duplicated())
+    across = copies.filter(pl.col("in_part").n_unique().over("content") > 1)
+    conflicting = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
+    for finding, found in (
+        (Finding("duplicates-within-parts", "quality", "fail", "rows are in their part several times"), within),
+        (Finding("duplicates-across-parts", "leakage", "fail", "rows are in two parts"), across),
+        (Finding("conflicting-labels", "labels", "fail", "rows are equal and have different labels"), conflicting),
+    ):
+        failed = found.height > 0 and not chance
+        text = f"{found.height} {finding.message}{', as chance explains' * chance}"
+        ids = tuple(found["case_id"]) if failed else ()
+        yield Finding(finding.check, finding.kind, "fail" if failed else "pass", text, ids)

@@ -1,0 +1,156 @@
+"""The cases of a study of a plain table: what the user gave, with one row a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.formats.tables.read import read_table, set_apart, table_findings
+from medeor.formats.tables.rows import counted, digest_of, digests, listed
+from medeor.formats.values.measurements import is_measured, read_measurements
+from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_targets
+from medeor.formats.values.units import in_one_unit
+
+USUAL_TARGETS = ("label", "target", "class", "diagnosis", "outcome", "y")
+"""Columns taken as the target when the study names none."""
+USUAL_PARTS = ("part", "split", "subset", "set")
+"""Columns taken as the official split when the study names none, if they hold the names of parts."""
+_OWN = {"case_id", "group", "site", "time", "part", "fold", "source", "content", "broken"}
+
+
+def read_cases(sources: Sources, study: Study) -> Cases:
+    """The cases of a study. Sources are tables, as files or in memory, whose rows are put together.
+
+    The columns of the table, one row a case:
+
+    - `case_id`: 12 hex digits: a digest of the study's own id (a column `case_id`, or that which `--option id` names),
+      else of the row; no other case changes it, save that a further copy is counted
+    - `group`: the study's column, else the case
+    - `site`, `time`: the study's columns, where it names them; `part`: of the official split, where there is one
+    - the targets; beside a number some of whose values are limits `<target>.limit` (see `Target.limit`)
+    - the user's other columns as they were read, of which a model may be given `Cases.features`
+    - `source`: what the user calls the case; `content`: a digest of its features
+    - `broken`: why the case cannot be used, null where it can
+
+    Raises: UserError where nothing can be read, a column is missing, or there is nothing to predict."""
+    rows, name = _gathered(sources)
+    study = replace(study, subgroups=(*study.subgroups, *(one for one in sources.subgroups if one in rows.columns)))
+    if not sources.labelled or sources.model is not None:
+        study = _present(study, rows.columns)
+    names = _target_names(rows, study, name) if sources.labelled else ()
+    own_id = study.options.get("id") or ("case_id" if "case_id" in rows.columns else "")
+    roles = {study.group: "group", study.site: "site", study.time: "time"}
+    dropped = _several(study.options.get("drop", ""))
+    for column in (*names, *roles, *study.subgroups, own_id, *dropped):
+        if column and column not in rows.columns:
+            raise UserError(f"there is no column '{column}' in {name}; it has {listed(rows.columns)}")
+    answers = _answers(rows, names, study, sources.targets)
+    part = _part(rows, study)
+    here = set_apart(rows.columns, _OWN.__contains__)
+    others = [column for column in rows.columns if column not in {*names, *roles, *dropped} - {*study.subgroups}]
+    apart = {*dropped, own_id, study.split, part}
+    apart |= {target.name for target in sources.model.targets} if sources.model else set()
+    # What cases are divided by is known of no case that is held out.
+    features = [here[column] for column in others if column not in apart]
+    rest = rows.select(pl.col(column).alias(here[column]) for column in others)
+    if not features:
+        raise UserError(f"{name} has no column to predict from; it has {listed(rows.columns)}")
+    content = digests(rest.select(features))
+    called = rows[own_id].cast(pl.String).to_list() if own_id else [None] * rows.height
+    ids = counted([digest_of(text) if text else alike for text, alike in zip(called, content)])
+    table = rest.with_columns(
+        *answers.values.get_columns(),
+        *(rows[column].alias(role) for column, role in roles.items() if column and role != "group"),
+        *([read_parts(rows[part])] if part else []),
+        group=(rows[study.group].cast(pl.String) if study.group else pl.lit(None)),
+        case_id=pl.Series(ids, dtype=pl.String),
+        source=pl.Series([text or f"row {row}" for row, text in enumerate(called, 2)], dtype=pl.String),
+        content=pl.Series(content, dtype=pl.String),
+        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(pl.lit("it has no value in any column")),
+    ).with_columns(pl.col("group").fill_null(pl.col("case_id")))
+    if answers.targets:
+        unknown = pl.all_horizontal(pl.col(target.name).is_null() for target in answers.targets)
+        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(pl.lit("it has no label"))))
+    subgroups = tuple(roles.get(column) or here[column] for column in study.subgroups)
+    findings = (*_of_files(sources), *answers.findings)
+    return Cases(table, answers.targets, subgroups=subgroups, features=tuple(features), findings=findings)
+
+
+def _gathered(sources: Sources) -> tuple[pl.DataFrame, str]:
+    """The rows of all sources, and what to call them in a message."""
+    if not sources.given:
+        raise UserError("no source is given: name a table, with one row a case")
+    tables, names = [], []
+    for item in sources.given:
+        if not isinstance(item, str | Path | pl.DataFrame):
+            raise UserError(f"a table is read from a file or a data frame, not from {type(item).__name__}")
+        tables.append(item if isinstance(item, pl.DataFrame) else read_table(Path(item)))
+        names.append("the table" if isinstance(item, pl.DataFrame) else Path(item).name)
+    return pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0], ", ".join(names)
+
+
+def _of_files(sources: Sources) -> tuple[Finding, ...]:
+    paths = [Path(item) for item in sources.given if isinstance(item, str | Path)]
+    return tuple(one for path in paths for one in table_findings(path))
+
+
+def _present(study: Study, columns: Sequence[str]) -> Study:
+    """The study without roles that its model's new cases do not have."""
+    group, site, time, split = (
+        name if name in columns else "" for name in (study.group, study.site, study.time, study.split)
+    )
+    options = {key: text for key, text in study.options.items() if key not in ("id", "follow_up") or text in columns}
+    options["drop"] = "|".join(name for name in _several(options.get("drop", "")) if name in columns)
+    subgroups = tuple(name for name in study.subgroups if name in columns)
+    return replace(study, group=group, site=site, time=time, split=split, subgroups=subgroups, options=options)
+
+
+def _target_names(rows: pl.DataFrame, study: Study, name: str) -> tuple[str, ...]:
+    """The columns to predict: those that the study names, else one of a usual name."""
+    usual = [column for column in rows.columns if column.lower() in USUAL_TARGETS]
+    if not study.target and len(usual) != 1:
+        raise UserError(f"{name}: say which column to predict with --target; it has {listed(rows.columns)}")
+    return study.target or (usual[0],)
+
+
+def _answers(rows: pl.DataFrame, names: Sequence[str], study: Study, expected: Sequence[Target]) -> TargetColumns:
+    """The targets with their columns of the case table."""
+    if not names:
+        return TargetColumns((), pl.DataFrame(height=rows.height))
+    options, limits = study.options, []
+    for column in [rows[name] for name in names if not options.get("kind") and is_measured(rows[name])]:
+        read = read_measurements(column)
+        if (read.sides.fill_null(0) != 0).any():
+            unit = next((target.unit for target in expected if target.name == column.name), "")
+            rows = rows.with_columns(in_one_unit(read.values, read.units, unit).values)
+            limits.append(read.sides.alias(f"{column.name}.limit"))
+    kind, classes = options.get("kind", ""), _several(options.get("classes", ""))
+    found = read_targets(rows, names, kind, classes, options.get("positive", ""), expected)
+    targets = tuple(_scaled(target, found.values, options) for target in found.targets)
+    return found._replace(targets=targets, values=found.values.with_columns(limits))
+
+
+def _scaled(target: Target, values: pl.DataFrame, options: Mapping[str, str]) -> Target:
+    scale = options.get("scale", "linear")
+    if scale == "linear":
+        return target
+    if scale != "log" or target.classes or (values[target.name].drop_nulls() <= 0).any():
+        raise UserError(f"--option scale={scale}: it is linear, or log for a target of numbers above 0")
+    return replace(target, scale="log")
+
+
+def _part(rows: pl.DataFrame, study: Study) -> str:
+    """The column of the official split: the one that the study names, or one of a usual name, if it holds parts."""
+    usual = [name for name in rows.columns if name.lower() in USUAL_PARTS]
+    for name in [study.split] if study.split in rows.columns else [] if study.split else usual:
+        if rows[name].cast(pl.String).str.strip_chars().str.to_lowercase().is_in(list(PARTS)).any():
+            return name
+    return ""
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split("|") if one.strip())

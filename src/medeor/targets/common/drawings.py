@@ -1,0 +1,220 @@
+"""What there is to see of the answers to one target: curves, reliability, confusion, predicted against true, as plain
+figures that a report draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from medeor.figures import Lines, Matrix, Series
+from medeor.statistics.intervals import Estimator, interval, resample
+from medeor.statistics.outcomes import Outcomes
+from medeor.statistics.scores import Array, curve, mass_bins, ratio
+
+POINTS = 200
+"""Of one drawn line, at most."""
+TOGETHER = 6
+"""Classes or labels drawn in one plot, at most: those with the most cases."""
+
+
+class ScoredCases(NamedTuple):
+    """A question of yes or no with a score for each case: one line of a plot over thresholds."""
+
+    name: str
+    score: Array
+    """Shape (n,)."""
+    positive: Array
+    """Shape (n,), bool."""
+    dashed: bool = False
+
+
+class Sure(NamedTuple):
+    """A probability and whether it came true, each of shape (n,), with what they are called."""
+
+    probability: Array
+    outcome: Array
+    axis: str
+    """What the probability is."""
+    observed: str
+    """What the rate at which it comes true is."""
+    sides: tuple[str, ...]
+    """Cases for which it did not come true, and for which it did."""
+
+
+# --- curves over thresholds ------------------------------------------------------------------------------
+
+
+def roc(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = ()) -> Lines:
+    """Sensitivity against 1 − specificity."""
+    kept, left_out = _commonest(questions, baseline)
+    series = []
+    for one in kept:
+        true, false = _curve(one)
+        x, y = np.append(0, false / max(false[-1], 1)), np.append(0, true / max(true[-1], 1))
+        series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
+    return Lines("ROC curve", "1 − specificity", "Sensitivity", tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
+
+
+def precision_recall(
+    questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = (), caption: str = ""
+) -> Lines:
+    """Positive predictive value against sensitivity."""
+    kept, left_out = _commonest(questions, baseline)
+    series = []
+    for one in kept:
+        true, false = _curve(one)
+        precision = true / (true + false)
+        x, y = np.append(0, true / max(true[-1], 1)), np.append(precision[0], precision)
+        series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
+    axes = "Precision and recall", "Recall (sensitivity)", "Precision (PPV)"
+    return Lines(*axes, tuple(series), caption + left_out, (0, 1), (0, 1))
+
+
+def _curve(one: ScoredCases) -> tuple[Array, Array]:
+    true, false = curve(one.score, one.positive, np.ones((1, len(one.score))))
+    return true[0], false[0]
+
+
+def _commonest(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases]) -> tuple[list[ScoredCases], str]:
+    """The questions that have both answers, at most `TOGETHER`, and a sentence on those left out."""
+    both = [one for one in questions if 0 < np.count_nonzero(one.positive) < len(one.positive)]
+    common = sorted(both, key=lambda one: -np.count_nonzero(one.positive))[:TOGETHER]
+    kept = [one for one in both if any(one is other for other in common)]
+    text = f"The {TOGETHER} with the most cases of {len(both)}." if len(kept) < len(both) else ""
+    return kept + (list(baseline) if kept else []), text
+
+
+def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
+    """At most `points` of a line, evenly spread along its length in both directions, both ends kept."""
+    if len(x) <= points:
+        return x, y
+    length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    at = np.searchsorted(length, np.linspace(0, length[-1], points))
+    kept = np.unique(np.concatenate([[0], np.minimum(at, len(x) - 1)[1:-1], [len(x) - 1]]))
+    return x[kept], y[kept]
+
+
+def decision_curve(one: ScoredCases, baseline: ScoredCases | None = None) -> Lines:
+    """Net benefit of treating by the model at each threshold probability: true positives less false positives weighed
+    by the odds of the threshold, per case (Vickers and Elkin 2006), beside treating all and treating none."""
+    at = np.linspace(0.01, 0.99, 99)
+    odds = at / (1 - at)
+
+    def benefit(answers: ScoredCases) -> Array:
+        treated = [
+            len(side) - np.searchsorted(np.sort(side), at, side="left")
+            for side in (answers.score[answers.positive], answers.score[~answers.positive])
+        ]
+        return (treated[0] - treated[1] * odds) / len(answers.score)
+
+    prevalence = float(one.positive.mean())
+    series = [line("Model", at, benefit(one)), line("Treat all", at, prevalence - (1 - prevalence) * odds, True)]
+    series.append(line("Treat none", at, np.zeros_like(at), True))
+    if baseline is not None:
+        series.insert(1, line("Baseline", at, benefit(baseline)))
+    return Lines(
+        "Decision curve",
+        "Threshold probability",
+        "Net benefit",
+        tuple(series),
+        "The model is of use at the thresholds where its line is the highest.",
+        (0, 1),
+        (-0.05 - prevalence / 10, max(prevalence * 1.1, 0.05)),
+    )
+
+
+# --- calibration -----------------------------------------------------------------------------------------
+
+
+def reliability(one: Outcomes, now: Sure, before: Sure | None, bins: int = 10, seed: int = 0) -> Lines:
+    """Observed against predicted frequency in bins of equal mass, with 95 % intervals clustered by group, and before
+    calibration where that is known."""
+    x, y, low, high = _binned(now.probability, now.outcome, one.groups, bins, seed)
+    series = [Series("Model" if before is None else "Calibrated", x, y, low, high)]
+    if before is not None:
+        x, y, _, _ = _binned(before.probability, before.outcome, one.groups, bins, seed)
+        series.append(Series("Before calibration", x, y, dashed=True))
+    text = "On the diagonal, predictions mean what they say."
+    return Lines("Reliability", now.axis, now.observed, tuple(series), text, (0, 1), (0, 1), diagonal=True)
+
+
+def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
+    """The same for several labels in one plot, without intervals."""
+    common = sorted(every, key=lambda one: -np.count_nonzero(one.truth == 1))[:TOGETHER]
+    series = []
+    for one in common:
+        x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
+        series.append(Series(one.target.name, x, y))
+    text = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
+    axes = "Reliability", "Predicted probability", "Observed frequency"
+    return Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)
+
+
+Floats = tuple[float, ...]
+
+
+def _binned(
+    probability: Array, outcome: Array, groups: Array, bins: int, seed: int, resamples: int = 500
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mean prediction, observed rate and its interval, bin by bin. Where an interval is missing it is the rate."""
+    place = mass_bins(probability, bins)
+    used, place = np.unique(place, return_inverse=True)
+    one_hot = np.eye(len(used))[place]
+    names = tuple(f"{number}" for number in range(len(used)))
+    units = tuple(len(np.unique(groups[place == number])) for number in range(len(used)))
+
+    def rates(weights: Array) -> Array:
+        return ratio(weights @ (one_hot * outcome[:, None]), weights @ one_hot)
+
+    _, codes = np.unique(groups, return_inverse=True)
+    estimator = Estimator(names, rates, codes, units, units)
+    found = resample([estimator], int(codes.max()) + 1, resamples=resamples, seed=seed)
+    measured = [interval(found[name]) for name in names]
+    y = [measure.value or 0.0 for measure in measured]
+    low = [value if measure.low is None else measure.low for value, measure in zip(y, measured)]
+    high = [value if measure.high is None else measure.high for value, measure in zip(y, measured)]
+    x = ratio(one_hot.T @ probability, one_hot.sum(axis=0))
+    return tuple(x.tolist()), tuple(y), tuple(low), tuple(high)
+
+
+def distribution(now: Sure, bins: int = 20) -> Lines:
+    """Where predictions lie, as a histogram for each side."""
+    edges = np.linspace(0, 1, bins + 1)
+    series = []
+    for index, name in enumerate(now.sides):
+        of_side = now.probability[now.outcome == index]
+        if len(of_side):
+            share = np.histogram(of_side, edges)[0] / len(of_side)
+            # A step: each height stands over its whole bin.
+            series.append(line(name, np.repeat(edges, 2), np.concatenate([[0], np.repeat(share, 2), [0]])))
+    return Lines("Distribution of predictions", now.axis, "Share of cases", tuple(series), x_range=(0, 1))
+
+
+# --- decisions, numbers ----------------------------------------------------------------------------------
+
+
+def confusion(truth: Array, decision: Array, classes: tuple[str, ...]) -> Matrix:
+    """Cases by true and decided class."""
+    counts = np.bincount(truth * len(classes) + decision, minlength=len(classes) ** 2)
+    values = tuple(tuple(float(count) for count in row) for row in counts.reshape(len(classes), -1))
+    return Matrix("Confusion matrix", classes, classes, values, "Truth", "Decision")
+
+
+def predicted_and_true(name: str, truth: Array, values: Array, unit: str, points: int = 400) -> Lines:
+    """Predicted against true values, each of shape (n,); of many cases an even choice along the truth."""
+    order = np.argsort(truth, kind="stable")
+    kept = order[np.linspace(0, len(order) - 1, min(points, len(order))).round().astype(np.int64)]
+    unit = f" ({unit})" if unit else ""
+    ends = np.concatenate([truth[kept], values[kept]])
+    span = (float(ends.min()), float(ends.max()))
+    text = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
+    cloud = Series("Cases", tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
+    return Lines(
+        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), text, span, span, diagonal=True
+    )
+
+
+def line(name: str, x: Array, y: Array, dashed: bool = False) -> Series:
+    return Series(name, tuple(x.tolist()), tuple(y.tolist()), dashed=dashed)
