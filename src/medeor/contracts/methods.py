@@ -61,23 +61,12 @@ def _silent(what: str, done: int, total: int, note: str = "") -> None:
 
 
 class Model(Protocol):
-    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it.
-
-    It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
-    reasons are believed is for `trust` to measure, in one way for all modalities."""
+    """What was fitted, processors and all. It is saved as plain files, and `registry.LOADERS` names what reads it. One
+    that can give reasons is also `Explains`, or `ExplainedBy`."""
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         """What it answers to each case, whichever others are asked with it: to no cases, nothing. Arrays are written
         below the run's folder (`learning.predictions.write_array`)."""
-        ...
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """Reasons for `items[i]` in case i, by each method that the model knows."""
-        ...
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        """The value of `item` for one case, shape (m,), when only the elements marked in `kept`, a boolean array of
-        shape (m, *elements), are left."""
         ...
 
     @property
@@ -90,8 +79,31 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """A model that gives its reasons; whether they are believed is for `trust` to measure, in one way for all
+    modalities. `learning.explain.explainer` finds it within a combination."""
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        """Reasons for `items[i]` in case i, by each method that the model knows."""
+        ...
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        """The value of `item` for one case, shape (m,), when only the elements marked in `kept`, a boolean array of
+        shape (m, *elements), are left."""
+        ...
+
+
+@runtime_checkable
+class ExplainedBy(Protocol):
+    """A model whose reasons are those of another within it."""
+
+    @property
+    def explained_by(self) -> Model: ...
+
+
+@runtime_checkable
 class Answering(Store, Protocol):
-    """A trained model with its calibration: what questions in words are put to (`TaskFacts.answers`), and a store where
+    """A trained model with its calibration: what an `Offer` asks, and a store where
     it is an input of another study."""
 
     @property
