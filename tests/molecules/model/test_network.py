@@ -113,7 +113,9 @@ def test_lots_hold_every_molecule_once_within_bounds() -> None:
 def study(smiles: tuple[str, ...], **answers: list[float | None]) -> Cases:
     ids = [f"c{i}" for i in range(len(smiles))]
     table = pl.DataFrame({"case_id": ids, "group": ids, "smiles": smiles, **answers})
-    return Cases(table, tuple(Target(name, "continuous") for name in answers), (MoleculeStore(table["smiles"]),))
+    return Cases(
+        table, tuple(Target(name, "continuous") for name in answers), {"molecules": MoleculeStore(table["smiles"])}
+    )
 
 
 def everything(cases: Cases) -> Split:
