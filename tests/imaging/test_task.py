@@ -146,7 +146,7 @@ def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
     out = tmp_path / "why.html"
     why = tiny.medeor("explain", folder, next((tiny_hospital / "images").glob("*.png")), "--out", out)
     assert why.code == 0, why.err
-    exported = tiny.medeor("export", folder, "--onnx", tmp_path / "model.onnx")
+    exported = tiny.medeor("export", folder, "--as", "onnx", tmp_path / "model.onnx")
     assert exported.code == (0 if "network" in parts else 2), exported.err
     assert ("network alone" in exported.err) == (len(parts) > 1)
     assert (tmp_path / "model.onnx").exists() == ("network" in parts)

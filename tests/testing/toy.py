@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from medeor import registry
 from medeor.contracts import (
     ROAD,
+    Answering,
     Attribution,
     Budget,
     Cases,
@@ -27,6 +28,7 @@ from medeor.contracts import (
     Measures,
     Method,
     Model,
+    Offer,
     Predictions,
     Result,
     Run,
@@ -65,16 +67,17 @@ FACTS = registry.TaskFacts(
     "",
     "tables",
     {},
-    embeds="testing.toy:embeddings",
+    offers=(Offer("embeddings", "file", "a vector", "testing.toy:embeddings", endings=(".parquet",)),),
     example="testing.toy:example",
 )
 LOADERS = {"toy": "testing.toy:load", "toy-recipe": "testing.toy:ToyRecipe"}
 
 
-def embeddings(model: Model, run: Run) -> pl.DataFrame:
+def embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     if FAULT == "exports":
         raise KeyError("x")
-    return pl.DataFrame({"id": ["x"], "name": ["x"], "kind": ["measure"], "vector": [[1.0, 2.0]]})
+    pl.DataFrame({"id": ["x"], "name": ["x"], "kind": ["measure"], "vector": [[1.0, 2.0]]}).write_parquet(path)
+    return ""
 
 
 @dataclass(frozen=True)

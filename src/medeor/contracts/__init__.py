@@ -5,7 +5,7 @@ Nothing here imports a numerical library at run time, so the command line can st
 
 from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target
 from medeor.contracts.errors import Stopped, UserError, without_controls
-from medeor.contracts.facts import TaskFacts
+from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
 from medeor.contracts.methods import (
     Answering,
     ExplainedBy,
@@ -40,6 +40,7 @@ __all__ = [
     "IN_DOMAIN",
     "OUT_OF_DOMAIN",
     "ROAD",
+    "SHAPES",
     "Answering",
     "Answers",
     "Attribution",
@@ -53,6 +54,7 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Exports",
+    "FileFacts",
     "Finding",
     "Fitted",
     "Inputs",
@@ -61,6 +63,8 @@ __all__ = [
     "Measures",
     "Method",
     "Model",
+    "Offer",
+    "OfferKind",
     "OnDisk",
     "Part",
     "Plan",

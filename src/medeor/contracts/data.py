@@ -88,6 +88,8 @@ class Cases:
     findings: tuple[Finding, ...] = ()
     """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. The audit
     begins with them."""
+    carried: tuple[str, ...] = ()
+    """Columns that a table of predictions keeps: what names a case in the user's file, what was made of the case."""
 
     def __len__(self) -> int:
         return self.table.height

@@ -91,7 +91,7 @@ class ExplainedBy(Protocol):
 
 @runtime_checkable
 class Answering(Store, Protocol):
-    """A trained model with its calibration: what questions in words are put to (`TaskFacts.answers`), and a store where
+    """A trained model with its calibration: what an `Offer` asks, and a store where
     it is an input of another study."""
 
     @property

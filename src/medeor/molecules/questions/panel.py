@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from medeor.contracts import Cases, Explanation, Model, Predictions, Result, Run, Target
+from medeor.contracts import Answering, Cases, Explanation, Model, Predictions, Result, Run, Target
 from medeor.figures import Drawing, Figure, Table
 from medeor.molecules.draw import LARGEST, draw
 from medeor.molecules.model.domain import ApplicabilityDomain, analogues, domain_of, measured_of
@@ -28,10 +28,11 @@ _UNTOLD = "its reasons are not shown"
 
 
 def case_page(
-    cases: Cases, predictions: Predictions, model: Model, run: Run, withheld: Mapping[str, str] | None
+    asked: Answering, cases: Cases, predictions: Predictions, withheld: Mapping[str, str] | None
 ) -> Iterable[Figure]:
     """Of each compound the endpoints and the nearest measured compounds; unless `withheld` is None also the reasons for
     the first `DRAWN` endpoints, as far as they can be believed and are not withheld."""
+    model, run = asked.model, asked.run
     explained = [] if withheld is None else _explained(cases, model, run, withheld)
     domain = domain_of(model)
     measured = measured_of(domain, run)

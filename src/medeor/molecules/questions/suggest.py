@@ -13,7 +13,6 @@ from scipy.stats import norm
 from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
 from medeor.figures import Table
 from medeor.molecules.model.domain import domain_of, measured_of, sketch
-from medeor.molecules.questions.sdf_export import carried
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.fingerprints import blocks
 from medeor.targets import of
@@ -27,7 +26,7 @@ Aim = Literal["best", "learn"]
 Better = Literal["higher", "lower"]
 
 
-def answer(where: Mapping[str, str], asked: Answering) -> Answers:
+def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
     compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
     measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
@@ -44,7 +43,7 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
         raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
     cases = _unmeasured(cases, asked)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == of(target).items[-1])
-    facts = cases.table.select("case_id", "source", *carried(cases.table.columns))
+    facts = cases.table.select("case_id", "source", *cases.carried)
     table = facts.join(table, on="case_id", maintain_order="left")
     gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
     chosen = _diverse(gain, sketch(cases), count)
