@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Answering, UserError
+from medeor.contracts import Answering, Exports, UserError
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
 from medeor.learning.stack import StackModel, innermost
@@ -49,7 +49,13 @@ def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
         raise UserError("only networks go to ONNX; trees are kept as arrays (safetensors) in the run's model folder")
-    answering = [n.recipe.export_module(n.network.cpu(), n.processors) for n in networks]
+    exports = [n.recipe for n in networks if isinstance(n.recipe, Exports)]
+    if len(exports) < len(networks):
+        raise UserError(
+            "this network is not written as ONNX: its input is not one table of numbers; pass the bundle on, or "
+            "predict with medeor and export the values"
+        )
+    answering = [recipe.export_module(n.network.cpu(), n.processors) for recipe, n in zip(exports, networks)]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
 from medeor.figures import Table
-from medeor.molecules.model.domain import MoleculeDomainModel, measured_of, sketch
+from medeor.molecules.model.domain import domain_of, measured_of, sketch
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.fingerprints import blocks
 from medeor.targets import of
@@ -79,7 +79,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
 def _unmeasured(cases: Cases, asked: Answering) -> Cases:
     """Each candidate once, less those that taught the model, where it is known which did."""
     cases = cases.where(cases.table["smiles"].is_first_distinct())
-    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    measured = measured_of(domain_of(asked.model), asked.run)
     if measured is not None:
         cases = cases.where(~pl.col("smiles").is_in(measured["smiles"].implode()))
     if not len(cases):
@@ -132,7 +132,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
 def _reference(where: Mapping[str, str], target: Target, asked: Answering, better: Better) -> float:
     """The value to beat, on the scale that is learnt; by default the best that was measured, limits left out."""
     text = where.get("than", "")
-    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    measured = measured_of(domain_of(asked.model), asked.run)
     if text:
         try:
             value = float(text)
