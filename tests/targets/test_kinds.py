@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -123,14 +124,15 @@ class Count(Number):
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Cases, np.ndarray]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cases, np.ndarray]]:
     monkeypatch.setitem(targets.KINDS, "count", "targets.test_kinds:Count")
     targets._statistics.cache_clear()
     generator = np.random.default_rng(0)
     mean = np.exp(generator.normal(size=200))
     ids = [f"c{row}" for row in range(200)]
     table = pl.DataFrame({"case_id": ids, "group": ids, "falls": generator.poisson(mean)})
-    return Cases(table, (Target("falls", "count"),)), mean
+    yield Cases(table, (Target("falls", "count"),)), mean
+    targets._statistics.cache_clear()
 
 
 def test_a_new_kind_is_a_file_and_a_line(counted: tuple[Cases, np.ndarray]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 
@@ -24,13 +25,14 @@ from medeor.contracts import (
 from medeor.figures import Figure
 from medeor.imaging.audit import audit_images, clean
 from medeor.imaging.draw import galleries
-from medeor.imaging.model.domain import ImageDomainMethod, verdict_table
+from medeor.imaging.model.domain import learned, verdict_table
 from medeor.imaging.model.features import ImageFeatures
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan, large, rules
 from medeor.imaging.read.cases import read_cases
 from medeor.learning.budget import plan_with_budget
+from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
 from medeor.learning.stack import StackModel, innermost, stacked, weights_table
@@ -67,7 +69,7 @@ class ImageTask:
         }
         method = stacked(methods, plan.parts, plan.members)
         if plan.domain:
-            method = ImageDomainMethod(method, plan.preparation)
+            method = DomainMethod(method, partial(learned, plan.preparation))
         steps = [step for step in (plan.preparation.denoise, plan.preparation.enhance) if step != "none"]
         if not steps:
             return method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -23,13 +24,14 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Table
 from medeor.learning.budget import plan_with_budget
+from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.stack import StackModel, stacked, weights_table
+from medeor.learning.stack import StackModel, innermost, stacked, weights_table
 from medeor.learning.trees.method import TreeMethod
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.model.adapt import Adapt, Unadapted, base_of
-from medeor.molecules.model.domain import MoleculeDomainMethod, MoleculeDomainModel
+from medeor.molecules.model.domain import learned
 from medeor.molecules.model.features import MoleculeFeatures
 from medeor.molecules.model.neighbours import NeighbourMethod
 from medeor.molecules.model.recipe import MoleculeRecipe
@@ -66,13 +68,13 @@ class MoleculeTask:
 
     def method(self, plan: MoleculePlan) -> Method:
         if "base" in plan.parts:
-            return MoleculeDomainMethod(Adapt(), plan.analogues)
+            return DomainMethod(Adapt(), partial(learned, plan.analogues))
         methods: dict[str, Method] = {
             "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
             "trees": TreeMethod(MoleculeFeatures(), plan.trees),
             "neighbours": NeighbourMethod(),
         }
-        return MoleculeDomainMethod(stacked(methods, plan.parts, plan.members), plan.analogues)
+        return DomainMethod(stacked(methods, plan.parts, plan.members), partial(learned, plan.analogues))
 
     def baseline(self, plan: MoleculePlan) -> Method:
         """The nearest measured compounds: what a chemist does without a model. Beside an adapted model, the same as it
@@ -87,7 +89,7 @@ class MoleculeTask:
     def show(self, result: Result) -> Iterable[Figure]:
         yield _endpoints(result)
         yield from panel.reasons(result)
-        model = result.model.model if isinstance(result.model, MoleculeDomainModel) else result.model
+        model = result.model and innermost(result.model)
         if isinstance(model, StackModel):
             yield weights_table(model)
 

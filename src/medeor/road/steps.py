@@ -36,7 +36,7 @@ from medeor.learning.folds import fit_or_load
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road import reading, run_folder
-from medeor.road.bundle import STORES, study_values, write_bundle
+from medeor.road.bundle import STORES, write_bundle
 from medeor.road.results import (
     PARTS,
     read_explanations,
@@ -48,6 +48,7 @@ from medeor.road.results import (
 )
 from medeor.road.scoring import Scored, calibrated, predicted, score, with_skill
 from medeor.road.step import Step, Walk, content
+from medeor.road.study_file import study_values
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -77,7 +78,6 @@ def _read(walk: Walk) -> reading.Gathered:
 def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
     every = gathered.every
     write_parquet(walk.folder / "cases.parquet", every.table)
-    write_json(walk.folder / "targets.json", _facts(every.targets))
     for name, store in every.stores.items():
         if isinstance(store, Kept):
             store.save(walk.folder / STORES / name)
@@ -95,7 +95,7 @@ READ = Step(
         "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
         "study.subgroups", "study.options",
     ),
-    writes={"cases.parquet": content, "targets.json": content, STORES: content},
+    writes={"cases.parquet": content, STORES: content},
     make=_read,
     save=_keep_cases,
     facts={
@@ -194,12 +194,13 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
     own = run_folder.own_plan(walk.folder) or not path.exists()
     write_toml(path, plan)
     run_folder.note(walk.folder, plan=digest(path) if own else "")
+    write_json(walk.folder / "targets.json", _facts(walk.value(READ).every.targets))
 
 
 PLAN = Step(
     "plan", "plan",
     reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
-    writes={"plan.toml": content},
+    writes={"plan.toml": content, "targets.json": content},
     make=_plan,
     save=_keep_plan,
     load=lambda walk: reading.plan_in(walk.folder, walk.task),

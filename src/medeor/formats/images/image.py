@@ -110,11 +110,6 @@ class Image:
 
 FileKind = Literal["dicom", "nifti", "png", "jpeg", "tiff", "bmp", "webp", "npy", "npz", ""]
 
-ENDINGS = (
-    ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy",
-)  # fmt: skip
-"""How the names of images end; used only to tell a damaged image from a file that never was one."""
-
 
 def kind_of(path: Path) -> FileKind:
     """The format of a file by its content, whatever its name; empty where it is no image or cannot be opened."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
+from medeor.contracts import Attribution, Cases, Predictions, Run
 from medeor.files import build
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
@@ -144,12 +144,6 @@ class MoleculeRecipe:
     def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
         loss, weight = batch.heads.loss(outputs, batch.truth)
         return loss.sum(), weight.sum()
-
-    def export_module(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
-        raise UserError(
-            "a network of molecules is not written as ONNX: its input is a graph, not one table of numbers; "
-            "pass the bundle on, or predict with medeor and export the values"
-        )
 
     def infer(
         self, network: nn.Module, cases: Cases, processors: MoleculeProcessors, run: Run
