@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from learning.test_workers import Told, load
 from sklearn import metrics as sk
 
 import tiny
-from learning.test_workers import Told, load
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
 from medeor.files import build, read_toml
