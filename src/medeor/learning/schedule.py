@@ -38,8 +38,8 @@ class Schedule:
     fits every epoch. Calibration rests on the same cases, and is then a little too sure."""
 
     def measures(self, epoch: int) -> bool:
-        """Whether the held-out part is measured after an epoch: after each where the schedule has patience, else seldom,
-        and after the last."""
+        """Whether the held-out part is measured after an epoch: each where the schedule has patience, else few of them
+        and the last."""
         apart = 1 if self.patience else max(SELDOM, -(-self.epochs // SELDOM))
         return (epoch + 1) % apart == 0 or epoch + 1 == self.epochs
 
