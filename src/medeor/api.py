@@ -16,6 +16,7 @@ from medeor.contracts import (
     Cases,
     Explanations,
     Finding,
+    Logger,
     Measures,
     Plan,
     UserError,
@@ -49,15 +50,17 @@ def train(
     console: Console | None = None,
     again: bool = False,
     trust: str | Sequence[str] = (),
+    loggers: Sequence[Logger] = (),
     **fields: Any,
 ) -> Trained:
     """Walks the whole road into the folder `out` and returns what was trained. What was interrupted there goes on. A
     model that was fitted there with anything else is thrown away only where it is to be fitted `again`. Modules that a
     file names are imported only where they are among `trust`, here and in every verb; those that `settings` name are.
+    `loggers` hear of each epoch of the networks that are fitted (`contracts.Logger`).
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
     with _trusting(trust, fields), _stopping() as stopping:
-        return walk(asked(*sources, **fields), Path(out), console, stopping, again)
+        return walk(asked(*sources, **fields), Path(out), console, stopping, again, loggers)
 
 
 class Reading(NamedTuple):

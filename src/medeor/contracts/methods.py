@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -32,10 +32,22 @@ class Run:
     """True once the run was asked to stop: save and raise `Stopped`."""
     leader: bool = True
     """False in the second and further processes of one fit: they compute, and write nothing."""
+    loggers: tuple[Logger, ...] = ()
+    """What hears of each epoch of a fit."""
 
     def child(self, name: str) -> Run:
         """The run of one member of a combination (a fold, a stacked method), in a folder of its own."""
         return replace(self, folder=self.folder / name)
+
+
+class Logger(Protocol):
+    """Hears how a fit goes, as for a board of curves. It must change nothing: the fit does not wait for its answer."""
+
+    def on_epoch(self, folder: Path, record: Mapping[str, float | None]) -> None:
+        """After each epoch of the fit in `folder`: what `log.jsonl` says of it, `step, epoch, loss, learning_rate` and
+        where there is a held-out part `held_out_loss` (None where it was not measured) and `held_out_auroc` or the
+        like."""
+        ...
 
 
 class Progress(Protocol):

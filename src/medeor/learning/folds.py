@@ -63,13 +63,13 @@ def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: I
     share = max(1, run.threads // workers)
     work = pool.Work(_fit_fold, (method, cases, split, inputs, run.folder, run.seed, share))
     relief = "set a smaller training.batch, or OMP_NUM_THREADS=1 to fit one fold at a time"
-    pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief)
+    pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief, run.loggers)
 
 
 def _fit_fold(
     number: int, method: Method, cases: Cases, split: Split, inputs: Inputs, folder: Path, seed: int, share: int
 ) -> None:
-    run = Run(folder, seed, share, pool.report_progress, pool.asked_to_stop)
+    run = Run(folder, seed, share, pool.report_progress, pool.asked_to_stop, loggers=(pool.EpochReports(),))
     fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
 
 

@@ -11,12 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medeor import registry
+from medeor.console import aside
 from medeor.contracts import Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
-from medeor.learning.fit import channels_last, device, fit_network
+from medeor.learning.fit import HeldOutFigures, channels_last, device, fit_network
 from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, check_arrays, facts_of
 from medeor.learning.schedule import Schedule
+from medeor.learning.validation import held_out_figures
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,16 @@ class NetworkMethod:
             self.recipe.loss,
             self.schedule,
             run,
+            held_out=self._figures(processors, held_out, run),
         )
         model = NetworkModel(self.recipe, processors, network)
         return Fitted(model, model.predict(held_out, run))
+
+    def _figures(self, processors: Processors, held_out: Cases, run: Run) -> HeldOutFigures | None:
+        found = held_out_figures(self.recipe, processors, held_out, run)
+        if found is None and self.schedule.patience and run.leader:
+            aside("no held-out case has a known answer, so schedule.patience cannot end the fit: it fits every epoch")
+        return found
 
 
 @dataclass(frozen=True)

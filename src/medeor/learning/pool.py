@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeVar
 
 from medeor import cache, trusted
-from medeor.contracts import Progress, Stopped, UserError
+from medeor.contracts import Logger, Progress, Stopped, UserError
 from medeor.files import enough_memory
 from medeor.machine import threads as cores
 
@@ -41,7 +42,7 @@ class Work(NamedTuple):
 class Report(NamedTuple):
     """What a worker reports."""
 
-    what: Literal["free", "done", "progress", "error", "gone"]
+    what: Literal["free", "done", "progress", "epoch", "error", "gone"]
     content: Any = None
     worker: int = 0
 
@@ -64,6 +65,7 @@ def in_processes(
     progress: Progress = lambda what, done, total, note="": None,
     stopping: Callable[[], bool] = lambda: False,
     relief: str = "free some memory, or set OMP_NUM_THREADS=1 for one process",
+    loggers: Sequence[Logger] = (),
 ) -> list[Any]:
     """What the work gives for each job, in the order of the jobs, by so many workers of so many threads.
 
@@ -71,6 +73,7 @@ def in_processes(
         progress: takes what the workers report of their progress.
         stopping: whether the run was asked to stop.
         relief: what the user can do where the memory does not suffice.
+        loggers: take what the workers report of each epoch.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the work would."""
     reports: queue.Queue[Report] = queue.Queue()
@@ -93,6 +96,9 @@ def in_processes(
                 raise _loss(children[report.worker].wait(), relief)
             if report.what == "progress" and report.content:
                 progress(*report.content)
+            if report.what == "epoch":
+                for logger in loggers:
+                    logger.on_epoch(*report.content)
             if report.what == "done":
                 results[given[report.worker]] = report.content
             if report.what in ("free", "done"):
@@ -167,6 +173,13 @@ _parent = os.getppid()
 def report_progress(what: str, done: int, total: int, note: str = "") -> None:
     """Passes the progress of a job on to the process that started this worker; a `contracts.Progress`."""
     _report("progress", (what, done, total, note))
+
+
+class EpochReports:
+    """Passes each epoch of a fit on to the process that started this worker; a `contracts.Logger`."""
+
+    def on_epoch(self, folder: Path, record: Mapping[str, float | None]) -> None:
+        _report("epoch", (folder, dict(record)))
 
 
 def asked_to_stop() -> bool:

@@ -3,7 +3,6 @@ of one patient that nobody named, the same row twice."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -11,22 +10,17 @@ import polars as pl
 from medeor.contracts import Cases, Finding, Split
 from medeor.formats.tables.rows import listed
 from medeor.formats.values.columns import as_numbers, known_texts, meaning
+from medeor.formats.values.later import is_follow_up, speaks_of_later
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
 from medeor.statistics.copies import equal_by_chance
+from medeor.targets import of
 from medeor.trust.audits.checks import divided
 from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import reached
 
 GIVES_AWAY = 0.98
 """AUROC of a single column from which it may be the outcome under another name."""
-_LATER = re.compile(
-    r"(?<![a-z])(?:outcome|follow[\s_.-]*up|fu[\s_.-]?time|surviv\w*|death|dead|died|deceased|mortality|expired|"
-    r"discharge\w*|readmi\w*|relapsed?|recurrence|length[\s_.-]of[\s_.-]stay|los|d\.time|autopsy)(?![a-z])|"
-    r"随访|死亡|结局|生存|出院|复发",
-    re.IGNORECASE,
-)
-"""Headings of what is known only after the time of the prediction."""
 
 
 def audit_table(cases: Cases, split: Split) -> list[Finding]:
@@ -101,18 +95,17 @@ def _outcome(cases: Cases) -> Finding:
 def _later(cases: Cases) -> Finding:
     """Columns whose headings speak of the outcome, or of what comes after the prediction."""
     check = "recorded-after-the-outcome"
-    targets = [target.name.lower() for target in cases.targets]
-    named = [name for name in cases.features if _LATER.search(name) or any(_extends(name, one) for one in targets)]
+    targets = [target.name for target in cases.targets]
+    named = [name for name in cases.features if speaks_of_later(name, targets)]
     if not named:
         return Finding(check, "shortcut", "pass", "no heading speaks of what is known only later")
     text = f"by their headings, these may be known only after the outcome: {listed(named)}"
-    return Finding(check, "shortcut", "fail", f"{text}; leave out what is: --option drop='{'|'.join(named)}'")
-
-
-def _extends(name: str, target: str) -> bool:
-    """Whether a heading is that of the target with a number or a word behind or before it."""
-    words = re.split(r"[\W_]+", name.lower())
-    return len(target) > 2 and (target in words or re.fullmatch(rf"{re.escape(target)}\d+", name.lower()) is not None)
+    text += f"; leave out what is: --option drop='{'|'.join(named)}'"
+    times = [name for name in named if is_follow_up(name)]
+    if times and len(cases.targets) == 1 and len(of(cases.targets[0]).items) == 1:
+        text += f". If '{times[0]}' is the time until '{cases.targets[0].name}' or the last visit, it can be learned: "
+        text += f"--option follow_up={times[0]}"
+    return Finding(check, "shortcut", "fail", text)
 
 
 # --- rows ------------------------------------------------------------------------------------------------
