@@ -15,17 +15,17 @@ from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
 from medeor.statistics.copies import equal_by_chance
 from medeor.targets import of
+from medeor.trust.audits.checks import divided
+from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import reached
 
 GIVES_AWAY = 0.98
 """AUROC of a single column from which it may be the outcome under another name."""
-_YIELDS = {"train": 0, "validation": 1, "test": 2}
 
 
 def audit_table(cases: Cases, split: Split) -> list[Finding]:
     """Every check of the table. What its columns hold and know is learned without the test part."""
-    parts = split.table.select("case_id", in_part=pl.col("part"))
-    table = cases.table.join(parts, on="case_id", how="inner", maintain_order="left")
+    table = divided(cases, split).filter(pl.col("in_part").is_not_null())
     learned_from = split.part(cases, "train", "validation")
     return [
         *_columns(learned_from),
@@ -42,14 +42,13 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     row with different labels all go, and of other copies one stays, that of the part that is scored last."""
     failed = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
     copies = failed.get("duplicates-within-parts", []) + failed.get("duplicates-across-parts", [])
-    rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
-    table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
-    kept = table.sort("rank", "row", descending=[True, False]).unique("content", keep="first")["case_id"]
+    table = divided(cases, split)
+    kept = table.filter(~yielding(table, "content"))["case_id"]
     disputed = pl.col("case_id").is_in(failed.get("conflicting-labels", []))
     repeated = pl.col("case_id").is_in(copies) & ~pl.col("case_id").is_in(kept.implode())
     reasons = {"a copy of another row with another label": disputed, "a copy of another row": repeated}
     reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(why)) for why, holds in reasons.items()))
-    return table.with_columns(removed=reason).drop("row", "rank", "source", "content", "broken")
+    return table.with_columns(removed=reason).drop("in_part", "source", "content", "broken")
 
 
 # --- columns ---------------------------------------------------------------------------------------------
@@ -138,8 +137,7 @@ def _copies(cases: Cases, table: pl.DataFrame) -> Iterator[Finding]:
     copies = table.filter(pl.col("content").is_duplicated()).sort("content", maintain_order=True)
     chance = copies.height > 0 and equal_by_chance(table.select(cases.features))
     differ = [pl.col(target.name).n_unique().over("content") > 1 for target in cases.targets]
-    within = copies.filter(pl.struct("content", "in_part").is_duplicated())
-    across = copies.filter(pl.col("in_part").n_unique().over("content") > 1)
+    within, across = within_parts(copies, "content"), across_parts(copies, "content")
     conflicting = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
     for finding, found in (
         (Finding("duplicates-within-parts", "quality", "fail", "rows are in their part several times"), within),
