@@ -102,7 +102,7 @@ def _option(parameter: Any) -> str:
     flag = max(parameter.opts, key=len)
     if parameter.is_flag:
         return flag
-    value = "KEY=VALUE" if parameter.name in ("where", "settings") else "TEXT"
+    value = "KEY=VALUE" if parameter.name in ("options", "query", "settings") else "TEXT"
     return f"{flag} {value}" + (" ..." if parameter.multiple else "")
 
 
@@ -191,7 +191,7 @@ def _tasks() -> Iterator[str]:
         yield f"{facts.does[0].upper()}{facts.does[1:]}."
         yield ""
         yield f"- reads: {facts.reads}"
-        yield f'- needs: `pip install "medeor[{facts.extra}]"`'
+        yield f"- needs: `{facts.install}`"
         yield f"- steps: {' → '.join(find(facts.lives).steps)}"
         yield ""
         yield from _table(
@@ -199,8 +199,9 @@ def _tasks() -> Iterator[str]:
         )
         inputs = [(f"`inputs.{role}=…`", meaning) for role, meaning in facts.inputs.items()]
         yield from _table(("`--set`", "meaning"), inputs)
-        asks = [(f"`{key}=…`", meaning) for key, meaning in facts.query.items()]
-        yield from _table(("`medeor predict RUN --query`", "meaning"), asks)
+        usage = [one for offer in facts.offers for one in offer.usage]
+        rows = [(f"`medeor {said.replace(' ', ' RUN ', 1)}`", meaning) for said, meaning in usage]
+        yield from _table(("what its models offer", "meaning"), rows)
 
 
 def _data_sets() -> Iterator[str]:

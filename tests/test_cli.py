@@ -78,7 +78,7 @@ def test_without_a_verb_help_is_given() -> None:
         ("predict nosuch --query head=x --out table.doc", ".csv, .parquet, .json, .html"),
         ("report nosuch", "nosuch"),
         ("compare nosuch other", "nosuch"),
-        ("export nosuch --onnx x.onnx", "nosuch"),
+        ("export nosuch --as onnx x.onnx", "nosuch"),
         ("datasets nosuch", "nosuch"),
         ("train breastminst --out y", "breastmnist"),
         ("plan nosuch", "nosuch"),

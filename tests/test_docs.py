@@ -24,7 +24,7 @@ from medeor.files import with_settings
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImagePlan
 from medeor.registry import TASKS
-from medeor.road.bundle import study_from
+from medeor.road.study_file import study_from
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -98,8 +98,12 @@ def test_commands_parse_and_ask_for_what_exists(page: Path) -> None:
         check_sources(given.get("sources"), rest)
         for setting in given.get("settings") or ():
             check_setting(setting)
-        known = {key for facts in TASKS.values() for key in (facts.query if verb == "predict" else facts.options)}
-        assert {asked.partition("=")[0] for asked in given.get("where") or ()} <= known, rest
+        offers = [offer for facts in TASKS.values() for offer in facts.offers]
+        offered = {key for offer in offers for key in offer.takes}
+        known = offered if verb == "export" else {key for facts in TASKS.values() for key in facts.options}
+        assert {asked.partition("=")[0] for asked in given.get("options") or ()} <= known, rest
+        assert {asked.partition("=")[0] for asked in given.get("query") or ()} <= offered, rest
+        assert set(given.get("as_") or ()) <= {offer.name for offer in offers if offer.kind == "file"}, rest
 
 
 def check_sources(sources: Sequence[str] | None, rest: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from bench.rows.commands import known_path, medeor, program, trained
 from bench.rows.molecules_speed import watched
 from bench.speed import alternate, faster, ratio, spread
 from bench.workload import Row, run_of
-from medeor.api import ask
+from medeor.api import query
 from medeor.console import Console
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
 from medeor.files import build, read_json, read_toml, replacing, write_parquet
@@ -255,7 +255,7 @@ def paths(row: Row) -> dict[str, Measure]:
     for triple in triples:
         head, relation, tail = triple.tolist()
         where = {"head": names[head], "relation": relations[relation], "tail": names[tail]}
-        told = ask(run, where).table["paths"][0].to_list()
+        told = query(run, where).table["paths"][0].to_list()
         stands += [(e["head"], e["relation"], e["tail"]) in source for path in told for e in path["edges"]]
         if told:
             chosen.append((triple, told[0]))

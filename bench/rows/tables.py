@@ -18,6 +18,7 @@ from medeor.machine import free_memory
 from medeor.statistics.split import split_cases
 from medeor.tabular.plan import TablePlan
 from medeor.tabular.task import TableTask
+from medeor.targets.outcomes import strata
 
 SIDES = ("medeor", "lightgbm", "regression")
 
@@ -66,7 +67,7 @@ def predicted(name: str, threads: int) -> pl.DataFrame:
     table, study = table_set(name)
     task = TableTask()
     cases = task.read(Sources((table,), {}), study).usable
-    split = split_cases(cases, study)
+    split = split_cases(cases, study, strata(cases))
     plan = task.plan(cases, split, Budget(None, free_memory(), threads))
     run = Run(WORK / "tables" / name / "model", threads=threads)
     ours = fit_or_load(task.method(plan), cases, split, {}, run).held_out.table

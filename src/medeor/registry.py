@@ -1,15 +1,20 @@
 """The registry: what medeor can be asked, and which files it can read back. Plain facts, without an import of the
-rooms that they name; the command line, its help and the reference are made from them."""
+rooms that they name; the command line, its help and the reference are made from them. A package of somebody else adds
+tasks by an entry point of the group `medeor.tasks`, whose value is a module with TASKS and LOADERS as a room has them;
+such packages are looked at only where a name is not one of medeor's own, or all names are asked for."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from medeor.contracts import Model, Study, Task, TaskFacts, UserError
+from medeor.console import aside
+from medeor.contracts import SHAPES, FileFacts, Model, Offer, Study, Task, TaskFacts, UserError
 from medeor.files import read_json
 
 
@@ -40,47 +45,103 @@ Nothing else is imported because a file names it, but the modules that the user 
 PART = r"[a-z0-9][a-z0-9-]{0,40}"
 """The name of a part of a model, and so of its folder."""
 
+GROUP = "medeor.tasks"
+"""The group of entry points by which an installed package adds tasks."""
+_PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+
+
+class PlugIns(NamedTuple):
+    """What installed packages add."""
+
+    tasks: Mapping[str, TaskFacts]
+    loaders: Mapping[str, str]
+
+
+@cache
+def plug_ins() -> PlugIns:
+    """The tasks of all installed packages. One that cannot be imported, or states no facts, is left out with a word."""
+    from importlib.metadata import entry_points
+
+    found = PlugIns({}, {})
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        package = (entry.dist.name if entry.dist else "") or entry.module
+        try:
+            added = _added(entry.load(), package, found)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            aside(f"the package {package} adds no tasks (entry point {entry.name} = {entry.value}): {why}")
+        else:
+            found = PlugIns({**found.tasks, **added.tasks}, {**found.loaders, **added.loaders})
+    return found
+
+
+def _added(module: Any, package: str, before: PlugIns) -> PlugIns:
+    """What the module of a package adds. Raises: TypeError or ValueError for what its TASKS and LOADERS cannot be."""
+    tasks, loaders = tuple(module.TASKS), dict(getattr(module, "LOADERS", {}))
+    if not tasks or not all(isinstance(facts, TaskFacts) for facts in tasks):
+        raise TypeError("its TASKS are no contracts.TaskFacts")
+    if not all(isinstance(keys, Mapping) for facts in tasks for keys in (facts.options, facts.inputs)):
+        raise TypeError("the options and inputs of a task are its keys with what each means")
+    if not all(isinstance(offer, Offer) and offer.kind in SHAPES for facts in tasks for offer in facts.offers):
+        raise TypeError(f"its offers are no contracts.Offer of the kinds {', '.join(SHAPES)}")
+    names = [facts.name for facts in tasks]
+    if taken := [name for name in names if name in {*TASKS, *before.tasks} or not re.fullmatch(PART, name)]:
+        raise ValueError(f"a task cannot be called {taken[0]!r}: another is, or it is no plain name in lower case")
+    if taken := [kind for kind in loaders if kind in {*LOADERS, *before.loaders}]:
+        raise ValueError(f"the kind {taken[0]!r} of its LOADERS is that of another part")
+    places = [*loaders.values(), *(place for facts in tasks for place in facts.places)]
+    if wrong := [place for place in places if not re.fullmatch(_PLACE, place)]:
+        raise ValueError(f"{wrong[0]!r} is not of the form module:name")
+    if not all(isinstance(find(place), FileFacts) for facts in tasks for place in facts.formats):
+        raise TypeError("its formats name no contracts.FileFacts")
+    return PlugIns({facts.name: replace(facts, package=package) for facts in tasks}, loaders)
+
+
+def all_tasks() -> Mapping[str, TaskFacts]:
+    """Every task by its name, medeor's own first."""
+    return {**TASKS, **plug_ins().tasks}
+
+
+def known_task(name: str) -> TaskFacts | None:
+    """What is known of a task; None for an unknown name."""
+    return TASKS.get(name) or plug_ins().tasks.get(name)
+
+
+def facts_of(name: str) -> TaskFacts:
+    """What is known of a task. Raises: UserError for an unknown name."""
+    facts = known_task(name)
+    if facts is None:
+        raise UserError(f"no task is called '{name}'; there are {', '.join(all_tasks())}")
+    return facts
+
 
 def open_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     """The task of this name. Raises UserError for an unknown name, a missing extra, an unknown `--option` key."""
-    if name not in TASKS:
-        raise UserError(f"no task is called '{name}'; there are {', '.join(TASKS)}")
-    facts = TASKS[name]
+    facts = facts_of(name)
     for key in options or {}:
         if key not in facts.options:
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.options.items())
-            raise UserError(f"{name} does not ask for '{key}'; --option takes {known}")
+            raise UserError(f"{name} does not ask for '{key}'; --option takes {listed(facts.options)}")
     try:
         task: Task = find(facts.lives)()
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("medeor"):
+        if (error.name or "").partition(".")[0] == "medeor":
             raise
-        raise UserError(f'{name} needs the package {error.name}: pip install "medeor[{facts.extra}]"') from None
+        raise UserError(f"{name} needs the package {error.name}: {facts.install}") from None
     return task
 
 
 def known_inputs(study: Study) -> Mapping[str, str]:
     """The inputs of a study by role. Raises: UserError for a role that its task does not have."""
-    facts = TASKS[study.task]
+    facts = facts_of(study.task)
     for role in study.inputs:
         if role not in facts.inputs:
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.inputs.items()) or "none"
-            raise UserError(f"{study.task} takes no input '{role}'; its inputs: {known}")
+            raise UserError(f"{study.task} takes no input '{role}'; its inputs: {listed(facts.inputs) or 'none'}")
     return study.inputs
 
 
-def known_question(name: str, query: Mapping[str, str]) -> Any:
-    """What answers a question in words to the models of a task (`TaskFacts.answers`).
-
-    Raises: UserError where they answer none, or not one with these keys."""
-    facts = TASKS[name]
-    if not facts.answers:
-        raise UserError(f"a model of {name} is asked about cases: name files, folders or a data set instead")
-    for key in query:
-        if key not in facts.query:
-            known = "; ".join(f"{key} ({meaning})" for key, meaning in facts.query.items())
-            raise UserError(f"no question to a model of {name} has '{key}'; --query takes {known}")
-    return find(facts.answers)
+def listed(keys: Mapping[str, str]) -> str:
+    """Keys with what each means, as messages list them."""
+    return "; ".join(f"{key} ({meaning})" for key, meaning in keys.items())
 
 
 def load_model(folder: Path) -> Model:
@@ -118,19 +179,27 @@ def rebuilt(values: object, having: str, where: Path) -> Any:
 
 def _known_kind(facts: object, where: Path) -> Any:
     kind = facts.get("kind") if isinstance(facts, dict) else None
-    if not isinstance(kind, str) or kind not in LOADERS:
+    lives = _loader(kind)
+    if not lives:
         raise UserError(f"{where} names the unknown kind {str(kind)[:60]!r}; a newer medeor may have written it")
-    return find(LOADERS[kind])
+    return find(lives)
+
+
+def _loader(kind: object) -> str:
+    """What rebuilds a saved part of this kind; empty for an unknown one."""
+    if not isinstance(kind, str):
+        return ""
+    return LOADERS.get(kind) or plug_ins().loaders.get(kind, "")
 
 
 def check_kinds(folder: Path, task: str) -> None:
     """Raises: UserError where a model below this folder has parts that belong to another task's kind of data."""
-    allowed = (_room(TASKS[task].lives), "medeor.learning")
+    allowed = (_room(facts_of(task).lives), "medeor.learning")
     for path in folder.rglob("model.json"):
         facts = read_json(path)
         stated = [facts, *facts.values()] if isinstance(facts, dict) else []
         for kind in (one.get("kind") for one in stated if isinstance(one, dict)):
-            if isinstance(kind, str) and kind in LOADERS and _room(LOADERS[kind]) not in allowed:
+            if (lives := _loader(kind)) and _room(lives) not in allowed:
                 raise UserError(f"{path}: a part of the kind {kind!r} is none of a model of {task}; it is damaged")
 
 

@@ -12,11 +12,11 @@ import medeor
 import tiny
 from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import plan as planning
-from medeor.imaging.model.domain import ImageDomainMethod
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
 from medeor.learning import budget
 from medeor.learning.budget import Trial
+from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import Folds, SingleFit
 from medeor.learning.network import NetworkMethod
 from medeor.learning.stack import Stack
@@ -96,7 +96,7 @@ def test_the_plan_names_the_method_and_its_baseline(cases: Cases, measured: list
     task = ImageTask()
     plan = task.plan(cases, split_cases(cases, Study()), Budget(None, 1, 1))
     judged = task.method(plan)
-    assert isinstance(judged, ImageDomainMethod)
+    assert isinstance(judged, DomainMethod)
     plan = replace(plan, domain=False)
     stack = task.method(plan)
     assert stack == judged.method
@@ -146,7 +146,7 @@ def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
     out = tmp_path / "why.html"
     why = tiny.medeor("explain", folder, next((tiny_hospital / "images").glob("*.png")), "--out", out)
     assert why.code == 0, why.err
-    exported = tiny.medeor("export", folder, "--onnx", tmp_path / "model.onnx")
+    exported = tiny.medeor("export", folder, "--as", "onnx", tmp_path / "model.onnx")
     assert exported.code == (0 if "network" in parts else 2), exported.err
     assert ("network alone" in exported.err) == (len(parts) > 1)
     assert (tmp_path / "model.onnx").exists() == ("network" in parts)

@@ -14,7 +14,7 @@ import medeor
 from knowledge import wheel
 from medeor.contracts import Sources, Study, UserError
 from medeor.files import read_json
-from medeor.formats.graphs.layouts import WHERE
+from medeor.formats.graphs.facts import OPTIONS
 from medeor.knowledge.read.cases import triples_of
 from medeor.registry import TASKS
 from medeor.road.bundle import load
@@ -223,7 +223,7 @@ def test_a_setting_that_does_not_fit_the_scorer_is_refused(tmp_path):
 
 
 def test_the_registry_asks_of_tables_what_their_readers_take():
-    assert set(TASKS["graph-completion"].options) == set(WHERE)
+    assert set(TASKS["graph-completion"].options) == set(OPTIONS)
 
 
 @pytest.mark.data

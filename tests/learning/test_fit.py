@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,18 @@ def loss(outputs, batch):
 SCHEDULE = Schedule(epochs=8, learning_rate=0.05, checkpoint=3)
 
 
+def held_out(fitted: nn.Module) -> dict[str, float]:
+    """The loss on a batch that no epoch draws."""
+    batch = Toy(7).batch(0, 0)
+    with torch.inference_mode():
+        total, weight = loss(fitted(batch.inputs), batch)
+    return {"loss": float(total / weight)}
+
+
+def log(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def weights(fitted: nn.Module) -> list[Tensor]:
     return [value.clone() for value in fitted.state_dict().values()]
 
@@ -84,18 +97,96 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [1, 4, 22, 39])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_fit_that_was_stopped_ends_in_the_same_bits(tmp_path, stop, optimiser):
+@pytest.mark.parametrize(("optimiser", "traced"), [("adamw", True), ("sgd", False)])
+def test_a_fit_that_was_stopped_ends_in_the_same_bits_and_the_same_log(tmp_path, stop, optimiser, traced):
     schedule = replace(SCHEDULE, optimiser=optimiser)
-    whole = weights(fit_network(network(), Toy(), loss, schedule, Run(tmp_path / "whole")))
+
+    def fit(name, **run):
+        measured = held_out if traced else None
+        run = Run(tmp_path / name, **run)
+        return weights(fit_network(network(), Toy(), loss, schedule, run, held_out=measured))
+
+    whole = fit("whole")
     calls = iter(range(1000))
     with pytest.raises(Stopped):
-        fit_network(network(), Toy(), loss, schedule, Run(tmp_path / "cut", stopping=lambda: next(calls) == stop - 1))
-    resumed = weights(fit_network(network(), Toy(), loss, schedule, Run(tmp_path / "cut")))
-    assert same(whole, resumed)
+        fit("cut", stopping=lambda: next(calls) == stop - 1)
+    assert same(whole, fit("cut"))
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
     assert len(logs[0]) == 8
     assert logs[0] == logs[1]
+
+
+def test_the_log_says_of_each_epoch_its_step_rate_and_losses(tmp_path):
+    heard = []
+
+    class Ears:
+        def on_epoch(self, folder, record):
+            heard.append((folder, dict(record)))
+
+    schedule = replace(SCHEDULE, epochs=16)
+    fit_network(network(), Toy(), loss, schedule, Run(tmp_path, loggers=(Ears(),)), held_out=held_out)
+    lines = log(tmp_path)
+    assert [line["epoch"] for line in lines] == list(range(1, 17))
+    assert [line["step"] for line in lines] == list(range(5, 81, 5))
+    assert [line["learning_rate"] for line in lines] == [schedule.rate(step, 80) for step in range(4, 80, 5)]
+    assert [line["epoch"] for line in lines if line["held_out_loss"] is not None] == list(range(2, 17, 2))
+    assert lines[-1]["held_out_loss"] < lines[1]["held_out_loss"]
+    assert heard == [(tmp_path, line) for line in lines]
+
+
+def test_the_last_held_out_loss_is_that_of_the_weights_that_are_kept(tmp_path):
+    fitted = fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path), held_out=held_out)
+    assert log(tmp_path)[-1]["held_out_loss"] == pytest.approx(held_out(fitted)["loss"], abs=1e-6)
+
+
+def test_measuring_changes_nothing(tmp_path):
+    def draws(fitted):
+        torch.randn(1000)
+        return held_out(fitted)
+
+    plain = weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "a")))
+    assert same(plain, weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "b"), held_out=draws)))
+
+
+class Told:
+    """Held-out losses as they are written here, and the weights of which each was asked."""
+
+    def __init__(self, *losses: float) -> None:
+        self.losses = dict(enumerate(losses))
+        self.seen: list[list[Tensor]] = []
+
+    def __call__(self, fitted: nn.Module) -> dict[str, float]:
+        self.seen.append(weights(fitted))
+        return {"loss": self.losses[len(self.seen) - 1]}
+
+
+@pytest.mark.parametrize("averaging", [0.9, 0.0])
+@pytest.mark.parametrize("stop", [None, 12, 16, 26])
+def test_a_fit_out_of_patience_keeps_the_best_epoch_also_after_a_stop(tmp_path, stop, averaging):
+    """The third epoch is the best, and three more are not better: the sixth is the last."""
+    schedule = replace(SCHEDULE, patience=3, averaging=averaging)
+    losses = (5.0, 3.0, 2.0, 4.0, 2.0, 2.5, 1.0, 1.0)
+    told, calls = Told(*losses), iter(range(1000))
+    if stop is not None:
+        with pytest.raises(Stopped):
+            run = Run(tmp_path, stopping=lambda: next(calls) == stop - 1)
+            fit_network(network(), Toy(), loss, schedule, run, held_out=told)
+    fitted = fit_network(network(), Toy(), loss, schedule, Run(tmp_path), held_out=told)
+    assert same(weights(fitted), told.seen[2])
+    assert [line["held_out_loss"] for line in log(tmp_path)] == [5.0, 3.0, 2.0, 4.0, 2.0, 2.5]
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_with_patience_enough_the_best_epoch_is_kept_at_the_end(tmp_path):
+    told = Told(5.0, 3.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0)
+    fitted = fit_network(network(), Toy(), loss, replace(SCHEDULE, patience=8), Run(tmp_path), held_out=told)
+    assert len(log(tmp_path)) == 8
+    assert same(weights(fitted), told.seen[2])
+
+
+def test_without_a_held_out_part_patience_fits_every_epoch(tmp_path):
+    patient = weights(fit_network(network(), Toy(), loss, replace(SCHEDULE, patience=1), Run(tmp_path / "a")))
+    assert same(patient, weights(fit_network(network(), Toy(), loss, SCHEDULE, Run(tmp_path / "b"))))
 
 
 def test_a_killed_fit_resumes_from_its_last_checkpoint(tmp_path):
@@ -166,7 +257,8 @@ def test_two_processes_fit_as_one(tmp_path):
     program.write_text(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; import torch, os, test_fit as t\n"
-        "net = t.fit_network(t.still(), t.Toy(), t.loss, t.STEADY, t.Run(Path(sys.argv[2])))\n"
+        "run = t.Run(Path(sys.argv[2]))\n"
+        "net = t.fit_network(t.still(), t.Toy(), t.loss, t.STEADY, run, held_out=t.held_out)\n"
         "if os.environ['RANK'] == '0': torch.save(t.weights(net), sys.argv[2] + '/weights.pt')\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
@@ -177,12 +269,14 @@ def test_two_processes_fit_as_one(tmp_path):
         capture_output=True,
     )
     two = torch.load(tmp_path / "weights.pt", weights_only=True)
-    one = weights(fit_network(still(), Toy(), loss, STEADY, Run(tmp_path / "one")))
+    one = weights(fit_network(still(), Toy(), loss, STEADY, Run(tmp_path / "one"), held_out=held_out))
+    for ours, theirs in zip(log(tmp_path / "one"), log(tmp_path), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-STEADY = Schedule(epochs=2, learning_rate=0.05, optimiser="sgd")
+STEADY = Schedule(epochs=2, learning_rate=0.05, optimiser="sgd", patience=1)
 
 
 def still() -> nn.Module:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from medeor.contracts import Cases, Run, Split, Target, UserError
+from medeor.learning.explain import explainer
 from medeor.learning.fit import fit_network
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
@@ -164,10 +165,12 @@ def test_models_come_back_as_they_were_and_answer_each_case_by_itself(tmp_path: 
 def test_reasons_add_up_and_columns_that_are_taken_away_count_as_unknown(tmp_path: Path) -> None:
     cases, run = simulated(120), Run(tmp_path)
     model = LinearMethod(COLUMNS).fit(cases, half(cases), {}, run).model
-    (reason,) = model.attribute(cases.where(pl.col("case_id") == "c7"), ["yes"], run)
+    reasons = explainer(model)
+    assert reasons is not None
+    (reason,) = reasons.attribute(cases.where(pl.col("case_id") == "c7"), ["yes"], run)
     assert reason.elements == ("age", "sex", "town")
     kept = np.array([[True, True, True], [False, False, False]])
-    whole, nothing = model.ablate(cases.where(pl.col("case_id") == "c7"), "yes", kept, run)
+    whole, nothing = reasons.ablate(cases.where(pl.col("case_id") == "c7"), "yes", kept, run)
     # Integrated gradients from nothing known to all of it are the difference of the log-odds.
     assert reason.values.sum() == pytest.approx(np.log(whole / (1 - whole)) - np.log(nothing / (1 - nothing)), abs=1e-4)
     unknown = cases.where(pl.col("case_id") == "c7").table.with_columns(

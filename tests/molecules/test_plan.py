@@ -18,7 +18,8 @@ def compounds(count: int, kind: str = "continuous") -> Cases:
     smiles = pl.Series("smiles", ["C" * (1 + number % 30) for number in range(count)])
     ids = [f"c{number}" for number in range(count)]
     table = pl.DataFrame({"case_id": ids, "group": ids, "smiles": smiles, "y": [float(n % 2) for n in range(count)]})
-    return Cases(table, (Target("y", kind),), (MoleculeStore(smiles.unique(maintain_order=True)),))  # type: ignore[arg-type]
+    store = MoleculeStore(smiles.unique(maintain_order=True))
+    return Cases(table, (Target("y", kind),), {"molecules": store})
 
 
 @pytest.mark.parametrize(

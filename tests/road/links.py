@@ -93,9 +93,6 @@ class LinkRecipe(PlainRecipe):
         each = nn.functional.cross_entropy(outputs, batch.truth, reduction="none")
         return each.sum(), torch.tensor(float(len(each)))
 
-    def export_module(self, network, processors):
-        return network, torch.zeros(1, 2, dtype=torch.long)
-
     def infer(self, network, cases, processors, run):
         known = cases.store("numbers", Numbers).arrays["triples"]
         triples = torch.from_numpy(cases.table.select("head", "relation", "tail").to_numpy().astype(np.int64))

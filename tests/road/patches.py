@@ -94,9 +94,6 @@ class PatchRecipe(PlainRecipe):
     def loss(self, outputs, batch):
         return label_map.loss(outputs, batch.truth)
 
-    def export_module(self, network, processors):
-        return network, torch.zeros(1, 1, PATCH, PATCH, PATCH)
-
     def infer(self, network, cases, processors, run) -> Iterator[Predictions]:
         for case_id, volume in zip(cases.ids, self._volumes(cases, "volumes"), strict=True):
             total, seen = torch.zeros(SIDE, SIDE, SIDE), torch.zeros(SIDE, SIDE, SIDE)

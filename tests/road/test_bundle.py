@@ -18,7 +18,8 @@ import tiny
 from medeor.contracts import Study, UserError
 from medeor.files import read_json, sha256
 from medeor.road import bundle
-from medeor.road.bundle import load, study_from, study_values, write_bundle
+from medeor.road.bundle import load, write_bundle
+from medeor.road.study_file import study_from, study_values
 
 
 @pytest.fixture(scope="module")

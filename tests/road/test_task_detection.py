@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
+import medeor
 from medeor.contracts import Study, UserError
+from medeor.registry import TASKS, find
 from medeor.road.task_detection import task_of
 
 
@@ -58,8 +61,34 @@ def test_a_table_without_a_header_is_said_to_have_none(tmp_path: Path) -> None:
         task_of(Study((str(tmp_path / "assay.csv"),)))
 
 
-def test_every_ending_of_an_image_that_is_read_shows_the_task() -> None:
-    from medeor.formats.images.image import ENDINGS
-    from medeor.registry import TASKS
+@pytest.mark.parametrize("place", sorted({one for facts in TASKS.values() for one in facts.formats}))
+def test_every_ending_that_its_reader_knows_shows_a_task(place: str, tmp_path: Path) -> None:
+    for task, facts in TASKS.items():
+        for ending in find(place).endings if place in facts.formats else ():
+            folder = touched(tmp_path / f"a{ending}", f"a{ending}" if "." in ending[:1] else ending or "a")
+            assert task_of(Study((str(folder),))) == task, ending
 
-    assert set(ENDINGS) <= set(TASKS["image-classification"].endings)
+
+def test_a_folder_of_webp_is_read_as_it_is_recognised(tmp_path: Path) -> None:
+    for name in ("benign/1.webp", "benign/2.webp", "malignant/3.webp", "malignant/4.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (12, 12), int(name[-6])).save(tmp_path / name, lossless=True)
+    assert task_of(Study((str(tmp_path),))) == "image-classification"
+    assert len(medeor.read(tmp_path, labelled=False).cases.usable) == 4
+
+
+@pytest.mark.parametrize("name", ["smi", "SMI", "inchi", "InChI", "standard_inchi", "isosmiles", "分子"])
+def test_a_column_of_structures_is_recognised_and_read(name: str, tmp_path: Path) -> None:
+    """Ethanol, propanol, butanol and water: the InChI of each as the IUPAC technical manual writes them."""
+    smiles = ["CCO", "CCCO", "CCCCO", "O"]
+    inchi = ["C2H6O/c1-2-3/h3H,2H2,1H3", "C3H8O/c1-2-3-4/h4H,2-3H2,1H3", "C4H10O/c1-2-3-4-5/h5H,2-4H2,1H3", "H2O/h1H2"]
+    given = [f"InChI=1S/{text}" for text in inchi] if "inchi" in name.lower() else smiles
+    path = tmp_path / "assay.csv"
+    pl.DataFrame({name: given, "y": [1.0, 2.0, 3.0, 4.0]}).write_csv(path)
+    assert task_of(Study((str(path),))) == "molecule-property"
+    assert medeor.read(path, target="y").cases.table["smiles"].to_list() == smiles
+
+
+def test_names_that_other_tables_have_too_show_no_task(tmp_path: Path) -> None:
+    pl.DataFrame({"drug": ["aspirin"], "y": [1]}).write_csv(tmp_path / "doses.csv")
+    assert task_of(Study((str(tmp_path / "doses.csv"),))) == "table-prediction"

@@ -26,31 +26,19 @@ class PlainTask:
 
 
 class PlainModel:
-    """A model that gives no reasons and holds no training values."""
+    """A model that holds no training values."""
 
     holds_training_values = False
 
-    def attribute(self, cases, items, run):
-        return []
-
-    def ablate(self, case, item, kept, run):
-        return np.zeros(len(kept))
-
 
 class PlainRecipe:
-    """A recipe without processors and reasons."""
+    """A recipe without processors."""
 
     def processors(self, cases):
         return NoProcessors()
 
     def restore(self, processors):
         return NoProcessors()
-
-    def attribute(self, network, cases, items, processors, run):
-        return []
-
-    def ablate(self, network, case, item, kept, processors, run):
-        return np.zeros(len(kept))
 
 
 @dataclass(frozen=True)

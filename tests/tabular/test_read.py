@@ -7,7 +7,7 @@ import pytest
 
 from medeor.contracts import Cases, Sources, Study, UserError
 from medeor.tabular.plan import rules
-from medeor.tabular.read import read_cases
+from medeor.tabular.read import _until_event, read_cases
 
 TABLE = pl.DataFrame(
     {
@@ -136,3 +136,40 @@ def test_the_plan_names_the_columns_and_what_each_is_read_as() -> None:
     }  # fmt: skip
     with pytest.raises(UserError, match="no column can be used"):
         rules(read(TABLE.select("sick", note=pl.lit("same")), Study(target=("sick",))))
+
+
+FOLLOWED = pl.DataFrame(
+    {"age": range(40, 50), "dead": ["no", "yes"] * 5, "last_seen": [5.0, 3.0, 8.0, 1.0, 9.0, 2.0, 7.0, 4.0, 9.5, 6.0]}
+)
+SURVIVAL = Study(target=("dead",), options={"follow_up": "last_seen", "horizons": "2|5"})
+
+
+def test_the_time_until_an_event_is_read_of_two_columns_neither_of_which_is_a_feature() -> None:
+    cases = read(FOLLOWED, SURVIVAL)
+    assert cases.features == ("age",)
+    (target,) = cases.targets
+    assert (target.kind, target.classes, target.values) == ("survival", ("2", "5"), ("no", "yes"))
+    assert cases.table["dead"].to_list() == FOLLOWED["last_seen"].to_list()
+    assert cases.table["dead.limit"].to_list() == [1, 0] * 5
+
+
+def test_new_cases_are_read_with_the_horizons_and_words_of_the_model() -> None:
+    expected = read(FOLLOWED, SURVIVAL).targets
+    found = _until_event(FOLLOWED.tail(4), ("dead",), {"follow_up": "last_seen"}, expected)
+    assert found.targets == expected
+    assert found.values["dead.limit"].to_list() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"follow_up": "gone"}, "no column 'gone'"),
+        ({"follow_up": "last_seen", "horizons": "soon"}, "these are times"),
+        ({"follow_up": "last_seen", "horizons": "20"}, "up to 9.5"),
+    ],
+)
+def test_a_question_about_time_that_cannot_be_answered_is_refused(options: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read(FOLLOWED, Study(target=("dead",), options=options))
+    with pytest.raises(UserError, match="one target"):
+        read(FOLLOWED, Study(target=("dead", "age"), options=SURVIVAL.options))

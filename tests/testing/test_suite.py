@@ -36,7 +36,7 @@ def test_a_task_that_keeps_all_passes_every_check() -> None:
 @pytest.mark.parametrize("fault", CHECKS)
 def test_a_task_with_a_fault_is_named_with_the_check(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toy, "FAULT", fault)
-    facts = replace(toy.FACTS, answers="testing.toy:nowhere") if fault == "facts" else toy.FACTS
+    facts = replace(toy.FACTS, formats=("testing.toy:nowhere",)) if fault == "facts" else toy.FACTS
     with pytest.raises(AssertionError, match=re.escape(f"toy fails the check '{fault}': ")):
         checks(facts)[fault]()
 

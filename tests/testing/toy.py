@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from medeor import registry
 from medeor.contracts import (
     ROAD,
+    Answering,
     Attribution,
     Budget,
     Cases,
+    Explains,
     Finding,
     Fitted,
     Inputs,
     Measures,
     Method,
     Model,
+    Offer,
     Predictions,
     Result,
     Run,
@@ -35,6 +38,7 @@ from medeor.contracts import (
     Target,
 )  # fmt: skip
 from medeor.files import read_json, write_json
+from medeor.learning.explain import explainer
 from medeor.learning.folds import Folds
 from medeor.learning.network import NetworkMethod
 from medeor.learning.predictions import write_array
@@ -63,16 +67,17 @@ FACTS = registry.TaskFacts(
     "",
     "tables",
     {},
-    embeds="testing.toy:embeddings",
+    offers=(Offer("embeddings", "file", "a vector", "testing.toy:embeddings", endings=(".parquet",)),),
     example="testing.toy:example",
 )
 LOADERS = {"toy": "testing.toy:load", "toy-recipe": "testing.toy:ToyRecipe"}
 
 
-def embeddings(model: Model, run: Run) -> pl.DataFrame:
+def embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     if FAULT == "exports":
         raise KeyError("x")
-    return pl.DataFrame({"id": ["x"], "name": ["x"], "kind": ["measure"], "vector": [[1.0, 2.0]]})
+    pl.DataFrame({"id": ["x"], "name": ["x"], "kind": ["measure"], "vector": [[1.0, 2.0]]}).write_parquet(path)
+    return ""
 
 
 @dataclass(frozen=True)
@@ -167,13 +172,19 @@ class ToyModel:
         lost = FAULT == "arrays" or (FAULT == "predictions" and self.home)
         return Predictions(found.table.with_columns(value), {} if lost else found.arrays)
 
+    @property
+    def _reasons(self) -> Explains:
+        found = explainer(self.model)
+        assert found is not None
+        return found
+
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
         if FAULT == "explanations":
             return []
-        return self.model.attribute(cases, items, run)
+        return self._reasons.attribute(cases, items, run)
 
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        found = self.model.ablate(case, item, kept, run)
+        found = self._reasons.ablate(case, item, kept, run)
         return found[:1] if FAULT == "reasons" and len(kept) == 2 else found
 
     @property

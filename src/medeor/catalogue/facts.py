@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from medeor.contracts import Study, UserError
-from medeor.registry import TASKS
+from medeor.registry import known_task
 
 TASK = "image-classification"
 
@@ -154,8 +154,8 @@ def completed(study: Study, name: str) -> Study:
         "classes": " | ".join(known.classes),
         "positive": known.positive,
     }
-    asked = TASKS[task].options if task in TASKS else {}
-    options = {key: value for key, value in said.items() if value and key in asked}
+    asked = known_task(task)
+    options = {key: value for key, value in said.items() if value and asked and key in asked.options}
     # What the set must be told of its own task is of no use to another.
     options |= {**(known.options if task == known.task else {}), **study.options}
     return replace(

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medeor.console import Console, renamed
-from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN, Stopped, UserError
+from medeor.cli import show
+from medeor.cli.arguments import (
+    Accept,
+    Again,
+    As,
+    ExportOptions,
+    Group,
+    Json,
+    Labels,
+    Options,
+    Others,
+    Out,
+    Paths,
+    Query,
+    Quiet,
+    Runs,
+    Set,
+    SourcesOption,
+    SplitOption,
+    StudyFile,
+    TargetOption,
+    TaskOption,
+    Trust,
+    current,
+    pairs,
+)  # fmt: skip
+from medeor.cli.arguments import fields as fields_of
+from medeor.console import Console
+from medeor.contracts import Stopped, UserError
+from medeor.registry import all_tasks
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from medeor.contracts import Finding
     from medeor.figures import Figure
 
 app = typer.Typer(
@@ -27,35 +51,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-SourcesOption = Annotated[
-    list[str] | None, typer.Argument(help="Files, folders, or the name of a data set (see `medeor datasets`).")
-]
-Others = Annotated[list[str], typer.Argument(help="Files, folders, or the name of a data set.")]
-Runs = Annotated[str, typer.Argument(help="A run folder or a .medeor bundle.")]
-StudyFile = Annotated[str, typer.Option(help="A study.toml; flags go before what it says.")]
-TaskOption = Annotated[str, typer.Option(help="The question (see `medeor tasks`).")]
-Labels = Annotated[str, typer.Option(help="Table of targets: CSV, Parquet or Excel.")]
-TargetOption = Annotated[list[str] | None, typer.Option(help="Column to predict; repeat for several.")]
-Group = Annotated[str, typer.Option(help="Column of the independent unit, e.g. the patient.")]
-SplitOption = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="key=value: what only this task asks (see `medeor tasks`).")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
-]
-Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
-Trust = Annotated[
-    list[str] | None, typer.Option(help="A module whose code may run because the run, bundle, plan or study names it.")
-]
-Out = Annotated[str, typer.Option(help="Where to write.")]
-Again = Annotated[
-    bool, typer.Option("--again", help="Fit anew: throw away what was fitted in --out, by whatever plan and data.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command()
@@ -82,14 +77,14 @@ def train(
     if not out:
         raise UserError("say where the run shall go: --out runs/NAME")
     with Console(quiet) as console:
-        fields = _fields(study, task, labels, target, group, split, options, settings, accept)
+        fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
         trained = api.train(*sources or (), out=out, console=console, again=again, trust=trust or (), **fields)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     if as_json:
-        _print_json(metrics)
+        show.print_json(metrics)
         return
     for part, measures in metrics.items():
-        _print_measures(part, measures)
+        show.print_measures(part, measures)
     if (trained.folder / "report.html").exists():
         print(f"report: {trained.folder / 'report.html'}")
     print(f"bundle: {next(iter(trained.folder.glob('*.medeor')), 'none')}")
@@ -117,7 +112,7 @@ def plan(
 
     from medeor import api, files
 
-    fields = _fields(study, task, labels, target, group, split, options, settings, None)
+    fields = fields_of(study, task, labels, target, group, split, options, settings, None)
     made = api.plan(*sources or (), out=out, console=Console(quiet=True), trust=trust or (), **fields)
     values = files.plain(dataclasses.asdict(made))  # type: ignore[call-overload]
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
@@ -144,12 +139,12 @@ def audit(
 
     from medeor import api
 
-    fields = _fields(study, task, labels, target, group, split, options, settings, accept)
+    fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
     findings = api.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
     if as_json:
-        _print_json([dataclasses.asdict(finding) for finding in findings])
+        show.print_json([dataclasses.asdict(finding) for finding in findings])
     else:
-        _print_findings(findings)
+        show.print_findings(findings)
     raise typer.Exit(1 if any(finding.stops for finding in findings) else 0)
 
 
@@ -168,21 +163,19 @@ def evaluate(
     """Score a trained model on other labelled data."""
     from medeor import api
 
-    fields = _fields("", "", labels, target, group, "", options, None, None)
+    fields = fields_of("", "", labels, target, group, "", options, None, None)
     measures = api.evaluate(run, *sources, name=name, trust=trust or (), **fields)
     if as_json:
-        _print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
+        show.print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
     else:
-        _print_measures(name, {key: measure._asdict() for key, measure in measures.items()})
+        show.print_measures(name, {key: measure._asdict() for key, measure in measures.items()})
 
 
 @app.command()
 def predict(
     run: Runs,
     sources: SourcesOption = None,
-    query: Annotated[
-        list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
-    ] = None,
+    query: Query = None,
     trust: Trust = None,
     out: Out = "",
     as_json: Json = False,
@@ -192,7 +185,7 @@ def predict(
     from medeor import api
     from medeor.formats.tables.spreadsheet import guarded
 
-    question = _pairs(query, "--query")
+    question = pairs(query, "--query")
     if question and sources:
         raise UserError("give cases to predict or a question (--query), not both")
     figures: Sequence[Figure] = ()
@@ -207,11 +200,11 @@ def predict(
     elif question and out:
         print(f"{table.height} answers: {out}")
     elif figures and not out:
-        _print_figures(figures)
+        show.print_figures(figures)
     elif not out:
         print(guarded(table).write_csv(), end="")
     else:
-        print(f"{table['case_id'].n_unique()} cases predicted{_verdicts(table)}: {out}")
+        print(f"{table['case_id'].n_unique()} cases predicted{show.verdicts(table)}: {out}")
 
 
 @app.command()
@@ -233,7 +226,7 @@ def explain(
         for e in explanations.cases
     ]
     if as_json:
-        _print_json(rows)
+        show.print_json(rows)
         return
     for row in rows:
         verdict = "shown" if row["shown"] else f"not shown: {row['reason']}"
@@ -263,27 +256,22 @@ def compare(
 
     rows = [row._asdict() for row in api.compare(ours, theirs, shared=shared, trust=trust or ())]
     if as_json:
-        _print_json(rows)
+        show.print_json(rows)
         return
     for row in rows:
-        print("  ".join(f"{key} {_number(value)}" for key, value in row.items()))
+        print("  ".join(f"{key} {show.number(value)}" for key, value in row.items()))
 
 
 @app.command()
-def export(
-    run: Runs,
-    onnx: Annotated[str, typer.Option(help="The .onnx file to write.")] = "",
-    embeddings: Annotated[str, typer.Option(help="The .parquet file to write: id, name, kind, vector.")] = "",
-    graph: Annotated[str, typer.Option(help="The file of a run's graph to write: .tsv, .graphml or .svg.")] = "",
-    around: Annotated[str, typer.Option(help="The entity around which the .svg is drawn.")] = "",
-    trust: Trust = None,
-) -> None:
-    """Write the networks as ONNX, checked against medeor's own answers, what they learnt as embeddings, or the graph
-    that they answer from."""
+def export(run: Runs, paths: Paths = None, as_: As = None, options: ExportOptions = None, trust: Trust = None) -> None:
+    """Write what models offer as a file: the networks as ONNX, what they learnt as embeddings, the graph that they
+    answer from."""
     from medeor import api
 
-    for path in api.export(run, onnx=onnx, embeddings=embeddings, graph=graph, around=around, trust=trust or ()):
-        print(path)
+    if not as_ or len(as_) != len(paths or ()):
+        raise UserError("say what to write, and where: medeor export RUN --as NAME PATH (see `medeor tasks`)")
+    for name, path in zip(as_, paths or (), strict=True):
+        print(api.export(run, name, path, pairs(options, "--option"), trust=trust or ()))
 
 
 @app.command()
@@ -300,19 +288,12 @@ def tasks(as_json: Json = False) -> None:
     """List the questions that can be asked, and what each asks for."""
     from dataclasses import asdict
 
-    from medeor.registry import TASKS
-
+    known = all_tasks().values()
     if as_json:
-        _print_json([asdict(facts) for facts in TASKS.values()])
+        show.print_json([asdict(facts) for facts in known])
         return
-    for facts in TASKS.values():
-        print(f'{facts.name}: {facts.does}\n  reads {facts.reads}\n  needs pip install "medeor[{facts.extra}]"')
-        for key, meaning in facts.options.items():
-            print(f"  --option {key}=…  {meaning}")
-        for role, meaning in facts.inputs.items():
-            print(f"  --set inputs.{role}=…  {meaning}")
-        for key, meaning in facts.query.items():
-            print(f"  predict --query {key}=…  {meaning}")
+    for facts in known:
+        show.print_task(facts)
 
 
 @app.command()
@@ -337,7 +318,7 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
         trained = api.demo(Path(out), console)
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     for part, measures in metrics.items():
-        _print_measures(part, measures)
+        show.print_measures(part, measures)
     print(f"report: {trained.folder / 'report.html'}")
     print(f"try:    medeor predict {trained.folder} IMAGE --out predictions.csv")
 
@@ -345,7 +326,7 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
 def main() -> None:
     """Runs a verb; what the user can put right is said in a line or two, with exit code 2."""
     try:
-        code = app(standalone_mode=False, args=_current(sys.argv[1:]) or ["--help"])
+        code = app(standalone_mode=False, args=current(sys.argv[1:]) or ["--help"])
     except UserError as error:
         print(f"medeor: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -364,107 +345,3 @@ def main() -> None:
         raise SystemExit(2) from None
     if code:
         raise SystemExit(code)
-
-
-def _current(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the flag that 0.1 called --where by its name of today."""
-    new = "--query" if arguments[:1] == ["predict"] else "--option"
-    if any(text.partition("=")[0] == "--where" for text in arguments):
-        renamed("--where", new)
-    return [re.sub(r"^--where(?==|$)", new, text) for text in arguments]
-
-
-def _fields(
-    study: str,
-    task: str,
-    labels: str,
-    target: Sequence[str] | None,
-    group: str,
-    split: str,
-    options: Sequence[str] | None,
-    settings: Sequence[str] | None,
-    accept: Sequence[str] | None,
-) -> dict[str, Any]:
-    return {
-        "study": study,
-        "task": task,
-        "labels": labels,
-        "target": tuple(target or ()),
-        "group": group,
-        "split": split,
-        "options": _pairs(options, "--option"),
-        "settings": _pairs(settings, "--set"),
-        "accept": tuple(accept or ()),
-    }
-
-
-def _pairs(given: Sequence[str] | None, flag: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UserError(f"{flag} {text}: write key=value")
-        pairs[key] = value
-    return pairs
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-def _print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Headline measures first, each with its interval and the baseline's beside it."""
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-
-    table = Table("", part, "95 % interval", "baseline", box=None, pad_edge=False)
-    own = {name: m for name, m in measures.items() if not name.startswith("baseline/")}
-    for name, measure in own.items():
-        if "[" in name or measure["value"] is None:
-            continue
-        low, high = measure["low"], measure["high"]
-        interval = "" if low is None else f"{_number(low)} to {_number(high)}"
-        other = measures.get(f"baseline/{name}", {}).get("value")
-        table.add_row(name, _number(measure["value"]), interval, "" if other is None else _number(other))
-    RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _verdicts(table: pl.DataFrame) -> str:
-    """How many cases are not like the training data, where anybody judged them."""
-    if "verdict" not in table.columns:
-        return ""
-    counts = {
-        name: table.filter(table["verdict"] == name)["case_id"].n_unique() for name in (OUT_OF_DOMAIN, BORDERLINE)
-    }
-    text = " and ".join(f"{count} of them {name}" for name, count in counts.items() if count)
-    return f", {text}" if text else ""
-
-
-def _print_figures(figures: Sequence[Figure]) -> None:
-    """Tables as they are; other figures are for pages."""
-    from rich.console import Console as RichConsole
-    from rich.table import Table as RichTable
-
-    from medeor.figures import Table
-
-    console = RichConsole(width=None if sys.stdout.isatty() else 120)
-    for figure in figures:
-        if isinstance(figure, Table):
-            shown = RichTable(*figure.columns, box=None, pad_edge=False)
-            for row in figure.rows:
-                shown.add_row(*("" if value is None else _number(value) for value in row))
-            console.print(figure.title, markup=False, highlight=False, style="bold")
-            console.print(shown, markup=False, highlight=False)
-            if figure.caption:
-                console.print(figure.caption, markup=False, highlight=False)
-            console.print()
-
-
-def _print_findings(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        accepted = " (accepted)" if finding.accepted else ""
-        print(f"{finding.status:8}{finding.check}{accepted}: {finding.message}")
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -5,9 +5,22 @@ Nothing here imports a numerical library at run time, so the command line can st
 
 from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target
 from medeor.contracts.errors import Stopped, UserError, without_controls
-from medeor.contracts.facts import TaskFacts
-from medeor.contracts.methods import Answering, Fitted, Method, Model, Plan, Progress, Result, Run, Task
-from medeor.contracts.recipes import Batch, Batches, Processors, Recipe
+from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
+from medeor.contracts.methods import (
+    Answering,
+    ExplainedBy,
+    Explains,
+    Fitted,
+    Logger,
+    Method,
+    Model,
+    Plan,
+    Progress,
+    Result,
+    Run,
+    Task,
+)
+from medeor.contracts.recipes import Batch, Batches, ExplainsNetwork, Exports, Processors, Recipe
 from medeor.contracts.results import (
     BORDERLINE,
     IN_DOMAIN,
@@ -28,6 +41,7 @@ __all__ = [
     "IN_DOMAIN",
     "OUT_OF_DOMAIN",
     "ROAD",
+    "SHAPES",
     "Answering",
     "Answers",
     "Attribution",
@@ -35,16 +49,24 @@ __all__ = [
     "Batches",
     "Budget",
     "Cases",
+    "ExplainedBy",
+    "Explains",
+    "ExplainsNetwork",
     "Explanation",
     "Explanations",
+    "Exports",
+    "FileFacts",
     "Finding",
     "Fitted",
     "Inputs",
     "Kept",
+    "Logger",
     "Measure",
     "Measures",
     "Method",
     "Model",
+    "Offer",
+    "OfferKind",
     "OnDisk",
     "Part",
     "Plan",

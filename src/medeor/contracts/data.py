@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from medeor.contracts.results import Finding
@@ -87,6 +88,8 @@ class Cases:
     findings: tuple[Finding, ...] = ()
     """What the reader noticed: files passed over, a guessed positive class, a unit taken from a heading. The audit
     begins with them."""
+    carried: tuple[str, ...] = ()
+    """Columns that a table of predictions keeps: what names a case in the user's file, what was made of the case."""
 
     def __len__(self) -> int:
         return self.table.height
@@ -136,6 +139,11 @@ class Split:
         """The number of folds; 0 when the split has none."""
         last = self.table["fold"].max()
         return 0 if last is None else int(last) + 1  # type: ignore[arg-type]
+
+    def folds_of(self, cases: Cases) -> np.ndarray:
+        """The fold of each case, shape (n,); -1 where it has none."""
+        rows = cases.table.select("case_id").join(self.table, on="case_id", how="left", maintain_order="left")
+        return rows["fold"].fill_null(-1).to_numpy()
 
     def fold(self, number: int) -> Split:
         """The same cases with fold `number` as validation and the other folds as train: a combinator need only hand

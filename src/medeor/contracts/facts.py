@@ -1,14 +1,75 @@
-"""What is known of a task before anything is imported; the `facts.py` of each modality states it."""
+"""What is known of a task, of what its models offer and of the files that it reads, before anything is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+OfferKind = Literal["question", "page", "table", "file"]
+
+SHAPES: Mapping[OfferKind, tuple[str, ...]] = {
+    "question": ("model", "query"),
+    "page": ("model", "cases", "predictions", "withheld"),
+    "table": ("model", "cases", "predictions", "path"),
+    "file": ("model", "path", "options"),
+}
+"""What the function of an offer is called with, by kind."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the models of a task do beyond predicting cases. Where a user finds it, and what its function takes and
+    returns, follows from its kind; the first argument is always the trained model, a `contracts.Answering`.
+
+    - `question`: `predict RUN --query key=value`: (model, query) → `contracts.Answers`.
+    - `page`: `predict RUN CASES` on the screen or `--out page.html`, of a few cases: (model, cases, predictions, why
+      the reasons for an item are not shown, by item, or None where no reasons are wanted) → `figures.Figure`s.
+    - `table`: `predict RUN CASES --out name.ENDING`: (model, cases, predictions, path) → None; it writes the file.
+    - `file`: `export RUN --as NAME PATH`: (model, path, options) → what the user should know of the file that it
+      writes, or an empty text.
+
+    The path of a file is a new one, which takes the place of the user's file when the function has ended well."""
+
+    name: str
+    kind: OfferKind
+    does: str
+    lives: str
+    """`module:function`."""
+    takes: Mapping[str, str] = field(default_factory=dict)
+    """What a query, or `--option` of an export, may ask, and what each key means."""
+    endings: tuple[str, ...] = ()
+    """How the names of the files end that it writes."""
+
+    @property
+    def usage(self) -> list[tuple[str, str]]:
+        """How the command line uses it, and what each argument means."""
+        if self.kind == "question":
+            return [(f"predict --query {key}=…", meaning) for key, meaning in self.takes.items()]
+        ending = ".html" if self.kind == "page" else next(iter(self.endings), "")
+        does = f"{self.does} ({', '.join(self.endings)})" if len(self.endings) > 1 else self.does
+        if self.kind != "file":
+            return [(f"predict --out FILE{ending}", does)]
+        export = f"export --as {self.name}"
+        keys = [(f"{export} --option {key}=…", meaning) for key, meaning in self.takes.items()]
+        return [(f"{export} FILE{ending}", does), *keys]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What names alone say of a kind of file; the `facts.py` of a folder of `formats` states it."""
+
+    endings: tuple[str, ...] = ()
+    """How the names of files end that hold this kind of data and no other; an empty text stands for a name without a
+    dot."""
+    columns: tuple[str, ...] = ()
+    """Names of columns, in lower case, any of which says that a table holds this kind of data; `*`: any table in
+    which no other task knows a column."""
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What is known of a task before anything is imported."""
+    """What is known of a task; the `facts.py` of each modality states it."""
 
     name: str
     does: str
@@ -21,33 +82,28 @@ class TaskFacts:
     """What `--option` may ask of it, and what each key means."""
     files: tuple[str, ...] = ()
     """Which keys of `options` name a file: it lies with the data, and no bundle says where."""
-    endings: tuple[str, ...] = ()
-    """How the names of files end that only this task reads."""
-    columns: tuple[str, ...] = ()
-    """Names of columns, any of which says that a table is for this task; `*`: any table in which no other task knows a
-    column."""
+    formats: tuple[str, ...] = ()
+    """`module:name` of the `FileFacts` that show this task where the user names none."""
     example: str = ""
     """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
     `medeor.testing.Example`."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
-    query: Mapping[str, str] = field(default_factory=dict)
-    """What `medeor predict --query` may ask of its models in the place of sources, and what each key means."""
-    answers: str = ""
-    """`module:function` that answers such a question: (the question, `contracts.Answering`) → `contracts.Answers`."""
-    case_page: str = ""
-    """`module:function` that tells a reader of a few predicted cases: (cases, predictions, model, run, the items whose
-    reasons are withheld, with why; None where no reasons are wanted) → `figures.Figure`s."""
-    writes: Mapping[str, str] = field(default_factory=dict)
-    """By the ending of a file that only this task can write predictions to, `module:function` that does: (table of
-    predictions, path)."""
-    carries: str = ""
-    """`module:function` that names the columns of the case table that a table of predictions keeps beside `source` and
-    `broken`: (columns) → names."""
-    onnx: bool = False
-    """Whether its networks can be written as ONNX."""
-    embeds: str = ""
-    """`module:function` that gives what its models learnt as a table: (model, run) → `formats.embeddings` columns."""
-    graphs: str = ""
-    """`module:function` that writes the graph which its models answer from: (model, run, path, the entity around which
-    it is drawn)."""
+    offers: tuple[Offer, ...] = ()
+    package: str = ""
+    """The package that adds it; empty for a task of medeor itself. The registry states it."""
+
+    @property
+    def install(self) -> str:
+        """The command that installs what it needs."""
+        return f"pip install {self.package}" if self.package else f'pip install "medeor[{self.extra}]"'
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every `module:name` that it names."""
+        named = (self.lives, self.example, *self.formats, *(offer.lives for offer in self.offers))
+        return tuple(place for place in named if place)
+
+    def offering(self, kind: OfferKind) -> tuple[Offer, ...]:
+        """Its offers of one kind."""
+        return tuple(offer for offer in self.offers if offer.kind == kind)

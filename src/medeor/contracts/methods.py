@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -32,10 +32,22 @@ class Run:
     """True once the run was asked to stop: save and raise `Stopped`."""
     leader: bool = True
     """False in the second and further processes of one fit: they compute, and write nothing."""
+    loggers: tuple[Logger, ...] = ()
+    """What hears of each epoch of a fit."""
 
     def child(self, name: str) -> Run:
         """The run of one member of a combination (a fold, a stacked method), in a folder of its own."""
         return replace(self, folder=self.folder / name)
+
+
+class Logger(Protocol):
+    """Hears how a fit goes, as for a board of curves. It must change nothing: the fit does not wait for its answer."""
+
+    def on_epoch(self, folder: Path, record: Mapping[str, float | None]) -> None:
+        """After each epoch of the fit in `folder`: what `log.jsonl` says of it, `step, epoch, loss, learning_rate` and
+        where there is a held-out part `held_out_loss` (None where it was not measured) and `held_out_auroc` or the
+        like."""
+        ...
 
 
 class Progress(Protocol):
@@ -49,23 +61,12 @@ def _silent(what: str, done: int, total: int, note: str = "") -> None:
 
 
 class Model(Protocol):
-    """What was fitted, processors and all. It is saved as plain files, and `tasks.LOADERS` names what reads it.
-
-    It gives its reasons (`attribute`) and answers for a case of which only a part is left (`ablate`); whether the
-    reasons are believed is for `trust` to measure, in one way for all modalities."""
+    """What was fitted, processors and all. It is saved as plain files, and `registry.LOADERS` names what reads it. One
+    that can give reasons is also `Explains`, or `ExplainedBy`."""
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         """What it answers to each case, whichever others are asked with it: to no cases, nothing. Arrays are written
         below the run's folder (`learning.predictions.write_array`)."""
-        ...
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """Reasons for `items[i]` in case i, by each method that the model knows."""
-        ...
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        """The value of `item` for one case, shape (m,), when only the elements marked in `kept`, a boolean array of
-        shape (m, *elements), are left."""
         ...
 
     @property
@@ -78,8 +79,31 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """A model that gives its reasons; whether they are believed is for `trust` to measure, in one way for all
+    modalities. `learning.explain.explainer` finds it within a combination."""
+
+    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
+        """Reasons for `items[i]` in case i, by each method that the model knows."""
+        ...
+
+    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
+        """The value of `item` for one case, shape (m,), when only the elements marked in `kept`, a boolean array of
+        shape (m, *elements), are left."""
+        ...
+
+
+@runtime_checkable
+class ExplainedBy(Protocol):
+    """A model whose reasons are those of another within it."""
+
+    @property
+    def explained_by(self) -> Model: ...
+
+
+@runtime_checkable
 class Answering(Store, Protocol):
-    """A trained model with its calibration: what questions in words are put to (`TaskFacts.answers`), and a store where
+    """A trained model with its calibration: what an `Offer` asks, and a store where
     it is an input of another study."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class Recipe(Protocol[P, B]):
 
     @property
     def kind(self) -> str:
-        """The key in `tasks.LOADERS` of the class whose `from_json` rebuilds this recipe."""
+        """The key in `registry.LOADERS` of the class whose `from_json` rebuilds this recipe."""
         ...
 
     def to_json(self) -> Mapping[str, object]: ...
@@ -84,19 +84,29 @@ class Recipe(Protocol[P, B]):
         """Sum and weight, so that shards, masks and sites add up."""
         ...
 
-    def export_module(self, network: nn.Module, processors: P) -> tuple[nn.Module, Tensor]:
-        """The network with all that stands between prepared inputs and the values of the items, as one module, and
-        example inputs: what is asked here and exported elsewhere is the same."""
-        ...
-
     def infer(self, network: nn.Module, cases: Cases, processors: P, run: Run) -> Iterator[Predictions]:
         """Sliding windows, decoding and ranking live here."""
         ...
 
+
+@runtime_checkable
+class ExplainsNetwork(Protocol):
+    """A recipe that gives the reasons of its networks; see `Explains`."""
+
     def attribute(
-        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: P, run: Run
+        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: Any, run: Run
     ) -> list[Attribution]: ...
 
     def ablate(
-        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: P, run: Run
+        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: Any, run: Run
     ) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """A recipe whose networks run elsewhere, too."""
+
+    def export_module(self, network: nn.Module, processors: Any) -> tuple[nn.Module, Tensor]:
+        """The network with all that stands between prepared inputs and the values of the items, as one module, and
+        example inputs: what is asked here and exported elsewhere is the same."""
+        ...

@@ -18,6 +18,8 @@ from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
 from medeor.machine import threads
 from medeor.targets import categorical
+from medeor.trust.audits.checks import divided, found
+from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
@@ -32,9 +34,6 @@ _READ = {
 }  # fmt: skip
 """Columns of the case table that say what was read of the images."""
 
-_YIELDS = {"train": 0, "validation": 1, "test": 2}
-"""Of two copies, the one in the lesser part goes."""
-
 
 def audit_images(
     cases: Cases, split: Split, pixels: ArrayLike | Callable[[], np.ndarray] | None = None
@@ -47,8 +46,7 @@ def audit_images(
         pixels: thumbnails, shape (cases, side, side), NaN for those that cannot be read, or what makes them; by default
             `thumbnails(cases)`.
     """
-    part = split.table.select("case_id", pl.col("part").alias("in_part"))
-    table = cases.table.join(part, on="case_id", how="left", maintain_order="left")
+    table = divided(cases, split)
     small = thumbnails(cases) if pixels is None else np.asarray(pixels() if callable(pixels) else pixels, np.float32)
     broken = _given(table, "broken").is_not_null().to_numpy()
     finite = np.isfinite(small).all(axis=(1, 2))
@@ -88,9 +86,9 @@ def _modalities(table: pl.DataFrame) -> Finding:
         return Finding(check, "quality", "pass", "no two images of a channel name different modalities")
     words = []
     for channel in mixed:
-        found = sorted(counts[channel].items(), key=lambda one: -one[1])
+        each = sorted(counts[channel].items(), key=lambda one: -one[1])
         of = f"channel {channel + 1}: " if channels > 1 else ""
-        words.append(of + " and ".join(f"{count} {name}" for name, count in found))
+        words.append(of + " and ".join(f"{count} {name}" for name, count in each))
     usual = [max(found, key=lambda name: found[name], default="") for found in counts]
 
     def unusual(text: str | None) -> bool:
@@ -123,15 +121,13 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
     remove(named.get("non-finite-pixels", []), "pixels that are no number")
     remove(named.get("constant-images", []), "constant image")
     remove(named.get("conflicting-labels", []), "copies with different labels")
-    table = _with_part(cases.table, split).filter(~pl.col("case_id").is_in(list(reasons)))
-    rank = pl.col("in_part").replace_strict(_YIELDS, default=-1, return_dtype=pl.Int8)
-    copies = _copies(table).sort(rank, descending=True, maintain_order=True)
-    remove(copies.filter(~pl.col("content").is_first_distinct())["case_id"].to_list(), "copy of another image")
+    known = _known(divided(cases, split).filter(~pl.col("case_id").is_in(list(reasons))))
+    remove(known.filter(yielding(known, "content"))["case_id"].to_list(), "copy of another image")
     # Pairs, the one that yields first; of a pair that has lost one already, the other may stay.
     pairs = [*named.get("near-duplicates-across-parts", []), *named.get("near-duplicates-within-parts", [])]
-    for yielding, other in zip(pairs[::2], pairs[1::2], strict=True):
+    for one, other in zip(pairs[::2], pairs[1::2], strict=True):
         if other not in reasons:
-            remove([yielding], "nearly a copy of another image")
+            remove([one], "nearly a copy of another image")
     removed = pl.col("case_id").replace_strict(reasons, default=None, return_dtype=pl.String).alias("removed")
     read = [name for name in cases.table.columns if name in _READ or name.startswith("header.")]
     return cases.table.select(*_named(cases.table), removed, pl.exclude(*read))
@@ -210,44 +206,38 @@ def _looks(small: np.ndarray) -> _Looks:
 # --- copies ----------------------------------------------------------------------------------------------
 
 
-def _copies(table: pl.DataFrame) -> pl.DataFrame:
-    """The cases whose content stands in the table more than once."""
-    if "content" not in table.columns:
-        return table.clear().with_columns(pl.lit(None, pl.String).alias("content"))
-    known = table.filter(pl.col("content").is_not_null() & _given(table, "broken").is_null())
-    return known.filter(pl.col("content").is_duplicated())
+def _known(table: pl.DataFrame) -> pl.DataFrame:
+    """The cases whose content has a digest."""
+    return table.with_columns(_given(table, "content")).filter(
+        pl.col("content").is_not_null() & _given(table, "broken").is_null()
+    )
 
 
 def _within_parts(table: pl.DataFrame) -> Finding:
     check = "duplicates-within-parts"
     if "content" not in table.columns:
         return Finding(check, "quality", "unknown", "the images have no digests")
-    copies = _copies(table).filter(pl.struct("content", "in_part").is_duplicated())
-    if copies.is_empty():
-        return Finding(check, "quality", "pass", "no image stands twice in one part")
+    copies = within_parts(_known(table), "content")
     counts = copies.group_by("in_part").agg(pl.len().alias("all"), pl.col("content").n_unique().alias("distinct"))
     text = "; ".join(
         f"{part or 'no part'}: {everyone - distinct} repeat another image ({everyone} images, {distinct} distinct)"
         for part, everyone, distinct in counts.sort("in_part").iter_rows()
     )
-    return Finding(check, "quality", "fail", text, tuple(copies.sort("content", maintain_order=True)["case_id"]))
+    return found(check, "quality", copies, text, "no image stands twice in one part")
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
     check = "duplicates-across-parts"
     if "content" not in table.columns:
         return Finding(check, "leakage", "unknown", "the images have no digests")
-    copies = _copies(table).filter(pl.col("in_part").n_unique().over("content") > 1)
-    if copies.is_empty():
-        return Finding(check, "leakage", "pass", "no image stands in two parts")
+    copies = across_parts(_known(table), "content")
     counts = []
     for held, learnt in (("validation", "train"), ("test", "train"), ("test", "validation")):
         contents = copies.filter(pl.col("in_part") == learnt)["content"]
         again = copies.filter((pl.col("in_part") == held) & pl.col("content").is_in(contents.implode())).height
         if again:
             counts.append(f"{again} of {held} also in {learnt}")
-    ordered = copies.sort("content", maintain_order=True)["case_id"]
-    return Finding(check, "leakage", "fail", f"images in two parts: {', '.join(counts)}", tuple(ordered))
+    return found(check, "leakage", copies, f"images in two parts: {', '.join(counts)}", "no image stands in two parts")
 
 
 def _conflicting(cases: Cases, alike: _Alike) -> Finding:
@@ -256,7 +246,7 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
     if "content" not in cases.table.columns or not names:
         return Finding(check, "labels", "unknown", "there are no digests of the images, or no targets")
     split_labels = [pl.col(name).drop_nulls().n_unique().over("content") > 1 for name in names]
-    conflicting = _copies(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
+    conflicting = _known(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
     classes = [target.name for target in categorical(cases.targets)]
     labels = np.array([cases.table[name].cast(pl.Float64).to_numpy() for name in classes]).reshape(-1, len(cases))
     one, other = labels[:, alike.pairs[:, 0]], labels[:, alike.pairs[:, 1]]
@@ -321,14 +311,11 @@ def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
     check = "near-duplicates-within-parts"
     if not alike.places:
         return Finding(check, "quality", "unknown", "there are no images to compare")
-    if not len(alike.within):
-        return Finding(
-            check, "quality", "pass", "no image looks like a changed copy of one of another group in its part"
-        )
     parts = table["in_part"].to_numpy()[alike.within[:, 0]].tolist()
     counts = ", ".join(f"{parts.count(part)} in {part or 'no part'}" for part in dict.fromkeys(parts))
     text = f"pairs of images in a part, of two groups, of which one looks like a changed copy of the other: {counts}"
-    return Finding(check, "quality", "fail", text, _ids(table, alike.within))
+    good = "no image looks like a changed copy of one of another group in its part"
+    return found(check, "quality", _ids(table, alike.within), text, good)
 
 
 def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
@@ -336,16 +323,15 @@ def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
     check = "near-duplicates-across-parts"
     if len(alike.places) < 2:
         return Finding(check, "leakage", "unknown", "there are no two parts to compare")
-    if not len(alike.across):
-        return Finding(check, "leakage", "pass", "no image looks like a changed copy of one in another part")
     parts = table["in_part"].to_numpy()[alike.across[:, 1]].tolist()
     text = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
     text += ", ".join(f"{parts.count(held)} of {held}" for held in ("validation", "test") if held in parts)
-    return Finding(check, "leakage", "fail", text, _ids(table, alike.across))
+    good = "no image looks like a changed copy of one in another part"
+    return found(check, "leakage", _ids(table, alike.across), text, good)
 
 
-def _ids(table: pl.DataFrame, pairs: np.ndarray) -> tuple[str, ...]:
-    return tuple(table["case_id"][pairs.ravel().tolist()])
+def _ids(table: pl.DataFrame, pairs: np.ndarray) -> pl.Series:
+    return table["case_id"][pairs.ravel().tolist()]
 
 
 # --- the rest --------------------------------------------------------------------------------------------
@@ -364,18 +350,16 @@ def _unreadable(table: pl.DataFrame) -> Finding:
     # A case can also be set aside for want of a label, its image read, or of a row in the table, its image left alone.
     table = table.filter(~_given(table, "broken").fill_null("").str.starts_with(UNLISTED))
     cases = table.filter(_given(table, "broken").is_not_null() & _given(table, "content").is_null())
-    if cases.is_empty():
-        return Finding("unreadable-images", "quality", "pass", f"all {table.height} images can be read")
     reasons = cases["broken"].value_counts(sort=True)
     text = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).iter_rows())
     text = f"{cases.height} of {table.height} images cannot be used: {text}" + ("; …" if reasons.height > 3 else "")
-    return Finding("unreadable-images", "quality", "fail", text, tuple(cases["case_id"]))
+    return found("unreadable-images", "quality", cases, text, f"all {table.height} images can be read")
 
 
 def _listed(check: str, cases: Cases, concerned: np.ndarray, what: str) -> Finding:
-    ids = tuple(cases.table["case_id"].filter(pl.Series(concerned)))
+    ids = cases.table["case_id"].filter(pl.Series(concerned))
     text = f"{len(ids)} of {len(cases)} images {what}"
-    return Finding(check, "quality", "fail" if ids else "pass", text, ids)
+    return found(check, "quality", ids, text, text)
 
 
 def _size(cases: Cases) -> Finding:
@@ -395,21 +379,13 @@ def _identifiers(table: pl.DataFrame) -> Finding:
     if "identifiers" not in table.columns:
         return Finding(check, "identifiers", "unknown", "the headers were not looked at")
     named = table.select("case_id", "identifiers").explode("identifiers").drop_nulls()
-    if named.is_empty():
-        return Finding(check, "identifiers", "pass", "no header holds a field that identifies a person")
     fields = named["identifiers"].value_counts(sort=True)
     text = ", ".join(f"{field} ({count})" for field, count in fields.head(12).iter_rows())
     more = f" and {fields.height - 12} more fields" if fields.height > 12 else ""
     text = f"headers name people or visits: {text}{more}; nothing of it is copied into reports or bundles"
-    return Finding(check, "identifiers", "fail", text, tuple(named["case_id"].unique(maintain_order=True)))
+    good = "no header holds a field that identifies a person"
+    return found(check, "identifiers", named["case_id"].unique(maintain_order=True), text, good)
 
 
 def _given(table: pl.DataFrame, name: str) -> pl.Series:
     return table[name] if name in table.columns else pl.Series(name, [None] * table.height, dtype=pl.String)
-
-
-def _with_part(table: pl.DataFrame, split: Split | None) -> pl.DataFrame:
-    if split is None:
-        return table.with_columns(_given(table, "part").alias("in_part"))
-    part = split.table.select("case_id", pl.col("part").alias("in_part"))
-    return table.join(part, on="case_id", how="left", maintain_order="left")

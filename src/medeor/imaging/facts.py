@@ -1,6 +1,6 @@
 """Diagnosis from images: what is known of it before anything is imported."""
 
-from medeor.contracts import TaskFacts
+from medeor.contracts import Offer, TaskFacts
 
 TASKS = (
     TaskFacts(
@@ -17,12 +17,16 @@ TASKS = (
             "positive": "the class that counts as positive in a two-class question",
             "id": "column of the table by which a case is known again; default: case_id, where there is one",
         },
-        onnx=True,
-        endings=(
-            *(".npz", ".npy", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
-            *(".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ""),
+        formats=("medeor.formats.images.facts:IMAGES",),
+        offers=(
+            Offer(
+                "onnx",
+                "file",
+                "the networks as one model, checked against medeor's own answers",
+                "medeor.learning.export:to_onnx",
+                endings=(".onnx",),
+            ),
         ),
-        columns=("image", "images", "image_path", "filename", "file", "path", "filepath"),
     ),
 )
 

@@ -4,7 +4,6 @@ Chen, 2015; Akrami et al., 2020), entities that nothing can be learnt of, licenc
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from medeor.contracts import Finding
 from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import keys
+from medeor.trust.audits.checks import found
 
 ALIKE = 0.8
 """Share of the pairs of two relations that must be common for one to count as the other's copy or inverse."""
@@ -37,16 +37,16 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
     """
     given = (graph.facts["part"] if parts is None else parts).cast(pl.Enum(PARTS))
     part = given.to_physical().cast(pl.Int8).fill_null(NONE).to_numpy()
-    found = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
-    found += [
+    findings = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
+    findings += [
         _spellings(graph.entities["id"], "id", "entities"),
         _spellings(graph.relations["name"], "relation", "relations"),
     ]
     copies = relation_pairs(graph, part == TRAIN if (part == TRAIN).any() else None)
-    found += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
+    findings += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
     if (part == TRAIN).any() and (part > TRAIN).any():
-        found += [_implied(graph, copies, part), _untrained(graph, part)]
-    return [*found, _orphans(graph), _hubs(graph), _cycles(graph), _licences(graph)]
+        findings += [_implied(graph, copies, part), _untrained(graph, part)]
+    return [*findings, _orphans(graph), _hubs(graph), _cycles(graph), _licences(graph)]
 
 
 # --- edges that repeat others ----------------------------------------------------------------------------
@@ -61,17 +61,19 @@ def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
     within = f"{again.height} of {len(graph)} edges repeat another of their part (same head, relation and tail)"
-    findings = [_found("duplicate-edges", "quality", again["row"], within, "no edge is there twice in one part")]
+    findings = [found("duplicate-edges", "quality", again["row"], within, "no edge is there twice in one part")]
     if (part > TRAIN).any():
         crossing = f"{across.height} edges that are held out are also in another part"
         good = "no edge is in two parts"
-        findings.append(_found("duplicate-edges-across-parts", "leakage", across["row"], crossing, good))
+        findings.append(found("duplicate-edges-across-parts", "leakage", across["row"], crossing, good))
     return findings
 
 
 def _self_loops(graph: Graph) -> Finding:
     rows = np.flatnonzero(graph.triples[:, 0] == graph.triples[:, 2])
-    return _found("self-loops", "quality", rows, f"{len(rows)} edges lead from an entity to itself", "there are none")
+    return found(
+        "self-loops", "quality", pl.Series(rows), f"{len(rows)} edges lead from an entity to itself", "there are none"
+    )
 
 
 def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
@@ -202,7 +204,9 @@ def _untrained(graph: Graph, part: np.ndarray) -> Finding:
     held = part > TRAIN
     rows = np.flatnonzero(unseen & held)
     message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
-    return _found("untrained-entities", "quality", rows, message, "every entity and relation held out is also trained")
+    return found(
+        "untrained-entities", "quality", pl.Series(rows), message, "every entity and relation held out is also trained"
+    )
 
 
 def _degrees(graph: Graph) -> np.ndarray:
@@ -294,10 +298,3 @@ def _licences(graph: Graph) -> Finding:
 def _among(values: np.ndarray, others: np.ndarray) -> pl.Series:
     """Which values are among the others. NumPy's own `isin` is many times slower on millions."""
     return pl.Series(values).is_in(pl.Series(others).implode())
-
-
-def _found(
-    check: str, kind: Literal["leakage", "quality"], rows: np.ndarray | pl.Series, bad: str, good: str
-) -> Finding:
-    cases = tuple(pl.Series(rows).cast(pl.String))
-    return Finding(check, kind, "fail" if cases else "pass", bad if cases else good, cases)

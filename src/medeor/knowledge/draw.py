@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Model, Run, UserError
+from medeor.contracts import Answering, UserError
 from medeor.figures import Drawing
 from medeor.files import replacing, writable, write_text
 from medeor.knowledge.model.fitted import kept_graph, networks_of
@@ -29,19 +29,20 @@ MOST_NAMED = 60
 """Entities beyond which a picture is a thicket."""
 
 
-def write(model: Model, run: Run, path: Path, about: str = "") -> None:
+def write(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     """The graph of a run as `export` writes it, or a picture of it (`.svg`): of what lies around the entity that
-    `about` names; without one the whole of a small graph, or what lies around the entity with most edges.
+    the option `around` names; without one the whole of a small graph, or what lies around the entity with most edges.
 
     Raises: UserError for a bundle, which carries no graph, an unknown entity, or any other ending."""
-    graph = kept_graph(run, networks_of(model)[1])
+    about = options.get("around", "")
+    graph = kept_graph(asked.run, networks_of(asked.model)[1])
     if graph is None:
         raise UserError("a bundle carries no graph: export that of the run folder")
     if path.suffix != ".svg":
         if about:
-            raise UserError(f"{path}: what lies around an entity is drawn; write it to a file ending in .svg")
+            raise UserError("what lies around an entity is drawn; write it to a file ending in .svg")
         export(graph, path)
-        return
+        return ""
     degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
     if not about and np.count_nonzero(degree) <= MOST_NAMED:
         drawn = picture(graph, np.arange(len(graph)), "")
@@ -49,6 +50,7 @@ def write(model: Model, run: Run, path: Path, about: str = "") -> None:
         entity = names.entity(graph, about) if about else int(degree.argmax())
         drawn = picture(graph, around(graph, entity), "", [entity])
     write_text(path, drawn.svg)
+    return ""
 
 
 def export(graph: Graph, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Completion of a graph: what is known of it before anything is imported."""
 
-from medeor.contracts import TaskFacts
+from medeor.contracts import Offer, TaskFacts
 
 TASKS = (
     TaskFacts(
@@ -28,31 +28,38 @@ TASKS = (
             "mapping": "table of two columns, identifiers of the same thing, that joins several sources",
         },
         files=("mapping",),
-        endings=(
-            ".obo",
-            ".rrf",
-            ".sif",
-            ".nt",
-            ".nq",
-            ".gaf",
-            ".hpoa",
-            "train.txt",
-            "valid.txt",
-            "test.txt",
-            "triples.txt",
+        formats=("medeor.formats.graphs.facts:GRAPHS",),
+        offers=(
+            Offer(
+                "answers",
+                "question",
+                "the most plausible answers, with their evidence",
+                "medeor.knowledge.questions.answers:answer",
+                {
+                    "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
+                    "relation": "the relation",
+                    "tail": "or the entity at the other end: its heads are asked for; with head, this one triple",
+                    "top": "how many answers, by default 20",
+                    "kind": "the kind of entity that an answer must be, e.g. Disease",
+                    "excludes": "relations that contradict the one asked, set apart by commas, e.g. contraindicates",
+                },
+            ),
+            Offer(
+                "embeddings",
+                "file",
+                "what was learnt of each entity: id, name, kind, vector",
+                "medeor.knowledge.questions.answers:write_embeddings",
+                endings=(".parquet",),
+            ),
+            Offer(
+                "graph",
+                "file",
+                "the graph of a run: triples, GraphML, or a picture",
+                "medeor.knowledge.draw:write",
+                {"around": "the entity around which the .svg is drawn"},
+                (".tsv", ".tsv.gz", ".graphml", ".graphml.gz", ".svg"),
+            ),
         ),
-        columns=("head", "relation", "metaedge", "x_index", "predicate"),
-        query={
-            "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
-            "relation": "the relation",
-            "tail": "or the entity at the other end: its heads are asked for; with head, this one triple",
-            "top": "how many answers, by default 20",
-            "kind": "the kind of entity that an answer must be, e.g. Disease",
-            "excludes": "relations that contradict the one asked, set apart by commas, e.g. contraindicates",
-        },
-        answers="medeor.knowledge.questions.answers:answer",
-        embeds="medeor.knowledge.questions.answers:embeddings",
-        graphs="medeor.knowledge.draw:write",
     ),
 )
 

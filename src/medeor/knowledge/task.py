@@ -23,7 +23,6 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
-from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.draw import edges
 from medeor.knowledge.evaluation import evaluate
@@ -36,6 +35,7 @@ from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.new_triples import read_others
 from medeor.learning.budget import fit_budget
 from medeor.learning.folds import members
+from medeor.trust.audits.copies import rank, yielding
 
 
 class GraphTask:
@@ -65,15 +65,13 @@ class GraphTask:
         rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
         own = rows.join(cases.table.select("case_id", "group"), on="case_id", how="left", maintain_order="left")
         parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
-        order = parts.replace_strict(list(PARTS), range(len(PARTS)), default=-1, return_dtype=pl.Int8)
-        key = pl.struct("head", "relation", "tail")
-        table = table.with_row_index("row").with_columns(order=order).sort("order", "row", descending=[True, False])
-        last = pl.col("order") == pl.col("order").max().over(key)
+        key = ("head", "relation", "tail")
+        table = table.with_columns(in_part=parts)
         removed = (
-            pl.when(~last).then(pl.lit("the same edge is in a part that is scored later"))
-            .when(~key.is_first_distinct()).then(pl.lit("the same edge is there before"))
+            pl.when(rank() < rank().max().over(key)).then(pl.lit("the same edge is in a part that is scored later"))
+            .when(yielding(table, key)).then(pl.lit("the same edge is there before"))
         )  # fmt: skip
-        return own.hstack(table.with_columns(removed=removed).sort("row").drop("row", "order"))
+        return own.hstack(table.with_columns(removed=removed).drop("in_part"))
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
         """From the training triples: see `plan.rules`. A budget of minutes becomes a number of epochs by a short

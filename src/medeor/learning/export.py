@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Model, UserError
+from medeor.contracts import Answering, Exports, UserError
 from medeor.learning.folds import Ensemble
 from medeor.learning.network import NetworkModel
 from medeor.learning.stack import StackModel, innermost
@@ -29,9 +30,9 @@ class Mean(nn.Module):
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
 
-def to_onnx(model: Model, path: Path) -> str:
-    """Writes `inputs` (prepared, as the plan says) → `values` (of the items, before calibration), the first axis free.
-    Of a stack it is the network alone, and what is returned says so; else nothing.
+def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
+    """Writes the networks of a model as one: `inputs` (prepared, as the plan says) → `values` (of the items, before
+    calibration), the first axis free. Of a stack it is the network alone, and what is returned says so; else nothing.
 
     Raises: UserError when an extra is missing, the model is no network, or ONNX answers differently."""
     try:
@@ -39,7 +40,7 @@ def to_onnx(model: Model, path: Path) -> str:
     except ModuleNotFoundError as error:
         raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
     note = ""
-    model = innermost(model)
+    model = innermost(asked.model)
     if isinstance(model, StackModel):
         others = " and ".join(list(model.parts)[1:])
         note = f"it holds the network alone, which here answers together with {others}: its values are not the run's"
@@ -48,7 +49,13 @@ def to_onnx(model: Model, path: Path) -> str:
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
         raise UserError("only networks go to ONNX; trees are kept as arrays (safetensors) in the run's model folder")
-    answering = [n.recipe.export_module(n.network.cpu(), n.processors) for n in networks]
+    exports = [n.recipe for n in networks if isinstance(n.recipe, Exports)]
+    if len(exports) < len(networks):
+        raise UserError(
+            "this network is not written as ONNX: its input is not one table of numbers; pass the bundle on, or "
+            "predict with medeor and export the values"
+        )
+    answering = [recipe.export_module(n.network.cpu(), n.processors) for recipe, n in zip(exports, networks)]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from medeor.files import digest, explained, replacing, write_text
 from medeor.learning.schedule import Schedule
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+HeldOutFigures = Callable[[nn.Module], Mapping[str, float]]
+"""Figures of a network on cases that it is not fitted to, by name: `loss`, and what else is worth a curve."""
 
 
 def device() -> torch.device:
@@ -56,7 +59,13 @@ def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
 
 
 def fit_network(
-    network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, run: Run, fabric: Fabric | None = None
+    network: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    schedule: Schedule,
+    run: Run,
+    fabric: Fabric | None = None,
+    held_out: HeldOutFigures | None = None,
 ) -> nn.Module:
     """Fits `network` and returns it with its averaged weights, in evaluation mode, on the device where it was fitted.
 
@@ -64,9 +73,13 @@ def fit_network(
     divided by the weight of all shards together. (Batch normalisation still sees its own shard only; group
     normalisation makes the two equal.) Convolution weights are kept channels-last.
 
+    `log.jsonl` in the run's folder has a line an epoch (see `Logger`), with the figures of `held_out` for the averaged
+    weights at the epochs of `Schedule.measures`. Where the schedule has patience, the fit ends when that loss has not
+    fallen for so many epochs, and the weights with the lowest one are returned.
+
     Raises: Stopped after saving, when the run was asked to stop; UserError when the loss is no longer finite."""
     with _deterministic():
-        return _fit(fabric or fabric_for(schedule), network, batches, loss, schedule, run)
+        return _fit(fabric or fabric_for(schedule), network, batches, loss, schedule, run, held_out)
 
 
 def _fit(
@@ -76,11 +89,14 @@ def _fit(
     loss: Loss,
     schedule: Schedule,
     run: Run,
+    held_out: HeldOutFigures | None,
 ) -> nn.Module:
     network = channels_last(network).to(fabric.device)
     optimiser = _optimiser(network, schedule)
     state = State(network, optimiser, schedule)
     done = state.load(run.folder / "checkpoint.safetensors", aside if fabric.is_global_zero else _silent)
+    if not fabric.is_global_zero:
+        state.heard.zero_()  # A checkpoint holds what all processes heard.
     wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
     wrapped.train()
     length = len(batches)
@@ -94,9 +110,7 @@ def _fit(
         for group in wrapped_optimiser.param_groups:
             group["lr"] = schedule.rate(step, steps)
         total, weight = loss(wrapped(batch.inputs), batch)
-        whole = weight.detach()
-        if fabric.world_size > 1:
-            torch.distributed.all_reduce(whole)
+        whole = _summed(weight.detach(), fabric)
         fabric.backward(total * fabric.world_size / whole)
         if schedule.clip:
             fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
@@ -106,23 +120,38 @@ def _fit(
         state.heard += torch.stack((total.detach(), weight.detach()))
         last = index == length - 1
         if last:
-            mean = float(state.heard[0] / state.heard[1])
+            heard = _summed(state.heard, fabric)
+            mean = float(heard[0] / heard[1])
             state.heard.zero_()
             if not mean < float("inf"):
                 raise UserError(
                     f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
                     f"try a smaller rate, e.g. --set schedule.learning_rate={schedule.learning_rate / 10:g}"
                 )
+            record: dict[str, float | None] = {"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)}
+            record["learning_rate"] = group["lr"]
+            if held_out is not None:
+                figures = state.measure(held_out, epoch, fabric) if schedule.measures(epoch) else {"loss": None}
+                record |= {f"held_out_{name}": value for name, value in figures.items()}
             if fabric.is_global_zero:
-                log.add({"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)})
+                log.add(record)
+                for logger in run.loggers:
+                    logger.on_epoch(run.folder, record)
         # After its last step a fit is done sooner than it is saved and taken up again.
-        stopping = _anyone(run.stopping(), fabric) and step + 1 < steps
-        if fabric.is_global_zero and (stopping or (step + 1) % schedule.checkpoint == 0) and step + 1 < steps:
-            state.save(run.folder / "checkpoint.safetensors", step + 1)
+        ended = step + 1 == steps or (last and state.out_of_patience(epoch))
+        stopping = _anyone(run.stopping(), fabric) and not ended
+        if (stopping or (step + 1) % schedule.checkpoint == 0) and not ended:
+            heard = _summed(state.heard, fabric)
+            if fabric.is_global_zero:
+                state.save(run.folder / "checkpoint.safetensors", step + 1, heard)
         if stopping:
             raise Stopped
         if last and fabric.is_global_zero:
-            run.progress(f"fit {run.folder.name}", epoch + 1, schedule.epochs, f"loss {mean:.4f}")
+            run.progress(
+                f"fit {run.folder.name}", schedule.epochs if ended else epoch + 1, schedule.epochs, f"loss {mean:.4f}"
+            )
+        if ended:
+            break
     state.finish()
     (run.folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return network.eval()
@@ -137,6 +166,9 @@ class State:
         self.mean = [value.detach().clone() for value in self.live]
         self.heard = torch.zeros(2, device=self.live[0].device if self.live else None)
         """Loss and weight of the epoch so far."""
+        self.best: list[Tensor] = []
+        """The averaged weights with the lowest held-out loss, where the schedule has patience."""
+        self.lowest, self.lowest_epoch = math.inf, -1
 
     def average(self, step: int) -> None:
         """One step of the moving average, warmed up so that the first weights are soon forgotten."""
@@ -145,15 +177,43 @@ class State:
         decay = min(self.schedule.averaging, (step + 1) / (step + 10))
         torch._foreach_lerp_(self.mean, self.live, 1 - decay)
 
+    def measure(self, held_out: HeldOutFigures, epoch: int, fabric: Fabric) -> dict[str, float | None]:
+        """The figures of the weights as they would be kept now; those with the lowest loss are remembered where the
+        schedule has patience. The first process measures, and all know the loss."""
+        figures: dict[str, float] = {}
+        lowest = torch.zeros(1, device=self.heard.device)
+        if fabric.is_global_zero:
+            live = [value.detach().clone() for value in self.live]
+            if self.schedule.averaging:
+                torch._foreach_copy_(self.live, self.mean)
+            self.network.eval()
+            figures = dict(held_out(self.network))
+            self.network.train()
+            torch._foreach_copy_(self.live, live)
+            lowest += figures["loss"]
+        loss = float(_summed(lowest, fabric))
+        if self.schedule.patience and loss < self.lowest:
+            self.lowest, self.lowest_epoch = loss, epoch
+            self.best = [value.detach().clone() for value in (self.mean if self.schedule.averaging else self.live)]
+        return {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
+
+    def out_of_patience(self, epoch: int) -> bool:
+        """Whether the fit ends with this epoch, as the held-out loss has not fallen for long enough."""
+        return bool(self.best) and epoch - self.lowest_epoch >= self.schedule.patience
+
     def finish(self) -> None:
-        """The averaged weights take the place of the last ones."""
-        if self.schedule.averaging:
+        """The weights that are kept take the place of the last ones: the averaged, of the best epoch where there is
+        one."""
+        if self.best:
+            torch._foreach_copy_(self.live, self.best)
+        elif self.schedule.averaging:
             torch._foreach_copy_(self.live, self.mean)
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def _tensors(self, heard: Tensor) -> dict[str, Tensor]:
         named = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         named |= {f"mean.{i}": value for i, value in enumerate(self.mean)}
-        named["heard"] = self.heard
+        named |= {f"best.{i}": value for i, value in enumerate(self.best)}
+        named["heard"] = heard
         for i, memory in self.optimiser.state_dict()["state"].items():
             named |= {f"optimiser.{i}.{key}": value for key, value in memory.items() if isinstance(value, Tensor)}
         return named
@@ -163,9 +223,10 @@ class State:
         shapes = {name: list(value.shape) for name, value in self.network.state_dict().items()}
         return digest(json.dumps([repr(self.schedule), shapes]))
 
-    def save(self, path: Path, step: int) -> None:
-        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self._tensors().items()}
-        facts = {"step": str(step), "key": self.key()}
+    def save(self, path: Path, step: int, heard: Tensor) -> None:
+        """Writes a checkpoint; `heard` is loss and weight of the epoch so far, of all processes."""
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self._tensors(heard).items()}
+        facts = {"step": str(step), "key": self.key(), "lowest": repr(self.lowest), "epoch": str(self.lowest_epoch)}
         with replacing(path) as new:
             save_file(tensors, new, metadata={**facts, "digest": _digest(tensors, facts)})
 
@@ -191,6 +252,9 @@ class State:
         self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
         self.mean = [_laid_out_as(value, tensors[f"mean.{i}"]) for i, value in enumerate(self.mean)]
         self.heard.copy_(tensors["heard"])
+        self.lowest, self.lowest_epoch = float(facts["lowest"]), int(facts["epoch"])
+        kept = self.mean if "best.0" in tensors else []
+        self.best = [_laid_out_as(value, tensors[f"best.{i}"]) for i, value in enumerate(kept)]
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         memory: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -257,6 +321,14 @@ def stop_between_fits(run: Run) -> None:
     the same step of the next fit."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and run.stopping():
         raise Stopped
+
+
+def _summed(values: Tensor, fabric: Fabric) -> Tensor:
+    """The sum over all processes."""
+    total = values.clone()
+    if fabric.world_size > 1:
+        torch.distributed.all_reduce(total)
+    return total
 
 
 def _anyone(asked: bool, fabric: Fabric) -> bool:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from medeor import registry
 from medeor.console import aside
 from medeor.contracts import (
-    Attribution,
     Cases,
     Fitted,
     Inputs,
@@ -25,12 +22,11 @@ from medeor.contracts import (
     Split,
     UserError,
 )
-from medeor.files import write_json
+from medeor.learning import pool
 from medeor.learning.fit import device, stop_between_fits
 from medeor.learning.network import NetworkMethod
 from medeor.learning.predictions import averaged, joined, load_predictions, save_predictions, scratch
-from medeor.learning.saved import facts_of
-from medeor.learning.workers import fit_folds_in_processes
+from medeor.learning.saved import facts_of, save_model, save_part
 from medeor.machine import threads
 
 HELD_OUT = "held_out.parquet"
@@ -52,6 +48,29 @@ def out_of_fold(
         if number + 1 < split.folds:
             stop_between_fits(run)
     return models, joined(held_out)
+
+
+def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run, workers: int) -> None:
+    """Fits every fold that is not finished yet; each leaves its model in its folder, for `fit_or_load` to read. Small
+    networks keep no more than one core busy, and the bits of a fold do not depend on how many run beside it.
+
+    Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
+    waiting = [number for number in range(split.folds) if not finished(member(run, number).folder)]
+    workers = min(workers, split.folds)
+    if workers < 2 or not waiting:
+        return
+    # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
+    share = max(1, run.threads // workers)
+    work = pool.Work(_fit_fold, (method, cases, split, inputs, run.folder, run.seed, share))
+    relief = "set a smaller training.batch, or OMP_NUM_THREADS=1 to fit one fold at a time"
+    pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief, run.loggers)
+
+
+def _fit_fold(
+    number: int, method: Method, cases: Cases, split: Split, inputs: Inputs, folder: Path, seed: int, share: int
+) -> None:
+    run = Run(folder, seed, share, pool.report_progress, pool.asked_to_stop, loggers=(pool.EpochReports(),))
+    fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
 
 
 def member(run: Run, number: int) -> Run:
@@ -137,24 +156,14 @@ class Ensemble:
         with scratch(run) as apart:
             return averaged([m.predict(cases, apart.child(f"fold-{i}")) for i, m in enumerate(self.members)], run)
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """The mean of the members' reasons: the gradient of a mean is the mean of the gradients."""
-        each = [m.attribute(cases, items, replace(run, seed=run.seed + i)) for i, m in enumerate(self.members)]
-        return [_mean(same) for same in zip(*each, strict=True)]
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return np.mean([member.ablate(case, item, kept, run) for member in self.members], axis=0)
-
     @property
     def holds_training_values(self) -> bool:
         return any(member.holds_training_values for member in self.members)
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for number, member in enumerate(self.members):
-            if not (folder / f"fold-{number}" / "model.json").exists():
-                member.save(folder / f"fold-{number}")
-        write_json(folder / "model.json", {"kind": "folds", "members": len(self.members)})
+            save_part(member, folder / f"fold-{number}")
+        save_model(folder, "folds", {"members": len(self.members)})
 
 
 @dataclass(frozen=True)
@@ -166,12 +175,3 @@ def load(folder: Path) -> Ensemble:
     """Reads what `Ensemble.save` wrote. Raises: UserError where it is damaged."""
     members = facts_of(folder, _Saved).members
     return Ensemble(tuple(registry.load_part(folder, f"fold-{number}") for number in range(members)))
-
-
-def _mean(same: tuple[Attribution, ...]) -> Attribution:
-    untrained = [a.untrained for a in same if a.untrained is not None]
-    return replace(
-        same[0],
-        values=np.mean([a.values for a in same], axis=0),
-        untrained=np.mean(untrained, axis=0) if len(untrained) == len(same) else None,
-    )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
+from medeor.console import aside
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
-from medeor.learning.fit import channels_last, device, fit_network
+from medeor.learning.fit import HeldOutFigures, channels_last, device, fit_network
 from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, check_arrays, facts_of
 from medeor.learning.schedule import Schedule
+from medeor.learning.validation import held_out_figures
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,16 @@ class NetworkMethod:
             self.recipe.loss,
             self.schedule,
             run,
+            held_out=self._figures(processors, held_out, run),
         )
         model = NetworkModel(self.recipe, processors, network)
         return Fitted(model, model.predict(held_out, run))
+
+    def _figures(self, processors: Processors, held_out: Cases, run: Run) -> HeldOutFigures | None:
+        found = held_out_figures(self.recipe, processors, held_out, run)
+        if found is None and self.schedule.patience and run.leader:
+            aside("no held-out case has a known answer, so schedule.patience cannot end the fit: it fits every epoch")
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,6 @@ class NetworkModel:
         with torch.inference_mode():
             return joined(list(self.recipe.infer(self.network, cases, self.processors, run)))
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.recipe.attribute(self.network, cases, items, self.processors, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        with torch.inference_mode():
-            return self.recipe.ablate(self.network, case, item, kept, self.processors, run)
-
     @property
     def holds_training_values(self) -> bool:
         return self.processors.holds_training_values
@@ -77,7 +77,6 @@ class NetworkModel:
             "recipe": {"kind": self.recipe.kind, **self.recipe.to_json()},
             "processors": self.processors.to_json(),
         }
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "model.json", facts)
         weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with replacing(folder / "weights.safetensors") as new:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from medeor.contracts import Target, UserError
-from medeor.files import build, read_json
+from medeor.contracts import Model, Target, UserError
+from medeor.files import build, read_json, replacing, write_json
 from medeor.targets import of
 
 T = TypeVar("T")
@@ -38,6 +39,23 @@ def checked_targets(targets: Sequence[Target], where: str) -> tuple[Target, ...]
     if len({target.name for target in targets}) < len(targets):
         raise UserError(f"{where}: two targets have the same name")
     return tuple(targets)
+
+
+def save_model(
+    folder: Path, kind: str, facts: Mapping[str, object], arrays: Mapping[str, np.ndarray] | None = None, file: str = ""
+) -> None:
+    """Writes a model that `registry.load_model` reads back: `facts` as its `model.json`, and its arrays, where it has
+    some, to `file` beside it."""
+    if arrays is not None:
+        with replacing(folder / file) as new:
+            save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, new)
+    write_json(folder / "model.json", {"kind": kind, **facts})
+
+
+def save_part(model: Model, folder: Path) -> None:
+    """Saves a model that is a part of another, unless it lies there already, as after the fit of a fold."""
+    if not (folder / "model.json").exists():
+        model.save(folder)
 
 
 class Shape(NamedTuple):

@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+MEASURED = 8
+"""How often in a fit its held-out loss is measured."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -29,6 +32,14 @@ class Schedule:
     """bf16: forward and backward in bfloat16 autocast, weights and averages in float32."""
     checkpoint: Annotated[int, Field(ge=1)] = 200
     """Steps between checkpoints."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a lower loss on the held-out part after which the fit ends, with the weights of the best epoch; 0
+    fits every epoch. Calibration rests on the same cases, and is then a little too sure."""
+
+    def measures(self, epoch: int) -> bool:
+        """Whether the held-out loss is measured after an epoch: after each where the schedule has patience, else after
+        `MEASURED` of them, spread evenly, as measuring takes time."""
+        return bool(self.patience) or (epoch + 1) * MEASURED // self.epochs > epoch * MEASURED // self.epochs
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step `step` of `steps`."""

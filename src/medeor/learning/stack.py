@@ -14,24 +14,11 @@ from pydantic import Field
 from scipy.optimize import minimize
 
 from medeor import registry
-from medeor.contracts import (
-    Attribution,
-    Cases,
-    Fitted,
-    Inputs,
-    Method,
-    Model,
-    Predictions,
-    Run,
-    Split,
-    Target,
-    UserError,
-)
+from medeor.contracts import Cases, Fitted, Inputs, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
-from medeor.files import write_json
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
-from medeor.learning.saved import checked_targets, facts_of
+from medeor.learning.saved import checked_targets, facts_of, save_model, save_part
 from medeor.statistics.outcomes import arrange, long_table
 from medeor.targets import of
 
@@ -112,29 +99,21 @@ class StackModel:
             blended.append(long_table(cases.ids, of(target).items, together))
         return Predictions(pl.concat(blended), arrays)
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """The reasons of the first part: those of the others are about other elements."""
-        return self._first.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self._first.ablate(case, item, kept, run)
+    @property
+    def explained_by(self) -> Model:
+        """The first part: the reasons of the others are about other elements."""
+        return next(iter(self.parts.values()))
 
     @property
     def holds_training_values(self) -> bool:
         return any(part.holds_training_values for part in self.parts.values())
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, part in self.parts.items():
-            if not (folder / name / "model.json").exists():
-                part.save(folder / name)
+            save_part(part, folder / name)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"parts": list(self.parts), "weights": dict(self.weights), "earned": [e._asdict() for e in self.earned]}
-        write_json(folder / "model.json", {"kind": "stack", "pool": POOL, "targets": targets, **facts})
-
-    @property
-    def _first(self) -> Model:
-        return next(iter(self.parts.values()))
+        save_model(folder, "stack", {"pool": POOL, "targets": targets, **facts})
 
 
 @dataclass(frozen=True)

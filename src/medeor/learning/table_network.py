@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split
 from medeor.files import build
 from medeor.formats.values.columns import ColumnKind
+from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.network import EMPTY, NetworkModel
 from medeor.learning.tables import TableFeatures
@@ -97,40 +97,12 @@ class TableProcessors:
 
 
 @dataclass(frozen=True)
-class RowBatch:
+class RowBatch(Rows):
     """Some rows with their truth."""
 
     inputs: Tensor
     truth: Tensor
     heads: Heads
-
-    def shard(self, rank: int, world: int) -> RowBatch:
-        return replace(self, inputs=self.inputs[rank::world], truth=self.truth[rank::world])
-
-    def to(self, device: torch.device) -> RowBatch:
-        return replace(self, inputs=self.inputs.to(device), truth=self.truth.to(device))
-
-
-@dataclass(frozen=True)
-class RowBatches:
-    """Every training row once an epoch, in an order of its own; a last batch smaller than half is left out."""
-
-    rows: RowBatch
-    size: int
-    seed: int
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.rows.inputs), self.size)
-        return max(1, whole + (rest > self.size // 2))
-
-    def batch(self, epoch: int, index: int) -> RowBatch:
-        chosen = _order(len(self.rows.inputs), self.seed, epoch)[index * self.size : (index + 1) * self.size]
-        return replace(self.rows, inputs=self.rows.inputs[chosen], truth=self.rows.truth[chosen])
-
-
-@lru_cache(maxsize=2)
-def _order(cases: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
 
 
 @dataclass(frozen=True)
@@ -155,8 +127,13 @@ class TableRecipe:
         features = TableFeatures.from_json(processors.get("features", {}))
         return TableProcessors(features, heads_from(processors.get("heads"), "model.json"))
 
-    def batches(self, cases: Cases, processors: TableProcessors, seed: int) -> RowBatches:
-        return RowBatches(_rows(cases, processors), self.network_facts.batch, seed)
+    def batches(self, cases: Cases, processors: TableProcessors, seed: int) -> ShuffledBatches[RowBatch]:
+        every = _rows(cases, processors)
+
+        def take(rows: Tensor) -> RowBatch:
+            return replace(every, inputs=every.inputs[rows], truth=every.truth[rows])
+
+        return ShuffledBatches(len(cases), self.network_facts.batch, seed, take)
 
     def network(self, processors: TableProcessors) -> TableModule:
         return TableModule(len(processors.features.means), processors.heads.outputs, self.network_facts)

@@ -12,13 +12,15 @@ import polars as pl
 from medeor.contracts import Cases, Finding, Split, Target
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.units import is_unit
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.endpoints import wrong_unit
 from medeor.molecules.read.fingerprints import blocks, fingerprints
 from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.read.store import MoleculeStore
-from medeor.molecules.read.workers import in_chunks
 from medeor.targets import measured, of
+from medeor.trust.audits.checks import divided, found, such_as
+from medeor.trust.audits.copies import YIELDS, across_parts, within_parts, yielding
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
@@ -39,13 +41,10 @@ COMPARED = 20_000
 _READ = ("given", "place", "source", "content", "changes", "unread", "broken", "fold")
 """Columns of the case table that say what was read of a row."""
 
-_YIELDS = {"train": 0, "validation": 1, "test": 2}
-
 
 def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     """Every check of the compounds. `cases` as `read_cases` gives them, those that are broken among them."""
-    part = split.table.select("case_id", pl.col("part").alias("in_part"))
-    table = cases.table.join(part, on="case_id", how="left", maintain_order="left")
+    table = divided(cases, split)
     good = table.filter(pl.col("broken").is_null())
     open_cases = good.filter(pl.col("in_part") != "test")
     store = cases.store("molecules", MoleculeStore)
@@ -65,12 +64,11 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
     the part that is scored last, with what they all say of each target (see `_together`)."""
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
-    rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
-    table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
+    table = divided(cases, split).with_row_index("row")
     disputed = pl.col("case_id").is_in(list(conflicting))
     said = [one for target in cases.targets for one in _together(target, table.columns)]
     usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in said)
-    kept = usable.sort("rank", "row", descending=[True, False]).unique("smiles", keep="first")
+    kept = usable.filter(~yielding(usable, "smiles"))
     repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept["case_id"].implode())
     reason = (
         pl.when(pl.col("broken").is_not_null())
@@ -82,7 +80,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     )
     table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
     table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
-    return table.with_columns(reason.alias("removed")).drop("row", "rank", *_READ, strict=False)
+    return table.with_columns(reason.alias("removed")).drop("row", "in_part", *_READ, strict=False)
 
 
 def _needs_unit(target: Target, cases: Cases) -> bool:
@@ -141,11 +139,9 @@ def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
 def _unreadable(table: pl.DataFrame) -> Finding:
     check = "unreadable-molecules"
     bad = table.filter(pl.col("smiles").is_null())
-    if bad.is_empty():
-        return Finding(check, "quality", "pass", f"all {table.height} rows are molecules")
     first = "; ".join(f"{place}: {why}" for place, why in bad.select("place", "broken").head(4).iter_rows())
     text = f"{bad.height} of {table.height} rows are no molecule: {first}" + ("; …" if bad.height > 4 else "")
-    return Finding(check, "quality", "fail", text, tuple(bad["case_id"]))
+    return found(check, "quality", bad, text, f"all {table.height} rows are molecules")
 
 
 def _standardised(table: pl.DataFrame) -> Finding:
@@ -155,69 +151,59 @@ def _standardised(table: pl.DataFrame) -> Finding:
 
 
 def _changed(check: str, change: str, what: str, table: pl.DataFrame) -> Finding:
-    found = table.filter(pl.col("changes").list.contains(change))
-    text = f"{found.height} rows {what}" + (f", such as {found['place'][0]}" if found.height else "")
-    return Finding(check, "quality", "fail" if found.height else "pass", text, tuple(found["case_id"]))
+    rows = table.filter(pl.col("changes").list.contains(change))
+    text = f"{rows.height} rows {what}{such_as(rows, 'place')}"
+    return found(check, "quality", rows, text, text)
 
 
 def _metals(table: pl.DataFrame) -> Finding:
     metal = pl.col("smiles").map_elements(lambda text: METALS.search(text) is not None, return_dtype=pl.Boolean)
-    found = table.filter(metal | pl.col("changes").list.contains(METAL))
-    if found.is_empty():
-        return Finding("metal-complexes", "quality", "pass", "no compound holds a metal that makes complexes")
-    lost = found.filter(pl.col("changes").list.contains(METAL)).height
-    message = f"{found.height} compounds hold a metal ({lost} of them lost it in standardisation), such as "
-    message += f"{found['place'][0]}: few are there to learn from, and their bonds are not those of organic molecules"
-    return Finding("metal-complexes", "quality", "fail", message, tuple(found["case_id"]))
+    rows = table.filter(metal | pl.col("changes").list.contains(METAL))
+    lost = rows.filter(pl.col("changes").list.contains(METAL)).height
+    message = f"{rows.height} compounds hold a metal ({lost} of them lost it in standardisation)"
+    message += (
+        f"{such_as(rows, 'place')}: few are there to learn from, and their bonds are not those of organic molecules"
+    )
+    return found("metal-complexes", "quality", rows, message, "no compound holds a metal that makes complexes")
 
 
 def _large(table: pl.DataFrame) -> Finding:
     atoms = pl.col("smiles").str.count_matches(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops]")
-    found = table.filter(atoms > LARGE)
-    if found.is_empty():
-        return Finding("large-molecules", "quality", "pass", f"no compound has more than {LARGE} atoms")
-    text = f"{found.height} compounds have more than {LARGE} atoms (peptides, polymers), such as {found['place'][0]}"
-    return Finding("large-molecules", "quality", "fail", text, tuple(found["case_id"]))
+    rows = table.filter(atoms > LARGE)
+    text = f"{rows.height} compounds have more than {LARGE} atoms (peptides, polymers){such_as(rows, 'place')}"
+    return found("large-molecules", "quality", rows, text, f"no compound has more than {LARGE} atoms")
 
 
 # --- copies ----------------------------------------------------------------------------------------------
 
 
 def _within_parts(table: pl.DataFrame) -> Finding:
-    check = "duplicates-within-parts"
-    copies = table.filter(pl.struct("smiles", "in_part").is_duplicated()).sort("smiles", maintain_order=True)
-    if copies.is_empty():
-        return Finding(check, "quality", "pass", "no compound stands twice in one part")
+    copies = within_parts(table, "smiles")
     more = copies.height - copies.select(pl.struct("smiles", "in_part").n_unique()).item()
     text = f"{more} rows repeat a compound of their part ({copies['smiles'].n_unique()} compounds)"
-    return Finding(check, "quality", "fail", text, tuple(copies["case_id"]))
+    return found("duplicates-within-parts", "quality", copies, text, "no compound stands twice in one part")
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
     """The same compound, stereochemistry aside, in two parts."""
-    check = "duplicates-across-parts"
-    copies = table.filter(pl.col("in_part").n_unique().over("content") > 1).sort("content", maintain_order=True)
-    if copies.is_empty():
-        return Finding(check, "leakage", "pass", "no compound stands in two parts")
+    copies = across_parts(table, "content")
     exact = copies.filter(pl.col("in_part").n_unique().over("smiles") > 1)["smiles"].n_unique()
     text = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
-    return Finding(check, "leakage", "fail", text, tuple(copies["case_id"]))
+    return found("duplicates-across-parts", "leakage", copies, text, "no compound stands in two parts")
 
 
 def _tautomers(table: pl.DataFrame) -> Finding:
     """Compounds that stand in another part as another tautomer."""
-    check = "tautomers-across-parts"
     compounds = table.unique("content", maintain_order=True).head(COMPARED)["content"]
     hashes = [one for chunk in in_chunks(_without_tautomers, compounds.to_list()) for one in chunk]
     known = pl.DataFrame({"content": compounds, "tautomers": pl.Series(hashes, dtype=pl.String)})
     joined = table.join(known, on="content", how="inner", maintain_order="left")
     forms, parts = (pl.col(name).n_unique().over("tautomers") > 1 for name in ("content", "in_part"))
-    found = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
-    if found.is_empty():
-        return Finding(check, "quality", "pass", "no compound stands in another part as another tautomer")
-    text = f"{found['tautomers'].n_unique()} compounds stand in another part as another tautomer, such as "
-    text += f"{found['place'][0]}; --option tautomer=canonical makes them one"
-    return Finding(check, "quality", "fail", text, tuple(found["case_id"]))
+    rows = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
+    text = f"{rows['tautomers'].n_unique()} compounds stand in another part as another tautomer"
+    text += f"{such_as(rows, 'place')}; --option tautomer=canonical makes them one"
+    good = "no compound stands in another part as another tautomer"
+    return found("tautomers-across-parts", "quality", rows, text, good)
 
 
 def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
@@ -238,11 +224,11 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
         _spread(target, table.columns).over("smiles") > _tolerance(table, target, cases, APART, 3.0)
         for target in cases.targets
     ]
-    found = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
-    repeated, disagreeing = copies["smiles"].n_unique(), found["smiles"].n_unique()
+    contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
+    repeated, disagreeing = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
     text = f"{repeated} compounds stand in several rows: {repeated - disagreeing} agree with themselves, "
     text += f"{disagreeing} do not"
-    return Finding(check, "labels", "fail" if disagreeing else "pass", text, tuple(found["case_id"]))
+    return found(check, "labels", contradictory, text, text)
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -270,22 +256,22 @@ def _near(good: pl.DataFrame, cases: Cases) -> list[Finding]:
     prints = fingerprints(distinct.to_list())
     place = dict(zip(distinct, range(len(distinct))))
     pairs = _pairs(prints)
-    found = [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
+    findings = [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
     if len(good) == len(some):
-        return found
+        return findings
     left = f"; the first {len(some):,} rows alone were compared, {len(good) - len(some):,} were not"
-    return [replace(finding, message=finding.message + left) for finding in found]
+    return [replace(finding, message=finding.message + left) for finding in findings]
 
 
 def _pairs(prints: np.ndarray) -> np.ndarray:
     """Pairs of rows (smaller first) at least `NEAR` alike both in which substructures they have and in how many of
     each (a chain and a longer one have the same), shape (pairs, 2)."""
-    found = [
+    alike_pairs = [
         np.column_stack([rows + start, others])
         for start, alike in blocks(prints, prints)
         for rows, others in [np.nonzero(alike >= NEAR)]
     ]
-    pairs = np.concatenate(found) if found else np.zeros((0, 2), np.int64)
+    pairs = np.concatenate(alike_pairs) if alike_pairs else np.zeros((0, 2), np.int64)
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     one, other = prints[pairs[:, 0]], prints[pairs[:, 1]]
     common, union = (both(one, other).sum(axis=1, dtype=np.int64) for both in (np.minimum, np.maximum))
@@ -294,7 +280,7 @@ def _pairs(prints: np.ndarray) -> np.ndarray:
 
 def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) -> Finding:
     check = "near-duplicates-across-parts"
-    rank = table["in_part"].replace_strict(_YIELDS, default=0, return_dtype=pl.Int8).to_numpy()
+    rank = table["in_part"].replace_strict(YIELDS, default=0, return_dtype=pl.Int8).to_numpy()
     highest = np.full(len(place), -1)
     rows = table["smiles"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
     np.maximum.at(highest, rows, rank)
@@ -381,10 +367,9 @@ def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
         if (endpoint := endpoint_of(target, cases)) is not None:
             value = pl.col(target.name)
             outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))
-    found = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
-    text = f"{found.height} rows have a value outside of what is plausible"
-    text += f", such as {found['place'][0]}" if found.height else ""
-    return Finding("implausible-values", "labels", "fail" if found.height else "pass", text, tuple(found["case_id"]))
+    rows = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
+    text = f"{rows.height} rows have a value outside of what is plausible{such_as(rows, 'place')}"
+    return found("implausible-values", "labels", rows, text, text)
 
 
 def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
@@ -399,14 +384,12 @@ def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
 
 
 def _unread(table: pl.DataFrame) -> Finding:
-    found = table.filter(pl.col("unread").list.len() > 0)
-    if found.is_empty():
-        return Finding("unread-values", "labels", "pass", "every value that is given was read")
+    rows = table.filter(pl.col("unread").list.len() > 0)
     text = (
-        f"{found.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
-        f"code, an unknown unit), such as {found['place'][0]}; they count as unknown"
+        f"{rows.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
+        f"code, an unknown unit){such_as(rows, 'place')}; they count as unknown"
     )
-    return Finding("unread-values", "labels", "fail", text, tuple(found["case_id"]))
+    return found("unread-values", "labels", rows, text, "every value that is given was read")
 
 
 def _left_out(store: MoleculeStore) -> Finding:

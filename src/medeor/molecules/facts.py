@@ -1,6 +1,6 @@
 """What a compound does: what is known of it before anything is imported."""
 
-from medeor.contracts import TaskFacts
+from medeor.contracts import Offer, TaskFacts
 
 TASKS = (
     TaskFacts(
@@ -22,21 +22,37 @@ TASKS = (
             "endpoint": "what a number measures, e.g. hlm_clearance (endpoints.toml); of several, set apart by |",
             "decimal": "comma or point: the sign before decimals, where the file leaves it open",
         },
-        endings=(".sdf", ".mol", ".smi", ".smiles"),
-        columns=("smiles", "canonical_smiles", "structure", "mol", "molecule", "inchi", "smi", "isomeric_smiles"),
+        formats=("medeor.formats.molecules.facts:MOLECULES",),
         inputs={"base": "a run or bundle with the same endpoints, which is adapted to these compounds"},
-        query={
-            "suggest": "how many compounds to make or measure next",
-            "candidates": "the file of compounds to choose from",
-            "aim": "best (the default): those that may beat what was measured; learn: those that teach most",
-            "endpoint": "by which endpoint; needed where there are several",
-            "better": "higher or lower, where the endpoint does not say",
-            "than": "the value to beat; by default the best that was measured",
-        },
-        answers="medeor.molecules.questions.suggest:answer",
-        writes={".sdf": "medeor.molecules.questions.sdf_export:write"},
-        carries="medeor.molecules.questions.sdf_export:carried",
-        case_page="medeor.molecules.questions.panel:case_page",
+        offers=(
+            Offer(
+                "suggestions",
+                "question",
+                "the compounds to make or measure next",
+                "medeor.molecules.questions.suggest:answer",
+                {
+                    "suggest": "how many compounds to make or measure next",
+                    "candidates": "the file of compounds to choose from",
+                    "aim": "best (the default): those that may beat what was measured; learn: those that teach most",
+                    "endpoint": "by which endpoint; needed where there are several",
+                    "better": "higher or lower, where the endpoint does not say",
+                    "than": "the value to beat; by default the best that was measured",
+                },
+            ),
+            Offer(
+                "compounds",
+                "page",
+                "each compound with its predictions, their reasons, and the nearest measured compounds",
+                "medeor.molecules.questions.panel:case_page",
+            ),
+            Offer(
+                "sdf",
+                "table",
+                "a record a compound, with its predictions as properties",
+                "medeor.molecules.questions.sdf_export:write",
+                endings=(".sdf",),
+            ),
+        ),
     ),
 )
 

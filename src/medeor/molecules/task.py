@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 import polars as pl
 
-from medeor.contracts import (
-    ROAD,
-    Budget,
-    Cases,
-    Finding,
-    Measures,
-    Method,
-    Predictions,
-    Result,
-    Sources,
-    Split,
-    Step,
-    Study,
-    Target,
-)
+from medeor.contracts import Budget, Cases, Method, Result, Split, Target
 from medeor.figures import Figure, Table
-from medeor.learning.budget import plan_with_budget
+from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.stack import StackModel, stacked, weights_table
+from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.trees.method import TreeMethod
 from medeor.molecules.audit import audit_molecules, clean
 from medeor.molecules.model.adapt import Adapt, Unadapted, base_of
-from medeor.molecules.model.domain import MoleculeDomainMethod, MoleculeDomainModel
+from medeor.molecules.model.domain import learned
 from medeor.molecules.model.features import MoleculeFeatures
 from medeor.molecules.model.neighbours import NeighbourMethod
 from medeor.molecules.model.recipe import MoleculeRecipe
@@ -40,39 +27,36 @@ from medeor.targets import headlines, label, of
 from medeor.trust.measures import measure
 
 
-class MoleculeTask:
+class MoleculeTask(SupervisedTask[MoleculePlan]):
     """Activity, toxicity, ADMET: one or many endpoints of a compound, some of them unknown."""
 
-    steps: tuple[Step, ...] = ROAD
     plan_type = MoleculePlan
+    read = staticmethod(read_cases)
+    audit = staticmethod(audit_molecules)
+    clean = staticmethod(clean)
+    evaluate = staticmethod(measure)
+    recipe = staticmethod(MoleculeRecipe.of)
 
-    def read(self, sources: Sources, study: Study) -> Cases:
-        return read_cases(sources, study)
-
-    def audit(self, cases: Cases, split: Split) -> list[Finding]:
-        return audit_molecules(cases, split)
-
-    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-        return clean(cases, findings, split)
+    def rules(self, train: Cases, budget: Budget) -> MoleculePlan:
+        return rules(train)
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> MoleculePlan:
-        """From the training compounds: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
-        timed trial, and the fit then obeys the number, not the clock."""
+        """A base among the inputs is adapted, and there is nothing to plan."""
         if "base" in budget.inputs:
             base_of(cases, budget.inputs)
             return MoleculePlan(parts=("base",))
-        plan = rules(split.part(cases, "train", "validation"))
-        return plan_with_budget(plan, MoleculeRecipe.of, cases, split, budget)
+        return super().plan(cases, split, budget)
 
-    def method(self, plan: MoleculePlan) -> Method:
-        if "base" in plan.parts:
-            return MoleculeDomainMethod(Adapt(), plan.analogues)
-        methods: dict[str, Method] = {
+    def parts(self, plan: MoleculePlan) -> Mapping[str, Method]:
+        return {
             "network": NetworkMethod(MoleculeRecipe.of(plan), plan.schedule),
             "trees": TreeMethod(MoleculeFeatures(), plan.trees),
             "neighbours": NeighbourMethod(),
         }
-        return MoleculeDomainMethod(stacked(methods, plan.parts, plan.members), plan.analogues)
+
+    def method(self, plan: MoleculePlan) -> Method:
+        method = Adapt() if "base" in plan.parts else super().method(plan)
+        return DomainMethod(method, partial(learned, plan.analogues))
 
     def baseline(self, plan: MoleculePlan) -> Method:
         """The nearest measured compounds: what a chemist does without a model. Beside an adapted model, the same as it
@@ -81,15 +65,10 @@ class MoleculeTask:
             return Unadapted()
         return members(NeighbourMethod(), plan.members)
 
-    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
-        return measure(cases, predictions, subgroups=cases.subgroups)
-
     def show(self, result: Result) -> Iterable[Figure]:
         yield _endpoints(result)
         yield from panel.reasons(result)
-        model = result.model.model if isinstance(result.model, MoleculeDomainModel) else result.model
-        if isinstance(model, StackModel):
-            yield weights_table(model)
+        yield from shares(result.model)
 
 
 def _endpoints(result: Result) -> Figure:

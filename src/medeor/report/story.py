@@ -162,15 +162,20 @@ def _summary(explanations: Explanations) -> str:
 
 
 def _logs(folder: Path) -> Iterable[Figure]:
-    """Loss of each epoch, one line a member."""
-    series = []
+    """Loss of each epoch, one line a member; and on the cases that it was not fitted to."""
+    series, held_out = [], []
     for path in sorted((folder / "model").rglob("log.jsonl")):
-        log = pl.read_ndjson(path)
+        log = pl.read_ndjson(path, infer_schema_length=None)
         if log.height > 1:
             name = path.parent.name if path.parent.name != "model" else "loss"
             series.append(Series(name, tuple(log["epoch"].to_list()), tuple(log["loss"].to_list())))
+            if "held_out_loss" in log.columns:
+                seen = log.drop_nulls("held_out_loss")
+                held_out.append(Series(name, tuple(seen["epoch"].to_list()), tuple(seen["held_out_loss"].to_list())))
     if series:
         yield Lines("Training loss", "Epoch", "Loss", tuple(series))
+    if held_out:
+        yield Lines("Loss on the held-out part", "Epoch", "Loss", tuple(held_out), "Of the averaged weights.")
 
 
 def _gain(folder: Path) -> Iterable[Figure]:

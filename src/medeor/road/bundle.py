@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
@@ -21,10 +20,10 @@ from medeor import __version__, cache, catalogue, trusted
 from medeor.console import Console
 from medeor.contracts import (
     OUT_OF_DOMAIN,
-    Answering,
     Answers,
     Cases,
     Model,
+    Offer,
     Predictions,
     Run,
     Sources,
@@ -32,6 +31,7 @@ from medeor.contracts import (
     Study,
     Target,
     Task,
+    TaskFacts,
     UserError,
 )
 from medeor.files import (
@@ -43,13 +43,14 @@ from medeor.files import (
     read_toml,
     write_text,
 )
-from medeor.formats.tables.embeddings import Embeddings, read_embeddings
+from medeor.formats.tables.embeddings import read_embeddings
 from medeor.learning.saved import checked_targets
 from medeor.machine import threads
-from medeor.registry import PART, TASKS, check_kinds, find, known_question, load_model, open_task
+from medeor.registry import PART, check_kinds, facts_of, find, known_task, load_model, open_task
+from medeor.road import offers
 from medeor.road.archive import pack, unpack
+from medeor.road.study_file import study_from
 from medeor.targets import by_item, items
-from medeor.targets.binary import rule
 from medeor.trust.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class Trained:
     trust: frozenset[str] = frozenset()
     """Modules whose code its networks may run (see `medeor.trusted`)."""
 
+    @property
+    def facts(self) -> TaskFacts:
+        return facts_of(self.study.task)
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Around whatever asks the model: its cache, and the modules that it may import."""
@@ -131,31 +136,34 @@ class Trained:
     @enough_memory()
     def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`). Before `item` stands what is
-        known of the case: the name that the user gave it (`source`), what its task carries along (`TaskFacts.carries`)
-        and, for a case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it
-        stands beside the value. Of a case unlike all that taught the model nothing is chosen."""
+        known of the case: the name that the user gave it (`source`), the columns that are `carried` along and, for a
+        case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it stands beside
+        the value. Of a case unlike all that taught the model nothing is chosen."""
         with self.at_work():
-            return self._predicted(self.read(*sources))
+            return self.predicted(self.read(*sources)).table
 
     def summarize(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
         """Predictions and, where the task has a page for a case and there are no more than `MOST_SUMMARIZED`, what
         a reader wants to know of each; with `why` also the reasons, as far as they can be believed."""
         import polars as pl
 
-        facts = TASKS[self.study.task]
         with self.at_work():
             cases = self.read(*sources)
-            table = self._predicted(cases)
-            told = facts.case_page and len(cases) <= MOST_SUMMARIZED
-            asked = table.filter(pl.col("item").is_in(self._items) | pl.col("item").is_null())
+            predictions = self.predicted(cases)
+            if len(cases) > MOST_SUMMARIZED:
+                return Answers(predictions.table, ())
+            own = pl.col("item").is_in(self._items) | pl.col("item").is_null()
+            asked = dataclasses.replace(predictions, table=predictions.table.filter(own))
             withheld = self.withheld if why else None
-            figures = find(facts.case_page)(cases, Predictions(asked), self.model, self.run, withheld) if told else ()
-            return Answers(table, tuple(figures))
+            pages = [self.use(offer, cases, asked, withheld) for offer in self.facts.offering("page")]
+            return Answers(predictions.table, tuple(figure for page in pages for figure in page))
 
-    def _predicted(self, cases: Cases) -> pl.DataFrame:
+    def predicted(self, cases: Cases) -> Predictions:
+        """What `predict` gives of cases that were read by `read`."""
         import polars as pl
 
-        table = self.predict_cases(cases).table
+        predictions = self.predict_cases(cases)
+        table = predictions.table
         if {"chosen", "verdict"} <= set(table.columns):
             withheld = pl.col("verdict") == OUT_OF_DOMAIN
             table = table.with_columns(pl.when(withheld.not_().fill_null(True)).then("chosen").alias("chosen"))
@@ -163,28 +171,23 @@ class Trained:
         if units:
             unit = pl.col("item").cast(pl.String).replace_strict(units, default=None, return_dtype=pl.String)
             table = table.select("case_id", "item", "value", unit.alias("unit"), pl.exclude("case_id", "item", "value"))
-        columns, carries = cases.table.columns, TASKS[self.study.task].carries
-        told = ["source", *(find(carries)(columns) if carries else ()), "broken"]
-        facts = cases.table.select("case_id", *(name for name in told if name in columns))
+        told = [name for name in ("source", *cases.carried, "broken") if name in cases.table.columns]
+        facts = cases.table.select("case_id", *told)
         facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
-        return facts.join(table, on="case_id", how="left", maintain_order="left_right")
+        table = facts.join(table, on="case_id", how="left", maintain_order="left_right")
+        return dataclasses.replace(predictions, table=table)
+
+    def use(self, offer: Offer, *given: Any) -> Any:
+        """What the model gives for an offer of its task, whose kind says what it is `given` after the model."""
+        with self.at_work():
+            return find(offer.lives)(self, *given)
 
     def query(self, query: Mapping[str, str]) -> Answers:
         """Answers to a question in words (`medeor tasks` says which there are).
 
         Raises: UserError where the model answers no such question."""
-        answer: Callable[[Mapping[str, str], Answering], Answers] = known_question(self.study.task, query)
-        with self.at_work():
-            return answer(query, self)
-
-    def embeddings(self) -> Embeddings:
-        """What the model has learnt of each thing it knows, as numbers that other studies can take as an input.
-
-        Raises: UserError where its task has no such table."""
-        facts = TASKS[self.study.task]
-        if not facts.embeds:
-            raise UserError(f"a model of {facts.name} keeps no table of embeddings; there is --onnx")
-        return Embeddings(find(facts.embeds)(self.model, self.run))
+        answers: Answers = self.use(offers.question(self.facts, query), query)
+        return answers
 
     def trained_on(self, cases: Cases) -> int:
         """How many of these cases have the content of one that the model was fitted to or calibrated on; 0 where that
@@ -201,16 +204,6 @@ class Trained:
             .join(training, on="case_id", how="semi")
         )
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
-
-    def write_graph(self, path: Path, around: str = "") -> None:
-        """Writes the graph that the model answers from, by the ending of the file; a picture shows what lies `around`
-        an entity.
-
-        Raises: UserError where its task has no graph, or not in such a file."""
-        facts = TASKS[self.study.task]
-        if not facts.graphs:
-            raise UserError(f"a model of {facts.name} has no graph to write")
-        find(facts.graphs)(self.model, self.run, path, around)
 
     def predict_cases(self, cases: Cases) -> Predictions:
         """Calibrated; arrays are there as long as this process.
@@ -250,6 +243,7 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
         room = tempfile.TemporaryDirectory(prefix="medeor-")
         try:
             manifest = unpack(path, Path(room.name), _ENTRIES, SCHEMA)
+            _check_installed(manifest)
             found = _open(Path(room.name), received=True)
             _check_declared(manifest, found.model)
         except UserError as error:
@@ -262,6 +256,16 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
         # The folder lives as long as the process: weights may be read from it lazily.
         _rooms.append(room)
         return found
+
+
+def _check_installed(manifest: Mapping[str, object]) -> None:
+    """Raises: UserError where the task of a bundle is one that a package adds which is not installed here."""
+    task, package = str(manifest.get("task")), manifest.get("package")
+    if isinstance(package, str) and re.fullmatch(r"[\w.-]{1,60}", package) and known_task(task) is None:
+        raise UserError(
+            f"its task, {task[:60]!r}, comes with a package that is not installed here; it names {package}: if you "
+            f"trust that, pip install {package}"
+        )
 
 
 def _version(state: Mapping[str, object]) -> str:
@@ -306,7 +310,8 @@ _rooms: list[tempfile.TemporaryDirectory[str]] = []
 def write_bundle(folder: Path, path: Path) -> None:
     """Packs a finished run into one file."""
     study = read_toml(folder / "study.toml")
-    own = (*_PATHS, *TASKS[study["task"]].files)
+    task = facts_of(study["task"])
+    own = (*_PATHS, *task.files)
     question = {key: value for key, value in study.items() if key not in own}
     if "options" in question:
         question["options"] = {key: value for key, value in question["options"].items() if key not in own}
@@ -318,8 +323,8 @@ def write_bundle(folder: Path, path: Path) -> None:
         for name in _CARRIED:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, Path(room, name))
-        facts = {"schema": SCHEMA, "medeor": __version__, "task": study["task"]}
-        pack(Path(room), {**facts, _DECLARED: model.holds_training_values}, path)
+        facts = {"schema": SCHEMA, "medeor": __version__, "task": task.name, _DECLARED: model.holds_training_values}
+        pack(Path(room), {**facts, **({"package": task.package} if task.package else {})}, path)
 
 
 def _open(folder: Path, received: bool = False) -> Trained:
@@ -329,7 +334,7 @@ def _open(folder: Path, received: bool = False) -> Trained:
     study = study_from(read_toml(folder / "study.toml"), where)
     task = open_task(study.task, study.options)
     if received:
-        options = {key: value for key, value in study.options.items() if key not in TASKS[study.task].files}
+        options = {key: value for key, value in study.options.items() if key not in facts_of(study.task).files}
         study = dataclasses.replace(study, sources=(), labels="", inputs={}, options=options)
     where, facts = str(folder / "targets.json"), read_json(folder / "targets.json")
     if not isinstance(facts, list):
@@ -341,66 +346,3 @@ def _open(folder: Path, received: bool = False) -> Trained:
         calibration.check(targets, str(path))
     check_kinds(folder / "model", study.task)
     return Trained(folder, study, task, targets, load_model(folder / "model"), calibration, trusted.modules())
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}
-
-
-_FORMER = {"where": "options"}
-"""What 0.1 called a key of a study."""
-
-
-def study_from(values: Mapping[str, object], where: str) -> Study:
-    """A study from what stands in `study.toml`, every key and type checked."""
-    known = {field.name: field for field in dataclasses.fields(Study)}
-    checked: dict[str, object] = {}
-    for name, value in values.items():
-        key = _FORMER.get(name, name)
-        if key not in known:
-            raise UserError(f"{where}: a study has no '{key}'; it has {', '.join(known)}")
-        kind = str(known[key].type)
-        if kind.startswith("tuple"):
-            listed: Sequence[object] = value if isinstance(value, list) else [value]
-            inside, said = (str, "text") if "str" in kind else ((int, float), "numbers")
-            if not all(isinstance(inner, inside) and not isinstance(inner, bool) for inner in listed):
-                raise UserError(f"{where}: {key} must be a list of {said}")
-            checked[key] = tuple(listed)
-        elif kind.startswith("Mapping"):
-            if not isinstance(value, dict):
-                raise UserError(f"{where}: {key} must be a table, e.g. [{key}]")
-            checked[key] = {
-                option: inner if isinstance(inner, str) else json.dumps(inner, default=str)
-                for option, inner in value.items()
-            }
-        elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
-            checked[key] = value
-        else:
-            raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
-    study = Study(**checked)  # type: ignore[arg-type]
-    if not 0 <= study.seed < 1 << 31:
-        raise UserError(f"{where}: seed = {study.seed}: a seed is a whole number from 0 to 2,147,483,647")
-    if study.minutes is not None and not 0 < study.minutes < math.inf:
-        raise UserError(f"{where}: minutes = {study.minutes:g}: the fit needs more than none and fewer than all")
-    if study.threshold:
-        rule(study.threshold)
-    if not all(0 < rate < 1 for rate in study.prevalence):
-        raise UserError(f"{where}: prevalence = {list(study.prevalence)}: a prevalence lies between 0 and 1, e.g. 0.02")
-    return study
-
-
-def study_values(study: Study) -> dict[str, object]:
-    """A study as what stands in `study.toml`; arrays and tables in memory by their shape."""
-    values: dict[str, object] = {}
-    for field in dataclasses.fields(Study):
-        value = getattr(study, field.name)
-        if field.name == "sources":
-            value = [_named(source) for source in value]
-        if value not in (None, "", (), {}, []):
-            values[field.name] = dict(value) if isinstance(value, Mapping) else value
-    return values
-
-
-def _named(source: object) -> str:
-    if isinstance(source, (str, Path)):
-        return str(source)
-    return f"<{type(source).__name__} {'x'.join(str(n) for n in getattr(source, 'shape', ()))}>"

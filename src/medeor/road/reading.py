@@ -19,7 +19,7 @@ from medeor.files import build, check_settings, digest, exists, read_toml, with_
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.machine import free_memory, threads
-from medeor.registry import TASKS, known_inputs, open_task
+from medeor.registry import facts_of, known_inputs, open_task
 from medeor.road import task_detection
 from medeor.road.bundle import opened
 from medeor.statistics.split import split_cases
@@ -87,7 +87,7 @@ def gather(study: Study, task: Task, sources: Located, console: Console) -> Gath
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     if not len(every.usable) and len(every):
-        raise UserError(f"none of the {len(every)} cases can be used: {_reasons(every)}")
+        raise UserError(f"none of the {len(every)} cases can be used: {reasons(every)}")
     for finding in every.findings:
         if finding.check == "guessed":
             console.say(finding.message)
@@ -110,7 +110,7 @@ def check(study: Study, task: Task, every: Cases, split: Split) -> list[Finding]
     return findings
 
 
-def _reasons(cases: Cases) -> str:
+def reasons(cases: Cases) -> str:
     """Why cases are set aside, the commonest reason first, with their numbers."""
     counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
     text = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
@@ -191,7 +191,7 @@ def table_digest(table: pl.DataFrame) -> str:
 def sources_digest(study: Study, sources: Located) -> tuple[str, frozenset[str]]:
     """A digest of all that a study names to be read (sources, labels, inputs, files among its options), and the files
     that it was made from."""
-    own = (study.options[key] for key in TASKS[study.task].files if key in study.options)
+    own = (study.options[key] for key in facts_of(study.task).files if key in study.options)
     named = [*sources, *filter(None, [labels_of(study, sources), *study.inputs.values(), *own])]
     parts: list[str] = []
     files: list[Path] = []

@@ -16,7 +16,8 @@ from medeor import __version__
 from medeor.contracts import Plan, Study, UserError
 from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
 from medeor.machine import threads
-from medeor.road.bundle import of_another_version, study_values
+from medeor.road.bundle import of_another_version
+from medeor.road.study_file import study_values
 
 KEY = "key.json"
 """In the folder of a model: what it is fitted with."""

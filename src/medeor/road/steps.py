@@ -36,7 +36,7 @@ from medeor.learning.folds import fit_or_load
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road import reading, run_folder
-from medeor.road.bundle import STORES, study_values, write_bundle
+from medeor.road.bundle import STORES, write_bundle
 from medeor.road.results import (
     PARTS,
     read_explanations,
@@ -48,6 +48,7 @@ from medeor.road.results import (
 )
 from medeor.road.scoring import Scored, calibrated, predicted, score, with_skill
 from medeor.road.step import Step, Walk, content
+from medeor.road.study_file import study_values
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +14,15 @@ import polars as pl
 
 from medeor import catalogue
 from medeor.console import aside
-from medeor.contracts import Study, TaskFacts, UserError
+from medeor.contracts import FileFacts, Study, TaskFacts, UserError
 from medeor.files import exists
-from medeor.formats.tables.read import TABLES, columns_of
-from medeor.registry import TASKS
+from medeor.formats.tables.facts import TABLES
+from medeor.formats.tables.read import columns_of
+from medeor.registry import TASKS, all_tasks, find
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
 ANY = "*"
-"""Among the columns of a task: it takes any table."""
+"""Among the columns of `FileFacts`: any table will do."""
 LOOKED_AT = 1000
 """Files of a folder that say what it holds."""
 
@@ -33,16 +34,14 @@ def task_of(study: Study) -> str:
     Raises: UserError where none or several do."""
     if not study.sources:
         raise UserError("no source: name a file, a folder or a known data set (medeor datasets)")
-    # A key that no task knows is told where the task is opened.
-    able = [facts for facts in TASKS.values() if set(study.options) <= set(facts.options)] or list(TASKS.values())
-    for signs in (_columns, _endings):
-        votes = Counter(facts.name for source in study.sources for facts in signs(able, source))
-        if votes and (len(votes) == 1 or len(set(votes.values())) > 1):
-            return votes.most_common(1)[0][0]
-    if len(able) == 1:
-        return able[0].name
-    if (plain := _of_any_table(able, study)) is not None:
-        return plain
+    able = _asking(TASKS, study.options)
+    if not (found := _shown(able, study.sources)):
+        every = all_tasks()
+        # A key that no task knows is told where the task is opened.
+        able = _asking(every, study.options) or list(every.values())
+        found = _shown(able, study.sources) or _of_any_table(able, study)
+    if found:
+        return found
     for path in (Path(source) for source in study.sources if isinstance(source, str)):
         if not exists(path):
             raise UserError(f"{path} is neither a file, a folder nor a known data set{catalogue.near(str(path))}")
@@ -54,16 +53,30 @@ def task_of(study: Study) -> str:
     first = study.sources[0]
     name = str(first) if isinstance(first, str | Path) else "the source"
     hint = "write the names above it, or " if bare else ""
-    raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(TASKS)}")
+    raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(every)}")
 
 
-def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str | None:
-    """The task that takes any table, where all sources are tables with a header."""
+def _asking(tasks: Mapping[str, TaskFacts], options: Mapping[str, str]) -> list[TaskFacts]:
+    """The tasks that know every one of these options."""
+    return [facts for facts in tasks.values() if set(options) <= set(facts.options)]
+
+
+def _shown(able: Sequence[TaskFacts], sources: Sequence[object]) -> str:
+    """The name of the task that the sources show, or of the only one there is; empty where none or several are it."""
+    for signs in (_columns, _endings):
+        votes = Counter(facts.name for source in sources for facts in signs(able, source))
+        if votes and (len(votes) == 1 or len(set(votes.values())) > 1):
+            return votes.most_common(1)[0][0]
+    return able[0].name if len(able) == 1 else ""
+
+
+def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str:
+    """The task that takes any table, where all sources are tables with a header; empty where none is."""
     headers = [_header(source) for source in study.sources]
     named = all(len(header) > 1 and not any(map(_NUMBER.fullmatch, header)) for header in headers)
-    taking = [facts.name for facts in able if ANY in facts.columns]
+    taking = [facts.name for facts in able if any(ANY in one.columns for one in _formats(facts))]
     if not named or len(taking) != 1:
-        return None
+        return ""
     others = ", ".join(facts.name for facts in able if facts.name not in taking)
     aside(f"no column shows one of {others}: read as a plain table ({taking[0]}); --task names another task")
     return taking[0]
@@ -72,13 +85,17 @@ def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str | None:
 def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
     """The tasks one of whose columns a table has."""
     names = {name.lower() for name in _header(source)}
-    return (facts for facts in able if names & set(facts.columns))
+    return (facts for facts in able if any(names & set(one.columns) for one in _formats(facts)))
 
 
 def _endings(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
     """The tasks that read a source's files, once for each file."""
     for name in _names(source):
-        yield from (facts for facts in able if _ends(name, facts.endings))
+        yield from (facts for facts in able if any(_ends(name, one.endings) for one in _formats(facts)))
+
+
+def _formats(facts: TaskFacts) -> list[FileFacts]:
+    return [find(place) for place in facts.formats]
 
 
 def _header(source: object) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from medeor import cache
 from medeor.console import Console
-from medeor.contracts import Run, Stopped, Study, UserError
+from medeor.contracts import Logger, Run, Stopped, Study, UserError
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import fit_or_load
 from medeor.machine import threads
@@ -28,32 +28,33 @@ def walk(
     console: Console | None = None,
     stopping: Callable[[], bool] = lambda: False,
     again: bool = False,
+    loggers: Sequence[Logger] = (),
 ) -> Trained:
     """Walks the whole road into `folder` and returns what was trained. An interrupted walk goes on where it was; of a
     finished one, only what depends on a change is done anew. What was fitted there with another plan, split or data, or
-    is to be fitted `again`, is thrown away only then.
+    is to be fitted `again`, is thrown away only then. `loggers` hear of each epoch of the model's networks.
 
     Raises: UserError when the folder holds another study or fit, a leakage check fails, or the input is at fault;
     Stopped when asked to stop."""
     with cache.within(folder):
-        return _walk(study, folder, console or Console(), stopping, again)
+        if int(os.environ.get("RANK", "0")) > 0:
+            _follow(study, folder, stopping)
+        run = Run(folder / "model", study.seed, threads(), console or Console(), stopping, loggers=tuple(loggers))
+        return _walk(study, folder, console or Console(), run, again)
 
 
-def _walk(study: Study, folder: Path, console: Console, stopping: Callable[[], bool], again: bool) -> Trained:
-    if int(os.environ.get("RANK", "0")) > 0:
-        _follow(study, folder, stopping)
+def _walk(study: Study, folder: Path, console: Console, run: Run, again: bool) -> Trained:
     run_folder.usable(folder)
     study = reading.resolve(study)
     key = run_folder.free(folder, study, again)
     task = open_task(study.task, study.options)
-    run = Run(folder / "model", study.seed, threads(), console, stopping)
     walked = Walk(STEPS, AROUND, study, task, run, console, again)
     begun = False
     for step in walked.steps:
         done = walked.done(step)
         if not done:
             # Between two steps there is nothing to save.
-            if stopping():
+            if run.stopping():
                 raise Stopped
             if not begun:
                 begun = True

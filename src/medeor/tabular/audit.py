@@ -3,7 +3,6 @@ of one patient that nobody named, the same row twice."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -11,27 +10,22 @@ import polars as pl
 from medeor.contracts import Cases, Finding, Split
 from medeor.formats.tables.rows import listed
 from medeor.formats.values.columns import as_numbers, known_texts, meaning
+from medeor.formats.values.later import is_follow_up, speaks_of_later
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
 from medeor.statistics.copies import equal_by_chance
+from medeor.targets import of
+from medeor.trust.audits.checks import divided
+from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import reached
 
 GIVES_AWAY = 0.98
 """AUROC of a single column from which it may be the outcome under another name."""
-_LATER = re.compile(
-    r"(?<![a-z])(?:outcome|follow[\s_.-]*up|fu[\s_.-]?time|surviv\w*|death|dead|died|deceased|mortality|expired|"
-    r"discharge\w*|readmi\w*|relapsed?|recurrence|length[\s_.-]of[\s_.-]stay|los|d\.time|autopsy)(?![a-z])|"
-    r"随访|死亡|结局|生存|出院|复发",
-    re.IGNORECASE,
-)
-"""Headings of what is known only after the time of the prediction."""
-_YIELDS = {"train": 0, "validation": 1, "test": 2}
 
 
 def audit_table(cases: Cases, split: Split) -> list[Finding]:
     """Every check of the table. What its columns hold and know is learned without the test part."""
-    parts = split.table.select("case_id", in_part=pl.col("part"))
-    table = cases.table.join(parts, on="case_id", how="inner", maintain_order="left")
+    table = divided(cases, split).filter(pl.col("in_part").is_not_null())
     learned_from = split.part(cases, "train", "validation")
     return [
         *_columns(learned_from),
@@ -48,14 +42,13 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     row with different labels all go, and of other copies one stays, that of the part that is scored last."""
     failed = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
     copies = failed.get("duplicates-within-parts", []) + failed.get("duplicates-across-parts", [])
-    rank = split.table.select("case_id", rank=pl.col("part").replace_strict(_YIELDS, return_dtype=pl.Int8))
-    table = cases.table.join(rank, on="case_id", how="left", maintain_order="left").with_row_index("row")
-    kept = table.sort("rank", "row", descending=[True, False]).unique("content", keep="first")["case_id"]
+    table = divided(cases, split)
+    kept = table.filter(~yielding(table, "content"))["case_id"]
     disputed = pl.col("case_id").is_in(failed.get("conflicting-labels", []))
     repeated = pl.col("case_id").is_in(copies) & ~pl.col("case_id").is_in(kept.implode())
     reasons = {"a copy of another row with another label": disputed, "a copy of another row": repeated}
     reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(why)) for why, holds in reasons.items()))
-    return table.with_columns(removed=reason).drop("row", "rank", "source", "content", "broken")
+    return table.with_columns(removed=reason).drop("in_part", "source", "content", "broken")
 
 
 # --- columns ---------------------------------------------------------------------------------------------
@@ -102,18 +95,17 @@ def _outcome(cases: Cases) -> Finding:
 def _later(cases: Cases) -> Finding:
     """Columns whose headings speak of the outcome, or of what comes after the prediction."""
     check = "recorded-after-the-outcome"
-    targets = [target.name.lower() for target in cases.targets]
-    named = [name for name in cases.features if _LATER.search(name) or any(_extends(name, one) for one in targets)]
+    targets = [target.name for target in cases.targets]
+    named = [name for name in cases.features if speaks_of_later(name, targets)]
     if not named:
         return Finding(check, "shortcut", "pass", "no heading speaks of what is known only later")
     text = f"by their headings, these may be known only after the outcome: {listed(named)}"
-    return Finding(check, "shortcut", "fail", f"{text}; leave out what is: --option drop='{'|'.join(named)}'")
-
-
-def _extends(name: str, target: str) -> bool:
-    """Whether a heading is that of the target with a number or a word behind or before it."""
-    words = re.split(r"[\W_]+", name.lower())
-    return len(target) > 2 and (target in words or re.fullmatch(rf"{re.escape(target)}\d+", name.lower()) is not None)
+    text += f"; leave out what is: --option drop='{'|'.join(named)}'"
+    times = [name for name in named if is_follow_up(name)]
+    if times and len(cases.targets) == 1 and len(of(cases.targets[0]).items) == 1:
+        text += f". If '{times[0]}' is the time until '{cases.targets[0].name}' or the last visit, it can be learned: "
+        text += f"--option follow_up={times[0]}"
+    return Finding(check, "shortcut", "fail", text)
 
 
 # --- rows ------------------------------------------------------------------------------------------------
@@ -145,8 +137,7 @@ def _copies(cases: Cases, table: pl.DataFrame) -> Iterator[Finding]:
     copies = table.filter(pl.col("content").is_duplicated()).sort("content", maintain_order=True)
     chance = copies.height > 0 and equal_by_chance(table.select(cases.features))
     differ = [pl.col(target.name).n_unique().over("content") > 1 for target in cases.targets]
-    within = copies.filter(pl.struct("content", "in_part").is_duplicated())
-    across = copies.filter(pl.col("in_part").n_unique().over("content") > 1)
+    within, across = within_parts(copies, "content"), across_parts(copies, "content")
     conflicting = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
     for finding, found in (
         (Finding("duplicates-within-parts", "quality", "fail", "rows are in their part several times"), within),

@@ -20,7 +20,7 @@ TASKS = (
             "follow_up": "column of the time until the event, or until the case was last seen without it",
             "horizons": "times by which the event is predicted, set apart by |; default: by the times of events",
         },
-        columns=("*",),
+        formats=("medeor.formats.tables.facts:ANY_TABLE",),
     ),
 )
 

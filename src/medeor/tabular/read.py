@@ -8,12 +8,14 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Sources, Study, Target, UserError
 from medeor.formats.tables.read import read_table, set_apart, table_findings
 from medeor.formats.tables.rows import counted, digest_of, digests, listed
-from medeor.formats.values.measurements import is_measured, read_measurements
-from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_targets
-from medeor.formats.values.units import in_one_unit
+from medeor.formats.values.columns import as_numbers
+from medeor.formats.values.measurements import read_limits
+from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_target, read_targets
+from medeor.targets import of
+from medeor.targets.survival import read_survival
 
 USUAL_TARGETS = ("label", "target", "class", "diagnosis", "outcome", "y")
 """Columns taken as the target when the study names none."""
@@ -31,7 +33,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
       else of the row; no other case changes it, save that a further copy is counted
     - `group`: the study's column, else the case
     - `site`, `time`: the study's columns, where it names them; `part`: of the official split, where there is one
-    - the targets; beside a number some of whose values are limits `<target>.limit` (see `Target.limit`)
+    - the targets; `<target>.limit` beside times until an event, and numbers with limits (see `Target.limit`)
     - the user's other columns as they were read, of which a model may be given `Cases.features`
     - `source`: what the user calls the case; `content`: a digest of its features
     - `broken`: why the case cannot be used, null where it can
@@ -45,14 +47,14 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     own_id = study.options.get("id") or ("case_id" if "case_id" in rows.columns else "")
     roles = {study.group: "group", study.site: "site", study.time: "time"}
     dropped = _several(study.options.get("drop", ""))
-    for column in (*names, *roles, *study.subgroups, own_id, *dropped):
+    for column in (*names, *roles, *study.subgroups, own_id, *dropped, study.options.get("follow_up")):
         if column and column not in rows.columns:
             raise UserError(f"there is no column '{column}' in {name}; it has {listed(rows.columns)}")
     answers = _answers(rows, names, study, sources.targets)
     part = _part(rows, study)
     here = set_apart(rows.columns, _OWN.__contains__)
     others = [column for column in rows.columns if column not in {*names, *roles, *dropped} - {*study.subgroups}]
-    apart = {*dropped, own_id, study.split, part}
+    apart = {*dropped, own_id, study.split, part, study.options.get("follow_up")}
     apart |= {target.name for target in sources.model.targets} if sources.model else set()
     # What cases are divided by is known of no case that is held out.
     features = [here[column] for column in others if column not in apart]
@@ -76,7 +78,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         unknown = pl.all_horizontal(pl.col(target.name).is_null() for target in answers.targets)
         table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(pl.lit("it has no label"))))
     subgroups = tuple(roles.get(column) or here[column] for column in study.subgroups)
-    findings = (*_of_files(sources), *answers.findings)
+    paths = [Path(item) for item in sources.given if isinstance(item, str | Path)]
+    findings = (*(one for path in paths for one in table_findings(path)), *answers.findings)
     return Cases(table, answers.targets, subgroups=subgroups, features=tuple(features), findings=findings)
 
 
@@ -91,11 +94,6 @@ def _gathered(sources: Sources) -> tuple[pl.DataFrame, str]:
         tables.append(item if isinstance(item, pl.DataFrame) else read_table(Path(item)))
         names.append("the table" if isinstance(item, pl.DataFrame) else Path(item).name)
     return pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0], ", ".join(names)
-
-
-def _of_files(sources: Sources) -> tuple[Finding, ...]:
-    paths = [Path(item) for item in sources.given if isinstance(item, str | Path)]
-    return tuple(one for path in paths for one in table_findings(path))
 
 
 def _present(study: Study, columns: Sequence[str]) -> Study:
@@ -122,16 +120,36 @@ def _answers(rows: pl.DataFrame, names: Sequence[str], study: Study, expected: S
     if not names:
         return TargetColumns((), pl.DataFrame(height=rows.height))
     options, limits = study.options, []
-    for column in [rows[name] for name in names if not options.get("kind") and is_measured(rows[name])]:
-        read = read_measurements(column)
-        if (read.sides.fill_null(0) != 0).any():
-            unit = next((target.unit for target in expected if target.name == column.name), "")
-            rows = rows.with_columns(in_one_unit(read.values, read.units, unit).values)
-            limits.append(read.sides.alias(f"{column.name}.limit"))
+    if "follow_up" in options:
+        return _until_event(rows, names, options, expected)
+    for column in [rows[name] for name in names if not options.get("kind")]:
+        unit = next((target.unit for target in expected if target.name == column.name), "")
+        if (read := read_limits(column, unit)) is not None:
+            rows = rows.with_columns(read[0])
+            limits.append(read[1].alias(f"{column.name}.limit"))
     kind, classes = options.get("kind", ""), _several(options.get("classes", ""))
     found = read_targets(rows, names, kind, classes, options.get("positive", ""), expected)
     targets = tuple(_scaled(target, found.values, options) for target in found.targets)
     return found._replace(targets=targets, values=found.values.with_columns(limits))
+
+
+def _until_event(
+    rows: pl.DataFrame, names: Sequence[str], options: Mapping[str, str], expected: Sequence[Target]
+) -> TargetColumns:
+    """The time until an event, of two columns: whether it has happened, and when, or when the case was last seen."""
+    known = expected[0] if expected else None
+    classes = known.values if known else _several(options.get("classes", ""))
+    event = read_target(rows[names[0]], "classes", classes, options.get("positive", ""))
+    words = of(event.target).words
+    if len(names) > 1 or len(words) != 2:
+        raise UserError("--option follow_up goes with one target, a column that says whether the event has happened")
+    try:
+        ends = [float(end) for end in (known.classes if known else _several(options.get("horizons", "")))]
+    except ValueError:
+        raise UserError(f"--option horizons={options['horizons']}: these are times, set apart by |") from None
+    time = as_numbers(rows[options["follow_up"]])
+    target, values = read_survival(names[0], event.values, time.values, ends, time.unit)
+    return TargetColumns((replace(target, values=words),), values, event.findings)
 
 
 def _scaled(target: Target, values: pl.DataFrame, options: Mapping[str, str]) -> Target:

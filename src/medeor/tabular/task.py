@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
-import polars as pl
-
-from medeor.contracts import (
-    ROAD,
-    Budget,
-    Cases,
-    Finding,
-    Measures,
-    Method,
-    Predictions,
-    Result,
-    Sources,
-    Split,
-    Step,
-    Study,
-)
+from medeor.contracts import Budget, Cases, Method, Result
 from medeor.figures import Figure
-from medeor.learning.budget import plan_with_budget
 from medeor.learning.folds import members
 from medeor.learning.network import NetworkMethod
-from medeor.learning.stack import StackModel, stacked, weights_table
+from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.table_network import LinearMethod, TableRecipe
 from medeor.learning.tables import TableTrees
 from medeor.tabular.audit import audit_table, clean
@@ -33,45 +17,31 @@ from medeor.tabular.read import read_cases
 from medeor.trust.measures import measure
 
 
-class TableTask:
+class TableTask(SupervisedTask[TablePlan]):
     """Any kind of target from the columns of a table."""
 
-    steps: tuple[Step, ...] = ROAD
     plan_type = TablePlan
+    read = staticmethod(read_cases)
+    audit = staticmethod(audit_table)
+    clean = staticmethod(clean)
+    evaluate = staticmethod(measure)
 
-    def read(self, sources: Sources, study: Study) -> Cases:
-        return read_cases(sources, study)
+    def rules(self, train: Cases, budget: Budget) -> TablePlan:
+        return rules(train)
 
-    def audit(self, cases: Cases, split: Split) -> list[Finding]:
-        return audit_table(cases, split)
+    def recipe(self, plan: TablePlan) -> TableRecipe:
+        return TableRecipe(plan.columns, plan.network)
 
-    def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-        return clean(cases, findings, split)
-
-    def plan(self, cases: Cases, split: Split, budget: Budget) -> TablePlan:
-        """From the training rows: see `plan.rules`. A budget of minutes becomes a number of epochs by a short timed
-        trial, and the fit then obeys the number, not the clock."""
-        return plan_with_budget(rules(split.part(cases, "train", "validation")), _recipe, cases, split, budget)
-
-    def method(self, plan: TablePlan) -> Method:
-        methods: dict[str, Method] = {
+    def parts(self, plan: TablePlan) -> Mapping[str, Method]:
+        return {
             "trees": TableTrees(plan.columns, plan.trees),
-            "network": NetworkMethod(_recipe(plan), plan.schedule),
+            "network": NetworkMethod(self.recipe(plan), plan.schedule),
             "linear": LinearMethod(plan.columns),
         }
-        return stacked(methods, plan.parts, plan.members)
 
     def baseline(self, plan: TablePlan) -> Method:
         """Logistic or linear regression: what can be said without interactions."""
         return members(LinearMethod(plan.columns), plan.members)
 
-    def evaluate(self, cases: Cases, predictions: Predictions) -> Measures:
-        return measure(cases, predictions, subgroups=cases.subgroups)
-
     def show(self, result: Result) -> Iterable[Figure]:
-        if isinstance(result.model, StackModel):
-            yield weights_table(result.model)
-
-
-def _recipe(plan: TablePlan) -> TableRecipe:
-    return TableRecipe(plan.columns, plan.network)
+        yield from shares(result.model)

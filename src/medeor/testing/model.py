@@ -13,6 +13,7 @@ import polars as pl
 
 from medeor import registry
 from medeor.contracts import Cases, Model, Run
+from medeor.learning.explain import explainer
 from medeor.targets import of
 from medeor.testing.checks import Check, named, require
 from medeor.testing.sameness import finite, names, same_numbers, same_predictions
@@ -149,15 +150,16 @@ def _reasons(model: Model, cases: Cases, run: Run) -> None:
 def reasons_of(model: Model, cases: Cases, run: Run) -> int:
     """The number of reasons that a model gives for these cases, each of them checked: asked again they are the same,
     their weights are numbers, and the model answers for the whole case and for one without any of its elements."""
-    if not cases.targets:
+    reasoner = explainer(model)
+    if not cases.targets or reasoner is None:
         return 0
     items = [of(cases.targets[0]).items[0]] * len(cases)
-    reasons, again = (model.attribute(cases, items, run) for _ in range(2))
+    reasons, again = (reasoner.attribute(cases, items, run) for _ in range(2))
     for reason, same in zip(reasons, again, strict=True):
         _same_reason(reason.case_id, reason.values, same.values)
         case = cases.where(pl.col("case_id") == reason.case_id)
         kept = np.stack([np.ones(reason.values.shape, bool), np.zeros(reason.values.shape, bool)])
-        left = np.asarray(model.ablate(case, reason.item, kept, run))
+        left = np.asarray(reasoner.ablate(case, reason.item, kept, run))
         require(left.shape == (2,) and np.isfinite(left).all(), f"of parts of '{reason.case_id}' it answers {left}")
     return len(reasons)
 

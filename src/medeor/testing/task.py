@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import inspect
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ import tomli_w
 
 from medeor import api, registry
 from medeor.console import Console
-from medeor.contracts import ROAD, Budget, Predictions, Run, TaskFacts
+from medeor.contracts import ROAD, SHAPES, Budget, FileFacts, Predictions, Run, TaskFacts
 from medeor.files import build, plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
@@ -95,11 +95,12 @@ def check_task(facts: TaskFacts) -> Iterator[Check]:
 
 
 def _facts(runs: Runs) -> None:
-    for field in dataclasses.fields(runs.facts):
-        value = getattr(runs.facts, field.name)
-        for place in value.values() if isinstance(value, dict) else [value]:
-            if isinstance(place, str) and re.fullmatch(r"[A-Za-z_][\w.]*:\w+", place):
-                registry.find(place)
+    for place in runs.facts.places:
+        registry.find(place)
+    for place in runs.facts.formats:
+        require(isinstance(registry.find(place), FileFacts), f"{place} is no contracts.FileFacts")
+    for offer in runs.facts.offers:
+        inspect.signature(registry.find(offer.lives)).bind(*SHAPES[offer.kind])
     task = registry.open_task(runs.facts.name)
     require(task.steps == tuple(step for step in ROAD if step in task.steps), f"its steps are {task.steps}")
     plan = task.plan_type
@@ -203,16 +204,20 @@ def _explanations(runs: Runs) -> None:
 
 
 def _exports(runs: Runs) -> None:
-    facts, room = runs.facts, runs.folder / "exports"
-    asked = {"onnx": "model.onnx"} if facts.onnx else {}
-    asked |= {"embeddings": "table.parquet"} if facts.embeds else {}
-    asked |= {"graph": "triples.tsv"} if facts.graphs else {}
-    for what, name in asked.items():
-        for path in api.export(runs.walked, **{what: room / name}, console=Console(quiet=True)):  # type: ignore[arg-type]
+    room = runs.folder / "exports"
+    for offer in runs.facts.offers:
+        for ending in offer.endings:
+            path = room / f"{offer.name}{ending}"
+            if offer.kind == "file":
+                api.export(runs.walked, offer.name, path, console=Console(quiet=True))
+            else:
+                api.predict(runs.trained, *runs.whole.sources, out=path)
             require(path.stat().st_size, f"{path.name} is empty")
-    for ending in facts.writes:
-        api.predict(runs.trained, *runs.whole.sources, out=room / f"answers{ending}")
-        require((room / f"answers{ending}").stat().st_size, f"a file ending in {ending} is empty")
+        if offer.kind == "page":
+            cases = runs.trained.read(*runs.whole.sources)
+            few = replace(cases, table=cases.table.head(2))
+            figures = list(runs.trained.use(offer, few, runs.trained.predicted(few), {}))
+            require(figures, f"{offer.name} shows nothing of a case")
 
 
 def _missing_targets(runs: Runs) -> None:

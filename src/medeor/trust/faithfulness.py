@@ -22,6 +22,7 @@ from medeor.contracts import (
     Target,
     UserError,
 )
+from medeor.learning.explain import explainer
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import items, of
@@ -76,14 +77,15 @@ def examine(
 
     Summary, by method: `grad-cam/faithfulness`, `grad-cam/faithfulness/random`, `grad-cam/faithfulness/gain`,
     `grad-cam/randomised weights`, `grad-cam/shown` (a share), means over cases with intervals by group."""
-    if not len(cases):
+    reasoner = explainer(model) if len(cases) else None
+    if reasoner is None:
         return Explanations((), {})
-    reasons = model.attribute(cases, items, run)
+    reasons = reasoner.attribute(cases, items, run)
     judged = []
     for done, reason in enumerate(reasons, start=1):
         case = cases.where(pl.col("case_id") == reason.case_id)
         against = withheld.get(reason.item, "")
-        judged.append(_scored(reason, partial(model.ablate, case, reason.item, run=run), run.seed, against))
+        judged.append(_scored(reason, partial(reasoner.ablate, case, reason.item, run=run), run.seed, against))
         run.progress("explain", done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []

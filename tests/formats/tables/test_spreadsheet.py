@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import tiny
-from medeor.api import write_any
 from medeor.formats.tables.read import read_table
 from medeor.formats.tables.spreadsheet import guarded, unguarded
+from medeor.formats.tables.write import write_table
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", '=HYPERLINK("x")', "-x"]
 PLAIN = ["-5.3", "+7", "-1e-3", "-", "=", "a=b", "'quoted'", "", "C[N+]", "−5", "1,5", "-1,5"]
@@ -24,7 +24,7 @@ def test_a_formula_is_text_in_the_file(tmp_path: Path) -> None:
     values = [*FORMULAS, *PLAIN]
     table = pl.DataFrame({"=name": values, "number": [-1.5] * len(values)})
     table = table.with_columns(kind=pl.Series(values, dtype=pl.Categorical))
-    write_any(table, tmp_path / "t.csv")
+    write_table(table, tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
         head, *rows = list(csv.reader(file))
     assert head == ["'=name", "number", "kind"]
@@ -40,7 +40,7 @@ def test_what_is_guarded_comes_back(texts: list[str]) -> None:
 
 def test_a_table_of_ours_is_read_as_it_was(tmp_path: Path) -> None:
     table = pl.DataFrame({"=image": ["=a.png", "-b.png", "'=c.png", "d"], "y": [-1.5, 2.0, 0.5, -3.0]})
-    write_any(table, tmp_path / "t.csv")
+    write_table(table, tmp_path / "t.csv")
     assert_frame_equal(read_table(tmp_path / "t.csv"), table)
 
 

@@ -168,15 +168,15 @@ def trained(dimensions: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Answering:
-    """A network as `trust` asks it; `explained_by` gives the maps, which may be another network."""
+    """A network as `trust` asks it; `looked_at` gives the maps, which may be another network."""
 
     network: nn.Module
-    explained_by: nn.Module
+    looked_at: nn.Module
     images: Tensor
     method: str
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        found = maps(self.explained_by, self.images, 0, self.method)
+        found = maps(self.looked_at, self.images, 0, self.method)
         untrained = maps(fresh(self.images.ndim - 2, 99), self.images, 0, self.method)
         return [
             Attribution(case_id, items[i], self.method, found[i], untrained=untrained[i])

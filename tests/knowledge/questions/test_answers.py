@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import medeor
+from medeor.console import renamed
 from medeor.contracts import UserError
 from medeor.formats.tables.embeddings import Embeddings, read_embeddings
 from medeor.road.bundle import load, opened
@@ -180,7 +181,7 @@ def test_a_page_of_answers_shows_where_they_lie(run, graph, drug, answered, tmp_
 
 def test_the_graph_of_a_run_is_exported_as_it_was_read(run, graph, tmp_path):
     for name in ("g.tsv", "g.graphml"):
-        said = command("export", run, "--graph", tmp_path / name)
+        said = command("export", run, "--as", "graph", tmp_path / name)
         assert said.code == 0, said.err
     columns = ["head", "relation", "tail", *FACTS, "part"]
     source = pl.read_csv(graph / "edges.tsv", separator="\t").select(columns)
@@ -190,26 +191,27 @@ def test_the_graph_of_a_run_is_exported_as_it_was_read(run, graph, tmp_path):
 
 def test_the_graph_of_a_run_is_drawn_around_an_entity(run, graph, drug, tmp_path):
     name = pl.read_csv(graph / "nodes.tsv", separator="\t").filter(id=drug)["name"][0]
-    said = command("export", run, "--graph", tmp_path / "g.svg", "--around", drug)
+    said = command("export", run, "--as", "graph", tmp_path / "g.svg", "--option", f"around={drug}")
     assert said.code == 0, said.err
     root = ET.parse(tmp_path / "g.svg").getroot()
     assert name in {one.text for one in root}
     edges = pl.read_csv(graph / "edges.tsv", separator="\t")
     most = pl.concat([edges["head"], edges["tail"]]).value_counts().sort("count", "head", descending=[True, False])
     most = most["head"][0]
-    assert command("export", run, "--graph", tmp_path / "hub.svg").code == 0
+    assert command("export", run, "--as", "graph", tmp_path / "hub.svg").code == 0
     hub = pl.read_csv(graph / "nodes.tsv", separator="\t").filter(id=most)["name"][0]
     assert hub in {one.text for one in ET.parse(tmp_path / "hub.svg").getroot()}
 
 
 def test_a_graph_that_cannot_be_exported_is_told(run, tiny_run, tmp_path):
     for trained, words, complaint in (
-        (run, ("g.json",), "written to .tsv or .graphml"),
-        (run, ("g.svg", "--around", "Marsian"), "no entity is called 'Marsian'"),
+        (run, ("g.json",), "written to a file ending in .tsv"),
+        (run, ("g.svg", "--option", "around=Marsian"), "no entity is called 'Marsian'"),
         (run / "run.medeor", ("g.tsv",), "a bundle carries no graph"),
-        (tiny_run, ("g.tsv",), "has no graph"),
+        (run, ("g.tsv", "--option", "about=x"), "--as graph does not ask for 'about'; --option takes around"),
+        (tiny_run, ("g.tsv",), "has no graph to export; --as takes onnx"),
     ):
-        said = command("export", trained, "--graph", tmp_path / words[0], *words[1:])
+        said = command("export", trained, "--as", "graph", tmp_path / words[0], *words[1:])
         assert said.code == 2
         assert complaint in said.complaints[0]
         assert not (tmp_path / words[0]).exists()
@@ -257,7 +259,7 @@ def test_models_of_cases_answer_no_question(tiny_run):
 
 
 def test_embeddings_are_read_back_as_the_input_of_a_study(run, graph, drug, tmp_path):
-    said = command("export", run, "--embeddings", tmp_path / "table.parquet")
+    said = command("export", run, "--as", "embeddings", tmp_path / "table.parquet")
     assert said.code == 0, said.err
     store = opened(tmp_path / "table.parquet")
     assert isinstance(store, Embeddings)
@@ -289,10 +291,27 @@ def test_what_is_no_table_of_embeddings_is_refused(tmp_path, columns, said):
         read_embeddings(tmp_path / "table.parquet")
 
 
-def test_an_export_says_what_it_can_write(run, tiny_run, tmp_path):
-    for words, complaint in (((run,), "say what to write"), ((run, "--embeddings", tmp_path / "t.csv"), ".parquet")):
-        said = command("export", *words)
+def test_an_export_says_what_it_can_write(run, tmp_path):
+    for words, complaint in (
+        ((), "say what to write"),
+        (("--as", "graph"), "say what to write"),
+        (("--as", "embeddings", tmp_path / "t.csv"), "embeddings is written to a file ending in .parquet"),
+        (("--as", "onnx", tmp_path / "m.onnx"), "has no onnx to export; --as takes embeddings"),
+    ):
+        said = command("export", run, *words)
         assert said.code == 2
         assert complaint in said.complaints[0]
-    said = command("export", tiny_run, "--embeddings", tmp_path / "t.parquet")
-    assert "keeps no table of embeddings" in said.complaints[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_flags_of_0_1_export_the_same_with_one_warning_each(run, drug, tmp_path):
+    renamed.cache_clear()
+    said = command("export", f"--embeddings={tmp_path / 'old.parquet'}", "--trust", "nets", run)
+    assert said.code == 0, said.err
+    assert said.out == f"{tmp_path / 'old.parquet'}\n"
+    assert said.err.count("--embeddings is now called --as embeddings; the old name works through 0.3") == 1
+    said = command("export", run, "--around", drug, "--graph", tmp_path / "old.svg")
+    assert said.code == 0, said.err
+    assert "--around is now called --option around" in said.err
+    command("export", run, "--as", "graph", tmp_path / "new.svg", "--option", f"around={drug}")
+    assert (tmp_path / "old.svg").read_bytes() == (tmp_path / "new.svg").read_bytes()

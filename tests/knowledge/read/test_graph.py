@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medeor.contracts import Finding, Store, UserError
-from medeor.formats.graphs.layouts import WHERE
 from medeor.knowledge.read.graph import Graph, assemble, read_graph
-from medeor.registry import TASKS
 from medeor.simulate.knowledge import knowledge, large_graph, write_graph
 
 EDGES = pl.DataFrame(
@@ -134,10 +132,6 @@ def test_a_simulated_graph_is_read_back(tmp_path: Path) -> None:
 def test_nothing_to_read_is_told() -> None:
     with pytest.raises(UserError, match="a graph needs a source"):
         read_graph([])
-
-
-def test_the_registry_asks_for_what_readers_obey() -> None:
-    assert set(WHERE) <= set(TASKS["graph-completion"].options)
 
 
 @pytest.mark.data

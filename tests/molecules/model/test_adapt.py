@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from rdkit.Chem import Crippen
 import medeor
 import tiny
 from medeor.contracts import Cases, Inputs, Predictions, Run, Sources, Split, Study, Target, UserError
+from medeor.learning.domain import DomainMethod
 from medeor.molecules.model import adapt
 from medeor.molecules.model.adapt import Adapt, Correction
-from medeor.molecules.model.domain import MoleculeDomainMethod, sketch
+from medeor.molecules.model.domain import learned, sketch
 from medeor.molecules.read.cases import read_cases
 from medeor.statistics.split import split_cases
 from medeor.testing import check_method
@@ -107,7 +109,7 @@ def test_without_errors_nothing_is_added(base: Path) -> None:
 
 
 def test_it_keeps_what_every_method_keeps(base: Path) -> None:
-    for _, check in check_method(MoleculeDomainMethod(Adapt()), *study(base, table(OTHERS))):
+    for _, check in check_method(DomainMethod(Adapt(), partial(learned, False)), *study(base, table(OTHERS))):
         check()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,10 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from medeor import registry
-from medeor.contracts import Attribution, Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
+from medeor.contracts import Cases, Fitted, Predictions, Run, Sources, Split, Study, Target
+from medeor.learning.domain import DomainMethod, DomainModel
 from medeor.molecules.model import domain
 from medeor.molecules.model.domain import (
-    MoleculeDomainMethod,
-    MoleculeDomainModel,
     alike,
     analogues,
     learn,
@@ -190,12 +190,6 @@ class Counted:
         arrays = {case: Path(f"{case}.npy") for case in cases.ids}
         return Predictions(cases.table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0)), arrays)
 
-    def attribute(self, cases: Cases, items: object, run: Run) -> list[Attribution]:
-        return []
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return np.zeros(len(kept))
-
     def save(self, folder: Path) -> None:
         raise AssertionError
 
@@ -208,7 +202,7 @@ def test_many_compounds_are_predicted_in_batches_and_keep_their_arrays(
     monkeypatch.setattr(domain, "BATCH_SIZE", 25)
     counted = Counted([])
     whole = asked(cases.table["smiles"].to_list(), cases.targets)
-    table, arrays = vars(MoleculeDomainModel(counted, found).predict(whole, Run(Path()))).values()
+    table, arrays = vars(DomainModel(counted, found).predict(whole, Run(Path()))).values()
     assert counted.sizes == [25, 25, 10]
     assert list(arrays) == whole.ids
     assert table["case_id"].to_list() == whole.ids
@@ -220,7 +214,8 @@ def test_many_compounds_are_predicted_in_batches_and_keep_their_arrays(
 def fitted(cases: Cases, split: Split, folder: Path, shared: bool) -> Fitted:
     from medeor.learning.folds import Folds
 
-    return MoleculeDomainMethod(Folds(NeighbourMethod()), shared).fit(cases, split, {}, Run(folder))
+    method = DomainMethod(Folds(NeighbourMethod()), partial(domain.learned, shared))
+    return method.fit(cases, split, {}, Run(folder))
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -238,7 +233,7 @@ def test_a_saved_model_says_the_same_and_carries_compounds_only_when_asked(
     assert [path.name for path in (tmp_path / "model").glob("ana*")] == ["analogues.json"] * shared
     # Where they stood names a file of the user's.
     told = measured_in(cases, split).drop("place")
-    assert shared == (again.measured is not None and again.measured.equals(told))
+    assert shared == (again.domain.measured is not None and again.domain.measured.equals(told))
 
 
 def test_measured_compounds_keep_the_limits_of_their_values() -> None:
@@ -254,9 +249,8 @@ def test_measured_compounds_keep_the_limits_of_their_values() -> None:
 def test_analogues_are_the_most_alike_with_their_values(chains: tuple[Cases, Split]) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
-    model = MoleculeDomainModel(Counted([]), found)
     question = "CCCCCCC(=O)OC"
-    table = analogues(model, asked([question], cases.targets), measured_in(cases, split))
+    table = analogues(found, asked([question], cases.targets), measured_in(cases, split))
     ranked = sorted((tanimoto(question, one) for one in cases.table["smiles"]), reverse=True)
     assert table["similarity"].to_list() == pytest.approx(ranked[: domain.NEIGHBOURS], abs=1e-6)
     truth = dict(cases.table.select("smiles", "y").iter_rows())

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 from medeor.contracts import Cases, Run, Split, Target
+from medeor.learning.explain import explainer
 from medeor.learning.network import NetworkMethod, load
 from medeor.learning.schedule import Schedule
 from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, slices_of
@@ -113,7 +114,9 @@ def test_lots_hold_every_molecule_once_within_bounds() -> None:
 def study(smiles: tuple[str, ...], **answers: list[float | None]) -> Cases:
     ids = [f"c{i}" for i in range(len(smiles))]
     table = pl.DataFrame({"case_id": ids, "group": ids, "smiles": smiles, **answers})
-    return Cases(table, tuple(Target(name, "continuous") for name in answers), (MoleculeStore(table["smiles"]),))
+    return Cases(
+        table, tuple(Target(name, "continuous") for name in answers), {"molecules": MoleculeStore(table["smiles"])}
+    )
 
 
 def everything(cases: Cases) -> Split:
@@ -143,11 +146,13 @@ def test_a_network_learns_a_few_compounds_by_heart_and_comes_back(name: str, tmp
 def test_integrated_gradients_add_up(tmp_path: Path) -> None:
     cases = study(SMILES, a=[1.0, -2.0, 3.0, 4.0, 5.0, 6.0])
     model = method(epochs=20).fit(cases, everything(cases), {}, Run(tmp_path / "fit")).model
-    reason, _ = model.attribute(cases.where(pl.col("case_id") == "c0"), ["a"], Run(tmp_path))
+    reasons = explainer(model)
+    assert reasons is not None
+    reason, _ = reasons.attribute(cases.where(pl.col("case_id") == "c0"), ["a"], Run(tmp_path))
     first = cases.where(pl.col("case_id") == "c0")
     atoms = len(reason.values)
     assert atoms == Chem.MolFromSmiles(SMILES[0]).GetNumAtoms()
     kept = np.stack([np.ones(atoms, bool), np.zeros(atoms, bool)])
-    whole, nothing = model.ablate(first, "a", kept, Run(tmp_path))
+    whole, nothing = reasons.ablate(first, "a", kept, Run(tmp_path))
     assert reason.values.sum() == pytest.approx(whole - nothing, rel=0.03, abs=0.03)
     assert whole == pytest.approx(model.predict(first, Run(tmp_path)).table["value"][0], rel=0.02)

@@ -69,7 +69,6 @@ def test_the_value_to_beat_is_by_default_the_best_that_was_measured(run: Path) -
 def test_the_value_to_beat_was_measured_and_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     target = Target("y", "continuous")
     model, asked = SimpleNamespace(), SimpleNamespace(run=None)
-    monkeypatch.setattr(suggest, "MoleculeDomainModel", SimpleNamespace)
     asked.model = model
     measured = pl.DataFrame({"y": [3.0, 12.0, 30000.0], "y.limit": [-1, 0, 1]})
     monkeypatch.setattr(suggest, "measured_of", lambda model, run: measured)

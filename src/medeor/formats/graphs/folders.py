@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 from medeor.contracts import Finding, UserError
 from medeor.formats.graphs.edge_text import REFUSED
+from medeor.formats.graphs.facts import TABLES, TEXT
 from medeor.formats.graphs.layouts import PART_NAMES
 from medeor.formats.graphs.tables import PARTS
 from medeor.formats.graphs.umls_rrf import is_rrf
 
-TEXT = (".tsv", ".csv", ".txt", ".sif", ".edgelist", ".tab", ".dict", ".nt", ".nq", ".gaf", ".hpoa")
-LINES = (".jsonl", ".ndjson")
-TABLES = (".parquet", ".pq", ".xlsx", ".xls", *LINES)
 _NEGATIVE = {"negative", "negatives", "neg", "false", "tn", "fake", "corrupt", "corrupted", "nonedges", "negated"}
 """Words in the name of a file of edges that do not hold."""
 _ASIDE = re.compile(r"(?i)readme|licen[cs]e|simulated|type_constrain|test2id_all|(1|n)-(1|n)\.")

@@ -7,25 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from medeor.contracts import UserError
-
-WHERE = {
-    "head": "column of the entity from which an edge starts",
-    "relation": "column of the relation; where the file has none, the name of the one relation that it holds",
-    "tail": "column of the entity to which an edge leads",
-    "head_name": "column of the names of heads",
-    "tail_name": "column of the names of tails",
-    "head_kind": "column of the kinds of heads, or their one kind; edges without direction are turned to start there",
-    "tail_kind": "column of the kinds of tails, or their one kind",
-    "source": "column naming where an edge comes from, or the one source",
-    "licence": "column of the licence of an edge, or the one licence",
-    "release": "column of the release of the source, or the one release",
-    "part": "column saying train, validation or test",
-    "id": "column of the identifiers in a table of nodes",
-    "name": "column of the names in a table of nodes",
-    "kind": "column of the kinds in a table of nodes",
-    "mapping": "table of two columns, identifiers of the same thing, that joins the graphs of several sources",
-}
-"""What `--option` may say of the tables of a graph."""
+from medeor.formats.graphs.facts import OPTIONS
 
 CONSTANTS = ("relation", "head_kind", "tail_kind", "source", "licence", "release")
 """Roles that one value may fill for a whole file."""
@@ -278,6 +260,6 @@ def _describes(columns: Mapping[str, str]) -> bool:
 def unused(where: Mapping[str, str], used: set[str], seen: Mapping[str, Sequence[str]]) -> None:
     """Raises: UserError for what the user said of columns and no file has."""
     for role, name in where.items():
-        if role in WHERE and role not in used and seen:
+        if role in OPTIONS and role not in used and seen:
             held = "; ".join(f"{path} has {', '.join(header)}" for path, header in seen.items())
             raise UserError(f"--option {role}={name}: there is no such column, and no file lacks one: {held}")

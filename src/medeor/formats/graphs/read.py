@@ -13,9 +13,10 @@ from medeor import machine
 from medeor.contracts import Finding, UserError
 from medeor.formats.graphs.dictionaries import read_dictionary, spelt_out
 from medeor.formats.graphs.edge_tables import Edges, Nodes, read_text, understood
-from medeor.formats.graphs.folders import LINES, TABLES, TEXT, chosen_files
+from medeor.formats.graphs.facts import LINES, OPTIONS, TABLES, TEXT
+from medeor.formats.graphs.folders import chosen_files
 from medeor.formats.graphs.ids import apart_by_space, current, translated
-from medeor.formats.graphs.layouts import WHERE, constants_of, unused
+from medeor.formats.graphs.layouts import constants_of, unused
 from medeor.formats.graphs.ontology import read_obo
 from medeor.formats.graphs.order import in_order
 from medeor.formats.graphs.tables import GraphTables
@@ -38,8 +39,8 @@ def read_tables(
     a part beside those of train and test, are left out, and a finding lists them.
 
     Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
-    if wrong := [key for key in where if key not in WHERE]:
-        raise UserError(f"a graph does not ask for '{wrong[0]}'; --option takes {', '.join(WHERE)}")
+    if wrong := [key for key in where if key not in OPTIONS]:
+        raise UserError(f"a graph does not ask for '{wrong[0]}'; --option takes {', '.join(OPTIONS)}")
     chosen = chosen_files([source for source in given if isinstance(source, Path)], learnt)
     numbers = [i for i, source in enumerate(given) if isinstance(source, Path)]
     files = [file._replace(given=numbers[file.given]) for file in chosen.files]

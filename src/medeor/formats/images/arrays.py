@@ -15,7 +15,7 @@ import numpy as np
 from medeor import cache
 from medeor.contracts import UserError
 from medeor.files import sha256
-from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, made_finite
+from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, is_own_bug, made_finite
 from medeor.formats.images.pictures import channels_first, without_alpha
 
 ArrayLayout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
@@ -143,6 +143,8 @@ def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                         shape, _, dtype = _npy_header(file)
                     found[info.filename.removesuffix(".npy")] = (shape, dtype)
     except (zipfile.BadZipFile, *DAMAGED) as error:
+        if is_own_bug(error):
+            raise
         raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
     for name, (_, dtype) in found.items():
         if dtype.hasobject:
@@ -178,6 +180,8 @@ def member(path: str, name: str) -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])
     except (zipfile.BadZipFile, *DAMAGED) as error:
+        if is_own_bug(error):
+            raise
         raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
 
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from medeor.formats.images.image import ENDINGS, BrokenImage, kind_of
+from medeor.formats.images.facts import ENDINGS
+from medeor.formats.images.image import BrokenImage, kind_of
 from medeor.formats.images.masks import MASKS, masks_among
 from medeor.machine import threads
 

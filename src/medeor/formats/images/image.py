@@ -30,6 +30,16 @@ DAMAGED = (
 """What the decoders that medeor stands on raise when they meet bytes that are not what they should be."""
 
 
+def is_own_bug(error: BaseException) -> bool:
+    """Whether an error comes from a mistake in medeor's own code, and not from a decoder: an attribute that there is
+    not, or a wrong type, where the code that raised it is ours. Such an error says nothing of a file."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    ours = last is not None and str(last.tb_frame.f_globals.get("__name__", "")).startswith("medeor.")
+    return ours and isinstance(error, (AttributeError, TypeError))
+
+
 class BrokenImage(UserError):
     """One image that cannot be used. Among many it is set aside with its `reason` and listed in the audit; alone it
     is an error of the user's, whose message also names the file."""
@@ -45,12 +55,14 @@ class BrokenImage(UserError):
 
 @contextmanager
 def damage_told(path: Path | str, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turns what a decoder raises into BrokenImage, `also` what its library alone raises. The decoder's own words are
-    left out of the message: they may hold names of files and values of a header."""
+    """Turns what a decoder raises into BrokenImage, `also` what its library alone raises; an `is_own_bug` stays itself.
+    The decoder's own words are left out of the message: they may hold names of files and values of a header."""
     errors: tuple[type[Exception], ...] = (*DAMAGED, *also)
     try:
         yield
     except errors as error:
+        if is_own_bug(error):
+            raise
         raise BrokenImage(path, f"{what}: truncated or damaged") from error
 
 
@@ -109,11 +121,6 @@ class Image:
 
 
 FileKind = Literal["dicom", "nifti", "png", "jpeg", "tiff", "bmp", "webp", "npy", "npz", ""]
-
-ENDINGS = (
-    ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy",
-)  # fmt: skip
-"""How the names of images end; used only to tell a damaged image from a file that never was one."""
 
 
 def kind_of(path: Path) -> FileKind:

@@ -14,8 +14,9 @@ from urllib.parse import unquote
 import polars as pl
 
 from medeor.contracts import UserError
+from medeor.formats.images.facts import ENDINGS
 from medeor.formats.images.folders import ImageFiles, slices_in
-from medeor.formats.images.image import ENDINGS, BrokenImage
+from medeor.formats.images.image import BrokenImage
 from medeor.formats.images.lists import Listing, not_read, rows_of
 
 FIRST_ROW = 2

@@ -12,18 +12,16 @@ import polars as pl
 
 from medeor.contracts import Finding, UserError
 from medeor.files import exists
+from medeor.formats.molecules.facts import LISTS, NAMES, SDF
 from medeor.formats.molecules.sdf import records, write_sdf
-from medeor.formats.molecules.structures import NAMES, is_structure, of_inchi, share, skeleton
+from medeor.formats.molecules.structures import is_structure, of_inchi, share, skeleton
 from medeor.formats.molecules.tables import identifiers, is_headless, named, read_text_table
-from medeor.formats.tables.read import TABLES, content_of, decoded, read_table, typed
+from medeor.formats.tables.facts import TABLES, TEXTS, WORKBOOKS
+from medeor.formats.tables.read import content_of, decoded, read_table, typed
 from medeor.formats.values.measurements import Decimal
 
 __all__ = ["MoleculeRows", "identifiers", "read_molecules", "structure_column", "write_sdf"]
 
-SDF = (".sdf", ".sd", ".mol")
-LISTS = (".smi", ".smiles", ".ism", ".can")
-TEXTS = (".csv", ".tsv", ".txt")
-EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 SAMPLE = 60
 """Values of a column that are parsed to find out whether it holds structures."""
 _MOST = 0.8
@@ -149,7 +147,7 @@ def _of_book(path: Path, column: str) -> MoleculeRows:
     rows = [
         [values[row] if row < len(values) else "" for values in below] for row in range(max(map(len, below), default=0))
     ]
-    if _kind(path) in EXCEL and is_headless(table.columns, rows):
+    if _kind(path) in WORKBOOKS and is_headless(table.columns, rows):
         table = named(pl.read_excel(path, engine="calamine", infer_schema_length=None, has_header=False))
         table = table.select(typed(one) if one.dtype == pl.String else one for one in table)
         rows_ = _of_table(table, path.name, column, 1)

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-NAMES = (
-    "smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "structure", "molecule", "mol", "drug",
-    "inchi", "standard_inchi", "standardinchi", "inchi_string", "结构", "结构式", "分子",
-)  # fmt: skip
-"""What a column of structures is usually called, the likeliest first."""
-
 
 def share(values: Sequence[str]) -> float:
     """The share of texts that are written as structures are; whether such a molecule can be is not asked."""

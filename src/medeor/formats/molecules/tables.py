@@ -13,7 +13,8 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import UserError
-from medeor.formats.molecules.structures import NAMES, is_structure, share
+from medeor.formats.molecules.facts import NAMES
+from medeor.formats.molecules.structures import is_structure, share
 from medeor.formats.tables.read import MISSING, content_of, decoded, delimiter, rows_of, typed
 from medeor.formats.values.measurements import Decimal, decimal_sign
 from medeor.formats.values.units import is_unit, usual_unit

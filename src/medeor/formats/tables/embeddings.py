@@ -50,7 +50,7 @@ class Embeddings:
 
 
 def read_embeddings(path: Path) -> Embeddings:
-    """From the Parquet file that `medeor export --embeddings` wrote, or another with the columns id and vector.
+    """From the Parquet file that `medeor export --as embeddings` wrote, or another with the columns id and vector.
 
     Raises: UserError where it is no such table, an id is there twice, or a vector is missing or not finite."""
     if not path.exists():

@@ -16,14 +16,11 @@ import polars as pl
 from medeor.contracts import Finding, UserError
 from medeor.files import reading
 from medeor.formats.tables.encodings import decode, decoded, encoding_found
+from medeor.formats.tables.facts import PARQUET, TEXTS, WORKBOOKS
 from medeor.formats.tables.spreadsheet import unguarded
-from medeor.formats.tables.workbooks import ENDINGS as WORKBOOKS
 from medeor.formats.tables.workbooks import read_workbook
 from medeor.formats.values.measurements import with_decimal_points
 
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq", *WORKBOOKS)
-"""How the names of tables end."""
-TEXTS = (".csv", ".tsv", ".txt", ".gz")
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A"]
 """What stands for an unknown value in text. `none` is not among them: it is a diagnosis."""
 
@@ -39,7 +36,7 @@ def read_table(path: Path) -> pl.DataFrame:
     if not path.stat().st_size:
         raise UserError(f"{path} is empty")
     ending = path.suffix.lower()
-    if ending in (".parquet", ".pq"):
+    if ending in PARQUET:
         table = _parquet(path)
     elif ending in WORKBOOKS:
         table = _excel(path)
@@ -56,7 +53,7 @@ def table_findings(path: Path) -> tuple[Finding, ...]:
     path = Path(path)
     if path.suffix.lower() in WORKBOOKS and path.is_file():
         return read_workbook(path).findings
-    if path.suffix.lower() not in TEXTS or not path.is_file():
+    if path.suffix.lower() not in (*TEXTS, ".gz") or not path.is_file():
         return ()
     content = content_of(path)
     text, encoding = decode(content)

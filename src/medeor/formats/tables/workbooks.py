@@ -13,7 +13,6 @@ from medeor.contracts import Finding, UserError
 if TYPE_CHECKING:
     import fastexcel
 
-ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 _UNNAMED = "__UNNAMED__"
 _TITLE_ROWS = 20
 """Rows above a header that are looked at."""

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from medeor.formats.values.units import in_one_unit
+
 ABOVE, EXACT, BELOW = 1, 0, -1
 """Where the true value lies, seen from the number that was written: above it for `>10`, below it for `<0.1`."""
 
@@ -128,6 +130,15 @@ def is_measured(column: pl.Series) -> bool:
     known = column.drop_nulls().str.strip_chars()
     count = read.values.len() - read.values.null_count()
     return count > 0 and 2 * count >= known.len() and read.values.n_unique() > 2
+
+
+def read_limits(column: pl.Series, unit: str = "") -> tuple[pl.Series, pl.Series] | None:
+    """The numbers of a column of measurements some of which are limits (`>10`, `<0.1 mg/dL`), in one `unit` (see
+    `units.in_one_unit`), and on which side of each the truth lies; None where no value is a limit."""
+    read = read_measurements(column) if is_measured(column) else None
+    if read is None or not (read.sides.fill_null(0) != 0).any():
+        return None
+    return in_one_unit(read.values, read.units, unit).values, read.sides
 
 
 def _of_numbers(column: pl.Series) -> pl.DataFrame:

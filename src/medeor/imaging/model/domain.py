@@ -10,13 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
 import torch
 from pydantic import Field
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from medeor import registry
@@ -24,24 +23,17 @@ from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Attribution,
     Cases,
-    Fitted,
-    Inputs,
-    Method,
-    Model,
     Predictions,
-    Run,
     Split,
     UserError,
 )
 from medeor.figures import Figure, Table
-from medeor.files import replacing, write_json
 from medeor.imaging.model.appearance import Appearance, appearance
 from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
 from medeor.imaging.model.prepare import Preparation, prepare
-from medeor.learning.folds import fit_or_load
-from medeor.learning.saved import Shape, arrays_of, facts_of
+from medeor.learning.domain import Check, DomainModel, with_verdicts, worst
+from medeor.learning.saved import Shape, arrays_of, facts_of, save_model
 
 BORDER, OUT = 0.95, 0.975
 """Shares of held-out training images that lie nearer: beyond the first the verdict is borderline, beyond the second out
@@ -58,7 +50,6 @@ FLAT = 1e-4
 """Grey levels between 0 and 1 that differ by less are one level."""
 
 _FILE = "domain.safetensors"
-_VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
 _SEEN: dict[str, str] = {
     "brightness": "its grey levels are distributed unlike those of the training images",
     "colour": "its colours are unlike those of the training images",
@@ -100,6 +91,8 @@ class ImageDomain:
     facts: TrainingImages
     gaussians: tuple[Gaussian, ...]
     """By part; none where the training images are too few."""
+    at_once: ClassVar[None] = None
+    holds_training_values: ClassVar[bool] = False
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case: `case_id`, `verdict` and, where it is not in domain, its `reason`."""
@@ -107,16 +100,25 @@ class ImageDomain:
         checks = [_constant(images), *self._stated(cases)]
         if self.gaussians:
             checks.append(self._far(appearance(images)))
-        return _worst(cases.ids, checks)
+        return worst(cases.ids, checks)
 
-    def _far(self, seen: Appearance) -> _Check:
+    def save(self, folder: Path) -> None:
+        arrays = {
+            f"{part}.{name}": value
+            for part, gaussian in enumerate(self.gaussians)
+            for name, value in vars(gaussian).items()
+        }
+        facts = {"preparation": asdict(self.preparation), "facts": asdict(self.facts)}
+        save_model(folder, "image-domain", facts, arrays, _FILE)
+
+    def _far(self, seen: Appearance) -> Check:
         found = distances(self.gaussians, seen)
         return _beyond(found, self.facts, evidence(self.gaussians, seen, found, self.facts.usual))
 
-    def _stated(self, cases: Cases) -> list[_Check]:
+    def _stated(self, cases: Cases) -> list[Check]:
         """What file headers and sizes say."""
         facts, table = self.facts, cases.table
-        few = _Check(np.full(len(cases), 0 if self.gaussians else 1), [f"only {facts.images} images to compare with"])
+        few = Check(np.full(len(cases), 0 if self.gaussians else 1), [f"only {facts.images} images to compare with"])
         modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
         new = [bool(facts.modalities and one and one not in facts.modalities) for one in modality]
         sides = _longest(table)
@@ -127,40 +129,32 @@ class ImageDomain:
         known, smallest = " or ".join(facts.modalities), f"that of the smallest training image {facts.smallest}"
         between = f"those of the training images {lowest:.2g} to {highest:.2g} mm"
         return [
-            _Check(np.where(new, 2, 0), [f"it is {one}, all training images are {known}" for one in modality]),
+            Check(np.where(new, 2, 0), [f"it is {one}, all training images are {known}" for one in modality]),
             few,
-            _Check(np.where(coarse, 1, 0), [f"its longest side has {one:.0f} pixels, {smallest}" for one in sides]),
-            _Check(np.where(other, 1, 0), [f"its pixels are {one:.2g} mm apart, {between}" for one in spacing]),
+            Check(np.where(coarse, 1, 0), [f"its longest side has {one:.0f} pixels, {smallest}" for one in sides]),
+            Check(np.where(other, 1, 0), [f"its pixels are {one:.2g} mm apart, {between}" for one in spacing]),
         ]
 
 
-class _Check(NamedTuple):
-    levels: np.ndarray
-    """Places in `_VERDICTS`, shape (n,)."""
-    reasons: Sequence[str]
-    """By case, or one for all."""
-
-
-def _worst(ids: Sequence[str], checks: Sequence[_Check]) -> pl.DataFrame:
-    """The worst verdict of each case, with the reason of the first check that gave it."""
-    levels = np.stack([check.levels for check in checks])
-    level, first = levels.max(axis=0, initial=0), levels.argmax(axis=0)
-    reasons = [
-        (own := checks[check].reasons)[row if len(own) > 1 else 0] if worst else None
-        for row, (worst, check) in enumerate(zip(level.tolist(), first.tolist(), strict=True))
-    ]
-    schema = {"case_id": pl.String, "verdict": pl.String, "reason": pl.String}
-    return pl.DataFrame({"case_id": ids, "verdict": _VERDICTS[level], "reason": reasons}, schema=schema)
-
-
-def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> _Check:
+def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> Check:
     farthest = ratios(found, facts.usual).max(axis=1, initial=0)
     levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
     reasons = [
         f"{_SEEN[what]} (farther from them than {OUT if level == 2 else BORDER:.1%} of their own, held out)"
         for what, level in zip(evidence, levels.tolist(), strict=True)
     ]
-    return _Check(levels, reasons)
+    return Check(levels, reasons)
+
+
+def learned(
+    preparation: Preparation, cases: Cases, split: Split, held_out: Predictions
+) -> tuple[ImageDomain, Predictions]:
+    """See `DomainMethod.learn`."""
+    domain, judged = learn(cases, split, preparation)
+    if len(split.part(cases, "train", "validation")) > MOST:
+        rest = held_out.table.join(judged, on="case_id", how="anti")["case_id"].unique().implode()
+        judged = pl.concat([judged, domain.judge(cases.where(pl.col("case_id").is_in(rest)))])
+    return domain, with_verdicts(held_out, judged)
 
 
 def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDomain, pl.DataFrame]:
@@ -173,10 +167,9 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
     facts = _facts(known)
     domain = ImageDomain(preparation, facts, ())
     seen = appearance(images)
-    fold = known.table.select("case_id").join(split.table, on="case_id", how="left", maintain_order="left")["fold"]
-    folds = fold.fill_null(-1).to_numpy()
+    folds = split.folds_of(known)
     if len(known) < FEW or len(np.unique(folds)) < 2:
-        return domain, _worst(known.ids, [_constant(images), *domain._stated(known)])
+        return domain, worst(known.ids, [_constant(images), *domain._stated(known)])
     places = [seen.columns(*kinds) for kinds in PARTS]
     found = Distances(*(np.empty((len(known), len(PARTS))) for _ in range(2)))
     for number in np.unique(folds):
@@ -192,7 +185,7 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
     gaussians = tuple(Gaussian.of(seen.values[:, columns]) for columns in places)
     domain = replace(domain, facts=facts, gaussians=gaussians)
     far = _beyond(found, facts, evidence(gaussians, seen, found, usual))
-    return domain, _worst(known.ids, [_constant(images), *domain._stated(known), far])
+    return domain, worst(known.ids, [_constant(images), *domain._stated(known), far])
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
@@ -230,73 +223,15 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
     return least.set(least <= 0, None).fill_null(np.nan).to_numpy()
 
 
-def _constant(images: Tensor) -> _Check:
+def _constant(images: Tensor) -> Check:
     flat = images.float().flatten(1)
     same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return _Check(np.where(same.numpy(), 2, 0), ["all its pixels have one value"])
+    return Check(np.where(same.numpy(), 2, 0), ["all its pixels have one value"])
 
 
 def _levels(cases: Cases, preparation: Preparation) -> Tensor:
     """The prepared images between 0 and 1, whatever rare findings lie beyond."""
     return prepare(cases, preparation.levels).clamp(0, 1)
-
-
-# --- on the road -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ImageDomainMethod:
-    """A method whose model also says how an image compares with the training images."""
-
-    method: Method
-    preparation: Preparation
-
-    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
-        if not run.leader:
-            return inner
-        run.progress("compare the training images", 0, 1)
-        domain, judged = learn(cases, split, self.preparation)
-        if len(split.part(cases, "train", "validation")) > MOST:
-            rest = inner.held_out.table.join(judged, on="case_id", how="anti")["case_id"].unique().implode()
-            judged = pl.concat([judged, domain.judge(cases.where(pl.col("case_id").is_in(rest)))])
-        return Fitted(ImageDomainModel(inner.model, domain), _joined(inner.held_out, judged))
-
-
-@dataclass(frozen=True, eq=False)
-class ImageDomainModel:
-    """A fitted model with the domain of its training images."""
-
-    model: Model
-    domain: ImageDomain
-
-    def predict(self, cases: Cases, run: Run) -> Predictions:
-        return _joined(self.model.predict(cases, run), self.domain.judge(cases))
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.model.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.model.ablate(case, item, kept, run)
-
-    @property
-    def holds_training_values(self) -> bool:
-        """Of the training images it keeps means and covariances."""
-        return self.model.holds_training_values
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "model" / "model.json").exists():
-            self.model.save(folder / "model")
-        arrays = {
-            f"{part}.{name}": value
-            for part, gaussian in enumerate(self.domain.gaussians)
-            for name, value in vars(gaussian).items()
-        }
-        with replacing(folder / _FILE) as new:
-            save_file(arrays, new)
-        facts = {"preparation": asdict(self.domain.preparation), "facts": asdict(self.domain.facts)}
-        write_json(folder / "model.json", {"kind": "image-domain", **facts})
 
 
 @dataclass(frozen=True)
@@ -305,11 +240,12 @@ class _Saved:
     facts: TrainingImages
 
 
-def load(folder: Path) -> ImageDomainModel:
-    """Reads what `ImageDomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
+def load(folder: Path) -> DomainModel:
+    """Reads what `DomainModel.save` wrote. Raises: UserError where a value or an array is not what it must be."""
     saved = facts_of(folder, _Saved)
     gaussians = _read(folder / _FILE, saved.preparation, saved.facts)
-    return ImageDomainModel(registry.load_part(folder, "model"), ImageDomain(saved.preparation, saved.facts, gaussians))
+    domain = ImageDomain(saved.preparation, saved.facts, gaussians)
+    return DomainModel(registry.load_part(folder, "model"), domain)
 
 
 def _read(path: Path, preparation: Preparation, facts: TrainingImages) -> tuple[Gaussian, ...]:
@@ -329,11 +265,6 @@ def _read(path: Path, preparation: Preparation, facts: TrainingImages) -> tuple[
     if len(facts.usual) != len(PARTS) + 1 or not finite or any((one.scale <= 0).any() for one in parts):
         raise UserError(f"{path} does not fit its model.json; the model was damaged")
     return parts
-
-
-def _joined(predictions: Predictions, judged: pl.DataFrame) -> Predictions:
-    table = predictions.table.join(judged, on="case_id", how="left", maintain_order="left")
-    return replace(predictions, table=table)
 
 
 # --- for a reader ----------------------------------------------------------------------------------------

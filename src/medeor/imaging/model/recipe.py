@@ -26,6 +26,7 @@ from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, standardised
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
+from medeor.learning.batches import Rows, count, rows
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 
@@ -113,7 +114,7 @@ class AugmentedChunk:
 
 
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(Rows):
     """Images with their truth; what each is changed by follows from its seed, epoch and case alone."""
 
     chunk: AugmentedChunk
@@ -137,15 +138,7 @@ class ImageBatch:
         return images
 
     def shard(self, rank: int, world: int) -> ImageBatch:
-        return self if world == 1 else replace(self._each(lambda tensor: tensor[rank::world]), rank=rank, world=world)
-
-    def to(self, device: torch.device) -> ImageBatch:
-        if device == self.truth.device:
-            return self
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> ImageBatch:
-        return replace(self, truth=change(self.truth), mixed=None if self.mixed is None else change(self.mixed))
+        return replace(super().shard(rank, world), rank=rank, world=world)
 
 
 @dataclass(frozen=True)
@@ -161,20 +154,19 @@ class ImageBatches:
     spacing: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.images), self.training.batch)
-        return whole + (rest > self.training.batch // 2) if whole else 1
+        return count(len(self.images), self.training.batch)
 
     def batch(self, epoch: int, index: int) -> ImageBatch:
-        rows = self._rows(epoch, index, index + 1)
+        chosen = self._rows(epoch, index, 1)
         number, place = divmod(index, self._together)
         mixed = self.training.mixup
         return ImageBatch(
             self._chunk(epoch, number),
             place,
-            self.truth[rows],
+            self.truth[chosen],
             self.processors,
             self.training.smoothing,
-            _shares(case_keys(self.seed, epoch, rows), mixed) if mixed else None,
+            _shares(case_keys(self.seed, epoch, chosen), mixed) if mixed else None,
         )
 
     @cached_property
@@ -188,21 +180,14 @@ class ImageBatches:
 
         @lru_cache(maxsize=1)
         def chunk(epoch: int, number: int) -> AugmentedChunk:
-            rows = self._rows(epoch, number * self._together, (number + 1) * self._together)
-            drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, rows), self.images.ndim - 2)
-            return AugmentedChunk(self.images[rows], drawn, self.processors, self.training.batch, self.spacing)
+            chosen = self._rows(epoch, number * self._together, self._together)
+            drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, chosen), self.images.ndim - 2)
+            return AugmentedChunk(self.images[chosen], drawn, self.processors, self.training.batch, self.spacing)
 
         return chunk
 
-    def _rows(self, epoch: int, begin: int, end: int) -> Tensor:
-        """The cases of batches `begin` to `end`."""
-        order = _order(len(self.images), self.seed, epoch)
-        return order[begin * self.training.batch : end * self.training.batch]
-
-
-@lru_cache(maxsize=2)
-def _order(cases: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
+    def _rows(self, epoch: int, begin: int, batches: int) -> Tensor:
+        return rows(len(self.images), self.training.batch, self.seed, epoch, begin, batches)
 
 
 def _shares(keys: Tensor, alpha: float) -> Tensor:

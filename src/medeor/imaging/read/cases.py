@@ -23,7 +23,8 @@ from medeor.formats.images.image import BrokenImage, kind_of
 from medeor.formats.images.lists import LABEL, Listing
 from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import Places, listed
-from medeor.formats.tables.read import TABLES, read_table, set_apart, table_findings
+from medeor.formats.tables.facts import TABLES
+from medeor.formats.tables.read import read_table, set_apart, table_findings
 from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_targets
 from medeor.imaging.read.geometry import geometry_told, lean_of
 from medeor.imaging.read.identity import case_ids, identity, repeats, tied_groups

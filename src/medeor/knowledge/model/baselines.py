@@ -3,7 +3,7 @@ training triples. The better of the two on the validation part stands beside the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,16 +14,14 @@ import numpy as np
 import polars as pl
 import torch
 from pydantic import Field
-from safetensors.torch import save_file
 from torch import Tensor
 
-from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, UserError
-from medeor.files import replacing, write_json
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, UserError
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
 from medeor.knowledge.read.triples import both_ways, ranges
-from medeor.learning.saved import Shape, arrays_of, check_places, facts_of
+from medeor.learning.saved import Shape, arrays_of, check_places, facts_of, save_model
 
 NAMES = ("degree", "rules")
 
@@ -84,28 +82,19 @@ class GraphBaseline:
         ]
         return Predictions(pl.concat([found[self.chosen], *ranked]))
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return []
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
-
     @property
     def holds_training_values(self) -> bool:
         return self.processors.holds_training_values
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         facts = {
-            "kind": "graph-baseline",
             "chosen": self.chosen,
             "memory": self.memory,
             "processors": self.processors.to_json(),
             "rules": self.rules.to_dict(as_series=False),
         }
-        write_json(folder / "model.json", facts)
-        with replacing(folder / "triples.safetensors") as new:
-            save_file({"triples": self.processors.triples.contiguous()}, new)
+        arrays = {"triples": self.processors.triples.numpy()}
+        save_model(folder, "graph-baseline", facts, arrays, "triples.safetensors")
 
     def _by_degree(self, questions: Tensor) -> Tensor:
         return self._popularity[questions[:, 1]]

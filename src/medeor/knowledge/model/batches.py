@@ -3,7 +3,7 @@ the inverse of relation r is number `relations + r`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from medeor.knowledge.plan import GraphTraining
 from medeor.knowledge.read.triples import asked, both_ways, ranges, seen
+from medeor.learning.batches import Rows
 
 
 @dataclass(frozen=True)
-class GraphBatch:
+class GraphBatch(Rows):
     """Questions with what is true of them."""
 
     inputs: Tensor
@@ -23,12 +24,6 @@ class GraphBatch:
     questions of a chunk one after another and then the k entities drawn for them."""
     truth: Tensor
     """Shape (n,), the place of the answer among the candidates, or (n, entities), 1 for every answer."""
-
-    def shard(self, rank: int, world: int) -> GraphBatch:
-        return self if world == 1 else GraphBatch(self.inputs[rank::world], self.truth[rank::world])
-
-    def to(self, device: torch.device) -> GraphBatch:
-        return replace(self, inputs=self.inputs.to(device), truth=self.truth.to(device))
 
 
 def batches_of(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import numpy as np
 import polars as pl
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from medeor.contracts import Attribution, Cases, Predictions, Run
+from medeor.contracts import Cases, Predictions, Run
 from medeor.files import build
 from medeor.knowledge.model.batches import GraphBatch, NegativeSampling, OneVersusAll, SeveralVersusAll, batches_of
 from medeor.knowledge.model.loss import graph_loss
@@ -64,10 +62,6 @@ class GraphRecipe:
         assert isinstance(outputs, Scored)
         return graph_loss(outputs, batch, self.training, self.embedding.n3)
 
-    def export_module(self, network: nn.Module, processors: GraphProcessors) -> tuple[nn.Module, Tensor]:
-        assert isinstance(network, Completer)
-        return Probability(network).eval(), torch.zeros(2, 3, dtype=torch.long)
-
     def infer(self, network: nn.Module, cases: Cases, processors: GraphProcessors, run: Run) -> Iterator[Predictions]:
         assert isinstance(network, Completer)
         triples = processors.understood(cases).to(network.entity.device)
@@ -76,24 +70,3 @@ class GraphRecipe:
         verdicts = processors.domain(training).verdicts(triples.cpu().numpy(), processors.words(cases))
         verdicts = verdicts.with_columns(pl.Series("case_id", cases.ids, dtype=pl.String))
         yield Predictions(found.join(verdicts, on="case_id", how="left", maintain_order="left"))
-
-    def attribute(
-        self, network: nn.Module, cases: Cases, items: Sequence[str], processors: GraphProcessors, run: Run
-    ) -> list[Attribution]:
-        return []
-
-    def ablate(
-        self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: GraphProcessors, run: Run
-    ) -> np.ndarray:
-        raise NotImplementedError("a triple has no elements to take away; its evidence is in the graph")
-
-
-class Probability(nn.Module):
-    """Triples, shape (n, 3), to values of `holds`, shape (n, 1)."""
-
-    def __init__(self, network: Completer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, triples: Tensor) -> Tensor:
-        return torch.sigmoid(self.network.score(triples))[:, None]

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Model, Run, UserError
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Run, UserError
 from medeor.figures import Drawing, Figure, Table
 from medeor.knowledge.draw import MOST_NAMED, edges, picture
 from medeor.knowledge.model.fitted import graph_of, networks_of
@@ -72,7 +73,7 @@ class Removed:
     """Mean over as many random edges, one at each end (of one, at either) and further ones anywhere."""
 
 
-def answer(where: Mapping[str, str], asked: Answering) -> Answers:
+def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
     sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
     triple in words), `verdict` and `reason` (of an answer out of domain nothing is chosen), `answer` (id), `name`,
@@ -113,15 +114,17 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
     return Answers(table, tuple(_figures(graph, question, table)))
 
 
-def embeddings(model: Model, run: Run) -> pl.DataFrame:
-    """What was learnt of each entity: id, name, kind, vector. A model of several folds gives its vectors side by side.
-    Numbers of ComplEx and RotatE are pairs of a real and an imaginary part. From a bundle names are ids."""
-    networks, processors = networks_of(model)
-    graph = graph_of(run, processors)
+def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
+    """Writes what was learnt of each entity: id, name, kind, vector. A model of several folds gives its vectors side by
+    side. Numbers of ComplEx and RotatE are pairs of a real and an imaginary part. From a bundle names are ids."""
+    networks, processors = networks_of(asked.model)
+    graph = graph_of(asked.run, processors)
     with torch.inference_mode():
         vectors = torch.cat([network.entities() for network in networks], 1).float().cpu().numpy()
     column = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
-    return graph.entities.select(pl.col("id").cast(pl.String), "name", "kind").with_columns(column)
+    table = graph.entities.select(pl.col("id").cast(pl.String), "name", "kind").with_columns(column)
+    table.write_parquet(path)
+    return ""
 
 
 # --- the question ----------------------------------------------------------------------------------------

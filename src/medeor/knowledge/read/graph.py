@@ -94,9 +94,9 @@ def read_graph(
 ) -> Graph:
     """One graph from files, folders, tables, or triples of ids as an array of shape (n, 3).
 
-    `where` names the columns of files whose layout medeor does not know (`graph_files.WHERE` says what it takes);
-    `memory` is the number of bytes that reading may use, by default what is free; what is to be `learnt` from leaves
-    out edges that are false or of unknown part (see `read_tables`).
+    `where` names the columns of files whose layout medeor does not know (`formats.graphs.facts.OPTIONS` lists its
+    keys); `memory` is the number of bytes that reading may use, by default what is free; what is to be `learnt` from
+    leaves out edges that are false or of unknown part (see `read_tables`).
 
     Raises: UserError where a source is missing, empty, broken, of an unknown layout, or larger than the memory."""
     given = [Path(source) if isinstance(source, str) else source for source in sources]

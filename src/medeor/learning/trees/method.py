@@ -14,9 +14,9 @@ from pydantic import Field
 
 from medeor import registry
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
-from medeor.files import read_text, write_json
+from medeor.files import read_text
 from medeor.learning.predictions import EMPTY
-from medeor.learning.saved import checked_targets, facts_of
+from medeor.learning.saved import checked_targets, facts_of, save_model
 from medeor.learning.trees.boosters import MOST_LEAVES, Booster, read_booster, write_booster
 from medeor.learning.trees.lightgbm_text import MOST_BYTES, parsed
 from medeor.statistics.outcomes import long_table
@@ -134,14 +134,12 @@ class TreeModel:
         return False
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for number, booster in enumerate(self.boosters):
             write_booster(folder / f"booster-{number}.safetensors", booster)
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         features = {"kind": self.features.kind, **self.features.to_json()}
         boosters = [booster.facts() for booster in self.boosters]
-        facts = {"kind": "trees", "features": features, "targets": targets, "boosters": boosters}
-        write_json(folder / "model.json", facts)
+        save_model(folder, "trees", {"features": features, "targets": targets, "boosters": boosters})
 
     def _both(self) -> list[tuple[Target, Booster]]:
         return list(zip(self.targets, self.boosters, strict=True))

@@ -12,14 +12,12 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import polars as pl
 from pydantic import Field
-from safetensors.numpy import save_file
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from medeor import registry
 from medeor.contracts import (
     Answering,
-    Attribution,
     Cases,
     Fitted,
     Inputs,
@@ -30,9 +28,8 @@ from medeor.contracts import (
     Target,
     UserError,
 )
-from medeor.files import replacing, write_json
 from medeor.learning.predictions import EMPTY, joined
-from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model, save_part
 from medeor.molecules.model.domain import BITS, sketch
 from medeor.molecules.read.fingerprints import blocks
 from medeor.statistics.outcomes import arrange, long_table
@@ -56,7 +53,7 @@ class Adapt:
             )
         before = base.model.predict(training, run.child("base"))
         prints = sketch(training)
-        folds = training.table.join(split.table, on="case_id", how="left", maintain_order="left")["fold"].to_numpy()
+        folds = split.folds_of(training)
         held_out = []
         for fold in range(split.folds):
             own = folds == fold
@@ -180,7 +177,7 @@ def _corrected(cases: Cases, before: Predictions, prints: np.ndarray, correction
 
 @dataclass(frozen=True)
 class AdaptedModel:
-    """The base, and what to add to its answers. It is explained by the base."""
+    """The base, and what to add to its answers."""
 
     base: Model
     corrections: tuple[Correction, ...]
@@ -190,11 +187,9 @@ class AdaptedModel:
             return EMPTY
         return _corrected(cases, self.base.predict(cases, run.child("base")), sketch(cases), self.corrections)
 
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.base.attribute(cases, items, run.child("base"))
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.base.ablate(case, item, kept, run.child("base"))
+    @property
+    def explained_by(self) -> Model:
+        return self.base
 
     @property
     def holds_training_values(self) -> bool:
@@ -202,17 +197,13 @@ class AdaptedModel:
         return True
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "base" / "model.json").exists():
-            self.base.save(folder / "base")
+        save_part(self.base, folder / "base")
         arrays = {}
         for place, one in enumerate(self.corrections):
             arrays[f"prints-{place}"] = np.packbits(one.prints, axis=1)
-            arrays[f"weights-{place}"] = np.ascontiguousarray(one.weights)
-        with replacing(folder / _FILE) as new:
-            save_file(arrays, new)
+            arrays[f"weights-{place}"] = one.weights
         facts = [{"target": asdict(one.target), "alike": one.alike, "common": one.common} for one in self.corrections]
-        write_json(folder / "model.json", {"kind": "molecule-adapted", "corrections": facts})
+        save_model(folder, "molecule-adapted", {"corrections": facts}, arrays, _FILE)
 
 
 @dataclass(frozen=True)

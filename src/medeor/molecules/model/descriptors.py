@@ -9,8 +9,8 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.standardise import molecule
-from medeor.molecules.read.workers import in_chunks
 
 _ACID = Chem.MolFromSmarts("[$([CX3](=O)[OX2H1]),$([SX4](=O)(=O)[OX2H1]),$(P(=O)[OX2H1]),$(c1nnn[nH]1),$(c1nn[nH]n1)]")
 _BASE = Chem.MolFromSmarts("[NX3;H2,H1,H0;!$(N-C=[!#6]);!$(N-S=[!#6]);!$(N-a);!$(N-[!#6;!#1]);!$(N-C#N)]")

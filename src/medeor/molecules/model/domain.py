@@ -12,18 +12,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 from rdkit import Chem
-from safetensors.numpy import save_file
 
 from medeor import registry
 from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    Attribution,
     Cases,
-    Fitted,
-    Inputs,
-    Method,
     Model,
     Predictions,
     Run,
@@ -31,10 +25,9 @@ from medeor.contracts import (
     Target,
     UserError,
 )
-from medeor.files import read_json, read_parquet, replacing, write_json
-from medeor.learning.folds import fit_or_load
-from medeor.learning.predictions import joined
-from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
+from medeor.files import read_json, read_parquet, write_json
+from medeor.learning.domain import VERDICTS, DomainModel, with_verdicts
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
 from medeor.molecules.read.store import MoleculeStore
@@ -59,7 +52,6 @@ LARGER = 1.5
 """Times the largest training compound from which a compound is unknown by its size."""
 
 _FILE, _ANALOGUES = "domain.safetensors", "analogues.json"
-_VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
 
 
 @dataclass(frozen=True)
@@ -104,6 +96,30 @@ class ApplicabilityDomain:
     largest: int
     """Atoms of the largest, without hydrogen."""
     reaches: tuple[DistanceModel, ...]
+    measured: pl.DataFrame | None = None
+    """The training compounds (`smiles`, `place`, targets), in the order of the sketches; None unless the user lets
+    their structures and values go into the model, and so into its bundle."""
+
+    @property
+    def at_once(self) -> int:
+        return BATCH_SIZE
+
+    @property
+    def holds_training_values(self) -> bool:
+        """A sketch is no value, and no structure can be read from it (see `BITS`)."""
+        return self.measured is not None
+
+    def save(self, folder: Path) -> None:
+        arrays = {"sketches": np.packbits(self.sketches, axis=1), "known": np.packbits(self.known, axis=1)}
+        facts = {
+            "targets": [asdict(target) for target in self.targets],
+            "reaches": [asdict(model) for model in self.reaches],
+            "elements": list(self.elements),
+            "largest": self.largest,
+        }
+        if self.measured is not None:
+            write_json(folder / _ANALOGUES, self.measured.to_dict(as_series=False))
+        save_model(folder, "molecule-domain", facts, arrays, _FILE)
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
@@ -173,7 +189,7 @@ class ApplicabilityDomain:
                 "item": [list(model.items)] * len(ids),
                 "spread": spread,
                 "similarity": first.astype(np.float64),
-                "verdict": _VERDICTS[level],
+                "verdict": VERDICTS[level],
                 "reason": reasons,
             },
             schema=_COLUMNS | {"item": pl.List(pl.String)},
@@ -219,6 +235,15 @@ def alike(queries: np.ndarray, references: np.ndarray, known: np.ndarray) -> tup
     return first[:, which.ravel()], mean[:, which.ravel()]
 
 
+def learned(
+    sharing: bool, cases: Cases, split: Split, held_out: Predictions
+) -> tuple[ApplicabilityDomain, Predictions]:
+    """See `DomainMethod.learn`; `sharing`: whether the training compounds themselves go into the model."""
+    domain, held_out = learn(cases, split, held_out)
+    told = measured_in(cases, split).drop("place", strict=False) if sharing else None  # it names a file
+    return replace(domain, measured=told), held_out
+
+
 def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[ApplicabilityDomain, Predictions]:
     """The domain of a model that was taught with the training and validation parts, and its held-out predictions with
     what was known of each at that time: the distance to the compounds that taught the model that was asked."""
@@ -251,7 +276,7 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
     judged = pl.concat(
         [domain.verdicts(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
     )
-    return domain, replace(held_out, table=_joined(held_out.table, judged))
+    return domain, with_verdicts(held_out, judged)
 
 
 def _when_held_out(
@@ -259,9 +284,8 @@ def _when_held_out(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of the held-out compounds among the taught, and how alike (see `alike`) each was to those that taught the
     model it was held out from: the other folds, or all that were not held out."""
-    table = taught.table.select("case_id").join(split.table, on="case_id", how="left", maintain_order="left")
-    out = table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
-    fold = table["fold"].fill_null(-1).to_numpy() if out.all() else np.where(out, 0, 1)
+    out = taught.table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
+    fold = split.folds_of(taught) if out.all() else np.where(out, 0, 1)
     places = np.flatnonzero(out)
     first, mean = (np.zeros((len(taught), len(domain.targets)), np.float32) for _ in range(2))
     for number in np.unique(fold[out]):
@@ -296,79 +320,6 @@ def sketch(cases: Cases) -> np.ndarray:
     return (fingerprints(cases.table["smiles"].to_list(), BITS) > 0).astype(np.uint8)
 
 
-def _joined(table: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
-    return table.join(judged, on=["case_id", "item"], how="left", maintain_order="left")
-
-
-# --- on the road -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class MoleculeDomainMethod:
-    """A method that also says how near a compound is to those that taught it, and how far its number may be off."""
-
-    method: Method
-    analogues: bool = False
-    """Whether the structures and values of the training compounds go into the model, and so into its bundle."""
-
-    def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
-        inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
-        domain, held_out = learn(cases, split, inner.held_out)
-        told = measured_in(cases, split).drop("place", strict=False) if self.analogues else None  # it names a file
-        return Fitted(MoleculeDomainModel(inner.model, domain, told), held_out)
-
-
-@dataclass(frozen=True, eq=False)
-class MoleculeDomainModel:
-    """A fitted model that knows its own ground."""
-
-    model: Model
-    domain: ApplicabilityDomain
-    measured: pl.DataFrame | None = None
-    """The training compounds (`smiles`, `place`, targets), in the order of the domain's sketches; None unless the user
-    lets them go with the model."""
-
-    def predict(self, cases: Cases, run: Run) -> Predictions:
-        parts = []
-        for start in range(0, len(cases), BATCH_SIZE):
-            lot = replace(cases, table=cases.table.slice(start, BATCH_SIZE))
-            found = self.model.predict(lot, run)
-            parts.append(replace(found, table=_joined(found.table, self.domain.judge(lot))))
-            if len(cases) > BATCH_SIZE:
-                run.progress("predict", min(start + BATCH_SIZE, len(cases)), len(cases))
-        return joined(parts) if parts else self.model.predict(cases, run)
-
-    def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        return self.model.attribute(cases, items, run)
-
-    def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
-        return self.model.ablate(case, item, kept, run)
-
-    @property
-    def holds_training_values(self) -> bool:
-        """A sketch is no value, and no structure can be read from it (see `BITS`)."""
-        return self.measured is not None or self.model.holds_training_values
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "model" / "model.json").exists():
-            self.model.save(folder / "model")
-        domain = self.domain
-        arrays = {"sketches": np.packbits(domain.sketches, axis=1), "known": np.packbits(domain.known, axis=1)}
-        with replacing(folder / _FILE) as new:
-            save_file(arrays, new)
-        if self.measured is not None:
-            write_json(folder / _ANALOGUES, self.measured.to_dict(as_series=False))
-        facts = {
-            "kind": "molecule-domain",
-            "targets": [asdict(target) for target in domain.targets],
-            "reaches": [asdict(model) for model in domain.reaches],
-            "elements": list(domain.elements),
-            "largest": domain.largest,
-        }
-        write_json(folder / "model.json", facts)
-
-
 @dataclass(frozen=True)
 class _Saved:
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
@@ -379,8 +330,8 @@ class _Saved:
     """Of medeor 0.1, which said here whether the compounds go along."""
 
 
-def load(folder: Path) -> MoleculeDomainModel:
-    """Reads what `MoleculeDomainModel.save` wrote. Raises: UserError where it is damaged."""
+def load(folder: Path) -> DomainModel:
+    """Reads what `DomainModel.save` wrote. Raises: UserError where it is damaged."""
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     targets = checked_targets(facts.targets, where)
     if [(one.target, one.items) for one in facts.reaches] != [(one.name, of(one).items) for one in targets]:
@@ -389,6 +340,7 @@ def load(folder: Path) -> MoleculeDomainModel:
     arrays = arrays_of(folder / _FILE, shapes)
     if len(arrays["sketches"]) != len(arrays["known"]):
         raise UserError(f"{where} is damaged: it has not as many sketches as compounds")
+    told = folder / _ANALOGUES
     domain = ApplicabilityDomain(
         targets,
         np.unpackbits(arrays["sketches"], axis=1, count=BITS),
@@ -396,10 +348,9 @@ def load(folder: Path) -> MoleculeDomainModel:
         facts.elements,
         facts.largest,
         facts.reaches,
+        _measured_from(told, targets, len(arrays["sketches"])) if told.exists() else None,
     )
-    told = folder / _ANALOGUES
-    measured = _measured_from(told, targets, len(domain.sketches)) if told.exists() else None
-    return MoleculeDomainModel(registry.load_part(folder, "model"), domain, measured)
+    return DomainModel(registry.load_part(folder, "model"), domain)
 
 
 def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.DataFrame:
@@ -430,22 +381,30 @@ def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
     return table.select("smiles", *(name for name in columns if name in table.columns))
 
 
-def measured_of(model: MoleculeDomainModel, run: Run) -> pl.DataFrame | None:
-    """The compounds that taught this model, from the model where they go with it, else from the run folder that it
-    lies in; None for a bundle without them."""
-    if model.measured is not None:
-        return model.measured
+def domain_of(model: Model) -> ApplicabilityDomain | None:
+    """The domain of a model of compounds; None where it has none."""
+    domain = model.domain if isinstance(model, DomainModel) else None
+    return domain if isinstance(domain, ApplicabilityDomain) else None
+
+
+def measured_of(domain: ApplicabilityDomain | None, run: Run) -> pl.DataFrame | None:
+    """The compounds that a model was fitted on, from its domain where they go with it, else from the run folder that it
+    lies in; None for a bundle without them, and where there is no domain."""
+    if domain is None:
+        return None
+    if domain.measured is not None:
+        return domain.measured
     folder = Path(run.folder).parent
     if not (folder / "cases.parquet").exists():
         return None
     table = read_parquet(folder / "cases.parquet")
-    return measured_in(Cases(table, model.domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
+    return measured_in(Cases(table, domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
 
 
-def analogues(model: MoleculeDomainModel, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
+def analogues(domain: ApplicabilityDomain, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:
     """The k training compounds most like each case, the best first: `case_id, rank, similarity` and the columns of
     `measured`."""
-    found = nearest(sketch(cases), model.domain.sketches, k)
+    found = nearest(sketch(cases), domain.sketches, k)
     width = found.places.shape[1]
     table = measured[found.places.ravel()]
     return table.select(

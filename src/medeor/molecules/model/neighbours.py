@@ -10,11 +10,9 @@ from typing import Annotated, Literal
 import numpy as np
 import polars as pl
 from pydantic import Field
-from safetensors.numpy import save_file
 
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split, Target, UserError
-from medeor.files import replacing, write_json
-from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of
+from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model
 from medeor.molecules.read.fingerprints import fingerprints, nearest
 from medeor.statistics.outcomes import long_table
 from medeor.targets import by_item, of
@@ -74,14 +72,11 @@ class NeighbourModel:
         return True
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         arrays = {"prints": np.packbits(self.prints > 0, axis=1)}
-        arrays |= {f"answers-{number}": np.ascontiguousarray(one) for number, one in enumerate(self.answers)}
-        with replacing(folder / "neighbours.safetensors") as new:
-            save_file(arrays, new)
+        arrays |= {f"answers-{number}": one for number, one in enumerate(self.answers)}
         targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
-        facts = {"kind": "molecule-neighbours", "k": self.k, "bits": self.prints.shape[1], "targets": targets}
-        write_json(folder / "model.json", facts)
+        facts = {"k": self.k, "bits": self.prints.shape[1], "targets": targets}
+        save_model(folder, "molecule-neighbours", facts, arrays, "neighbours.safetensors")
 
     def _neighbours(self, prints: np.ndarray, item: str) -> tuple[np.ndarray, np.ndarray]:
         target = by_item(self.targets)[item]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
+from medeor.contracts import Attribution, Cases, Predictions, Run
 from medeor.files import build
+from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.molecules.model import explain
@@ -51,7 +52,7 @@ def given(
 
 
 @dataclass(frozen=True)
-class MoleculeBatch:
+class MoleculeBatch(Rows):
     """Some molecules of the store with their truth."""
 
     graphs: MoleculeGraphs
@@ -66,43 +67,6 @@ class MoleculeBatch:
     def inputs(self) -> Molecules:
         # Where messages are dropped, each is so by its own chance.
         return given(self.facts, self.graphs, self.numbers, self.facts.dropout > 0).to(self.truth.device)
-
-    def shard(self, rank: int, world: int) -> MoleculeBatch:
-        if world == 1:
-            return self
-        mine = slice(rank, None, world)
-        return replace(self, numbers=self.numbers[mine], truth=self.truth[mine])
-
-    def to(self, device: torch.device) -> MoleculeBatch:
-        if device == self.truth.device:
-            return self
-        return replace(self, truth=self.truth.to(device))
-
-
-@dataclass(frozen=True)
-class MoleculeBatches:
-    """Every training case once an epoch, in an order of its own; a last batch smaller than half is left out."""
-
-    graphs: MoleculeGraphs
-    numbers: np.ndarray
-    truth: Tensor
-    heads: Heads
-    facts: MoleculeNetwork
-    size: int
-    seed: int
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.numbers), self.size)
-        return whole + (rest > self.size // 2) if whole else 1
-
-    def batch(self, epoch: int, index: int) -> MoleculeBatch:
-        rows = _order(len(self.numbers), self.seed, epoch)[index * self.size : (index + 1) * self.size]
-        return MoleculeBatch(self.graphs, self.numbers[rows.numpy()], self.truth[rows], self.heads, self.facts)
-
-
-@lru_cache(maxsize=2)
-def _order(cases: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(cases, generator=torch.Generator().manual_seed((seed * 1_000_003 + epoch) & 0x7FFFFFFF))
 
 
 @dataclass(frozen=True)
@@ -130,11 +94,16 @@ class MoleculeRecipe:
     def restore(self, processors: Mapping[str, object]) -> MoleculeProcessors:
         return MoleculeProcessors(heads_from(processors.get("heads"), "model.json"))
 
-    def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> MoleculeBatches:
+    def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> ShuffledBatches[MoleculeBatch]:
         store, heads = cases.store("molecules", MoleculeStore), processors.heads
-        numbers = store.rows(cases.table["smiles"])
-        facts, size = self.network_facts, self.training.batch
-        return MoleculeBatches(store.graphs, numbers, heads.truth(cases), heads, facts, size, seed)
+        every = MoleculeBatch(
+            store.graphs, store.rows(cases.table["smiles"]), heads.truth(cases), heads, self.network_facts
+        )
+
+        def take(rows: Tensor) -> MoleculeBatch:
+            return replace(every, numbers=every.numbers[rows.numpy()], truth=every.truth[rows])
+
+        return ShuffledBatches(len(cases), self.training.batch, seed, take)
 
     def network(self, processors: MoleculeProcessors) -> nn.Module:
         facts = self.network_facts
@@ -144,12 +113,6 @@ class MoleculeRecipe:
     def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
         loss, weight = batch.heads.loss(outputs, batch.truth)
         return loss.sum(), weight.sum()
-
-    def export_module(self, network: nn.Module, processors: MoleculeProcessors) -> tuple[nn.Module, Tensor]:
-        raise UserError(
-            "a network of molecules is not written as ONNX: its input is a graph, not one table of numbers; "
-            "pass the bundle on, or predict with medeor and export the values"
-        )
 
     def infer(
         self, network: nn.Module, cases: Cases, processors: MoleculeProcessors, run: Run

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from medeor.contracts import Cases, Explanation, Model, Predictions, Result, Run, Target
+from medeor.contracts import Answering, Cases, Explanation, Model, Predictions, Result, Run, Target
 from medeor.figures import Drawing, Figure, Table
 from medeor.molecules.draw import LARGEST, draw
-from medeor.molecules.model.domain import MoleculeDomainModel, analogues, measured_of
+from medeor.molecules.model.domain import ApplicabilityDomain, analogues, domain_of, measured_of
 from medeor.molecules.model.explain import atom_names, groups
 from medeor.molecules.read.cases import endpoint_of
 from medeor.targets import by_item, of
@@ -28,12 +28,14 @@ _UNTOLD = "its reasons are not shown"
 
 
 def case_page(
-    cases: Cases, predictions: Predictions, model: Model, run: Run, withheld: Mapping[str, str] | None
+    asked: Answering, cases: Cases, predictions: Predictions, withheld: Mapping[str, str] | None
 ) -> Iterable[Figure]:
     """Of each compound the endpoints and the nearest measured compounds; unless `withheld` is None also the reasons for
     the first `DRAWN` endpoints, as far as they can be believed and are not withheld."""
+    model, run = asked.model, asked.run
     explained = [] if withheld is None else _explained(cases, model, run, withheld)
-    measured = measured_of(model, run) if isinstance(model, MoleculeDomainModel) else None
+    domain = domain_of(model)
+    measured = measured_of(domain, run)
     items = by_item(cases.targets)
     usable = cases.usable
     for case in cases.table.iter_rows(named=True):
@@ -44,9 +46,9 @@ def case_page(
         own = predictions.table.filter(pl.col("case_id") == case["case_id"])
         rows = tuple(_row(one, items[one["item"]], cases) for one in own.iter_rows(named=True))
         yield _without_empty(Table(title, _COLUMNS, rows, _said(case, own, items)))
-        if measured is not None and isinstance(model, MoleculeDomainModel):
-            yield _nearest(model, usable.where(pl.col("case_id") == case["case_id"]), measured)
-        elif isinstance(model, MoleculeDomainModel):
+        if domain is not None and measured is not None:
+            yield _nearest(domain, usable.where(pl.col("case_id") == case["case_id"]), measured)
+        elif domain is not None:
             yield Table("Nearest measured compounds", ("similarity", "compound"), (), _BARE)
         for reason in explained:
             if reason.case_id == case["case_id"]:
@@ -116,9 +118,9 @@ def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Tar
     return " ".join(told)
 
 
-def _nearest(model: MoleculeDomainModel, case: Cases, measured: pl.DataFrame) -> Table:
-    found = analogues(model, case, measured)
-    targets = model.domain.targets
+def _nearest(domain: ApplicabilityDomain, case: Cases, measured: pl.DataFrame) -> Table:
+    found = analogues(domain, case, measured)
+    targets = domain.targets
     rows = tuple(
         (
             f"{row['similarity']:.2f}",

@@ -1,27 +1,21 @@
-"""What of the user's file goes with predictions of compounds, and an SDF of them, for programs of chemists."""
+"""An SDF of predicted compounds, for programs of chemists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from medeor.formats.molecules.read import identifiers, write_sdf
+from medeor.contracts import Answering, Cases, Predictions
+from medeor.formats.molecules.read import write_sdf
 
 
-def carried(columns: Sequence[str]) -> list[str]:
-    """The columns of a table of compounds that a table of predictions keeps: what names a compound in the user's file,
-    under the name that it has there, `smiles`, the standardised structure that was predicted, and `changes`, what the
-    standardisation did."""
-    return [*identifiers(columns), "smiles", "changes"]
-
-
-def write(table: pl.DataFrame, path: Path) -> None:
+def write(model: Answering, cases: Cases, predictions: Predictions, path: Path) -> None:
     """An SDF with one record a compound as it was standardised, in the order of the predictions
     (`bundle.Trained.predict`), those that could not be read among them. What stands before `item` are properties of the
     compound. An item `logP` becomes the property `logP`, its interval `logP.low` and `logP.high`, and so on; a
     probability stands under the name of its class."""
+    table = predictions.table
     own = table.columns[: table.columns.index("item")]
     facts = table.select(own).unique("case_id", maintain_order=True)
     known = table.filter(pl.col("item").is_not_null())

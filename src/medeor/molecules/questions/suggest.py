@@ -12,8 +12,7 @@ from scipy.stats import norm
 
 from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
 from medeor.figures import Table
-from medeor.molecules.model.domain import MoleculeDomainModel, measured_of, sketch
-from medeor.molecules.questions.sdf_export import carried
+from medeor.molecules.model.domain import domain_of, measured_of, sketch
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.fingerprints import blocks
 from medeor.targets import of
@@ -27,7 +26,7 @@ Aim = Literal["best", "learn"]
 Better = Literal["higher", "lower"]
 
 
-def answer(where: Mapping[str, str], asked: Answering) -> Answers:
+def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
     compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
     measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
@@ -44,7 +43,7 @@ def answer(where: Mapping[str, str], asked: Answering) -> Answers:
         raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
     cases = _unmeasured(cases, asked)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == of(target).items[-1])
-    facts = cases.table.select("case_id", "source", *carried(cases.table.columns))
+    facts = cases.table.select("case_id", "source", *cases.carried)
     table = facts.join(table, on="case_id", maintain_order="left")
     gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
     chosen = _diverse(gain, sketch(cases), count)
@@ -80,7 +79,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
 def _unmeasured(cases: Cases, asked: Answering) -> Cases:
     """Each candidate once, less those that taught the model, where it is known which did."""
     cases = cases.where(cases.table["smiles"].is_first_distinct())
-    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    measured = measured_of(domain_of(asked.model), asked.run)
     if measured is not None:
         cases = cases.where(~pl.col("smiles").is_in(measured["smiles"].implode()))
     if not len(cases):
@@ -133,7 +132,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
 def _reference(where: Mapping[str, str], target: Target, asked: Answering, better: Better) -> float:
     """The value to beat, on the scale that is learnt; by default the best that was measured, limits left out."""
     text = where.get("than", "")
-    measured = measured_of(asked.model, asked.run) if isinstance(asked.model, MoleculeDomainModel) else None
+    measured = measured_of(domain_of(asked.model), asked.run)
     if text:
         try:
             value = float(text)

@@ -12,7 +12,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
 from medeor.files import exists
-from medeor.formats.molecules.read import MoleculeRows, read_molecules
+from medeor.formats.molecules.read import MoleculeRows, identifiers, read_molecules
 from medeor.formats.tables.read import set_apart, table_findings
 from medeor.formats.values.measurements import is_measured
 from medeor.formats.values.targets import PARTS, names_cases, read_parts
@@ -98,7 +98,9 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     noticed = [replace(one.finding, cases=tuple(table["case_id"].gather(list(one.rows)))) for one in answers.findings]
     unused = _unused_parts(facts, study) if sources.labelled else ()
     found = (*_of_tables(sources), *rows.findings, *noticed, *unused)
-    return Cases(table, answers.targets, {"molecules": store}, subgroups, findings=found)
+    # What names a compound in the user's file, the standardised structure, and what the standardisation did.
+    carried = (*identifiers(table.columns), "smiles", "changes")
+    return Cases(table, answers.targets, {"molecules": store}, subgroups, findings=found, carried=carried)
 
 
 def _of_tables(sources: Sources) -> tuple[Finding, ...]:

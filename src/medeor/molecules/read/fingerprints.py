@@ -9,8 +9,8 @@ import numpy as np
 from rdkit import rdBase
 from rdkit.Chem import rdFingerprintGenerator
 
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.standardise import molecule
-from medeor.molecules.read.workers import in_chunks
 
 RADIUS = 2
 """Bonds from its middle to the edge of a substructure: ECFP4."""

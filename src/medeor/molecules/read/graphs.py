@@ -13,8 +13,8 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors, rdmolops, rdqueries
 
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.standardise import reread
-from medeor.molecules.read.workers import in_chunks
 
 VERSION = 1
 """Of the codes below: graphs kept on disk are known by it."""

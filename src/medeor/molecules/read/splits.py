@@ -10,9 +10,9 @@ import polars as pl
 from rdkit import Chem, DataStructs, rdBase
 from rdkit.SimDivFilters import rdSimDivPickers
 
+from medeor.learning.pool import in_chunks
 from medeor.molecules.read.fingerprints import fingerprints
 from medeor.molecules.read.standardise import molecule
-from medeor.molecules.read.workers import in_chunks
 
 WAYS = {
     "scaffold": "no Bemis-Murcko scaffold in two parts; large families train, others dealt by the seed; a fifth tested",

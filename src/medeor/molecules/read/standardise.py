@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from medeor.molecules.read.workers import in_chunks
+from medeor.learning.pool import in_chunks
 
 LARGEST = 1000
 """Atoms other than hydrogen from which a molecule is refused: a protein, for which these methods are not made."""

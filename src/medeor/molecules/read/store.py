@@ -11,9 +11,9 @@ import polars as pl
 
 from medeor import cache
 from medeor.files import digest
+from medeor.learning.pool import WORTHWHILE
 from medeor.molecules.read.endpoints import Endpoint
 from medeor.molecules.read.graphs import VERSION, MoleculeGraphs, graphs
-from medeor.molecules.read.workers import WORTHWHILE
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers, set
 from medeor.formats.images.dicom.places import UNEVEN, is_mosaic
 from medeor.formats.images.dicom.values import DISPLAYED
 from medeor.formats.images.folders import Found, ImageFiles
+from medeor.formats.images.image import is_own_bug
 from medeor.formats.values.targets import PARTS
 from medeor.machine import threads
 
@@ -175,7 +176,9 @@ def _header(path: Path) -> _Header:
     try:
         data = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=_WANTED)
         settle(data.file_meta)
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if is_own_bug(error):
+            raise
         return _Header()
     settle(data)
     kind = str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or "")

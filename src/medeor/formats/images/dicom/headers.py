@@ -15,7 +15,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from medeor.formats.images.image import DAMAGED
+from medeor.formats.images.image import DAMAGED, is_own_bug
 
 UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, BytesLengthException, InvalidDicomError)
 """What pydicom raises when it meets bytes that are not what they should be."""
@@ -201,7 +201,9 @@ def _filled(data: Dataset, inside: str = "") -> Iterator[tuple[str, DataElement]
                     yield from _filled(item, f"{name}/")
             elif element.value is not None and not is_placeholder(_text(element)):
                 yield name, element
-        except UNREADABLE:
+        except UNREADABLE as error:
+            if is_own_bug(error):
+                raise
             # A value that cannot be decoded by its own type cannot be judged.
             continue
 

@@ -1,18 +1,26 @@
-"""Folds fitted apart: each with its own share of the threads, whatever else is left to do."""
+"""Work in processes of their own: in order, with its errors, its progress and its stops; and folds fitted so, each with
+its own share of the threads, whatever else is left to do."""
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from learning import jobs
 from medeor import registry, trusted
-from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Stopped, UserError
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Folds
+from medeor.learning.pool import Work, in_processes
 
 
 @dataclass(frozen=True)
@@ -76,3 +84,53 @@ def test_a_fold_has_the_same_share_alone_as_among_others(
     again = method.fit(cases, split, {}, run).model
     for model in (first, again):
         assert [member.threads for member in model.members] == [share] * 3  # type: ignore[attr-defined]
+
+
+def test_results_come_in_the_order_of_the_jobs_and_progress_is_passed_on() -> None:
+    seen: list[tuple[object, ...]] = []
+    found = in_processes(Work(jobs.reported, ()), [3, 1, 2], 2, progress=lambda *what: seen.append(what))
+    assert found == [-3, -1, -2]
+    assert sorted(seen) == [("count", number, 3, "half way") for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(("do", "message"), [(jobs.refuse, "no more"), (jobs.fall, "want of memory; buy some")])
+def test_what_goes_wrong_in_a_worker_is_an_error_here(do: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        in_processes(Work(do, ()), ["more"], 1, relief="buy some")  # type: ignore[arg-type]
+
+
+def test_every_worker_saves_before_a_stopped_run_ends(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        in_processes(Work(jobs.wait, (tmp_path,)), [1, 2], 2, stopping=lambda: len(list(tmp_path.iterdir())) == 2)
+    assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-1", "saved-2"}
+
+
+SCRIPT = """
+from pathlib import Path
+from medeor.learning.pool import Work, in_processes
+import {module}
+print(in_processes(Work({do}, {shared}), {jobs}, 2))
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(module="math", do="math.sqrt", shared="()", jobs="[4.0, 9.0]"))
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == [str([math.sqrt(4), math.sqrt(9)])]
+
+
+def test_a_worker_ends_with_who_started_it(tmp_path: Path) -> None:
+    code = SCRIPT.format(
+        module="learning.jobs", do="learning.jobs.wait", shared=f"(Path({str(tmp_path)!r}),)", jobs="[1]"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    waited = time.monotonic() + 60
+    while not (tmp_path / "started-1").exists() and time.monotonic() < waited:
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    while not (tmp_path / "saved-1").exists() and time.monotonic() < waited:
+        time.sleep(0.01)
+    assert (tmp_path / "saved-1").exists()

@@ -1,0 +1,1 @@
+"""What audits of all kinds of data share."""

@@ -1,0 +1,33 @@
+"""Jobs for workers, in a module that is quickly imported."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from medeor.contracts import Stopped, UserError
+from medeor.learning import pool
+
+
+def reported(number: int) -> int:
+    """Says its number on every channel that a library may use."""
+    print("not a report", flush=True)
+    pool.report_progress("count", number, 3, "half way")
+    return -number
+
+
+def refuse(job: str) -> None:
+    raise UserError(f"no {job}")
+
+
+def fall(job: str) -> None:
+    os.kill(os.getpid(), 9)
+
+
+def wait(job: int, folder: Path) -> None:
+    (folder / f"started-{job}").touch()
+    while not pool.asked_to_stop():
+        time.sleep(0.01)
+    (folder / f"saved-{job}").touch()
+    raise Stopped
