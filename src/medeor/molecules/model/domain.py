@@ -4,7 +4,7 @@ analogues stand nearest."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -112,9 +112,9 @@ class ApplicabilityDomain:
     def save(self, folder: Path) -> None:
         arrays = {"sketches": np.packbits(self.sketches, axis=1), "known": np.packbits(self.known, axis=1)}
         facts = {
-            "targets": [asdict(target) for target in self.targets],
-            "reaches": [asdict(model) for model in self.reaches],
-            "elements": list(self.elements),
+            "targets": self.targets,
+            "reaches": self.reaches,
+            "elements": self.elements,
             "largest": self.largest,
         }
         if self.measured is not None:
