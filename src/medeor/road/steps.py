@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from medeor import __version__, simulate
 from medeor.contracts import (
     Cases,
     Explanations,
@@ -25,7 +22,6 @@ from medeor.contracts import (
     OnDisk,
     Plan,
     Predictions,
-    Result,
     Run,
     Split,
     Stopped,
@@ -33,22 +29,10 @@ from medeor.contracts import (
 from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
-from medeor.machine import threads
-from medeor.report import story
-from medeor.road import reading, run_folder
-from medeor.road.bundle import STORES, write_bundle
-from medeor.road.results import (
-    PARTS,
-    read_explanations,
-    read_findings,
-    read_scored,
-    write_explanations,
-    write_findings,
-    write_scored,
-)
+from medeor.road import reading, results, run_folder
+from medeor.road.bundle import STORES
 from medeor.road.scoring import Scored, calibrated, predicted, score, with_skill
 from medeor.road.step import Step, Walk, content
-from medeor.road.study_file import study_values
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -60,7 +44,8 @@ LABEL_ERRORS = "label-errors"
 """The check of the audit that needs a fitted model."""
 
 
-def _json(values: object) -> str:
+def json_digest(values: object) -> str:
+    """The digest of what can be written as JSON."""
     return digest(json.dumps(values, sort_keys=True, default=str))
 
 
@@ -101,14 +86,14 @@ READ = Step(
     facts={
         "cases": lambda read: reading.cases_digest(read.every.usable),
         "set aside": lambda read: _set_aside(read.every),
-        "targets": lambda read: _json(_facts(read.every.targets)),
-        "noticed": lambda read: _json(_facts(read.every.findings)),
+        "targets": lambda read: json_digest(_facts(read.every.targets)),
+        "noticed": lambda read: json_digest(_facts(read.every.findings)),
         "inputs": lambda read: reading.inputs_digest(read.inputs),
     },
 )  # fmt: skip
 
 
-def _sources(walk: Walk) -> str:
+def sources_read(walk: Walk) -> str:
     """A digest of the files and arrays that are read. Where cases have files elsewhere, as a table may name them, only
     reading them tells: then of the cases."""
     found, files = walk.sources
@@ -144,7 +129,7 @@ def _audit(walk: Walk) -> list[Finding]:
 
 def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
     findings = accepted(checks, walk.study.accept)
-    write_findings(walk.folder, findings)
+    results.write_findings(walk.folder, findings)
     reading.stop_on_leakage(findings)
     for finding in positive_class(walk.value(READ).every.targets):
         walk.console.say(finding.message)
@@ -152,6 +137,10 @@ def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
         if finding.status == "fail":
             text = f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}"
             walk.console.say(text)
+
+
+def _checks_in(path: Path) -> str:
+    return json_digest(_facts(_checks(results.read_findings(path.parent)))) if path.exists() else ""
 
 
 def _checks(findings: Iterable[Finding]) -> list[Finding]:
@@ -162,11 +151,11 @@ def _checks(findings: Iterable[Finding]) -> list[Finding]:
 AUDIT = Step(
     "audit", "audit",
     reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
-    writes={"audit.json": lambda path: _json(_facts(_checks(read_findings(path.parent)))) if path.exists() else ""},
+    writes={"audit.json": _checks_in},
     make=_audit,
     save=_tell_audit,
-    load=lambda walk: _checks(read_findings(walk.folder)),
-    facts={"checks": lambda checks: _json(_facts(checks))},
+    load=lambda walk: _checks(results.read_findings(walk.folder)),
+    facts={"checks": lambda checks: json_digest(_facts(checks))},
 )  # fmt: skip
 
 
@@ -204,7 +193,7 @@ PLAN = Step(
     make=_plan,
     save=_keep_plan,
     load=lambda walk: reading.plan_in(walk.folder, walk.task),
-    facts={"plan": lambda plan: _json(run_folder.plan_values(plan))},
+    facts={"plan": lambda plan: json_digest(run_folder.plan_values(plan))},
 )  # fmt: skip
 
 
@@ -266,7 +255,7 @@ CALIBRATE = Step(
     make=_calibrate,
     save=lambda walk, calibration: write_json(walk.folder / "calibration.json", calibration.to_json()),
     load=lambda walk: Calibration.from_json(read_json(walk.folder / "calibration.json")),
-    facts={"withheld": lambda calibration: _json(_withheld(calibration))},
+    facts={"withheld": lambda calibration: json_digest(_withheld(calibration))},
 )  # fmt: skip
 
 
@@ -285,8 +274,8 @@ LABELS = Step(
     reads=("checks", "model", "calibration.json", "cases", "targets", "study.accept"),
     writes={"audit.json": content},
     make=_check_labels,
-    save=lambda walk, findings: write_findings(walk.folder, findings),
-    load=lambda walk: read_findings(walk.folder),
+    save=lambda walk, findings: results.write_findings(walk.folder, findings),
+    load=lambda walk: results.read_findings(walk.folder),
 )  # fmt: skip
 
 
@@ -302,7 +291,7 @@ def _evaluate(walk: Walk) -> Scored:
 def _own_parts(path: Path) -> str:
     """A digest of the measures of the study itself: `medeor evaluate` adds parts of other names."""
     listed = read_json(path) if path.exists() else {}
-    return _json([listed.get(part) for part in PARTS]) if isinstance(listed, dict) else ""
+    return json_digest([listed.get(part) for part in results.PARTS]) if isinstance(listed, dict) else ""
 
 
 def _indices(path: Path) -> str:
@@ -330,13 +319,14 @@ EVALUATE = Step(
         "arrays": _indices,
     },
     make=_evaluate,
-    save=lambda walk, scored: write_scored(walk.folder, scored),
-    load=lambda walk: read_scored(walk.folder, json.loads(walk.digest("columns"))),
+    save=lambda walk, scored: results.write_scored(walk.folder, scored),
+    load=lambda walk: results.read_scored(walk.folder, json.loads(walk.digest("columns"))),
     facts={"answers": lambda scored: _answers(scored.predictions), "columns": _columns},
 )  # fmt: skip
 
 
-def _scored_cases(walk: Walk, scored: Scored) -> Cases:
+def scored_cases(walk: Walk, scored: Scored) -> Cases:
+    """The cases of the part that was scored."""
     cases = walk.value(READ).every.usable
     test = scored.part == "test"
     return walk.value(SPLIT).part(cases, "test") if test else predicted(cases, scored.predictions)
@@ -351,7 +341,7 @@ def _explain(walk: Walk) -> Explanations:
             raise Stopped
 
     scored = walk.value(EVALUATE)
-    chosen, items = faithfulness.choose(_scored_cases(walk, scored), scored.predictions, EXPLAINED)
+    chosen, items = faithfulness.choose(scored_cases(walk, scored), scored.predictions, EXPLAINED)
     run = replace(walk.run, progress=progress)
     return faithfulness.examine(walk.value(FIT).model, chosen, items, run, _withheld(walk.value(CALIBRATE)))
 
@@ -361,79 +351,6 @@ EXPLAIN = Step(
     reads=("model", "answers", "withheld", "cases", "targets", "study.seed"),
     writes={"explanations": content},
     make=_explain,
-    save=lambda walk, explanations: write_explanations(walk.folder / "explanations", explanations),
-    load=lambda walk: read_explanations(walk.folder / "explanations"),
+    save=lambda walk, explanations: results.write_explanations(walk.folder / "explanations", explanations),
+    load=lambda walk: results.read_explanations(walk.folder / "explanations"),
 )  # fmt: skip
-
-
-# --- report, bundle --------------------------------------------------------------------------------------
-
-
-def facts(walk: Walk) -> dict[str, str]:
-    """Whence the results are, for the report and `run.json`."""
-    return {
-        "medeor": __version__,
-        "task": walk.study.task,
-        "seed": str(walk.study.seed),
-        "threads": str(walk.run.threads),
-        "cases": f"{len(walk.value(READ).every.usable)} (digest {walk.digest('cases')[:12]})",
-        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "seconds": f"{sum(record['seconds'] for record in walk.records.values()):.0f}",
-    }
-
-
-def _report(walk: Walk, nothing: None) -> None:
-    scored = walk.value(EVALUATE)
-    explanations = walk.value(EXPLAIN) if "explain" in walk.task.steps else Explanations((), {})
-    result = Result(
-        _scored_cases(walk, scored), scored.predictions, scored.baseline, explanations, scored.measures,
-        walk.value(FIT).model,
-    )  # fmt: skip
-    findings = walk.value(LABELS)
-    simulated = any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path)))
-    story.write_report(
-        walk.folder, walk.study, walk.task, walk.value(SPLIT), {scored.part: result}, findings,
-        walk.value(PLAN), facts(walk), simulated,
-    )  # fmt: skip
-
-
-def _made_when_saved(walk: Walk) -> None:
-    return None
-
-
-REPORT = Step(
-    "report", "report",
-    reads=(
-        "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
-        "predictions.parquet", "metrics.json", "explanations",
-    ),
-    writes={"report.html": content, "card.md": content},
-    make=_made_when_saved,
-    save=_report,
-)  # fmt: skip
-
-
-def _bundle_of(folder: Path) -> Path:
-    return folder / f"{folder.resolve().name}.medeor"
-
-
-BUNDLE = Step(
-    "bundle", "bundle",
-    reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
-    writes={"bundle": lambda path: content(_bundle_of(path.parent))},
-    make=_made_when_saved,
-    save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
-)  # fmt: skip
-
-STEPS: tuple[Step[Any], ...] = (
-    READ, SPLIT, AUDIT, PLAN, FIT, CALIBRATE, LABELS, EVALUATE, EXPLAIN, REPORT, BUNDLE,
-)  # fmt: skip
-
-AROUND: Mapping[str, Any] = {
-    "sources": _sources,
-    "threads": lambda walk: str(threads()),
-    "name": lambda walk: walk.folder.resolve().name,
-    "study": lambda walk: _json(study_values(walk.study)),
-}
-"""What a step may read that no step leaves."""

@@ -18,8 +18,9 @@ from medeor.machine import threads
 from medeor.registry import open_task
 from medeor.road import reading, run_folder
 from medeor.road.bundle import Trained, load
+from medeor.road.ending import AROUND, STEPS, facts
 from medeor.road.step import Walk
-from medeor.road.steps import AROUND, AUDIT, FIT, STEPS, as_read, facts, fit_key, judged, places
+from medeor.road.steps import AUDIT, FIT, as_read, fit_key, judged, places
 
 
 def walk(

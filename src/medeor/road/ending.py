@@ -1,0 +1,101 @@
+"""The last two steps, the report and the bundle; and all steps in their order."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medeor import __version__, simulate
+from medeor.contracts import Explanations, Result
+from medeor.machine import threads
+from medeor.report import story
+from medeor.road.bundle import write_bundle
+from medeor.road.step import Step, Walk, content
+from medeor.road.steps import (
+    AUDIT,
+    CALIBRATE,
+    EVALUATE,
+    EXPLAIN,
+    FIT,
+    LABELS,
+    PLAN,
+    READ,
+    SPLIT,
+    json_digest,
+    scored_cases,
+    sources_read,
+)  # fmt: skip
+from medeor.road.study_file import study_values
+
+
+def facts(walk: Walk) -> dict[str, str]:
+    """Whence the results are, for the report and `run.json`."""
+    return {
+        "medeor": __version__,
+        "task": walk.study.task,
+        "seed": str(walk.study.seed),
+        "threads": str(walk.run.threads),
+        "cases": f"{len(walk.value(READ).every.usable)} (digest {walk.digest('cases')[:12]})",
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "seconds": f"{sum(record['seconds'] for record in walk.records.values()):.0f}",
+    }
+
+
+def _report(walk: Walk, nothing: None) -> None:
+    scored = walk.value(EVALUATE)
+    explanations = walk.value(EXPLAIN) if "explain" in walk.task.steps else Explanations((), {})
+    result = Result(
+        scored_cases(walk, scored), scored.predictions, scored.baseline, explanations, scored.measures,
+        walk.value(FIT).model,
+    )  # fmt: skip
+    findings = walk.value(LABELS)
+    simulated = any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path)))
+    story.write_report(
+        walk.folder, walk.study, walk.task, walk.value(SPLIT), {scored.part: result}, findings,
+        walk.value(PLAN), facts(walk), simulated,
+    )  # fmt: skip
+
+
+def _made_when_saved(walk: Walk) -> None:
+    return None
+
+
+REPORT = Step(
+    "report", "report",
+    reads=(
+        "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
+        "predictions.parquet", "metrics.json", "explanations",
+    ),
+    writes={"report.html": content, "card.md": content},
+    make=_made_when_saved,
+    save=_report,
+)  # fmt: skip
+
+
+def _bundle_of(folder: Path) -> Path:
+    return folder / f"{folder.resolve().name}.medeor"
+
+
+BUNDLE = Step(
+    "bundle", "bundle",
+    reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
+    writes={"bundle": lambda path: content(_bundle_of(path.parent))},
+    make=_made_when_saved,
+    save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
+)  # fmt: skip
+
+STEPS: tuple[Step[Any], ...] = (
+    READ, SPLIT, AUDIT, PLAN, FIT, CALIBRATE, LABELS, EVALUATE, EXPLAIN, REPORT, BUNDLE,
+)  # fmt: skip
+
+AROUND: Mapping[str, Any] = {
+    "sources": sources_read,
+    "threads": lambda walk: str(threads()),
+    "name": lambda walk: walk.folder.resolve().name,
+    "study": lambda walk: json_digest(study_values(walk.study)),
+}
+"""What a step may read that no step leaves."""
