@@ -15,7 +15,7 @@ from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
 from medeor.statistics.copies import equal_by_chance
 from medeor.targets import of
-from medeor.trust.audits.checks import divided
+from medeor.trust.audits.checks import divided, found
 from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import reached
 
@@ -25,14 +25,16 @@ GIVES_AWAY = 0.98
 
 def audit_table(cases: Cases, split: Split) -> list[Finding]:
     """Every check of the table. What its columns hold and know is learned without the test part."""
-    table = divided(cases, split).filter(pl.col("in_part").is_not_null())
+    table = divided(cases, split)
     learned_from = split.part(cases, "train", "validation")
+    aside = table.filter(pl.col("broken").is_not_null())
+    text = f"{aside.height} rows have no label, or nothing else, and are set aside"
     return [
         *_columns(learned_from),
         _outcome(learned_from),
         _later(cases),
-        _set_aside(cases.table.filter(pl.col("broken").is_not_null())),
-        _people(cases, table),
+        found("rows-set-aside", "labels", aside, text, "every row has a label"),
+        _people(table),
         *_copies(cases, table.filter(pl.col("broken").is_null())),
     ]
 
@@ -43,9 +45,8 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     failed = {finding.check: list(finding.cases) for finding in findings if finding.status == "fail"}
     copies = failed.get("duplicates-within-parts", []) + failed.get("duplicates-across-parts", [])
     table = divided(cases, split)
-    kept = table.filter(~yielding(table, "content"))["case_id"]
     disputed = pl.col("case_id").is_in(failed.get("conflicting-labels", []))
-    repeated = pl.col("case_id").is_in(copies) & ~pl.col("case_id").is_in(kept.implode())
+    repeated = pl.col("case_id").is_in(copies) & yielding(table, "content")
     reasons = {"a copy of another row with another label": disputed, "a copy of another row": repeated}
     reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(why)) for why, holds in reasons.items()))
     return table.with_columns(removed=reason).drop("in_part", "source", "content", "broken")
@@ -59,10 +60,10 @@ def _columns(cases: Cases) -> Iterator[Finding]:
     unused: dict[str, list[str]] = {}
     odd: dict[str, list[str]] = {"number-codes": [], "unread-cells": [], "mixed-units": []}
     for name in cases.features:
-        column, found = cases.table[name], meaning(cases.table[name])
-        if found.kind is None:
-            unused.setdefault(found.why, []).append(name)
-        elif found.kind == "number":
+        column, meant = cases.table[name], meaning(cases.table[name])
+        if meant.kind is None:
+            unused.setdefault(meant.why, []).append(name)
+        elif meant.kind == "number":
             read = as_numbers(column)
             unread = len(known_texts(column)) - read.values.count() if column.dtype == pl.String else 0
             odd["number-codes"] += [f"'{name}': {code}" for code in without_missing_numbers(read.values).codes]
@@ -77,8 +78,8 @@ def _columns(cases: Cases) -> Iterator[Finding]:
         ("unread-cells", "cells with text among numbers, read as missing", "every cell was read"),
         ("mixed-units", "units that cannot be converted, whose numbers stand as written", "each column has one unit"),
     ):
-        text = f"{what}: {'; '.join(odd[check])}"
-        yield Finding(check, "quality", "fail", text) if odd[check] else Finding(check, "quality", "pass", none)
+        text = f"{what}: {'; '.join(odd[check])}" if odd[check] else none
+        yield Finding(check, "quality", "fail" if odd[check] else "pass", text)
 
 
 def _outcome(cases: Cases) -> Finding:
@@ -111,18 +112,13 @@ def _later(cases: Cases) -> Finding:
 # --- rows ------------------------------------------------------------------------------------------------
 
 
-def _set_aside(table: pl.DataFrame) -> Finding:
-    text = f"{table.height} rows have no label, or nothing else, and are set aside"
-    return Finding("rows-set-aside", "labels", "fail" if table.height else "pass", text, tuple(table["case_id"]))
-
-
-def _people(cases: Cases, table: pl.DataFrame) -> Finding:
+def _people(table: pl.DataFrame) -> Finding:
     """A column that tells patients apart, some of whom have several rows, where no group is named."""
     check = "repeated-ids"
     named = [name for name in table.columns if names_people(name) and not table[name].dtype.is_float()]
     for name in named if (table["group"] == table["case_id"]).all() else ():
         known = table.filter(pl.col(name).is_not_null())
-        people, torn = known[name].n_unique(), known.filter(pl.col("in_part").n_unique().over(name) > 1)
+        people, torn = known[name].n_unique(), across_parts(known, name)
         if people < known.height:
             text = (
                 f"column '{name}' names {people} patients in {known.height} rows; {torn[name].n_unique()} of them are "
@@ -132,19 +128,18 @@ def _people(cases: Cases, table: pl.DataFrame) -> Finding:
     return Finding(check, "leakage", "pass", "no column names patients with several rows")
 
 
-def _copies(cases: Cases, table: pl.DataFrame) -> Iterator[Finding]:
+def _copies(cases: Cases, table: pl.DataFrame) -> list[Finding]:
     """The same row twice, where that is no chance."""
-    copies = table.filter(pl.col("content").is_duplicated()).sort("content", maintain_order=True)
-    chance = copies.height > 0 and equal_by_chance(table.select(cases.features))
+    copies, none = table.filter(pl.col("content").is_duplicated()), "no row is a copy of another"
+    if copies.height and equal_by_chance(table.select(cases.features)):
+        none = f"{copies.height} rows are equal to another, as chance explains"
+        copies = copies.clear()
     differ = [pl.col(target.name).n_unique().over("content") > 1 for target in cases.targets]
     within, across = within_parts(copies, "content"), across_parts(copies, "content")
-    conflicting = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
-    for finding, found in (
-        (Finding("duplicates-within-parts", "quality", "fail", "rows are in their part several times"), within),
-        (Finding("duplicates-across-parts", "leakage", "fail", "rows are in two parts"), across),
-        (Finding("conflicting-labels", "labels", "fail", "rows are equal and have different labels"), conflicting),
-    ):
-        failed = found.height > 0 and not chance
-        text = f"{found.height} {finding.message}{', as chance explains' * chance}"
-        ids = tuple(found["case_id"]) if failed else ()
-        yield Finding(finding.check, finding.kind, "fail" if failed else "pass", text, ids)
+    disputed = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
+    here, there = f"{within.height} rows have a copy in their part", f"{across.height} rows have a copy in another part"
+    return [
+        found("duplicates-within-parts", "quality", within, here, none),
+        found("duplicates-across-parts", "leakage", across, there, none),
+        found("conflicting-labels", "labels", disputed, f"{disputed.height} copies have different labels", none),
+    ]
