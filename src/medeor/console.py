@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+WHOLE = "whole fit"
+"""How far all fits together are, in percent; elsewhere than on a terminal, a line now and then with the time left."""
+
+
 class Console:
     """A progress line and messages. Used as a context manager; as a function it is a `contracts.Progress`."""
 
@@ -23,6 +27,7 @@ class Console:
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
+        self._began: dict[str, tuple[float, int]] = {}
         self._terminal = sys.stderr.isatty() and not quiet
 
     def __enter__(self) -> Console:
@@ -60,6 +65,15 @@ class Console:
                 self._bar.remove_task(self._tasks.pop(what))
             return
         now = time.monotonic()
+        if what == WHOLE:
+            first, before = self._began.setdefault(what, (now, done))
+            if done >= total or now - self._said.setdefault(what, now) < 10 or done <= before:
+                return
+            self._said[what] = now
+            left = (now - first) * (total - done) / (done - before) / 60
+            text = f"about {left:.0f} min left" if left >= 1 else "less than a minute left"
+            print(f"{what}: {done} %, {text}", file=sys.stderr, flush=True)
+            return
         if done >= total or now - self._said.setdefault(what, now) >= 10:
             self._said[what] = now
             print(f"{what}: {done}/{total}{'  ' + note if note else ''}", file=sys.stderr, flush=True)

@@ -187,8 +187,10 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Numbers that JSON does not know (NaN, infinity) are refused: write None where there is no value."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """A dataclass is written as its fields. Numbers that JSON does not know (NaN, infinity) are refused: write None
+    where there is no value."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=dataclasses.asdict)
+    write_text(path, text + "\n")
 
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:

@@ -9,20 +9,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from learning.test_workers import Told, load
 from sklearn import metrics as sk
 
 import tiny
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
-from medeor.files import build, read_toml
+from medeor.files import build, read_toml, write_json
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan
 from medeor.learning.folds import Folds
 from medeor.learning.network import NetworkMethod
 from medeor.learning.validation import figures
-
-__all__ = ["load"]
 
 
 def test_the_last_line_of_a_log_scores_what_the_fold_held_out(tiny_run: Path) -> None:
@@ -66,6 +63,18 @@ def test_patience_without_a_held_out_part_is_told_of(
 
 
 @dataclass(frozen=True)
+class Nothing:
+    """A model that learned nothing."""
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / "model.json", {"kind": "nothing"})
+
+
+def load(folder: Path) -> Nothing:
+    return Nothing()
+
+
+@dataclass(frozen=True)
 class Logs:
     """A fit of two epochs, of which loggers hear."""
 
@@ -74,11 +83,11 @@ class Logs:
             for logger in run.loggers:
                 logger.on_epoch(run.folder, {"epoch": epoch, "loss": 0.5 / epoch})
         rows = split.part(cases, "validation").table.select("case_id", item=pl.lit("y"), value=pl.lit(1.0))
-        return Fitted(Told(1), Predictions(rows))  # type: ignore[arg-type]
+        return Fitted(Nothing(), Predictions(rows))  # type: ignore[arg-type]
 
 
 def test_loggers_hear_of_folds_in_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.LOADERS, "told", f"{__name__}:load")
+    monkeypatch.setitem(registry.LOADERS, "nothing", f"{__name__}:load")
     heard: list[tuple[Path, float | None, float | None]] = []
 
     class Ears:

@@ -39,7 +39,6 @@ from medeor.cli.arguments import (
 from medeor.cli.arguments import fields as fields_of
 from medeor.console import Console
 from medeor.contracts import Stopped, UserError
-from medeor.registry import all_tasks
 
 if TYPE_CHECKING:
     from medeor.figures import Figure
@@ -287,6 +286,8 @@ def datasets(name: Annotated[str, typer.Argument(help="One data set; empty for t
 def tasks(as_json: Json = False) -> None:
     """List the questions that can be asked, and what each asks for."""
     from dataclasses import asdict
+
+    from medeor.registry import all_tasks
 
     known = all_tasks().values()
     if as_json:

@@ -9,7 +9,6 @@ import typer
 
 from medeor.console import renamed
 from medeor.contracts import UserError
-from medeor.registry import TASKS
 
 SourcesOption = Annotated[
     list[str] | None, typer.Argument(help="Files, folders, or the name of a data set (see `medeor datasets`).")
@@ -36,8 +35,9 @@ Trust = Annotated[
 Query = Annotated[
     list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
 ]
-_exports = "; ".join(f"{offer.name}, {offer.does}" for facts in TASKS.values() for offer in facts.offering("file"))
-As = Annotated[list[str] | None, typer.Option("--as", help=f"What to write at PATH: {_exports}.")]
+As = Annotated[
+    list[str] | None, typer.Option("--as", help="Name of what to write at PATH: onnx, graph, … (see `medeor tasks`).")
+]
 Paths = Annotated[list[str] | None, typer.Argument(help="The file to write; as many as --as.")]
 ExportOptions = Annotated[
     list[str] | None, typer.Option("--option", help="key=value: what only one of them asks (see `medeor tasks`).")

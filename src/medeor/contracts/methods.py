@@ -34,6 +34,9 @@ class Run:
     """False in the second and further processes of one fit: they compute, and write nothing."""
     loggers: tuple[Logger, ...] = ()
     """What hears of each epoch of a fit."""
+    kept: Mapping[str, Path] = field(default_factory=dict)
+    """What a finished run keeps for questions to its model, by name: the tables `cases` and `split`, and its stores. A
+    bundle keeps none of these."""
 
     def child(self, name: str) -> Run:
         """The run of one member of a combination (a fold, a stacked method), in a folder of its own."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medeor import registry
-from medeor.console import aside
+from medeor.console import WHOLE, aside
 from medeor.contracts import (
     Cases,
     Fitted,
@@ -108,6 +108,21 @@ def fit_or_load(method: Method, cases: Cases, split: Split, inputs: Inputs, run:
     return fitted._replace(held_out=save_predictions(fitted.held_out, run.folder / HELD_OUT))
 
 
+class _Whole:
+    """Progress of each fold, and with it that of all folds together."""
+
+    def __init__(self, run: Run, folds: int) -> None:
+        self.progress = run.progress
+        self.shares = {f"fit fold-{number}": 0.0 for number in range(folds)}
+        self.shares |= {what: 1.0 for what in self.shares if (run.folder / what.split()[1] / HELD_OUT).exists()}
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        self.progress(what, done, total, note)
+        if what in self.shares:
+            self.shares[what] = done / total
+            self.progress(WHOLE, int(100 * sum(self.shares.values()) / len(self.shares)), 100)
+
+
 @dataclass(frozen=True)
 class Folds:
     """A method fitted on every fold; together they are the model."""
@@ -117,6 +132,7 @@ class Folds:
     """Folds that are fitted at the same time, where more than one core is at hand."""
 
     def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
+        run = replace(run, progress=_Whole(run, split.folds))
         models, held_out = out_of_fold(self.method, cases, split, inputs, run, self.workers)
         return Fitted(Ensemble(tuple(models)), held_out)
 

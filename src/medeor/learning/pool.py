@@ -189,8 +189,9 @@ def asked_to_stop() -> bool:
 
 def _report(what: str, content: object = None) -> None:
     for pipe in _reports:
-        pickle.dump((what, content), pipe, protocol=5)
-        pipe.flush()
+        with suppress(BrokenPipeError):  # nobody waits any longer, which `asked_to_stop` says
+            pickle.dump((what, content), pipe, protocol=5)
+            pipe.flush()
 
 
 def serve() -> None:

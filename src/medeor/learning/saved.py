@@ -4,6 +4,7 @@ is checked before it is used, and each size before memory is taken for it."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +28,17 @@ def facts_of(folder: Path, kind: type[T]) -> T:
     if not isinstance(values, dict):
         raise UserError(f"{path} is no table; the model is damaged")
     return build(kind, {key: value for key, value in values.items() if key != "kind"}, str(path))
+
+
+class AsJson:
+    """A dataclass that the `model.json` of a model keeps: all of its fields but `kind`, which says what it is."""
+
+    @classmethod
+    def from_json(cls: type[T], values: Mapping[str, object]) -> T:
+        return build(cls, values, "model.json")
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "kind"}  # type: ignore[call-overload]
 
 
 def checked_targets(targets: Sequence[Target], where: str) -> tuple[Target, ...]:

@@ -111,9 +111,8 @@ class StackModel:
     def save(self, folder: Path) -> None:
         for name, part in self.parts.items():
             save_part(part, folder / name)
-        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         facts = {"parts": list(self.parts), "weights": dict(self.weights), "earned": [e._asdict() for e in self.earned]}
-        save_model(folder, "stack", {"pool": POOL, "targets": targets, **facts})
+        save_model(folder, "stack", {"pool": POOL, "targets": self.targets, **facts})
 
 
 @dataclass(frozen=True)

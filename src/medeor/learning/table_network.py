@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split
-from medeor.files import build
 from medeor.formats.values.columns import ColumnKind
 from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.network import EMPTY, NetworkModel
+from medeor.learning.saved import AsJson
 from medeor.learning.tables import TableFeatures
 
 ROWS_AT_ONCE = 8192
@@ -106,19 +106,12 @@ class RowBatch(Rows):
 
 
 @dataclass(frozen=True)
-class TableRecipe:
+class TableRecipe(AsJson):
     """See `contracts.Recipe`."""
 
     columns: Mapping[str, ColumnKind]
     network_facts: TableNetwork
     kind: str = "table-recipe"
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> TableRecipe:
-        return build(cls, values, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {"columns": dict(self.columns), "network_facts": asdict(self.network_facts)}
 
     def processors(self, cases: Cases) -> TableProcessors:
         return TableProcessors(TableFeatures.of(cases, self.columns, self.network_facts.pieces), heads_for(cases))

@@ -115,7 +115,11 @@ class Trained:
     @property
     def run(self) -> Run:
         """Where the model works when it is asked."""
-        return Run(self.folder / "model", threads=threads())
+        tables = {name: self.folder / f"{name}.parquet" for name in ("cases", "split")}
+        kept = {**tables, **{path.name: path for path in (self.folder / STORES).glob("*")}}
+        return Run(
+            self.folder / "model", threads=threads(), kept={name: path for name, path in kept.items() if path.exists()}
+        )
 
     @property
     def withheld(self) -> Mapping[str, str]:

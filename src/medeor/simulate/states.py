@@ -15,8 +15,8 @@ def in_state(
     table: pl.DataFrame, state: State, targets: Sequence[str], broken: Mapping[str, object] | None = None
 ) -> pl.DataFrame:
     """The whole table of an example as it is in this state: every third answer to each question is missing, all
-    answers are that of the first row, there are no rows, or the first row holds `broken`, the values by column of a
-    case that cannot be read."""
+    answers to the first question are that of the first row, there are no rows, or the first row holds `broken`, the
+    values by column of a case that cannot be read."""
     row = pl.int_range(pl.len())
     if state == "missing targets":
         places = enumerate(targets)
@@ -24,7 +24,7 @@ def in_state(
             pl.when(row % 3 != place % 3).then(pl.col(name)).alias(name) for place, name in places
         )
     if state == "one class":
-        return table.with_columns(pl.col(name).first() for name in targets)
+        return table.with_columns(pl.col(name).first() for name in targets[:1])
     if state == "no cases":
         return table.clear()
     if state == "broken case":

@@ -261,5 +261,5 @@ def test_lines_of_several_encodings_are_each_read_and_told(tmp_path: Path) -> No
 def test_numbers_beside_edges_may_have_blanks_around_them(tmp_path: Path) -> None:
     lines = [f"a{i},r,b{i},{number}" for i, number in enumerate([" .5", "1e-400 ", "\t2", "", "-3.5"])]
     (tmp_path / "g.csv").write_text("head,relation,tail,weight\n" + "\n".join(lines) + "\n")
-    edges = medeor.read(tmp_path / "g.csv", task="graph-completion", labelled=False).cases.stores[0].facts
+    edges = medeor.read(tmp_path / "g.csv", task="graph-completion", labelled=False).cases.stores["graph"].facts
     assert edges["weight"].to_list() == [0.5, 0.0, 2.0, None, -3.5]

@@ -392,19 +392,19 @@ def _dubious_nodes(table: pl.DataFrame, name: str) -> list[Finding]:
         message = f"{name}: {count} nodes have no identifier and were set aside"
         found.append(Finding("nodes-without-id", "quality", "fail", message))
     if "key" in rows.columns:
-        twice = rows.drop_nulls(["key", "id"]).group_by("key").agg(pl.col("id").n_unique()).filter(pl.col("id") > 1)
-        if twice.height:
-            message = (
-                f"{name}: {twice.height} keys stand for several nodes, e.g. {twice['key'].sort()[0]}; the first counts"
-            )
+        twice = _ambiguous(rows, "key", "id")
+        if len(twice):
+            message = f"{name}: {len(twice)} keys stand for several nodes, e.g. {twice[0]}; the first counts"
             found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
     elif "name" in rows.columns:
-        twice = rows.drop_nulls(["id", "name"]).group_by("id").agg(pl.col("name").n_unique()).filter(pl.col("name") > 1)
-        if twice.height:
-            message = (
-                f"{name}: {twice.height} identifiers have several names, e.g. {twice['id'].sort()[0]}; the first is"
-            )
-            found.append(
-                Finding("nodes-of-several-names", "quality", "unknown", f"{message} the name, others synonyms")
-            )
+        twice = _ambiguous(rows, "id", "name")
+        if len(twice):
+            message = f"{name}: {len(twice)} identifiers have several names, e.g. {twice[0]}; the first is the name, "
+            found.append(Finding("nodes-of-several-names", "quality", "unknown", f"{message}others synonyms"))
     return found
+
+
+def _ambiguous(rows: pl.DataFrame, one: str, other: str) -> pl.Series:
+    """The values of one column beside which another has several, in order."""
+    known = rows.drop_nulls([one, other]).group_by(one).agg(pl.col(other).n_unique())
+    return known.filter(pl.col(other) > 1)[one].sort()

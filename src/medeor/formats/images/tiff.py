@@ -52,9 +52,9 @@ def read_tiff(path: Path) -> Image:
         kinds = {(entry.shape, entry.dtype) for entry in file.pages}
         series = file.series[0]
         axes, shape = (series.axes, series.shape) if len(file.series) == 1 else ("I" + page.axes, None)
-        extra = tuple(int(kind) for kind in page.extrasamples)
-        samples, turn = int(page.samplesperpixel), int(page.tags.valueof(274, default=1))
-        photometric, count = int(page.photometric), len(file.pages)
+        extra = tuple(_whole(kind) for kind in page.extrasamples)
+        samples, turn = _whole(page.samplesperpixel), _whole(page.tags.valueof(274, default=1))
+        photometric, count = _whole(page.photometric), len(file.pages)
         strips, stored = math.prod(page.chunked), len(page.dataoffsets)
         by_tifffile = page.compression in _DECODED and photometric <= _PALETTE and page.bitspersample in _WHOLE
         by_tifffile = by_tifffile and page.predictor in (1, 2)
@@ -111,6 +111,13 @@ def _is_endless(path: Path) -> bool:
             found = file.read(wide)
             place = int.from_bytes(found, order) if len(found) == wide else 0
         return place != 0
+
+
+def _whole(value: object) -> int:
+    """A field that is one whole number. Raises: ValueError where a damaged file says something else."""
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r:.40} is no whole number")
+    return int(value)
 
 
 def _opened(path: Path) -> tifffile.TiffFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -108,8 +108,7 @@ class ImageDomain:
             for part, gaussian in enumerate(self.gaussians)
             for name, value in vars(gaussian).items()
         }
-        facts = {"preparation": asdict(self.preparation), "facts": asdict(self.facts)}
-        save_model(folder, "image-domain", facts, arrays, _FILE)
+        save_model(folder, "image-domain", {"preparation": self.preparation, "facts": self.facts}, arrays, _FILE)
 
     def _far(self, seen: Appearance) -> Check:
         found = distances(self.gaussians, seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from medeor.files import build
 from medeor.imaging.model.grid import slice_axis
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare
 from medeor.imaging.read.cases import ImageStore
+from medeor.learning.saved import AsJson
 
 THUMBNAIL = {2: 7, 3: 4}
 """Sides of the thumbnail, by the number of axes."""
@@ -33,7 +34,7 @@ KEPT = 20_000
 
 
 @dataclass(frozen=True)
-class ImageFeatures:
+class ImageFeatures(AsJson):
     """What can be said of an image without learning shapes; chosen by cross-validation on public sets."""
 
     preparation: Preparation
@@ -46,9 +47,6 @@ class ImageFeatures:
         facts = dict(values)
         preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
         return build(cls, {**facts, "preparation": preparation}, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {"preparation": asdict(self.preparation), "spots": self.spots}
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32. An image that several folds ask for is looked at once."""

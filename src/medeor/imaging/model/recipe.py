@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -29,6 +29,7 @@ from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.batches import Rows, count, rows
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.learning.saved import AsJson
 
 BATCH_SIZE = 256
 """Images asked at once."""
@@ -47,7 +48,7 @@ MIXUP_STREAM = 1 << 12
 
 
 @dataclass(frozen=True)
-class ImageProcessors:
+class ImageProcessors(AsJson):
     """What is fitted on the training images of one network."""
 
     heads: Heads
@@ -60,9 +61,6 @@ class ImageProcessors:
     @property
     def holds_training_values(self) -> bool:
         return False
-
-    def to_json(self) -> Mapping[str, object]:
-        return asdict(self)
 
     def scaled(self, images: Tensor) -> Tensor:
         """Prepared images, shape (n, channels, *size), with each channel at mean 0 and standard deviation 1."""
@@ -199,7 +197,7 @@ def _shares(keys: Tensor, alpha: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ImageRecipe:
+class ImageRecipe(AsJson):
     """See `contracts.Recipe`."""
 
     preparation: Preparation
@@ -218,9 +216,6 @@ class ImageRecipe:
         facts = dict(values)
         preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
         return build(cls, {**facts, "preparation": preparation}, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {name: value for name, value in asdict(self).items() if name != "kind"}
 
     def processors(self, cases: Cases) -> ImageProcessors:
         images = prepare(cases, self.preparation)

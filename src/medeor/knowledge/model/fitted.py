@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
@@ -37,8 +35,8 @@ def kept_graph(run: Run, processors: GraphProcessors) -> Graph | None:
     """The graph that the run keeps; None in a bundle.
 
     Raises: UserError where it is another than that of the model."""
-    folder = Path(run.folder).parent / "stores" / "graph"
-    if not folder.exists():
+    folder = run.kept.get("graph")
+    if folder is None:
         return None
     graph = Graph.open(folder)
     if tuple(graph.entities["id"]) != processors.entities or tuple(graph.relations["name"]) != processors.relations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import polars as pl
@@ -11,17 +11,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from medeor.contracts import Cases, Predictions, Run
-from medeor.files import build
 from medeor.knowledge.model.batches import GraphBatch, NegativeSampling, OneVersusAll, SeveralVersusAll, batches_of
 from medeor.knowledge.model.loss import graph_loss
 from medeor.knowledge.model.network import Completer, Scored
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
 from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
+from medeor.learning.saved import AsJson
 
 
 @dataclass(frozen=True)
-class GraphRecipe:
+class GraphRecipe(AsJson):
     """See `contracts.Recipe`."""
 
     embedding: Embedding
@@ -33,13 +33,6 @@ class GraphRecipe:
     @classmethod
     def of(cls, plan: GraphPlan) -> GraphRecipe:
         return cls(plan.embedding, plan.training, int(plan.memory_gib * 2**30 / 4))
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> GraphRecipe:
-        return build(cls, values, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {"embedding": asdict(self.embedding), "training": asdict(self.training), "memory": self.memory}
 
     def processors(self, cases: Cases) -> GraphProcessors:
         return GraphProcessors.of(cases)

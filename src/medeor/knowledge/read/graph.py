@@ -4,7 +4,7 @@ integers; on disk they are Arrow files that are mapped, not read."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Graph:
             for name, frame in {**self._frames(), "triples": triples}.items():
                 # One batch a file: only then are the rows of a mapped column side by side.
                 frame.rechunk().write_ipc(new / f"{name}.arrow", record_batch_size=max(frame.height, 1))
-            facts = {"version": VERSION, "digest": self.digest, "findings": [asdict(one) for one in self.findings]}
+            facts = {"version": VERSION, "digest": self.digest, "findings": self.findings}
             write_json(new / "graph.json", facts)
 
     @classmethod

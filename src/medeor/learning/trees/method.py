@@ -136,10 +136,9 @@ class TreeModel:
     def save(self, folder: Path) -> None:
         for number, booster in enumerate(self.boosters):
             write_booster(folder / f"booster-{number}.safetensors", booster)
-        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
         features = {"kind": self.features.kind, **self.features.to_json()}
         boosters = [booster.facts() for booster in self.boosters]
-        save_model(folder, "trees", {"features": features, "targets": targets, "boosters": boosters})
+        save_model(folder, "trees", {"features": features, "targets": self.targets, "boosters": boosters})
 
     def _both(self) -> list[tuple[Target, Booster]]:
         return list(zip(self.targets, self.boosters, strict=True))

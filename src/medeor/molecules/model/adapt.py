@@ -5,7 +5,7 @@ doi:10.1016/j.neunet.2005.07.009) learns what it gets wrong there."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -202,7 +202,7 @@ class AdaptedModel:
         for place, one in enumerate(self.corrections):
             arrays[f"prints-{place}"] = np.packbits(one.prints, axis=1)
             arrays[f"weights-{place}"] = one.weights
-        facts = [{"target": asdict(one.target), "alike": one.alike, "common": one.common} for one in self.corrections]
+        facts = [{"target": one.target, "alike": one.alike, "common": one.common} for one in self.corrections]
         save_model(folder, "molecule-adapted", {"corrections": facts}, arrays, _FILE)
 
 

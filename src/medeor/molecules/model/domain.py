@@ -4,7 +4,7 @@ analogues stand nearest."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -112,9 +112,9 @@ class ApplicabilityDomain:
     def save(self, folder: Path) -> None:
         arrays = {"sketches": np.packbits(self.sketches, axis=1), "known": np.packbits(self.known, axis=1)}
         facts = {
-            "targets": [asdict(target) for target in self.targets],
-            "reaches": [asdict(model) for model in self.reaches],
-            "elements": list(self.elements),
+            "targets": self.targets,
+            "reaches": self.reaches,
+            "elements": self.elements,
             "largest": self.largest,
         }
         if self.measured is not None:
@@ -388,17 +388,16 @@ def domain_of(model: Model) -> ApplicabilityDomain | None:
 
 
 def measured_of(domain: ApplicabilityDomain | None, run: Run) -> pl.DataFrame | None:
-    """The compounds that a model was fitted on, from its domain where they go with it, else from the run folder that it
-    lies in; None for a bundle without them, and where there is no domain."""
+    """The compounds that a model was fitted on, from its domain where they go with it, else as the run keeps them; None
+    for a bundle without them, and where there is no domain."""
     if domain is None:
         return None
     if domain.measured is not None:
         return domain.measured
-    folder = Path(run.folder).parent
-    if not (folder / "cases.parquet").exists():
+    if not {"cases", "split"} <= set(run.kept):
         return None
-    table = read_parquet(folder / "cases.parquet")
-    return measured_in(Cases(table, domain.targets).usable, Split(read_parquet(folder / "split.parquet")))
+    cases = Cases(read_parquet(run.kept["cases"]), domain.targets)
+    return measured_in(cases.usable, Split(read_parquet(run.kept["split"])))
 
 
 def analogues(domain: ApplicabilityDomain, cases: Cases, measured: pl.DataFrame, k: int = NEIGHBOURS) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
@@ -11,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from medeor.contracts import Cases
-from medeor.files import build
+from medeor.learning.saved import AsJson
 from medeor.molecules.model import descriptors
 from medeor.molecules.read.fingerprints import fingerprints
 from medeor.molecules.read.store import MoleculeStore
@@ -27,20 +26,13 @@ def _rows(smiles: tuple[str, ...], size: int, radius: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class MoleculeFeatures:
+class MoleculeFeatures(AsJson):
     """ECFP counts beside descriptors."""
 
     size: Annotated[int, Field(ge=16, le=65536)] = 1024
     """Numbers that the fingerprint is folded to."""
     radius: Annotated[int, Field(ge=0, le=8)] = 2
     kind: str = "molecule-features"
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> MoleculeFeatures:
-        return build(cls, values, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {"size": self.size, "radius": self.radius}
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32; NaN where a descriptor does not exist. A compound that stands in several

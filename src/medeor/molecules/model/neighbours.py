@@ -74,8 +74,7 @@ class NeighbourModel:
     def save(self, folder: Path) -> None:
         arrays = {"prints": np.packbits(self.prints > 0, axis=1)}
         arrays |= {f"answers-{number}": one for number, one in enumerate(self.answers)}
-        targets = [{**vars(target), "classes": list(target.classes)} for target in self.targets]
-        facts = {"k": self.k, "bits": self.prints.shape[1], "targets": targets}
+        facts = {"k": self.k, "bits": self.prints.shape[1], "targets": self.targets}
         save_model(folder, "molecule-neighbours", facts, arrays, "neighbours.safetensors")
 
     def _neighbours(self, prints: np.ndarray, item: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run
-from medeor.files import build
 from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.learning.saved import AsJson
 from medeor.molecules.model import explain
 from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
 from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
@@ -27,7 +27,7 @@ ATOMS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
-class MoleculeProcessors:
+class MoleculeProcessors(AsJson):
     """What is fitted on the training compounds of one network."""
 
     heads: Heads
@@ -35,9 +35,6 @@ class MoleculeProcessors:
     @property
     def holds_training_values(self) -> bool:
         return False
-
-    def to_json(self) -> Mapping[str, object]:
-        return asdict(self)
 
 
 def given(
@@ -70,7 +67,7 @@ class MoleculeBatch(Rows):
 
 
 @dataclass(frozen=True)
-class MoleculeRecipe:
+class MoleculeRecipe(AsJson):
     """See `contracts.Recipe`."""
 
     network_facts: MoleculeNetwork
@@ -80,13 +77,6 @@ class MoleculeRecipe:
     @classmethod
     def of(cls, plan: MoleculePlan) -> MoleculeRecipe:
         return cls(plan.network, plan.training)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> MoleculeRecipe:
-        return build(cls, values, "model.json")
-
-    def to_json(self) -> Mapping[str, object]:
-        return {"network_facts": asdict(self.network_facts), "training": asdict(self.training)}
 
     def processors(self, cases: Cases) -> MoleculeProcessors:
         return MoleculeProcessors(heads_for(cases, self.training.balanced))
