@@ -75,6 +75,18 @@ def test_rows_that_the_model_was_fitted_to_are_known_again(run: tuple[Path, Said
         assert trained.trained_on(trained.read(table)) == (part != "test").sum()
 
 
+def test_a_frame_of_another_library_is_read_as_well(run: tuple[Path, Said]) -> None:
+    class Frame:
+        """As pandas and Arrow give their memory."""
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return rows().head(4).__arrow_c_stream__(requested_schema)
+
+    assert asked(Frame()).sources[0].equals(rows().head(4))  # type: ignore[arg-type, union-attr]
+    trained = medeor.load(run[0])
+    assert trained.predict(Frame())["value"].equals(trained.predict(rows().head(4))["value"])  # type: ignore[arg-type]
+
+
 def test_new_rows_without_a_column_are_refused_by_its_name(run: tuple[Path, Said], tmp_path: Path) -> None:
     rows().select("sex", "seen").write_csv(tmp_path / "new.csv")
     ended = command("predict", run[0], tmp_path / "new.csv", "--out", tmp_path / "out.csv")

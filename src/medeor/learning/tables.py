@@ -47,9 +47,8 @@ class NumberColumn:
 
     def values(self, table: pl.DataFrame) -> np.ndarray:
         """Shape (rows,), float64; NaN where missing."""
-        column = _column(table, self.name)
-        values = as_days(column) if self.kind == "date" else as_numbers(column, self.unit).values
-        return values.set(values.is_in(list(self.codes)).fill_null(False), None).fill_null(np.nan).to_numpy()
+        values, _ = _floats(_column(table, self.name), self.kind, self.unit)
+        return np.where(np.isin(values, self.codes), np.nan, values) if self.codes else values
 
     @property
     def width(self) -> int:
@@ -189,13 +188,13 @@ class TableTrees:
 
 
 def _number(table: pl.DataFrame, name: str, kind: ColumnKind, pieces: int) -> NumberColumn:
-    column = _column(table, name)
-    read = as_numbers(column)
-    values, unit = (as_days(column), "") if kind == "date" else (read.values, read.unit)
-    coded = without_missing_numbers(values)
-    known = coded.column.drop_nulls().to_numpy()
+    values, unit = _floats(_column(table, name), kind, "")
+    # Codes are whole numbers, below zero or of nines; most columns have none, which is seen at once.
+    suspects = (values == np.round(values)) & ((values < 0) | (values >= 9))
+    coded = without_missing_numbers(pl.Series(values)).codes if suspects.any() else {}
+    codes = tuple(float(code) for code in coded)
+    known = values[~np.isnan(values) & ~np.isin(values, codes)]
     missing = len(known) < table.height
-    codes = tuple(float(code) for code in coded.codes)
     if not len(known):
         return NumberColumn(name, kind, unit, codes, missing=missing)
     distinct = np.unique(known)
@@ -212,6 +211,17 @@ def _number(table: pl.DataFrame, name: str, kind: ColumnKind, pieces: int) -> Nu
         tuple(edges.tolist()) if pieces > 1 else (),
         missing,
     )
+
+
+def _floats(column: pl.Series, kind: ColumnKind, unit: str) -> tuple[np.ndarray, str]:
+    """A column of numbers or days, NaN where missing, and the unit that it is in."""
+    if kind == "date":
+        return as_days(column).fill_null(np.nan).to_numpy(), ""
+    if column.dtype.is_numeric():
+        values = column.cast(pl.Float64).to_numpy()
+        return np.where(np.isfinite(values), values, np.nan), unit
+    read = as_numbers(column, unit)
+    return read.values.fill_null(np.nan).to_numpy(), read.unit
 
 
 def _category(table: pl.DataFrame, name: str) -> CategoryColumn:

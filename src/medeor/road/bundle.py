@@ -131,7 +131,9 @@ class Trained:
         their targets are unknown."""
         import polars as pl
 
-        located = tuple(catalogue.opened(source, Console()) for source in sources)
+        from medeor.formats.tables.read import as_frame
+
+        located = tuple(catalogue.opened(as_frame(source), Console()) for source in sources)
         asked = Study(located, task=self.study.task, options=self.study.options)
         cases = self.task.read(Sources(located, {}, labelled=False, model=self), asked)
         unknown = [pl.lit(None, pl.Float64).alias(target.name) for target in self.targets]

@@ -47,8 +47,14 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
     values["sources"] = [str(s) for s in values.get("sources", [])] if not sources else ["in memory"]
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     made = study_from(values, str(study) or "the study")
-    given = tuple(str(s) if isinstance(s, Path) else s for s in sources)
+    given = tuple(str(s) if isinstance(s, Path) else s if isinstance(s, str) else _frame(s) for s in sources)
     return dataclasses.replace(made, sources=given) if sources else made
+
+
+def _frame(source: Any) -> Any:
+    from medeor.formats.tables.read import as_frame
+
+    return as_frame(source)
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}

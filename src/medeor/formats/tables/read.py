@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -46,6 +47,13 @@ def read_table(path: Path) -> pl.DataFrame:
     if not table.height:
         raise UserError(f"{path} has a header and no rows")
     return table
+
+
+def as_frame(source: Any) -> Any:
+    """A data frame of another library (pandas, Arrow, DuckDB), which lays open its memory in Arrow's way, as one of
+    Polars; any other source as it is."""
+    other = hasattr(source, "__arrow_c_stream__") and not isinstance(source, pl.DataFrame)
+    return pl.DataFrame(source) if other else source
 
 
 def table_findings(path: Path) -> tuple[Finding, ...]:
