@@ -123,15 +123,21 @@ def test_the_log_says_of_each_epoch_its_step_rate_and_losses(tmp_path):
         def on_epoch(self, folder, record):
             heard.append((folder, dict(record)))
 
-    schedule = replace(SCHEDULE, epochs=16)
+    schedule = replace(SCHEDULE, epochs=20)
     fit_network(network(), Toy(), loss, schedule, Run(tmp_path, loggers=(Ears(),)), held_out=held_out)
     lines = log(tmp_path)
-    assert [line["epoch"] for line in lines] == list(range(1, 17))
-    assert [line["step"] for line in lines] == list(range(5, 81, 5))
-    assert [line["learning_rate"] for line in lines] == [schedule.rate(step, 80) for step in range(4, 80, 5)]
-    assert [line["epoch"] for line in lines if line["held_out_loss"] is not None] == list(range(2, 17, 2))
-    assert lines[-1]["held_out_loss"] < lines[1]["held_out_loss"]
+    assert [line["epoch"] for line in lines] == list(range(1, 21))
+    assert [line["step"] for line in lines] == list(range(5, 101, 5))
+    assert [line["learning_rate"] for line in lines] == [schedule.rate(step, 100) for step in range(4, 100, 5)]
+    assert [line["epoch"] for line in lines if line["held_out_loss"] is not None] == [8, 16, 20]
+    assert lines[-1]["held_out_loss"] < lines[7]["held_out_loss"]
     assert heard == [(tmp_path, line) for line in lines]
+
+
+def test_a_long_fit_is_measured_eight_times_and_a_patient_one_always():
+    long, patient = Schedule(epochs=80), Schedule(epochs=80, patience=3)
+    assert [epoch + 1 for epoch in range(80) if long.measures(epoch)] == list(range(10, 81, 10))
+    assert all(patient.measures(epoch) for epoch in range(80))
 
 
 def test_the_last_held_out_loss_is_that_of_the_weights_that_are_kept(tmp_path):

@@ -60,8 +60,8 @@ class Check(NamedTuple):
 
     levels: np.ndarray
     """Places in `VERDICTS`, shape (n,)."""
-    reasons: Sequence[str]
-    """By case, or one for all."""
+    reason: Callable[[int], str]
+    """That of a case, by its row; asked only where it decides."""
 
 
 def worst(ids: Sequence[str], checks: Sequence[Check]) -> pl.DataFrame:
@@ -69,7 +69,7 @@ def worst(ids: Sequence[str], checks: Sequence[Check]) -> pl.DataFrame:
     levels = np.stack([check.levels for check in checks])
     level, first = levels.max(axis=0, initial=0), levels.argmax(axis=0)
     reasons = [
-        (own := checks[check].reasons)[row if len(own) > 1 else 0] if worst else None
+        checks[check].reason(row) if worst else None
         for row, (worst, check) in enumerate(zip(level.tolist(), first.tolist(), strict=True))
     ]
     schema = {"case_id": pl.String, "verdict": pl.String, "reason": pl.String}

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-MEASURED = 8
-"""How often in a fit its held-out loss is measured."""
+SELDOM = 8
+"""Epochs between two measurements of the held-out part at least, and how often in a fit it is measured at most: this
+costs up to a fiftieth of the fit."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class Schedule:
     fits every epoch. Calibration rests on the same cases, and is then a little too sure."""
 
     def measures(self, epoch: int) -> bool:
-        """Whether the held-out loss is measured after an epoch: after each where the schedule has patience, else after
-        `MEASURED` of them, spread evenly, as measuring takes time."""
-        return bool(self.patience) or (epoch + 1) * MEASURED // self.epochs > epoch * MEASURED // self.epochs
+        """Whether the held-out part is measured after an epoch: each where the schedule has patience, else few of them
+        and the last."""
+        apart = 1 if self.patience else max(SELDOM, -(-self.epochs // SELDOM))
+        return (epoch + 1) % apart == 0 or epoch + 1 == self.epochs
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step `step` of `steps`."""

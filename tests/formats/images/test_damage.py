@@ -41,7 +41,7 @@ def dicom(folder: Path) -> Path:
 PLACES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "picture": (picture, "medeor.formats.images.pictures._facts", "PIL.Image.open"),
     "tiff": (tiff, "medeor.formats.images.tiff._facts", "tifffile.TiffFile"),
-    "nifti": (nifti, "medeor.formats.images.nifti._identifiers", "nibabel.Nifti1Image.from_bytes"),
+    "nifti": (nifti, "medeor.formats.images.nifti._identifiers", ""),
     "dicom": (dicom, "medeor.formats.images.dicom.read.settle", "pydicom.dcmread"),
     "dicom pixels": (dicom, "medeor.formats.images.dicom.values.pixel_array", ""),
 }

@@ -117,7 +117,9 @@ class ImageDomain:
     def _stated(self, cases: Cases) -> list[Check]:
         """What file headers and sizes say."""
         facts, table = self.facts, cases.table
-        few = Check(np.full(len(cases), 0 if self.gaussians else 1), [f"only {facts.images} images to compare with"])
+        few = Check(
+            np.full(len(cases), 0 if self.gaussians else 1), lambda row: f"only {facts.images} images to compare with"
+        )
         modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
         new = [bool(facts.modalities and one and one not in facts.modalities) for one in modality]
         sides = _longest(table)
@@ -128,21 +130,22 @@ class ImageDomain:
         known, smallest = " or ".join(facts.modalities), f"that of the smallest training image {facts.smallest}"
         between = f"those of the training images {lowest:.2g} to {highest:.2g} mm"
         return [
-            Check(np.where(new, 2, 0), [f"it is {one}, all training images are {known}" for one in modality]),
+            Check(np.where(new, 2, 0), lambda row: f"it is {modality[row]}, all training images are {known}"),
             few,
-            Check(np.where(coarse, 1, 0), [f"its longest side has {one:.0f} pixels, {smallest}" for one in sides]),
-            Check(np.where(other, 1, 0), [f"its pixels are {one:.2g} mm apart, {between}" for one in spacing]),
+            Check(np.where(coarse, 1, 0), lambda row: f"its longest side has {sides[row]:.0f} pixels, {smallest}"),
+            Check(np.where(other, 1, 0), lambda row: f"its pixels are {spacing[row]:.2g} mm apart, {between}"),
         ]
 
 
 def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> Check:
     farthest = ratios(found, facts.usual).max(axis=1, initial=0)
     levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
-    reasons = [
-        f"{_SEEN[what]} (farther from them than {OUT if level == 2 else BORDER:.1%} of their own, held out)"
-        for what, level in zip(evidence, levels.tolist(), strict=True)
-    ]
-    return Check(levels, reasons)
+
+    def reason(row: int) -> str:
+        share = OUT if levels[row] == 2 else BORDER
+        return f"{_SEEN[evidence[row]]} (farther from them than {share:.1%} of their own, held out)"
+
+    return Check(levels, reason)
 
 
 def learned(
@@ -225,7 +228,7 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
 def _constant(images: Tensor) -> Check:
     flat = images.float().flatten(1)
     same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return Check(np.where(same.numpy(), 2, 0), ["all its pixels have one value"])
+    return Check(np.where(same.numpy(), 2, 0), lambda row: "all its pixels have one value")
 
 
 def _levels(cases: Cases, preparation: Preparation) -> Tensor:

@@ -26,7 +26,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_parquet, write_json
-from medeor.learning.domain import VERDICTS, DomainModel, with_verdicts
+from medeor.learning.domain import Check, DomainModel, with_verdicts, worst
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
@@ -161,40 +161,35 @@ class ApplicabilityDomain:
         nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
         far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
         large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
-        level = np.maximum(np.maximum(far, large), np.where((new > 0) | (model.few is not None), 2, 0))
-        symbols = {int(one): Chem.GetPeriodicTable().GetElementSymbol(int(one)) for one in np.unique(new) if one}
+        few = np.full(len(ids), 0 if model.few is None else 2)
         beyond = "predictions so far away were no better than a guess" if model.guess else "none so far away was tested"
-        reasons = [
-            None
-            if not worst
-            else f"the model was tested on {model.few} compounds alone"
-            if model.few is not None
-            else f"no training compound holds {symbols[element]}"
-            if element
-            else f"it has {size} atoms, the largest training compound {self.largest}"
-            if big == worst
-            else f"the nearest training compound is {near:.2f} alike: "
-            + (beyond if worst == 2 else f"only {EDGE:.0%} were as far away when the model was tested")
-            for worst, element, big, size, near in zip(
-                level.tolist(), new.tolist(), large.tolist(), atoms.tolist(), first.tolist(), strict=True
-            )
+        edge = f"only {EDGE:.0%} were as far away when the model was tested"
+
+        def holds(row: int) -> str:
+            return f"no training compound holds {Chem.GetPeriodicTable().GetElementSymbol(int(new[row]))}"
+
+        def distance(row: int) -> str:
+            return f"the nearest training compound is {first[row]:.2f} alike: {beyond if far[row] == 2 else edge}"
+
+        checks = [
+            Check(few, lambda row: f"the model was tested on {model.few} compounds alone"),
+            Check(np.where(new > 0, 2, 0), holds),
+            Check(large, lambda row: f"it has {atoms[row]} atoms, the largest training compound {self.largest}"),
+            Check(far, distance),
         ]
         spread = None
         if model.near is not None:
             spread = np.maximum(model.near + model.slope * (1 - mean.astype(np.float64)), model.least)
             spread = of(by_item(self.targets)[model.items[0]]).stated(spread)
-        table = pl.DataFrame(
-            {
-                "case_id": ids,
-                "item": [list(model.items)] * len(ids),
-                "spread": spread,
-                "similarity": first.astype(np.float64),
-                "verdict": VERDICTS[level],
-                "reason": reasons,
-            },
-            schema=_COLUMNS | {"item": pl.List(pl.String)},
+        judged = worst(ids, checks).select(
+            "case_id",
+            pl.lit(list(model.items)).alias("item"),
+            pl.Series("spread", [None] * len(ids) if spread is None else spread, pl.Float64),
+            pl.Series("similarity", first, pl.Float64),
+            "verdict",
+            "reason",
         )
-        return table.explode("item")
+        return judged.explode("item")
 
 
 def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
@@ -208,16 +203,6 @@ def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
                 pl.concat_str("reason", doubt, separator="; ", ignore_nulls=True).replace("", None).alias("reason"),
             )
     return table
-
-
-_COLUMNS = {
-    "case_id": pl.String,
-    "item": pl.String,
-    "spread": pl.Float64,
-    "similarity": pl.Float64,
-    "verdict": pl.String,
-    "reason": pl.String,
-}
 
 
 def alike(queries: np.ndarray, references: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
