@@ -18,6 +18,7 @@ TORCH = ("-m", "pip", "install", "--quiet", "torch==2.13.0")
 PEERS: Mapping[str, Commands] = {
     "peers": (TORCH, ("-m", "pip", "install", "--quiet", "tensorflow-cpu", "keras", "monai", "scikit-learn")),
     "chemprop": (TORCH, ("-m", "pip", "install", "--quiet", "chemprop==2.3.1", "lightgbm", "scikit-learn")),
+    "survival": (("-m", "pip", "install", "--quiet", "scikit-survival==0.28.0", "polars"),),
     "pykeen": (TORCH, ("-m", "pip", "install", "--quiet", "pykeen==1.11.1")),
 }
 """The environments of the peers by name, and the commands that fill them: those whose needs collide live apart."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from medeor.contracts import Study
@@ -43,6 +44,19 @@ def table_set(name: str) -> TableSet:
     return TableSet(table, Study((table,), "table-prediction", target=("answer",), split="cv", **options))  # type: ignore[arg-type]
 
 
+def followed(name: str) -> pl.DataFrame:
+    """One of the sets `metabric`, `gbsg` (official parts) and `support` (a fifth is tested), with the columns `time,
+    event, part`."""
+    data = Path(os.environ["MEDEOR_DATA"])
+    if name == "support":
+        table = _support(data)
+        tested = np.random.default_rng(0).random(table.height) < 0.2
+        table = table.with_columns(part=pl.when(pl.Series(tested)).then(pl.lit("test")).otherwise(pl.lit("train")))
+    else:
+        table = _csv(data / "omics" / f"deepsurv_{name}" / f"{name}.csv.gz").rename({"time_months": "time"})
+    return table.with_columns(pl.col("event").cast(pl.Int64))
+
+
 Made = tuple[pl.DataFrame, Mapping[str, object]]
 
 
@@ -54,11 +68,15 @@ def nhanes(data: Path) -> Made:
 
 def support(data: Path) -> Made:
     """Death within 180 days, from what is known on the third day."""
+    return _by(_support(data), 180.0), {}
+
+
+def _support(data: Path) -> pl.DataFrame:
     table = _csv(data / "records" / "survival" / "support2.csv.gz")
     table = table.with_columns(pl.col(pl.String).str.strip_chars())
     table = table.select(*SUPPORT, time=pl.col("d.time").cast(pl.Float64), event=pl.col("death") == 1)
     numbers = [name for name in SUPPORT if name not in ("sex", "dzgroup", "dzclass", "income", "race", "ca")]
-    return _by(table.with_columns(pl.col(numbers).cast(pl.Float64)), 180.0), {}
+    return table.with_columns(pl.col(numbers).cast(pl.Float64))
 
 
 def pbc(data: Path) -> Made:
