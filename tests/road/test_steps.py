@@ -20,8 +20,8 @@ from medeor.console import Console
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Predictions, Stopped, UserError
 from medeor.files import read_json
 from medeor.road import results
-from medeor.road.scoring import Scored
-from medeor.road.step import Step, Walk
+from medeor.road.scoring import ScoredPart
+from medeor.road.step import RoadStep, Walk
 from medeor.road.walk import walk
 
 ALL = ["read", "split", "audit", "plan", "fit", "calibrate", "labels", "evaluate", "explain", "report", "bundle"]
@@ -53,7 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     do = Walk.do
 
-    def noted(self: Walk, step: Step[Any]) -> None:
+    def noted(self: Walk, step: RoadStep[Any]) -> None:
         do(self, step)
         names.append(step.name)
 
@@ -239,7 +239,7 @@ def test_predictions_and_measures_are_read_back(tmp_path: Path) -> None:
     )
     theirs = pl.DataFrame({"case_id": ["a", "b"], "item": "x", "value": [0.2, 1e-17], "plausible": [True, None]})
     measures = {"auroc": Measure(1 / 3, None, 0.7, 12), "baseline/auroc": Measure(None)}
-    scored = Scored("cv", Predictions(ours), Predictions(theirs), measures)
+    scored = ScoredPart("cv", Predictions(ours), Predictions(theirs), measures)
     results.write_scored(tmp_path, scored)
     found = results.read_scored(tmp_path, [ours.columns, theirs.columns])
     assert found.predictions.table.equals(ours)

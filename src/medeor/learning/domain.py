@@ -55,7 +55,7 @@ class Domain(Protocol):
         ...
 
 
-class Check(NamedTuple):
+class DomainCheck(NamedTuple):
     """How cases fare by one criterion."""
 
     levels: np.ndarray
@@ -64,7 +64,7 @@ class Check(NamedTuple):
     """That of a case, by its row; asked only where it decides."""
 
 
-def worst(ids: Sequence[str], checks: Sequence[Check]) -> pl.DataFrame:
+def worst(ids: Sequence[str], checks: Sequence[DomainCheck]) -> pl.DataFrame:
     """The worst verdict of each case, with the reason of the first check that gave it."""
     levels = np.stack([check.levels for check in checks])
     level, first = levels.max(axis=0, initial=0), levels.argmax(axis=0)

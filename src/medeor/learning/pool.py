@@ -39,7 +39,7 @@ class Work(NamedTuple):
     shared: tuple[object, ...]
 
 
-class Report(NamedTuple):
+class WorkerReport(NamedTuple):
     """What a worker reports."""
 
     what: Literal["free", "done", "progress", "epoch", "error", "gone"]
@@ -76,7 +76,7 @@ def in_processes(
         loggers: take what the workers report of each epoch.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the work would."""
-    reports: queue.Queue[Report] = queue.Queue()
+    reports: queue.Queue[WorkerReport] = queue.Queue()
     results: list[Any] = [None] * len(jobs)
     waiting, given = list(range(len(jobs))), dict[int, int]()
     start = pickle.dumps(work, protocol=5)
@@ -87,7 +87,7 @@ def in_processes(
             try:
                 report = reports.get(timeout=0.2)
             except queue.Empty:
-                report = Report("progress")
+                report = WorkerReport("progress")
             if stopping():
                 raise Stopped
             if report.what == "error":
@@ -126,7 +126,7 @@ def _loss(code: int, relief: str) -> Exception:
     return RuntimeError(f"a worker ended with code {code}; its last words are above")
 
 
-def _start(work: bytes, threads: int, number: int, reports: queue.Queue[Report]) -> subprocess.Popen[bytes]:
+def _start(work: bytes, threads: int, number: int, reports: queue.Queue[WorkerReport]) -> subprocess.Popen[bytes]:
     # PyTorch takes as many threads as MKL may, whatever OpenMP is told.
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     environment = {**os.environ, **counts, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -146,12 +146,12 @@ def _start(work: bytes, threads: int, number: int, reports: queue.Queue[Report])
     return child
 
 
-def _listen(pipe: IO[bytes], number: int, reports: queue.Queue[Report]) -> None:
+def _listen(pipe: IO[bytes], number: int, reports: queue.Queue[WorkerReport]) -> None:
     with suppress(EOFError, pickle.UnpicklingError):
         while True:
             what, content = pickle.load(pipe)  # noqa: S301
-            reports.put(Report(what, content, number))
-    reports.put(Report("gone", worker=number))
+            reports.put(WorkerReport(what, content, number))
+    reports.put(WorkerReport("gone", worker=number))
 
 
 def _send(child: subprocess.Popen[bytes], content: bytes) -> None:

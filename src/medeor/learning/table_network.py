@@ -68,7 +68,7 @@ class _Layer(nn.Sequential):
         super().__init__(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
 
 
-class Answering(nn.Module):
+class ExportedTable(nn.Module):
     """A network with what turns its outputs into the values of the items: the mean of its members."""
 
     def __init__(self, network: nn.Module, heads: Heads) -> None:
@@ -138,7 +138,7 @@ class TableRecipe(AsJson):
         return loss.sum() / members, weight.sum() / members
 
     def export_module(self, network: nn.Module, processors: TableProcessors) -> tuple[nn.Module, Tensor]:
-        return Answering(network, processors.heads), torch.zeros(2, len(processors.features.means))
+        return ExportedTable(network, processors.heads), torch.zeros(2, len(processors.features.means))
 
     def infer(self, network: nn.Module, cases: Cases, processors: TableProcessors, run: Run) -> Iterator[Predictions]:
         inputs = torch.from_numpy(processors.features.inputs(cases))
@@ -210,7 +210,7 @@ def _rows(cases: Cases, processors: TableProcessors) -> RowBatch:
 def _values(network: nn.Module, inputs: Tensor, processors: TableProcessors) -> np.ndarray:
     """Values of the items, shape (rows, items); in double precision, so that the other rows beside one leave no trace
     in its own."""
-    asked, device = Answering(deepcopy(network), processors.heads).double(), next(network.parameters()).device
+    asked, device = ExportedTable(deepcopy(network), processors.heads).double(), next(network.parameters()).device
     parts = [asked(chunk.to(device).double()).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(processors.heads.items)))
 

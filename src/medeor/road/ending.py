@@ -13,7 +13,7 @@ from medeor.contracts import Explanations, Result
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
-from medeor.road.step import Step, Walk, content
+from medeor.road.step import RoadStep, Walk, content
 from medeor.road.steps import (
     AUDIT,
     CALIBRATE,
@@ -64,7 +64,7 @@ def _made_when_saved(walk: Walk) -> None:
     return None
 
 
-REPORT = Step(
+REPORT = RoadStep(
     "report", "report",
     reads=(
         "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
@@ -80,7 +80,7 @@ def _bundle_of(folder: Path) -> Path:
     return folder / f"{folder.resolve().name}.medeor"
 
 
-BUNDLE = Step(
+BUNDLE = RoadStep(
     "bundle", "bundle",
     reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
     writes={"bundle": lambda path: content(_bundle_of(path.parent))},
@@ -88,7 +88,7 @@ BUNDLE = Step(
     save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
 )  # fmt: skip
 
-STEPS: tuple[Step[Any], ...] = (
+STEPS: tuple[RoadStep[Any], ...] = (
     READ, SPLIT, AUDIT, PLAN, FIT, CALIBRATE, LABELS, EVALUATE, EXPLAIN, REPORT, BUNDLE,
 )  # fmt: skip
 

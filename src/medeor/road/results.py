@@ -12,7 +12,7 @@ import polars as pl
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
 from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.predictions import load_arrays, save_arrays
-from medeor.road.scoring import Scored
+from medeor.road.scoring import ScoredPart
 
 PARTS = ("test", "cv", "validation")
 """Parts of a study itself; other data are scored under other names."""
@@ -34,7 +34,7 @@ def read_findings(folder: Path) -> list[Finding]:
     return [build(Finding, one, str(where)) for one in listed]
 
 
-def write_scored(folder: Path, scored: Scored) -> None:
+def write_scored(folder: Path, scored: ScoredPart) -> None:
     """`predictions.parquet`, with the columns of the model's and the baseline's predictions together, and
     `metrics.json`."""
     tables = [
@@ -47,7 +47,7 @@ def write_scored(folder: Path, scored: Scored) -> None:
     write_json(folder / "metrics.json", {scored.part: _plain(scored.measures)})
 
 
-def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> Scored:
+def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> ScoredPart:
     """What `write_scored` wrote; `columns` are those that the predictions of the model, and of the baseline, had.
 
     Raises: UserError where it is damaged."""
@@ -62,7 +62,7 @@ def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> Scored:
         )
         for model, own in zip(MODELS, columns, strict=True)
     )
-    return Scored(part, ours, theirs, _measures(listed[part]))
+    return ScoredPart(part, ours, theirs, _measures(listed[part]))
 
 
 def place_of_arrays(folder: Path, part: str, model: str) -> Path:

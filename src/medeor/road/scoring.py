@@ -20,7 +20,7 @@ SEARCHED = 1000
 """Held-out cases from which on a threshold is searched for."""
 
 
-class Scored(NamedTuple):
+class ScoredPart(NamedTuple):
     """Predictions of one part of a study, beside those of the simple baseline, and their measures."""
 
     part: str
@@ -57,7 +57,7 @@ def score(
     baseline: Fitted,
     calibration: Calibration | None,
     run: Run,
-) -> Scored:
+) -> ScoredPart:
     """The test part where there is one, else the held-out predictions, of the model and of the baseline."""
     test = split.part(cases, "test")
     if len(test):
@@ -77,7 +77,7 @@ def score(
             ours, theirs = (_calibrated_by_fold(scored, split, one, study) for one in (ours, theirs))
     measures: dict[str, Measure] = dict(task.evaluate(scored, ours))
     measures |= {f"baseline/{name}": value for name, value in task.evaluate(scored, theirs).items()}
-    return Scored(part, ours, theirs, measures)
+    return ScoredPart(part, ours, theirs, measures)
 
 
 def predicted(cases: Cases, predictions: Predictions) -> Cases:

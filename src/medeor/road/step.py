@@ -32,7 +32,7 @@ def content(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Step(Generic[V]):
+class RoadStep(Generic[V]):
     """One step: what it depends on, what it leaves, and how. It is done where its record in `run.json` has the digests
     of all that it reads, and its files are as it wrote them."""
 
@@ -58,7 +58,7 @@ class Walk:
 
     def __init__(
         self,
-        steps: Sequence[Step[Any]],
+        steps: Sequence[RoadStep[Any]],
         around: Mapping[str, Callable[[Walk], str]],
         study: Study,
         task: Task,
@@ -90,11 +90,11 @@ class Walk:
         """A digest of what the study names to be read, and the files that it was made from."""
         return reading.sources_digest(self.study, self.located)
 
-    def holds(self, step: Step[Any]) -> bool:
+    def holds(self, step: RoadStep[Any]) -> bool:
         """Whether the value of a step is at hand."""
         return step.name in self._values
 
-    def value(self, step: Step[V]) -> V:
+    def value(self, step: RoadStep[V]) -> V:
         """What a step made: read back where that can be, else made now."""
         if not self.holds(step):
             ready = step.load if step.load is not None and self.done(step) else step.make
@@ -102,12 +102,12 @@ class Walk:
         made: V = self._values[step.name]
         return made
 
-    def done(self, step: Step[Any]) -> bool:
+    def done(self, step: RoadStep[Any]) -> bool:
         """Whether a step need not be done again."""
         record = self.records.get(step.name)
         return record is not None and (record["read"], record["wrote"]) == (self._read(step), self._wrote(step))
 
-    def do(self, step: Step[Any]) -> None:
+    def do(self, step: RoadStep[Any]) -> None:
         """Makes and saves what a step leaves, and notes that it is done."""
         began = time.perf_counter()
         value = self.value(step)
@@ -141,13 +141,13 @@ class Walk:
             )
         return self._facts[name]
 
-    def _read(self, step: Step[Any]) -> dict[str, str]:
+    def _read(self, step: RoadStep[Any]) -> dict[str, str]:
         return {name: self.digest(name) for name in step.reads}
 
-    def _wrote(self, step: Step[Any]) -> dict[str, str]:
+    def _wrote(self, step: RoadStep[Any]) -> dict[str, str]:
         return {name: self._content(step, name) for name in step.writes}
 
-    def _content(self, step: Step[Any], name: str) -> str:
+    def _content(self, step: RoadStep[Any], name: str) -> str:
         key = step.name, name
         if key not in self._contents:
             self._contents[key] = step.writes[name](self.folder / name)

@@ -31,8 +31,8 @@ from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
 from medeor.road import reading, results, run_folder
 from medeor.road.bundle import STORES
-from medeor.road.scoring import Scored, calibrated, predicted, score, with_skill
-from medeor.road.step import Step, Walk, content
+from medeor.road.scoring import ScoredPart, calibrated, predicted, score, with_skill
+from medeor.road.step import RoadStep, Walk, content
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -74,7 +74,7 @@ def _set_aside(every: Cases) -> str:
     return reading.table_digest(broken)
 
 
-READ = Step(
+READ = RoadStep(
     "read", "read",
     reads=(
         "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
@@ -112,7 +112,7 @@ _CASES = "cases "
 
 # --- split, audit, plan ----------------------------------------------------------------------------------
 
-SPLIT = Step(
+SPLIT = RoadStep(
     "split", "split",
     reads=("cases", "study.split", "study.group", "study.seed"),
     writes={"split.parquet": content},
@@ -148,7 +148,7 @@ def _checks(findings: Iterable[Finding]) -> list[Finding]:
     return [replace(finding, accepted=False) for finding in findings if finding.check != LABEL_ERRORS]
 
 
-AUDIT = Step(
+AUDIT = RoadStep(
     "audit", "audit",
     reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
     writes={"audit.json": _checks_in},
@@ -186,7 +186,7 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
     write_json(walk.folder / "targets.json", _facts(walk.value(READ).every.targets))
 
 
-PLAN = Step(
+PLAN = RoadStep(
     "plan", "plan",
     reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
     writes={"plan.toml": content, "targets.json": content},
@@ -225,7 +225,7 @@ def _nothing_more(walk: Walk, value: object) -> None:
     """What was made has been saved already, or is made when it is saved."""
 
 
-FIT = Step(
+FIT = RoadStep(
     "fit", "fit",
     reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
     writes={"model": content},
@@ -248,7 +248,7 @@ def _withheld(calibration: Calibration | None) -> Mapping[str, str]:
     return calibration.withheld if calibration else {}
 
 
-CALIBRATE = Step(
+CALIBRATE = RoadStep(
     "calibrate", "calibrate",
     reads=("model", "cases", "targets", "study.threshold", "study.seed"),
     writes={"calibration.json": content},
@@ -269,7 +269,7 @@ def _check_labels(walk: Walk) -> list[Finding]:
     return [*findings, *accepted([found], {found.check} & set(walk.study.accept))]
 
 
-LABELS = Step(
+LABELS = RoadStep(
     "labels", "audit",
     reads=("checks", "model", "calibration.json", "cases", "targets", "study.accept"),
     writes={"audit.json": content},
@@ -279,7 +279,7 @@ LABELS = Step(
 )  # fmt: skip
 
 
-def _evaluate(walk: Walk) -> Scored:
+def _evaluate(walk: Walk) -> ScoredPart:
     walk.console.say("evaluating, with the simple baseline beside")
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
@@ -304,11 +304,11 @@ def _answers(predictions: Predictions) -> str:
     return reading.table_digest(predictions.table.select("case_id", "item", "value"))
 
 
-def _columns(scored: Scored) -> str:
+def _columns(scored: ScoredPart) -> str:
     return json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)])
 
 
-EVALUATE = Step(
+EVALUATE = RoadStep(
     "evaluate", "evaluate",
     reads=(
         "plan", "model", "calibration.json", "cases", "targets", "inputs", "split", "study.threshold",
@@ -325,7 +325,7 @@ EVALUATE = Step(
 )  # fmt: skip
 
 
-def scored_cases(walk: Walk, scored: Scored) -> Cases:
+def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
     """The cases of the part that was scored."""
     cases = walk.value(READ).every.usable
     test = scored.part == "test"
@@ -346,7 +346,7 @@ def _explain(walk: Walk) -> Explanations:
     return faithfulness.examine(walk.value(FIT).model, chosen, items, run, _withheld(walk.value(CALIBRATE)))
 
 
-EXPLAIN = Step(
+EXPLAIN = RoadStep(
     "explain", "explain",
     reads=("model", "answers", "withheld", "cases", "targets", "study.seed"),
     writes={"explanations": content},

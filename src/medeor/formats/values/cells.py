@@ -32,8 +32,8 @@ _SHOWN = 5
 """Values that a message lists."""
 
 
-class Cells(NamedTuple):
-    """See `targets.common.kind.Cells`."""
+class ColumnCells(NamedTuple):
+    """See `targets.common.kind.ColumnCells`."""
 
     column: pl.Series
 

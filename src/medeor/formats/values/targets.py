@@ -10,7 +10,7 @@ import polars as pl
 
 from medeor.contracts import Finding, Target, UserError
 from medeor.formats.values.cells import (
-    Cells,
+    ColumnCells,
     codes_found,
     is_measured,
     listed,
@@ -100,7 +100,7 @@ def read_target(
     Raises: UserError for an unknown kind or class, text where numbers are asked, days, or one class alone."""
     name = column.name
     if expected is not None:
-        return TargetColumn(expected, *of(expected).read(Cells(column)))
+        return TargetColumn(expected, *of(expected).read(ColumnCells(column)))
     if kind and kind not in KINDS:
         raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
     if not len(column.drop_nulls()):

@@ -32,7 +32,7 @@ from medeor.figures import Figure, Table
 from medeor.imaging.model.appearance import Appearance, appearance
 from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
 from medeor.imaging.model.prepare import Preparation, prepare
-from medeor.learning.domain import Check, DomainModel, with_verdicts, worst
+from medeor.learning.domain import DomainCheck, DomainModel, with_verdicts, worst
 from medeor.learning.saved import Shape, arrays_of, facts_of, save_model
 
 BORDER, OUT = 0.95, 0.975
@@ -110,14 +110,14 @@ class ImageDomain:
         }
         save_model(folder, "image-domain", {"preparation": self.preparation, "facts": self.facts}, arrays, _FILE)
 
-    def _far(self, seen: Appearance) -> Check:
+    def _far(self, seen: Appearance) -> DomainCheck:
         found = distances(self.gaussians, seen)
         return _beyond(found, self.facts, evidence(self.gaussians, seen, found, self.facts.usual))
 
-    def _stated(self, cases: Cases) -> list[Check]:
+    def _stated(self, cases: Cases) -> list[DomainCheck]:
         """What file headers and sizes say."""
         facts, table = self.facts, cases.table
-        few = Check(
+        few = DomainCheck(
             np.full(len(cases), 0 if self.gaussians else 1), lambda row: f"only {facts.images} images to compare with"
         )
         modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
@@ -130,14 +130,16 @@ class ImageDomain:
         known, smallest = " or ".join(facts.modalities), f"that of the smallest training image {facts.smallest}"
         between = f"those of the training images {lowest:.2g} to {highest:.2g} mm"
         return [
-            Check(np.where(new, 2, 0), lambda row: f"it is {modality[row]}, all training images are {known}"),
+            DomainCheck(np.where(new, 2, 0), lambda row: f"it is {modality[row]}, all training images are {known}"),
             few,
-            Check(np.where(coarse, 1, 0), lambda row: f"its longest side has {sides[row]:.0f} pixels, {smallest}"),
-            Check(np.where(other, 1, 0), lambda row: f"its pixels are {spacing[row]:.2g} mm apart, {between}"),
+            DomainCheck(
+                np.where(coarse, 1, 0), lambda row: f"its longest side has {sides[row]:.0f} pixels, {smallest}"
+            ),
+            DomainCheck(np.where(other, 1, 0), lambda row: f"its pixels are {spacing[row]:.2g} mm apart, {between}"),
         ]
 
 
-def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> Check:
+def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> DomainCheck:
     farthest = ratios(found, facts.usual).max(axis=1, initial=0)
     levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
 
@@ -145,7 +147,7 @@ def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) ->
         share = OUT if levels[row] == 2 else BORDER
         return f"{_SEEN[evidence[row]]} (farther from them than {share:.1%} of their own, held out)"
 
-    return Check(levels, reason)
+    return DomainCheck(levels, reason)
 
 
 def learned(
@@ -225,10 +227,10 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
     return least.set(least <= 0, None).fill_null(np.nan).to_numpy()
 
 
-def _constant(images: Tensor) -> Check:
+def _constant(images: Tensor) -> DomainCheck:
     flat = images.float().flatten(1)
     same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return Check(np.where(same.numpy(), 2, 0), lambda row: "all its pixels have one value")
+    return DomainCheck(np.where(same.numpy(), 2, 0), lambda row: "all its pixels have one value")
 
 
 def _levels(cases: Cases, preparation: Preparation) -> Tensor:

@@ -26,7 +26,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.files import read_json, read_parquet, write_json
-from medeor.learning.domain import Check, DomainModel, with_verdicts, worst
+from medeor.learning.domain import DomainCheck, DomainModel, with_verdicts, worst
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model
 from medeor.molecules.model.doubts import distinguishes, doubts
 from medeor.molecules.read.fingerprints import blocks, fingerprints, nearest
@@ -172,10 +172,10 @@ class ApplicabilityDomain:
             return f"the nearest training compound is {first[row]:.2f} alike: {beyond if far[row] == 2 else edge}"
 
         checks = [
-            Check(few, lambda row: f"the model was tested on {model.few} compounds alone"),
-            Check(np.where(new > 0, 2, 0), holds),
-            Check(large, lambda row: f"it has {atoms[row]} atoms, the largest training compound {self.largest}"),
-            Check(far, distance),
+            DomainCheck(few, lambda row: f"the model was tested on {model.few} compounds alone"),
+            DomainCheck(np.where(new > 0, 2, 0), holds),
+            DomainCheck(large, lambda row: f"it has {atoms[row]} atoms, the largest training compound {self.largest}"),
+            DomainCheck(far, distance),
         ]
         spread = None
         if model.near is not None:
