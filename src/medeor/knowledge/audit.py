@@ -29,7 +29,7 @@ IS_A = ("is_a", "isa", "is a", "subclass_of", "subclassof", "rdfs:subclassof", "
 
 
 def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
-    """Every check of a graph, after what was noticed while reading it. `cases` are rows of its edges, as text.
+    """Every check of a graph beyond what its reader noticed. `cases` are rows of its edges, as text.
 
     Args:
         parts: train, validation or test of each edge (null: of none), by default what its source says. Without parts
@@ -37,7 +37,7 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
     """
     given = (graph.facts["part"] if parts is None else parts).cast(pl.Enum(PARTS))
     part = given.to_physical().cast(pl.Int8).fill_null(NONE).to_numpy()
-    findings = [*graph.findings, *_duplicates(graph, part), _self_loops(graph)]
+    findings = [*_duplicates(graph, part), _self_loops(graph)]
     findings += [
         _spellings(graph.entities["id"], "id", "entities"),
         _spellings(graph.relations["name"], "relation", "relations"),

@@ -96,7 +96,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         part = pl.Series(divided.column, divided.part[rows])
         columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
     subgroups = ("degree", *study.subgroups)
-    return Cases(pl.DataFrame(columns), (HOLDS,), {"graph": graph}, subgroups)
+    return Cases(pl.DataFrame(columns), (HOLDS,), {"graph": graph}, subgroups, findings=graph.findings)
 
 
 def asked_cases(graph: Graph) -> Cases:
