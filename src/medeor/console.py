@@ -9,7 +9,7 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from medeor.contracts import without_controls
+from medeor.errors import without_controls
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

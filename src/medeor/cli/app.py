@@ -38,7 +38,7 @@ from medeor.cli.arguments import (
 )  # fmt: skip
 from medeor.cli.arguments import fields as fields_of
 from medeor.console import Console
-from medeor.contracts import Stopped, UserError
+from medeor.errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from medeor.figures import Figure

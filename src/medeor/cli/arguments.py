@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from medeor.console import renamed
-from medeor.contracts import UserError
+from medeor.errors import UserError
 
 SourcesOption = Annotated[
     list[str] | None, typer.Argument(help="Files, folders, or the name of a data set (see `medeor datasets`).")

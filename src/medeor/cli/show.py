@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN
-
 if TYPE_CHECKING:
     import polars as pl
 
@@ -39,6 +37,8 @@ def print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> None
 
 def verdicts(table: pl.DataFrame) -> str:
     """How many cases are not like the training data, where anybody judged them."""
+    from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN
+
     if "verdict" not in table.columns:
         return ""
     counts = {

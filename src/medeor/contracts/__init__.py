@@ -4,7 +4,6 @@
 Nothing here imports a numerical library at run time, so the command line can start in a blink."""
 
 from medeor.contracts.data import Cases, Inputs, Kept, OnDisk, Part, Split, Store, Target
-from medeor.contracts.errors import Stopped, UserError, without_controls
 from medeor.contracts.facts import SHAPES, FileFacts, Offer, OfferKind, TaskFacts
 from medeor.contracts.methods import (
     Answering,
@@ -35,6 +34,7 @@ from medeor.contracts.results import (
     Predictions,
 )
 from medeor.contracts.study import ROAD, Budget, Sources, Step, Study
+from medeor.errors import Stopped, UserError, without_controls
 
 __all__ = [
     "BORDERLINE",

@@ -1,4 +1,5 @@
-"""What goes wrong in a way that the user can put right, and a run that was asked to stop."""
+"""What goes wrong in a way that the user can put right, and a run that was asked to stop. `medeor.contracts` gives them
+to all rooms; the command line takes them from here, so that it starts without the rest."""
 
 from __future__ import annotations
 
