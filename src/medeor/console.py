@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from medeor.errors import without_controls
+from medeor.messages import Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -78,15 +79,15 @@ class Console:
             self._said[what] = now
             print(f"{what}: {done}/{total}{'  ' + note if note else ''}", file=sys.stderr, flush=True)
 
-    def say(self, message: str) -> None:
+    def say(self, message: Text) -> None:
         """One line that stays."""
         if self.quiet:
             return
-        message = without_controls(message)
+        line = without_controls(str(message))
         if self._bar is not None:
-            self._bar.console.print(message, highlight=False, markup=False)
+            self._bar.console.print(line, highlight=False, markup=False)
         else:
-            print(message, file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
 
 @cache
@@ -95,6 +96,6 @@ def renamed(old: str, new: str) -> None:
     aside(f"{old} is now called {new}; the old name works through 0.3")
 
 
-def aside(message: str) -> None:
+def aside(message: Text) -> None:
     """A word to the user from a place that has no console, as about a damaged file that is made anew."""
-    print(f"medeor: {without_controls(message)}", file=sys.stderr, flush=True)
+    print(f"medeor: {without_controls(str(message))}", file=sys.stderr, flush=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medeor.messages import Text
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 class Series:
     """One line of a plot; `low` and `high` draw a band around it."""
 
-    name: str
+    name: Text
     x: tuple[float, ...]
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
@@ -27,11 +29,11 @@ class Series:
 class Lines:
     """Curves over common axes (ROC, reliability, decision curve, loss)."""
 
-    title: str
-    x_label: str
-    y_label: str
+    title: Text
+    x_label: Text
+    y_label: Text
     series: tuple[Series, ...]
-    caption: str = ""
+    caption: Text = ""
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     diagonal: bool = False
@@ -41,11 +43,11 @@ class Lines:
 class Intervals:
     """Values with their intervals, one row each (a forest plot): subgroups, metrics, contributions."""
 
-    title: str
-    x_label: str
-    rows: tuple[tuple[str, float, float | None, float | None], ...]
+    title: Text
+    x_label: Text
+    rows: tuple[tuple[Text, float, float | None, float | None], ...]
     """Name, value, low, high."""
-    caption: str = ""
+    caption: Text = ""
     reference: float | None = None
 
 
@@ -53,23 +55,23 @@ class Intervals:
 class Matrix:
     """Counts or values in a grid, e.g. a confusion matrix (rows: truth)."""
 
-    title: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
+    title: Text
+    rows: tuple[Text, ...]
+    columns: tuple[Text, ...]
     values: tuple[tuple[float, ...], ...]
-    row_label: str = ""
-    column_label: str = ""
-    caption: str = ""
+    row_label: Text = ""
+    column_label: Text = ""
+    caption: Text = ""
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of text or numbers."""
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | int | None, ...], ...]
-    caption: str = ""
+    title: Text
+    columns: tuple[Text, ...]
+    rows: tuple[tuple[Text | float | int | None, ...], ...]
+    caption: Text = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Picture:
 
     pixels: np.ndarray
     """Shape (height, width) or (height, width, 3), uint8."""
-    caption: str
+    caption: Text
     overlay: np.ndarray | None = None
     """Shape (height, width), 0 to 1: drawn over the image in a colour scale."""
     tone: str = ""
@@ -89,18 +91,18 @@ class Picture:
 class Gallery:
     """Images side by side."""
 
-    title: str
+    title: Text
     pictures: tuple[Picture, ...]
-    caption: str = ""
+    caption: Text = ""
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A vector picture made elsewhere (a molecule, a graph), as SVG without scripts or outside addresses."""
 
-    title: str
+    title: Text
     svg: str
-    caption: str = ""
+    caption: Text = ""
 
 
 Figure = Lines | Intervals | Matrix | Table | Gallery | Drawing

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medeor.console import aside
-from medeor.contracts import SHAPES, FileFacts, Model, Offer, Study, Task, TaskFacts, UserError
+from medeor.contracts import SHAPES, FileFacts, Model, Offer, Study, Task, TaskFacts, Text, UserError
 from medeor.files import read_json
 
 
@@ -139,7 +139,7 @@ def known_inputs(study: Study) -> Mapping[str, str]:
     return study.inputs
 
 
-def listed(keys: Mapping[str, str]) -> str:
+def listed(keys: Mapping[str, Text]) -> str:
     """Keys with what each means, as messages list them."""
     return "; ".join(f"{key} ({meaning})" for key, meaning in keys.items())
 

@@ -134,14 +134,13 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check the data: quality, leakage, shortcuts, labels, identifiers. Exits with 1 when a leakage check fails."""
-    import dataclasses
 
     from medeor import api
 
     fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
     findings = api.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
     if as_json:
-        show.print_json([dataclasses.asdict(finding) for finding in findings])
+        show.print_json([finding.to_json() for finding in findings])
     else:
         show.print_findings(findings)
     raise typer.Exit(1 if any(finding.stops for finding in findings) else 0)

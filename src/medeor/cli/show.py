@@ -58,13 +58,13 @@ def print_figures(figures: Sequence[Figure]) -> None:
     console = RichConsole(width=None if sys.stdout.isatty() else 120)
     for figure in figures:
         if isinstance(figure, Table):
-            shown = RichTable(*figure.columns, box=None, pad_edge=False)
+            shown = RichTable(*map(str, figure.columns), box=None, pad_edge=False)
             for row in figure.rows:
                 shown.add_row(*("" if value is None else number(value) for value in row))
-            console.print(figure.title, markup=False, highlight=False, style="bold")
+            console.print(str(figure.title), markup=False, highlight=False, style="bold")
             console.print(shown, markup=False, highlight=False)
             if figure.caption:
-                console.print(figure.caption, markup=False, highlight=False)
+                console.print(str(figure.caption), markup=False, highlight=False)
             console.print()
 
 

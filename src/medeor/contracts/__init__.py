@@ -35,6 +35,7 @@ from medeor.contracts.results import (
 )
 from medeor.contracts.study import ROAD, Budget, Sources, Step, Study
 from medeor.errors import Stopped, UserError, without_controls
+from medeor.messages import Message, Text, listed, named
 
 __all__ = [
     "BORDERLINE",
@@ -63,6 +64,7 @@ __all__ = [
     "Logger",
     "Measure",
     "Measures",
+    "Message",
     "Method",
     "Model",
     "Offer",
@@ -85,6 +87,9 @@ __all__ = [
     "Target",
     "Task",
     "TaskFacts",
+    "Text",
     "UserError",
+    "listed",
+    "named",
     "without_controls",
 ]

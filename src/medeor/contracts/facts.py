@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from medeor.messages import Message, Text
+
 OfferKind = Literal["question", "page", "table", "file"]
 
 SHAPES: Mapping[OfferKind, tuple[str, ...]] = {
@@ -33,21 +35,21 @@ class Offer:
 
     name: str
     kind: OfferKind
-    does: str
+    does: Text
     lives: str
     """`module:function`."""
-    takes: Mapping[str, str] = field(default_factory=dict)
+    takes: Mapping[str, Text] = field(default_factory=dict)
     """What a query, or `--option` of an export, may ask, and what each key means."""
     endings: tuple[str, ...] = ()
     """How the names of the files end that it writes."""
 
     @property
-    def usage(self) -> list[tuple[str, str]]:
+    def usage(self) -> list[tuple[str, Text]]:
         """How the command line uses it, and what each argument means."""
         if self.kind == "question":
             return [(f"predict --query {key}=…", meaning) for key, meaning in self.takes.items()]
         ending = ".html" if self.kind == "page" else next(iter(self.endings), "")
-        does = f"{self.does} ({', '.join(self.endings)})" if len(self.endings) > 1 else self.does
+        does = Message("common.endings", what=self.does, endings=self.endings) if len(self.endings) > 1 else self.does
         if self.kind != "file":
             return [(f"predict --out FILE{ending}", does)]
         export = f"export --as {self.name}"
@@ -72,13 +74,13 @@ class TaskFacts:
     """What is known of a task; the `facts.py` of each modality states it."""
 
     name: str
-    does: str
+    does: Text
     lives: str
     """`module:class` of the Task."""
     extra: str
     """The extra that installs what it needs: `pip install "medeor[imaging]"`."""
-    reads: str
-    options: Mapping[str, str]
+    reads: Text
+    options: Mapping[str, Text]
     """What `--option` may ask of it, and what each key means."""
     files: tuple[str, ...] = ()
     """Which keys of `options` name a file: it lies with the data, and no bundle says where."""
@@ -87,7 +89,7 @@ class TaskFacts:
     example: str = ""
     """`module:function` that makes a small study in each state in which the conformance suite asks for it: see
     `medeor.testing.Example`."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Text] = field(default_factory=dict)
     """What of other studies it can use (`--set inputs.ROLE=path`), by role, and what for."""
     offers: tuple[Offer, ...] = ()
     package: str = ""

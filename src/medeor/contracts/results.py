@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from medeor.messages import Message, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +71,7 @@ class Finding:
     """Its name, by which it can be accepted: `duplicates-across-parts`."""
     kind: Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
     status: Literal["pass", "fail", "unknown"]
-    message: str
+    message: Text
     cases: tuple[str, ...] = ()
     accepted: bool = False
 
@@ -76,6 +79,18 @@ class Finding:
     def stops(self) -> bool:
         """Whether the study must stop here: it fails closed on leakage."""
         return self.kind == "leakage" and self.status == "fail" and not self.accepted
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it; of the message its words in the language of the moment, and its key and values."""
+        kept = self.message.to_json() if isinstance(self.message, Message) else {}
+        return {**dataclasses.asdict(self), "message": str(self.message), "cases": list(self.cases), **kept}
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Finding:
+        """What `to_json` gave, or a finding of 0.1, whose message has no key."""
+        plain = {name: value for name, value in state.items() if name not in ("key", "values")}
+        message = Message.from_json(state) if "key" in state else state["message"]
+        return cls(**{**plain, "message": message, "cases": tuple(state["cases"])})
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ class Explanation:
     scores: Mapping[str, float] = field(default_factory=dict)
     """`faithfulness`, `faithfulness/random`, `randomised weights`, …"""
     shown: bool = True
-    reason: str = ""
+    reason: Text = ""
     """Why it is not shown."""
 
 

@@ -260,7 +260,7 @@ def _near(good: pl.DataFrame, cases: Cases) -> list[Finding]:
     if len(good) == len(some):
         return findings
     left = f"; the first {len(some):,} rows alone were compared, {len(good) - len(some):,} were not"
-    return [replace(finding, message=finding.message + left) for finding in findings]
+    return [replace(finding, message=f"{finding.message}{left}") for finding in findings]
 
 
 def _pairs(prints: np.ndarray) -> np.ndarray:

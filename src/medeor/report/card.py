@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from medeor import __version__
-from medeor.contracts import Finding, Measure
+from medeor.contracts import Finding, Measure, Text
 from medeor.figures import Figure, Intervals, Matrix, Table
 from medeor.report.page import Report, Section, tally
 from medeor.report.tables import cells
@@ -137,9 +137,9 @@ def _list(fact: Sequence[str] | Mapping[str, object]) -> str:
     return "\n".join(f"- {_plain(item)}" for item in fact)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(columns: Sequence[Text], rows: Iterable[Sequence[Text]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    escaped = [[cell if cell == "---" else _plain(cell) for cell in line] for line in lines]
+    escaped = [["---" if cell == "---" else _plain(cell) for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 

@@ -118,7 +118,7 @@ def _tile(picture: Picture) -> str:
     style, panels, label = (
         f"--image:{_url(png(smaller(picture.pixels)))}",
         '<span class="image"></span>',
-        picture.caption,
+        str(picture.caption),
     )
     across = width
     if picture.overlay is not None:
@@ -199,8 +199,8 @@ def drawing(figure: Drawing) -> str:
         raise ValueError(f"drawing '{figure.title}' is <{_local(root.tag)}>, not <svg>")
     prefix = "d" + hashlib.sha256(figure.svg.encode()).hexdigest()[:8] + "-"
     root.set("role", "img")
-    root.set("aria-label", figure.title)
-    return f'<div class="plate">{_element(root, figure.title, prefix)}</div>'
+    root.set("aria-label", str(figure.title))
+    return f'<div class="plate">{_element(root, str(figure.title), prefix)}</div>'
 
 
 def _element(element: ET.Element, title: str, prefix: str) -> str:

@@ -28,7 +28,7 @@ def table(figure: Table) -> str:
     for row in zip(*columns):
         body += "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, classes)) + "</tr>"
     html = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return window(html, figure.title, len(figure.rows) > LONG)
+    return window(html, str(figure.title), len(figure.rows) > LONG)
 
 
 def window(html: str, title: str, long: bool = False) -> str:
@@ -82,7 +82,7 @@ def heat_map(figure: Matrix) -> str:
         body += "</tr>"
     many = " many" if len(figure.columns) > 6 else ""
     html = f'<table class="cells{many}"><thead>{above}<tr>{corner}{head}</tr></thead><tbody>{body}</tbody></table>'
-    return window(html, figure.title)
+    return window(html, str(figure.title))
 
 
 def forest(figure: Intervals) -> str:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from medeor.contracts import Measure, without_controls
+from medeor.contracts import Measure, Text, without_controls
 
 UNKNOWN = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -24,10 +24,12 @@ def clean(text: object) -> str:
     return without_controls(str(text))
 
 
-def paragraphs(text: str, kind: str = "") -> str:
+def paragraphs(text: Text, kind: str = "") -> str:
     """HTML paragraphs, divided where the text has an empty line."""
     label = f' class="{kind}"' if kind else ""
-    return "".join(f"<p{label}>{escape(block)}</p>" for block in re.split(r"\n\s*\n", text.strip()) if block.strip())
+    return "".join(
+        f"<p{label}>{escape(block)}</p>" for block in re.split(r"\n\s*\n", str(text).strip()) if block.strip()
+    )
 
 
 def number(value: float | None) -> str:
@@ -106,15 +108,15 @@ def count(amount: int, noun: str) -> str:
     return f"{number(amount)} {noun if amount == 1 else noun + 's'}"
 
 
-def width(text: str, size: float) -> float:
+def width(text: Text, size: float) -> float:
     """About how wide text of this size is, in the same unit; Chinese characters are square."""
-    return size * sum(1.0 if unicodedata.east_asian_width(sign) in "WF" else 0.54 for sign in text)
+    return size * sum(1.0 if unicodedata.east_asian_width(sign) in "WF" else 0.54 for sign in str(text))
 
 
-def wrapped(text: str, size: float, limit: float) -> list[str]:
+def wrapped(text: Text, size: float, limit: float) -> list[str]:
     """Lines of text no wider than `limit`, broken at spaces and between Chinese characters."""
     lines, line = [], ""
-    for piece in re.findall(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|[\u2e80-\u9fff\uff00-\uffef]\s*|\s+", text):
+    for piece in re.findall(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|[\u2e80-\u9fff\uff00-\uffef]\s*|\s+", str(text)):
         if line and width(line + piece.rstrip(), size) > limit:
             lines.append(line.rstrip())
             line = ""

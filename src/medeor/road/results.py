@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
-from medeor.files import build, read_json, read_parquet, replacing, write_json, write_parquet
+from medeor.files import read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.predictions import load_arrays, save_arrays
 from medeor.road.scoring import ScoredPart
 
@@ -22,7 +21,7 @@ MODELS = ("model", "baseline")
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
-    write_json(folder / "audit.json", [dataclasses.asdict(finding) for finding in findings])
+    write_json(folder / "audit.json", [finding.to_json() for finding in findings])
 
 
 def read_findings(folder: Path) -> list[Finding]:
@@ -30,8 +29,11 @@ def read_findings(folder: Path) -> list[Finding]:
     where = folder / "audit.json"
     listed = read_json(where)
     if not isinstance(listed, list):
-        raise UserError(f"{where} is no list of findings; it is damaged")
-    return [build(Finding, one, str(where)) for one in listed]
+        raise UserError("road.results.findings", path=where)
+    try:
+        return [Finding.from_json(one) for one in listed]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError("road.results.findings", path=where) from error
 
 
 def write_scored(folder: Path, scored: ScoredPart) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from medeor.messages import Text
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -12,7 +14,7 @@ class Statistic:
 
     name: str
     """As in `metrics.json`, without what follows a `/`, `@` or `[`."""
-    label: str
+    label: Text
     """For a reader."""
     higher_is_better: bool = True
     headline: Literal["", "alone", "together", "always"] = ""

@@ -96,7 +96,7 @@ def label(metric: str) -> str:
     name, _, inside = metric.removesuffix("]").partition("[")
     name, _, of_what = name.partition("/")
     name, _, at = name.partition("@")
-    text = statistic(name).label
+    text = str(statistic(name).label)
     if at:
         text += " at " + " ".join(at.split("="))
     if of_what:

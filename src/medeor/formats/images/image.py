@@ -45,12 +45,9 @@ class BrokenImage(UserError):
     is an error of the user's, whose message also names the file."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(path, reason)
+        super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 @contextmanager

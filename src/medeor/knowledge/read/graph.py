@@ -56,7 +56,7 @@ class Graph:
             for name, frame in {**self._frames(), "triples": triples}.items():
                 # One batch a file: only then are the rows of a mapped column side by side.
                 frame.rechunk().write_ipc(new / f"{name}.arrow", record_batch_size=max(frame.height, 1))
-            facts = {"version": VERSION, "digest": self.digest, "findings": self.findings}
+            facts = {"version": VERSION, "digest": self.digest, "findings": [one.to_json() for one in self.findings]}
             write_json(new / "graph.json", facts)
 
     @classmethod
@@ -71,7 +71,7 @@ class Graph:
         entities, relations, edges, synonyms, triples = (
             _mapped(folder / f"{name}.arrow") for name in ("entities", "relations", "facts", "synonyms", "triples")
         )
-        findings = tuple(Finding(**{**one, "cases": tuple(one["cases"])}) for one in facts["findings"])
+        findings = tuple(Finding.from_json(one) for one in facts["findings"])
         graph = cls(entities, relations, triples["triple"].to_numpy(), edges, synonyms, findings)
         if graph.digest != facts["digest"]:
             raise UserError(f"{folder} was changed or damaged since it was written; read its sources again")
