@@ -92,7 +92,11 @@ def test_a_finished_run_gives_the_same_reasons(room: str, name: str, enter: Room
     for one, before in zip(found.cases, said["explanations"], strict=True):
         facts = (one.case_id, one.item, one.method, one.shown, bool(one.reason))
         assert facts == (*(before[key] for key in ("case_id", "item", "method", "shown")), bool(before["reason"]))
-        assert one.scores == pytest.approx(before["scores"], rel=1e-6, abs=1e-6)
+        # Weights that nearly tie are ranked the other way round by processors of another make.
+        near = {"randomised weights": 0.05}
+        assert one.scores.keys() == before["scores"].keys()
+        for score, value in one.scores.items():
+            assert value == pytest.approx(before["scores"][score], rel=1e-6, abs=near.get(score, 1e-6)), score
         same_weights(one, before)
     summary = {name: measure._asdict() for name, measure in found.summary.items()}
     assert list(differences(summary, said["summary"])) == []

@@ -128,7 +128,7 @@ def judged(domain: ImageDomain, name: str, images: Sequence[Pixels]) -> dict[str
 def ratio(domain: ImageDomain, recipe: ImageRecipe, cases: Cases, repeats: int = 5) -> float:
     """Seconds that the verdict takes, over those of an ensemble of networks as planned; medians of turns."""
     some = cases.where(pl.Series(np.arange(len(cases)) < 500))
-    processors = recipe.processors(some)
+    processors = recipe.processors(recipe.summaries(some))
     network = recipe.network(processors).eval()
     run = Run(Path())
     ours, theirs = [], []

@@ -72,7 +72,7 @@ def work(kind: str) -> Work:
         network = ImageNetwork(name="resnet50", widths=(64, 128, 256, 512))
         plan = replace(plan, network=network, training=ImageTraining(batch=64))
     recipe = ImageRecipe.of(plan)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     return Work(plan, recipe, processors, recipe.batches(cases, processors, 0))
 
 

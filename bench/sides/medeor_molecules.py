@@ -49,7 +49,7 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
         return lambda: graphs(texts, workers=1)
     cases = cases_of(given)
     recipe = MoleculeRecipe(MoleculeNetwork(), MoleculeTraining(batch=BATCH))
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     network = recipe.network(processors)
     precision: Literal["bf16", "f32"] = "bf16" if fast_bfloat16() else "f32"
     schedule = Schedule(epochs=1, precision=precision, checkpoint=1 << 30)

@@ -42,7 +42,7 @@ def test_the_fingerprint_is_what_was_given(given: np.ndarray, sides: tuple[int, 
     assert len(plan.augmentation.flips) == len(sides)
     recipe = ImageRecipe.of(plan)
     cases = tiny.cases_of(given, labels)
-    network = recipe.network(recipe.processors(cases))
+    network = recipe.network(recipe.processors(recipe.summaries(cases)))
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
 
 

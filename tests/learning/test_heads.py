@@ -10,12 +10,13 @@ import torch
 
 from medeor.contracts import Cases, Target
 from medeor.learning.heads import heads_for
+from medeor.learning.summaries import summaries_of
 
 
 def test_beyond_a_limit_nothing_is_lost_and_nothing_is_learnt() -> None:
     table = pl.DataFrame({"y": [0.0, 2.0, 1.0, 1.0], "y.limit": pl.Series([0, 0, 1, -1], dtype=pl.Int8)})
     cases = Cases(table, (Target("y", "continuous"),))
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     mean, spread = heads.scales[0]
     for said, lost in ((1.5, [True, True, False, True]), (0.5, [True, True, True, False])):
         outputs = torch.full((4, 1), (said - mean) / spread, requires_grad=True)
@@ -31,7 +32,7 @@ def test_beyond_a_limit_nothing_is_lost_and_nothing_is_learnt() -> None:
 def test_a_skewed_number_is_learnt_and_said_by_its_logarithm() -> None:
     values = [1.0, 10.0, 1000.0]
     cases = Cases(pl.DataFrame({"y": values}), (Target("y", "continuous", scale="log"),))
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     spread = math.sqrt(14) / 3  # of the logarithms 0, 1 and 3
     assert heads.scales[0] == (4 / 3, spread)
     right = torch.tensor([[(log - 4 / 3) / spread] for log in (0.0, 1.0, 3.0)])
@@ -47,7 +48,7 @@ GRADE = Target("grade", "multiclass", ("a", "b", "c"))
 
 def test_a_case_without_a_label_adds_neither_loss_nor_weight() -> None:
     table = pl.DataFrame({"sick": [1, None, 0], "grade": [2, 1, None]})
-    heads = heads_for(Cases(table, (SICK, GRADE)))
+    heads = heads_for(summaries_of(Cases(table, (SICK, GRADE))))
     outputs = torch.tensor([[0.3, 1.0, 0.0, -1.0]] * 3, requires_grad=True)
     loss, weight = heads.loss(outputs, heads.truth(Cases(table, (SICK, GRADE))))
     loss.sum().backward()
@@ -63,7 +64,7 @@ def test_a_case_without_a_label_adds_neither_loss_nor_weight() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_smoothing_gives_its_share_of_a_label_to_all_classes(smoothing: float) -> None:
     cases = Cases(pl.DataFrame({"sick": [1, 0], "grade": [0, 2]}), (SICK, GRADE))
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     logits = [0.7, 0.5, -0.5, 1.0]
     loss, _ = heads.loss(torch.tensor([logits] * 2), heads.truth(cases), smoothing)
     p = 1 / (1 + math.exp(-0.7))
@@ -79,8 +80,8 @@ def test_smoothing_gives_its_share_of_a_label_to_all_classes(smoothing: float) -
 
 def test_balanced_classes_weigh_alike_in_all_and_cases_one_on_average() -> None:
     cases = Cases(pl.DataFrame({"sick": [1] * 2 + [0] * 8, "grade": [0] * 5 + [1] * 4 + [2]}), (SICK, GRADE))
-    heads = heads_for(cases, balanced=True)
+    heads = heads_for(summaries_of(cases), balanced=True)
     assert heads.weights == (pytest.approx((10 / 16, 10 / 4)), pytest.approx((10 / 15, 10 / 12, 10 / 3)))
     _, weight = heads.loss(torch.zeros(10, 4), heads.truth(cases))
     assert float(weight.sum()) == pytest.approx(20)
-    assert heads_for(cases).weights == ((1.0, 1.0), (1.0, 1.0, 1.0))
+    assert heads_for(summaries_of(cases)).weights == ((1.0, 1.0), (1.0, 1.0, 1.0))

@@ -182,7 +182,7 @@ def test_reasons_add_up_and_columns_that_are_taken_away_count_as_unknown(tmp_pat
 def test_members_of_a_network_share_layers_and_their_mean_counts() -> None:
     cases = simulated(60)
     recipe = TableRecipe(COLUMNS, SMALL)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     network = recipe.network(processors).eval()
     inputs = torch.from_numpy(processors.features.inputs(cases))
     outputs = network(inputs)
@@ -212,7 +212,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
     cases, schedule = simulated(100), Schedule(epochs=2, checkpoint=1)
     recipe = TableRecipe(COLUMNS, SMALL)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
 
     def fitted(run: Run) -> torch.Tensor:
         torch.manual_seed(0)

@@ -16,6 +16,7 @@ from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.network import NetworkMethod
 from medeor.learning.schedule import Schedule
 from medeor.learning.stack import stacked
+from medeor.learning.summaries import Summaries, summaries_of
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.targets.survival import read_survival
 from medeor.trust.measures import measure
@@ -78,6 +79,7 @@ class RowBatches:
 @dataclass
 class RowRecipe:
     heads: Heads | None = None
+    joinable: bool = True
     kind: str = "row-recipe"
 
     @classmethod
@@ -87,8 +89,11 @@ class RowRecipe:
     def to_json(self) -> Mapping[str, object]:
         return {}
 
-    def processors(self, cases: Cases) -> RowProcessors:
-        return self._with(heads_for(cases))
+    def summaries(self, cases: Cases) -> Summaries:
+        return summaries_of(cases)
+
+    def processors(self, summaries: Summaries) -> RowProcessors:
+        return self._with(heads_for(summaries))
 
     def restore(self, processors: Mapping[str, object]) -> RowProcessors:
         return self._with(heads_from(processors["heads"], "model.json"))

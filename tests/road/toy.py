@@ -34,7 +34,12 @@ class PlainModel:
 class PlainRecipe:
     """A recipe without processors."""
 
-    def processors(self, cases):
+    joinable = True
+
+    def summaries(self, cases):
+        return 0
+
+    def processors(self, summaries):
         return NoProcessors()
 
     def restore(self, processors):

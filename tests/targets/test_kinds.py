@@ -16,6 +16,7 @@ from medeor import targets
 from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.learning.heads import heads_for
 from medeor.learning.saved import checked_targets
+from medeor.learning.summaries import summaries_of
 from medeor.statistics.intervals import Estimator
 from medeor.statistics.statistic import Statistic
 from medeor.targets import averaged, headlines, label, main_figure, of, statistic
@@ -148,7 +149,7 @@ def test_a_new_kind_is_a_file_and_a_line(counted: tuple[Cases, np.ndarray]) -> N
     assert (row.metric, row.better) == ("deviance", "ours")
     assert [drawn.title for drawn in figures(cases, ours, measures=found)] == ["Measures with 95 % intervals"]
     assert calibrate(cases, ours).targets[0].kind == "count"
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     loss, _ = heads.loss(torch.zeros(200, 1), heads.truth(cases))
     assert loss.tolist() == pytest.approx([1.0] * 200)  # exp(0) - y · 0
     assert heads.values(torch.tensor([[math.log(3)]])).item() == pytest.approx(3)

@@ -12,6 +12,7 @@ import torch
 
 from medeor.contracts import Cases, Predictions, Run, Split, Target, UserError
 from medeor.learning.heads import heads_for
+from medeor.learning.summaries import summaries_of
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.targets import headlines, label, of
 from medeor.targets.survival import Survival, read_survival
@@ -55,7 +56,7 @@ def test_the_loss_is_the_likelihood_of_hazards_that_are_constant_between_horizon
     died = [0, 1, None, 0, None, None]  # what is after the last horizon is not asked
     expected = [np.dot(rates, own) - (0 if at is None else math.log(rates[at])) for own, at in zip(spent, died)]
     cases = cases_of([*time, None], [*event, 0])
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     outputs = torch.tensor(np.log(np.expm1(rates))).float().expand(7, 2)
     loss, weight = heads.loss(outputs, heads.truth(cases))
     assert weight.tolist() == [1.0] * 6 + [0.0]
@@ -68,7 +69,7 @@ def test_the_least_loss_is_events_over_time_at_risk() -> None:
     time, event = generator.exponential(2, 200), generator.random(200) < 0.7
     one = Target("death", "survival", ("100",))
     cases = cases_of(time, event, one)
-    heads = heads_for(cases)
+    heads = heads_for(summaries_of(cases))
     rate = event.sum() / (time.sum() / 100)
     output = torch.tensor([[math.log(math.expm1(rate))]], requires_grad=True)
     heads.loss(output.expand(200, 1), heads.truth(cases))[0].sum().backward()

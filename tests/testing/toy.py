@@ -44,6 +44,7 @@ from medeor.learning.network import NetworkMethod
 from medeor.learning.predictions import write_array
 from medeor.learning.schedule import Schedule
 from medeor.simulate.states import State, in_state
+from medeor.statistics.moments import Moments
 from medeor.trust.measures import measure
 from road.toy import TensorBatch
 
@@ -235,6 +236,7 @@ class ToyBatches:
 class ToyRecipe:
     """A line through x, as a probability at x and, as an array, at x and two steps further on."""
 
+    joinable: bool = True
     kind: str = "toy-recipe"
 
     @classmethod
@@ -244,8 +246,11 @@ class ToyRecipe:
     def to_json(self) -> Mapping[str, object]:
         return {}
 
-    def processors(self, cases: Cases) -> Centre:
-        return Centre(float(cases.table["x"].mean()))  # type: ignore[arg-type]
+    def summaries(self, cases: Cases) -> Moments:
+        return Moments.of(cases.table["x"].to_numpy()[: 8 if FAULT == "summaries" else None])
+
+    def processors(self, summaries: Moments) -> Centre:
+        return Centre(float(summaries.mean[0]))
 
     def restore(self, processors: Mapping[str, Any]) -> Centre:
         return Centre(processors["mean"] + (FAULT == "recipe-comes-back"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from medeor.contracts.data import Store
 from medeor.contracts.study import Step
@@ -13,6 +13,7 @@ from medeor.contracts.study import Step
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+    from torch import Tensor
 
     from medeor.contracts.data import Cases, Inputs, Split, Target
     from medeor.contracts.results import Attribution, Explanations, Finding, Measures, Predictions
@@ -34,6 +35,8 @@ class Run:
     """False in the second and further processes of one fit: they compute, and write nothing."""
     loggers: tuple[Logger, ...] = ()
     """What hears of each epoch of a fit."""
+    join: Join | None = None
+    """How this fit and those at other sites become one."""
     kept: Mapping[str, Path] = field(default_factory=dict)
     """What a finished run keeps for questions to its model, by name: the tables `cases` and `split`, and its stores. A
     bundle keeps none of these."""
@@ -50,6 +53,20 @@ class Logger(Protocol):
         """After each epoch of the fit in `folder`: what `log.jsonl` says of it, `step, epoch, loss, learning_rate` and
         where there is a held-out part `held_out_loss` (None where it was not measured) and `held_out_auroc` or the
         like."""
+        ...
+
+
+class Join(Protocol):
+    """Makes one fit of those that several sites run at the same time, each on its own cases. Every call waits for the
+    other sites."""
+
+    def summaries(self, own: Any) -> Any:
+        """Before the fit: what `Recipe.summaries` gave here, to the sum of those of all sites."""
+        ...
+
+    def weights(self, own: Mapping[str, Tensor], weight: float) -> Mapping[str, Tensor]:
+        """After each round, which is an epoch: the weights here, and what they weigh, to those that all sites go on
+        with. Floating-point tensors by name, on the device of the fit."""
         ...
 
 

@@ -52,13 +52,15 @@ class Processors(Protocol):
     def to_json(self) -> Mapping[str, object]: ...
 
 
+S = TypeVar("S")
+"""What one recipe sums up of its training cases."""
 P = TypeVar("P")
-"""Processors of one recipe."""
+"""Its processors."""
 B = TypeVar("B", contravariant=True)
 """Its batches."""
 
 
-class Recipe(Protocol[P, B]):
+class Recipe(Protocol[S, P, B]):
     """What a network needs; `learning.NetworkMethod(recipe, schedule)` makes it a Method."""
 
     @property
@@ -68,9 +70,17 @@ class Recipe(Protocol[P, B]):
 
     def to_json(self) -> Mapping[str, object]: ...
 
-    def processors(self, cases: Cases) -> P:
-        """Fitted on the cases it is given: a fold's own."""
+    @property
+    def joinable(self) -> bool:
+        """Whether the summaries of several sites can be added up, so that all are fitted as one; not where processors
+        need order (a median) or the cases themselves (a graph)."""
         ...
+
+    def summaries(self, cases: Cases) -> S:
+        """Of the training cases of one fold, or one site: all that its processors are fitted on."""
+        ...
+
+    def processors(self, summaries: S) -> P: ...
 
     def restore(self, processors: Mapping[str, object]) -> P:
         """Processors from their `to_json`."""

@@ -32,9 +32,9 @@ class Trial(NamedTuple):
     """Bytes of the whole process at its highest."""
 
 
-def trial(recipe: Recipe[Any, Any], cases: Cases, schedule: Schedule, run: Run) -> Trial:
+def trial(recipe: Recipe[Any, Any, Any], cases: Cases, schedule: Schedule, run: Run) -> Trial:
     """Fits a throw-away network for a few steps; the first, which warms things up, is not counted."""
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     batches = recipe.batches(cases, processors, run.seed)
     torch.manual_seed(run.seed)
     network = recipe.network(processors)
@@ -72,7 +72,7 @@ P = TypeVar("P", bound=NetworkPlan)
 Q = TypeVar("Q", bound=StackPlan)
 
 
-def fit_budget(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float, budget: Budget) -> P:
+def fit_budget(plan: P, recipe: Recipe[Any, Any, Any], train: Cases, networks: float, budget: Budget) -> P:
     """The plan with as many of its epochs as fit into the minutes, at least one, and with what it will take, by a short
     trial of its recipe; `networks` as large as the one of the trial are fitted one after another. The fit then obeys
     the number of epochs, not the clock. What the user fixed stays."""
@@ -87,7 +87,9 @@ def fit_budget(plan: P, recipe: Recipe[Any, Any], train: Cases, networks: float,
     return replace(plan, estimate=estimate)
 
 
-def plan_with_budget(plan: Q, recipe: Callable[[Q], Recipe[Any, Any]], cases: Cases, split: Split, budget: Budget) -> Q:
+def plan_with_budget(
+    plan: Q, recipe: Callable[[Q], Recipe[Any, Any, Any]], cases: Cases, split: Split, budget: Budget
+) -> Q:
     """What a task planned by its rules, with what the user fixed; where a network is among its parts, `fit_budget`."""
     train = split.part(cases, "train", "validation")
     if len(train) == len(cases):  # without a test part every case is tested out of fold

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medeor.console import aside
-from medeor.contracts import Batch, Batches, Run, Stopped, UserError
+from medeor.contracts import Batch, Batches, Join, Run, Stopped, UserError
 from medeor.files import digest, explained, replacing, write_text
 from medeor.learning.schedule import Schedule
 
@@ -123,6 +123,8 @@ def _fit(
             heard = _summed(state.heard, fabric)
             mean = float(heard[0] / heard[1])
             state.heard.zero_()
+            if run.join is not None:
+                state.join(run.join, float(heard[1]), fabric)
             if not mean < float("inf"):
                 raise UserError(
                     f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
@@ -176,6 +178,16 @@ class State:
             return
         decay = min(self.schedule.averaging, (step + 1) / (step + 10))
         torch._foreach_lerp_(self.mean, self.live, 1 - decay)
+
+    def join(self, join: Join, weight: float, fabric: Fabric) -> None:
+        """The weights, and their average, of all sites in place of those of this one. The first process asks."""
+        names = [name for name, value in self.network.state_dict().items() if value.is_floating_point()]
+        own = {f"network.{name}": value for name, value in zip(names, self.live, strict=True)}
+        own |= {f"mean.{name}": value for name, value in zip(names, self.mean, strict=True)}
+        if fabric.is_global_zero:
+            joined = join.weights({name: value.detach().clone() for name, value in own.items()}, weight)
+        for name, value in own.items():
+            value.copy_(_summed(joined[name] if fabric.is_global_zero else torch.zeros_like(value), fabric))
 
     def measure(self, held_out: HeldOutFigures, epoch: int, fabric: Fabric) -> dict[str, float | None]:
         """The figures of the weights as they would be kept now; those with the lowest loss are remembered where the

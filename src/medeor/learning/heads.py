@@ -13,6 +13,7 @@ from torch import Tensor
 from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.files import build
 from medeor.learning.saved import checked_targets
+from medeor.learning.summaries import Summaries
 from medeor.statistics.outcomes import long_table
 from medeor.targets import items, of
 from medeor.targets.common.kind import Fit, TargetKind
@@ -76,12 +77,11 @@ class Heads:
         return parts
 
 
-def heads_for(cases: Cases, balanced: bool = False) -> Heads:
-    """Heads for the targets of these training cases. With `balanced`, classes count alike however many cases they
-    have."""
-    kinds = [of(target) for target in cases.targets]
-    fits = [kind.fit(kind.truth(cases.table), balanced) for kind in kinds]
-    return Heads(cases.targets, tuple(fit.scale for fit in fits), tuple(fit.weights for fit in fits))
+def heads_for(summaries: Summaries, balanced: bool = False) -> Heads:
+    """Heads for the targets of the training cases that these are of. With `balanced`, classes count alike however many
+    cases they have."""
+    fits = [of(target).fit(own, balanced) for target, own in zip(summaries.targets, summaries.truth, strict=True)]
+    return Heads(summaries.targets, tuple(fit.scale for fit in fits), tuple(fit.weights for fit in fits))
 
 
 def heads_from(values: object, where: str) -> Heads:

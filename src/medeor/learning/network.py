@@ -25,14 +25,19 @@ from medeor.learning.validation import held_out_figures
 class NetworkMethod:
     """Fits the recipe's network on the training part and holds the validation part out."""
 
-    recipe: Recipe[Any, Any]
+    recipe: Recipe[Any, Any, Any]
     schedule: Schedule
     side_by_side: bool = True
     """Whether several folds may be fitted at the same time; not where each takes much memory."""
 
     def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
-        processors = self.recipe.processors(train)
+        summaries = self.recipe.summaries(train)
+        if run.join is not None:
+            if not self.recipe.joinable:
+                raise UserError("learning.network.not-joinable")
+            summaries = run.join.summaries(summaries)
+        processors = self.recipe.processors(summaries)
         torch.manual_seed(run.seed)
         network = self.recipe.network(processors)
         network = fit_network(
@@ -57,7 +62,7 @@ class NetworkMethod:
 class NetworkModel:
     """A fitted network with the processors that were fitted beside it."""
 
-    recipe: Recipe[Any, Any]
+    recipe: Recipe[Any, Any, Any]
     processors: Processors
     network: nn.Module
 
@@ -94,7 +99,7 @@ def load(folder: Path) -> NetworkModel:
 
     Raises: UserError where it is damaged; code of the user's own runs only where it is trusted."""
     facts, where, weights = facts_of(folder, _Saved), folder / "model.json", folder / "weights.safetensors"
-    recipe: Recipe[Any, Any] = registry.rebuilt(facts.recipe, "network", where)
+    recipe: Recipe[Any, Any, Any] = registry.rebuilt(facts.recipe, "network", where)
     # Built without memory first: what the file does not hold is not made room for.
     with torch.device("meta"):
         skeleton = recipe.network(recipe.restore(facts.processors))

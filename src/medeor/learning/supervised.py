@@ -25,7 +25,7 @@ class SupervisedTask(ABC, Generic[P]):
         """The plan for these training cases, before minutes and settings are heeded."""
 
     @abstractmethod
-    def recipe(self, plan: P) -> Recipe[Any, Any]:
+    def recipe(self, plan: P) -> Recipe[Any, Any, Any]:
         """That of the network among the parts."""
 
     @abstractmethod

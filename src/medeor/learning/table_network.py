@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.network import EMPTY, NetworkModel
 from medeor.learning.saved import AsJson
+from medeor.learning.summaries import summaries_of
 from medeor.learning.tables import TableFeatures
 
 ROWS_AT_ONCE = 8192
@@ -109,12 +110,18 @@ class RowBatch(Rows):
 class TableRecipe(AsJson):
     """See `contracts.Recipe`."""
 
+    joinable: ClassVar[bool] = False
     columns: Mapping[str, ColumnKind]
     network_facts: TableNetwork
     kind: str = "table-recipe"
 
-    def processors(self, cases: Cases) -> TableProcessors:
-        return TableProcessors(TableFeatures.of(cases, self.columns, self.network_facts.pieces), heads_for(cases))
+    def summaries(self, cases: Cases) -> TableProcessors:
+        """Medians, quantiles and the commonest categories do not add up."""
+        features = TableFeatures.of(cases, self.columns, self.network_facts.pieces)
+        return TableProcessors(features, heads_for(summaries_of(cases)))
+
+    def processors(self, summaries: TableProcessors) -> TableProcessors:
+        return summaries
 
     def restore(self, processors: Mapping[str, Any]) -> TableProcessors:
         features = TableFeatures.from_json(processors.get("features", {}))
@@ -181,7 +188,7 @@ class LinearMethod:
     def fit(self, cases: Cases, split: Split, inputs: Inputs, run: Run) -> Fitted:
         train, held_out = split.part(cases, "train"), split.part(cases, "validation")
         recipe = TableRecipe(self.columns, TableNetwork(depth=0, members=1, pieces=1))
-        processors = recipe.processors(train)
+        processors = recipe.processors(recipe.summaries(train))
         network, rows = recipe.network(processors), _rows(train, processors)
         with torch.no_grad():
             network.scales.fill_(1.0)

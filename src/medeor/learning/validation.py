@@ -17,7 +17,9 @@ from medeor.targets import of
 from medeor.targets.outcomes import line_up
 
 
-def held_out_figures(recipe: Recipe[Any, Any], processors: Processors, cases: Cases, run: Run) -> HeldOutFigures | None:
+def held_out_figures(
+    recipe: Recipe[Any, Any, Any], processors: Processors, cases: Cases, run: Run
+) -> HeldOutFigures | None:
     """What `figures` says of a network's answers to held-out cases; None where no case has a known truth."""
     if not any(of(target).scored(of(target).truth(cases.table)).any() for target in cases.targets):
         return None

@@ -13,6 +13,7 @@ import polars as pl
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator
+from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
@@ -112,9 +113,11 @@ class Number(Quantity):
 
     # --- learning --------------------------------------------------------------------------------------------
 
-    def fit(self, truth: Array, balanced: bool) -> Fit:
-        known = self.learned(truth[~np.isnan(truth[:, 0]), 0])
-        return Fit((float(known.mean()), float(known.std()) or 1.0))
+    def summary(self, truth: Array) -> Moments:
+        return Moments.of(self.learned(truth[~np.isnan(truth[:, 0]), 0]))
+
+    def fit(self, summary: Moments, balanced: bool) -> Fit:
+        return Fit((float(summary.mean[0]), float(summary.deviation[0]) or 1.0))
 
     def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]:
         """The Huber loss, which is 0 beyond a limit."""

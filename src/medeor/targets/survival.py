@@ -15,6 +15,7 @@ from medeor.figures import Figure, Lines, Series
 from medeor.statistics import scores
 from medeor.statistics import survival as censored
 from medeor.statistics.intervals import Estimator
+from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
@@ -138,7 +139,10 @@ class Survival(Quantity):
 
     # --- learning --------------------------------------------------------------------------------------------
 
-    def fit(self, truth: Array, balanced: bool) -> Fit:
+    def summary(self, truth: Array) -> Moments:
+        return Moments.of()
+
+    def fit(self, summary: Moments, balanced: bool) -> Fit:
         return Fit()
 
     def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -119,10 +119,10 @@ class Runs:
         return fit_or_load(method, self.read.cases, self.read.split, self.read.inputs, run)
 
     @property
-    def recipes(self) -> list[tuple[Recipe[Any, Any], Cases]]:
+    def recipes(self) -> list[tuple[Recipe[Any, Any, Any], Cases]]:
         """Every recipe in the fitted models, with the cases to train on."""
         train = self.read.split.part(self.read.cases, "train")
-        found: list[Recipe[Any, Any]] = []
+        found: list[Recipe[Any, Any, Any]] = []
         for one in (*inner(self.fitted.model), *inner(self.baseline.model)):
             recipe = getattr(one, "recipe", None)
             if recipe is not None and recipe not in found:

@@ -40,7 +40,7 @@ def recipe_of(channels: int = 1, sides: int = 2, **training: float) -> ImageReci
 @pytest.mark.parametrize(("channels", "sides"), [(1, 2), (3, 2), (2, 3)])
 def test_training_images_are_fed_at_mean_0_and_standard_deviation_1(channels: int, sides: int) -> None:
     recipe, cases = recipe_of(channels, sides), cases_of(22, channels, sides)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     fed = processors.scaled(prepare(cases, recipe.preparation))
     axes = (0, *range(2, fed.ndim))
     assert_close(fed.mean(axes), torch.zeros(channels), atol=1e-5, rtol=0)
@@ -51,7 +51,7 @@ def test_training_images_are_fed_at_mean_0_and_standard_deviation_1(channels: in
 
 def test_every_epoch_shows_every_case_once_in_another_order() -> None:
     recipe, cases = recipe_of(), cases_of(22)
-    batches = recipe.batches(cases, recipe.processors(cases), seed=3)
+    batches = recipe.batches(cases, recipe.processors(recipe.summaries(cases)), seed=3)
     # 22 = 3 x 6 + 4, and the rest is more than half a batch.
     assert len(batches) == 4
     orders = []
@@ -60,14 +60,16 @@ def test_every_epoch_shows_every_case_once_in_another_order() -> None:
         assert sorted(sizes.tolist()) == pytest.approx(sorted(cases.table["size"]))
         orders.append(sizes.tolist())
     assert orders[0] != orders[1] != orders[2]
-    assert len(recipe.batches(cases_of(20), recipe.processors(cases), 0)) == 3  # a rest of 2 is left out
-    assert len(recipe.batches(cases_of(2), recipe.processors(cases), 0)) == 1
+    assert (
+        len(recipe.batches(cases_of(20), recipe.processors(recipe.summaries(cases)), 0)) == 3
+    )  # a rest of 2 is left out
+    assert len(recipe.batches(cases_of(2), recipe.processors(recipe.summaries(cases)), 0)) == 1
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_a_batch_depends_on_seed_epoch_and_place_alone_and_shards_make_it_up(mixup: float) -> None:
     recipe, cases = recipe_of(mixup=mixup), cases_of()
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     one, other = (recipe.batches(cases, processors, seed=5).batch(2, 1) for _ in range(2))
     assert_close(one.inputs, other.inputs, atol=0, rtol=0)
     assert not torch.equal(recipe.batches(cases, processors, seed=6).batch(2, 1).inputs, one.inputs)
@@ -83,7 +85,7 @@ def test_a_batch_depends_on_seed_epoch_and_place_alone_and_shards_make_it_up(mix
 
 def test_mixed_images_are_judged_by_their_shares() -> None:
     recipe, cases = recipe_of(mixup=1.0), cases_of()
-    plain, processors = recipe_of(), recipe.processors(cases)
+    plain, processors = recipe_of(), recipe.processors(recipe.summaries(cases))
     mixed = recipe.batches(cases, processors, 0).batch(0, 0)
     whole = plain.batches(cases, processors, 0).batch(0, 0)
     share = mixed.mixed
@@ -98,7 +100,7 @@ def test_mixed_images_are_judged_by_their_shares() -> None:
 
 def test_answers_do_not_depend_on_what_is_asked_beside(tmp_path: Path) -> None:
     recipe, cases, run = recipe_of(), cases_of(), Run(tmp_path)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
     with torch.inference_mode():
@@ -113,7 +115,7 @@ def test_answers_do_not_depend_on_what_is_asked_beside(tmp_path: Path) -> None:
 
 def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
     recipe, cases = recipe_of(), cases_of()
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
     images = prepare(cases, recipe.preparation)
@@ -131,7 +133,7 @@ def test_what_is_left_of_an_image_is_all_or_blurred(tmp_path: Path) -> None:
     from medeor.imaging.model.explain import blurred
 
     recipe, cases, run = recipe_of(), cases_of(), Run(tmp_path)
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
     case = cases.where(pl.col("case_id") == cases.ids[0])
@@ -147,7 +149,7 @@ def test_what_is_left_of_an_image_is_all_or_blurred(tmp_path: Path) -> None:
 
 def test_a_network_without_feature_maps_is_explained_by_what_fits_it(tmp_path: Path) -> None:
     recipe, cases = recipe_of(), cases_of()
-    processors = recipe.processors(cases)
+    processors = recipe.processors(recipe.summaries(cases))
     flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).eval()
     chosen = cases.where(pl.col("case_id").is_in(cases.ids[:2]))
     reasons = recipe.attribute(flat, chosen, ["lesion", "size"], processors, Run(tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ from medeor.learning.batches import Rows, count, rows
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.saved import AsJson
+from medeor.learning.summaries import Summaries, summaries_of
+from medeor.statistics.moments import Moments
 
 BATCH_SIZE = 256
 """Images asked at once."""
@@ -200,6 +203,7 @@ def _shares(keys: Tensor, alpha: float) -> Tensor:
 class ImageRecipe(AsJson):
     """See `contracts.Recipe`."""
 
+    joinable: ClassVar[bool] = True
     preparation: Preparation
     network_facts: ImageNetwork
     augmentation: Augmentation
@@ -217,14 +221,19 @@ class ImageRecipe(AsJson):
         preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
         return build(cls, {**facts, "preparation": preparation}, "model.json")
 
-    def processors(self, cases: Cases) -> ImageProcessors:
+    def summaries(self, cases: Cases) -> Summaries:
         images = prepare(cases, self.preparation)
         # A thousand images say enough of the scale of all of them.
-        mean, spread = _moments(images[:: max(1, len(images) // 1000)])
-        heads = heads_for(cases, self.training.balanced)
+        return summaries_of(cases, _moments(images[:: max(1, len(images) // 1000)]))
+
+    def processors(self, summaries: Summaries) -> ImageProcessors:
+        assert summaries.inputs is not None
+        heads, pixels = heads_for(summaries, self.training.balanced), summaries.inputs
+        mean = pixels.mean.astype(np.float32)
+        spread = np.sqrt(pixels.squares / (pixels.count - 1)).astype(np.float32)
         alone = tuple(one == "image" for one in self.preparation.intensities)
         each = alone[0] if len(set(alone)) == 1 else alone
-        return ImageProcessors(heads, each, tuple(mean.tolist()), tuple(spread.clamp_min(1e-6).tolist()))
+        return ImageProcessors(heads, each, tuple(mean.tolist()), tuple(spread.clip(1e-6).tolist()))
 
     def restore(self, processors: Mapping[str, object]) -> ImageProcessors:
         heads = heads_from(processors.get("heads"), "model.json")
@@ -297,21 +306,22 @@ class ImageRecipe(AsJson):
         return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
 
 
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of many images, a part of them in memory at a time where they are
-    large."""
+def _moments(images: Tensor) -> Moments:
+    """Of each channel of many images, a part of them in memory at a time where they are large."""
     axes = (0, *range(2, images.ndim))
+    count = images.numel() // images.shape[1]
+    counts = np.full(images.shape[1], float(count))
     if images.numel() <= MOMENTS_AT_ONCE:
         sample = images.float()
-        return sample.mean(axes), sample.std(axes)
-    count = images.numel() // images.shape[1]
+        spread = sample.std(axes).double().numpy()
+        return Moments(counts, sample.mean(axes).double().numpy(), spread**2 * (count - 1))
     mean, square = torch.zeros(2, images.shape[1], dtype=torch.float64)
     for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
         mean += some.double().sum(axes) / count
     for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
         away = some.double() - mean.view(1, -1, *[1] * (images.ndim - 2))
-        square += away.square().sum(axes) / (count - 1)
-    return mean.float(), square.sqrt().float()
+        square += away.square().sum(axes)
+    return Moments(counts, mean.numpy(), square.numpy())
 
 
 def _apart(preparation: Preparation) -> tuple[float, ...] | None:

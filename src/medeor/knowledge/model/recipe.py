@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
@@ -24,6 +24,7 @@ from medeor.learning.saved import AsJson
 class GraphRecipe(AsJson):
     """See `contracts.Recipe`."""
 
+    joinable: ClassVar[bool] = False
     embedding: Embedding
     training: GraphTraining
     memory: Annotated[int, Field(ge=1)]
@@ -34,8 +35,11 @@ class GraphRecipe(AsJson):
     def of(cls, plan: GraphPlan) -> GraphRecipe:
         return cls(plan.embedding, plan.training, int(plan.memory_gib * 2**30 / 4))
 
-    def processors(self, cases: Cases) -> GraphProcessors:
+    def summaries(self, cases: Cases) -> GraphProcessors:
         return GraphProcessors.of(cases)
+
+    def processors(self, summaries: GraphProcessors) -> GraphProcessors:
+        return summaries
 
     def restore(self, processors: Mapping[str, object]) -> GraphProcessors:
         return GraphProcessors.restored(processors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from medeor.learning.batches import Rows, ShuffledBatches
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
 from medeor.learning.saved import AsJson
+from medeor.learning.summaries import Summaries, summaries_of
 from medeor.molecules.model import explain
 from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
 from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining
@@ -70,6 +72,7 @@ class MoleculeBatch(Rows):
 class MoleculeRecipe(AsJson):
     """See `contracts.Recipe`."""
 
+    joinable: ClassVar[bool] = True
     network_facts: MoleculeNetwork
     training: MoleculeTraining
     kind: str = "molecule-recipe"
@@ -78,8 +81,11 @@ class MoleculeRecipe(AsJson):
     def of(cls, plan: MoleculePlan) -> MoleculeRecipe:
         return cls(plan.network, plan.training)
 
-    def processors(self, cases: Cases) -> MoleculeProcessors:
-        return MoleculeProcessors(heads_for(cases, self.training.balanced))
+    def summaries(self, cases: Cases) -> Summaries:
+        return summaries_of(cases)
+
+    def processors(self, summaries: Summaries) -> MoleculeProcessors:
+        return MoleculeProcessors(heads_for(summaries, self.training.balanced))
 
     def restore(self, processors: Mapping[str, object]) -> MoleculeProcessors:
         return MoleculeProcessors(heads_from(processors.get("heads"), "model.json"))

@@ -12,6 +12,7 @@ import polars as pl
 from medeor.contracts import OUT_OF_DOMAIN, Finding, Target
 from medeor.figures import Figure
 from medeor.statistics import scores
+from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
@@ -120,10 +121,14 @@ class Categories:
 
     # --- learning --------------------------------------------------------------------------------------------
 
-    def fit(self, truth: Array, balanced: bool) -> Fit:
+    def summary(self, truth: Array) -> Moments:
         known = truth[self.scored(truth), 0].astype(int)
-        counts = np.bincount(known, minlength=len(self.classes))
-        balance = len(known) / (np.maximum(counts, 1) * np.count_nonzero(counts)) if balanced else np.ones(len(counts))
+        return Moments.counted(np.bincount(known, minlength=len(self.classes)))
+
+    def fit(self, summary: Moments, balanced: bool) -> Fit:
+        counts = summary.count
+        present = np.maximum(counts, 1) * np.count_nonzero(counts)
+        balance = counts.sum() / present if balanced else np.ones(len(counts))
         return Fit(weights=tuple(float(weight) for weight in balance))
 
     def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import polars as pl
 from medeor.contracts import Finding, Target
 from medeor.figures import Figure
 from medeor.statistics.intervals import Estimator
+from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
@@ -141,7 +142,8 @@ class TargetKind(Protocol):
 
     # Learning. A network has one output an item; loss and weight are of each case, shape (n,).
 
-    def fit(self, truth: Array, balanced: bool) -> Fit: ...
+    def summary(self, truth: Array) -> Moments: ...  # adds up over sites
+    def fit(self, summary: Moments, balanced: bool) -> Fit: ...
     def loss(self, outputs: Tensor, truth: Tensor, fit: Fit, smoothing: float) -> tuple[Tensor, Tensor]: ...
     def values(self, outputs: Tensor, fit: Fit) -> Tensor: ...  # shape (n, k)
     def learned(self, values: Array) -> Array: ...  # on the scale on which values are learned and compared
