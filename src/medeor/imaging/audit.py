@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Split, Text, listed
+from medeor.contracts import Cases, Finding, Message, Split, listed
 from medeor.formats.images.lists import in_turn
 from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import UNLISTED
@@ -20,13 +20,14 @@ from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
 from medeor.machine import threads
 from medeor.targets import categorical
-from medeor.trust.audits.checks import divided, found
+from medeor.trust.audits.checks import Kind, divided, found
 from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+NO_PART = Message("imaging.audit.no-part")
 SIDE = 32
 """Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
 
@@ -57,8 +58,8 @@ def audit_images(
     constant = _constant(small) & finite & ~broken
     good = finite & ~constant & ~broken
     looks = _looks(small)
-    open_cases = table["in_part"].ne_missing("test").to_numpy() & good
-    seen = cases.where(pl.Series(open_cases))
+    open_cases = pl.Series(table["in_part"].ne_missing("test").to_numpy() & good)
+    seen = cases.where(open_cases)
     alike = _look_alike(table, small, good)
     return [
         _unreadable(table),
@@ -72,10 +73,8 @@ def audit_images(
         _conflicting(cases, alike),
         _modalities(table),
         _size(cases.where(table["in_part"].ne_missing("test"))),
-        *(
-            shortcut(f"shortcut/{name}", Message(f"imaging.looks.{name}"), look.filter(pl.Series(open_cases)), seen)
-            for name, look in looks._asdict().items()
-        ),
+        shortcut("shortcut/border", Message("imaging.looks.border"), looks.border.filter(open_cases), seen),
+        shortcut("shortcut/brightness", Message("imaging.looks.brightness"), looks.brightness.filter(open_cases), seen),
         _identifiers(table),
     ]
 
@@ -224,11 +223,10 @@ def _within_parts(table: pl.DataFrame) -> Finding:
     copies = within_parts(_known(table), "content")
     counts = copies.group_by("in_part").agg(pl.len().alias("all"), pl.col("content").n_unique().alias("distinct"))
     parts = tuple(
-        Message("imaging.audit.repeats", part=_part(part), count=everyone - distinct, images=everyone)
+        Message("imaging.audit.repeats", part=part or NO_PART, count=everyone - distinct, images=everyone)
         for part, everyone, distinct in counts.sort("in_part").iter_rows()
     )
-    bad, good = Message("imaging.audit.within-parts", parts=parts), Message("imaging.audit.none-within-parts")
-    return found(check, "quality", copies, bad, good)
+    return _found(check, "quality", copies, parts=parts)
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
@@ -242,8 +240,7 @@ def _across_parts(table: pl.DataFrame) -> Finding:
         again = copies.filter((pl.col("in_part") == held) & pl.col("content").is_in(contents.implode())).height
         if again:
             counts.append(Message("imaging.audit.shared", count=again, part=held, other=learnt))
-    bad, good = Message("imaging.audit.across-parts", counts=counts), Message("imaging.audit.none-across-parts")
-    return found(check, "leakage", copies, bad, good)
+    return _found(check, "leakage", copies, counts=counts)
 
 
 def _conflicting(cases: Cases, alike: _Alike) -> Finding:
@@ -262,12 +259,9 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
     near = near[~disputed[near].any(axis=1)]
     if conflicting.is_empty() and not len(near):
         return Finding(check, "labels", "pass", Message("imaging.audit.labels-agree"))
-    said = []
-    if distinct := conflicting["content"].n_unique():
-        disputes = Message("common.count.case", count=conflicting.height)
-        said.append(Message("imaging.audit.labels-differ", count=distinct, cases=disputes))
-    if len(near):
-        said.append(Message("imaging.audit.near-labels-differ", count=len(near)))
+    disputes = Message("common.count.case", count=conflicting.height)
+    counts = {"labels-differ": conflicting["content"].n_unique(), "near-labels-differ": len(near)}
+    said = [Message(f"imaging.audit.{key}", count=count, cases=disputes) for key, count in counts.items() if count]
     concerned = dict.fromkeys([*conflicting["case_id"], *(cases.ids[row] for row in near.ravel())])
     return Finding(check, "labels", "fail", in_turn(said), tuple(concerned))
 
@@ -320,9 +314,7 @@ def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
     check = "near-duplicates-within-parts"
     if not alike.places:
         return Finding(check, "quality", "unknown", Message("imaging.audit.no-images"))
-    counts = _by_part(table, alike.within[:, 0])
-    bad, good = Message("imaging.audit.near-within-parts", counts=counts), Message("imaging.audit.none-near-within")
-    return found(check, "quality", _ids(table, alike.within), bad, good)
+    return _found(check, "quality", _ids(table, alike.within), counts=_by_part(table, alike.within[:, 0]))
 
 
 def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
@@ -330,18 +322,12 @@ def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
     check = "near-duplicates-across-parts"
     if len(alike.places) < 2:
         return Finding(check, "leakage", "unknown", Message("imaging.audit.one-part"))
-    counts = _by_part(table, alike.across[:, 1])
-    bad, good = Message("imaging.audit.near-across-parts", counts=counts), Message("imaging.audit.none-near-across")
-    return found(check, "leakage", _ids(table, alike.across), bad, good)
+    return _found(check, "leakage", _ids(table, alike.across), counts=_by_part(table, alike.across[:, 1]))
 
 
 def _by_part(table: pl.DataFrame, rows: np.ndarray) -> tuple[Message, ...]:
     parts = Counter(table["in_part"].to_numpy()[rows].tolist())
-    return tuple(Message("imaging.audit.in-part", count=count, part=_part(part)) for part, count in parts.items())
-
-
-def _part(name: str | None) -> Text:
-    return name or Message("imaging.audit.no-part")
+    return tuple(Message("imaging.audit.in-part", count=count, part=part or NO_PART) for part, count in parts.items())
 
 
 def _ids(table: pl.DataFrame, pairs: np.ndarray) -> pl.Series:
@@ -366,14 +352,12 @@ def _unreadable(table: pl.DataFrame) -> Finding:
     cases = table.filter(_given(table, "broken").is_not_null() & _given(table, "content").is_null())
     reasons = cases["broken"].value_counts(sort=True)
     why = listed((f"{reason} ({count})" for reason, count in reasons.iter_rows()), 3)
-    bad = Message("imaging.audit.unreadable", count=cases.height, images=table.height, reasons=why)
-    return found("unreadable-images", "quality", cases, bad, Message("imaging.audit.readable", images=table.height))
+    return _found("unreadable-images", "quality", cases, count=cases.height, images=table.height, reasons=why)
 
 
 def _counted(check: str, cases: Cases, concerned: np.ndarray) -> Finding:
     ids = cases.table["case_id"].filter(pl.Series(concerned))
-    message = Message(f"imaging.audit.{check}", count=len(ids), images=len(cases))
-    return found(check, "quality", ids, message, message)
+    return _found(check, "quality", ids, count=len(ids), images=len(cases))
 
 
 def _size(cases: Cases) -> Finding:
@@ -395,8 +379,12 @@ def _identifiers(table: pl.DataFrame) -> Finding:
     named = table.select("case_id", "identifiers").explode("identifiers").drop_nulls()
     fields = named["identifiers"].value_counts(sort=True)
     names = listed(f"{field} ({count})" for field, count in fields.iter_rows())
-    bad, good = Message("imaging.audit.identifiers", fields=names), Message("imaging.audit.no-identifiers")
-    return found(check, "identifiers", named["case_id"].unique(maintain_order=True), bad, good)
+    return _found(check, "identifiers", named["case_id"].unique(maintain_order=True), fields=names)
+
+
+def _found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, **values: object) -> Finding:
+    bad, good = Message(f"imaging.found.{check}", **values), Message(f"imaging.none.{check}", **values)
+    return found(check, kind, concerned, bad, good)
 
 
 def _given(table: pl.DataFrame, name: str) -> pl.Series:

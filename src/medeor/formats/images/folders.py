@@ -94,8 +94,7 @@ def find_all(folder: Path) -> Found:
             slices.append(path)
         elif kind not in ("", "npz", "dicom") or (not kind and path.name.lower().endswith(ENDINGS)):
             parent = path.parent.name if path.parent != folder else ""
-            thumbnail = _THUMBNAIL.search(path.stem) or _THUMBNAIL.fullmatch(parent)
-            if thumbnail:
+            if _THUMBNAIL.search(path.stem) or _THUMBNAIL.fullmatch(parent):
                 aside.append((image, Message("images.kinds.thumbnails")))
             else:
                 images.append(image)

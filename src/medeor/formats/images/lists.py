@@ -36,7 +36,7 @@ class Listing:
     labels: tuple[str, ...] = ()
     """Columns of `facts` that the source itself holds as labels."""
     passed: Counter[tuple[str, Text]] = field(default_factory=Counter)
-    """Files that are no cases, by why (`unread`, `aside`, `other`, `joined`, `apart`) and by what they are."""
+    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `apart`) and by what they are."""
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -142,7 +142,7 @@ def passed_over(found: Found) -> Counter[tuple[str, Text]]:
     for image, role in found.aside:
         counts["aside", role] += len(image.files)
     for what, count in found.others.items():
-        counts["unread" if may_hold_images(what) else "other", what] += count
+        counts["unread" if may_hold_images(what) else "others", what] += count
     for how, count in found.scattered.items():
         counts[how, "series"] += count
     return counts
@@ -157,7 +157,7 @@ def findings_of(passed: Mapping[tuple[str, Text], int]) -> tuple[Finding, ...]:
     findings = []
     if files := [
         Message(f"images.passed.{why}", count=counts.total(), kinds=_counted(counts))
-        for why in ("unread", "aside", "other")
+        for why in ("unread", "aside", "others")
         if (counts := of(why))
     ]:
         findings.append(Finding("files-passed-over", "quality", "fail" if of("unread") else "pass", in_turn(files)))

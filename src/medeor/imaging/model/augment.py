@@ -80,9 +80,7 @@ class Augmentation:
                 raise UserError("imaging.augmentation.order", name=name, low=low, high=high)
             floor, ceiling = _LIMITS.get(name, (-math.inf, math.inf))
             if low < floor or high > ceiling or (name in _FACTORS and low == 0):
-                raise UserError(
-                    "imaging.augmentation.range", name=name, low=low, high=high, floor=floor, ceiling=ceiling
-                )
+                raise UserError("imaging.augmentation.range", name=name, low=low, high=high, limits=(floor, ceiling))
         if not all(0 <= probability <= 1 for probability in self.flips):
             raise UserError("imaging.augmentation.flips", flips=self.flips)
 

@@ -88,7 +88,7 @@ def odd_groups(column: str, keys: Sequence[str | None], ids: Sequence[str]) -> l
     nobody = tuple(one for one, key in zip(ids, keys) if key is None)
     unknown = Counter(key for key in keys if key is not None and (says_unknown(key) or key in ("-1", "9999")))
     said: list[Text] = [Message("imaging.patients.nobody", count=len(nobody))] if nobody else []
-    said += [Message("imaging.patients.one", count=count, name=key) for key, count in unknown.items() if count > 1]
+    said += [Message("imaging.patients.unknown", count=count, name=key) for key, count in unknown.items() if count > 1]
     if said:
         message = Message("imaging.patients.missing", column=column, said=in_turn(said))
         findings.append(Finding("missing-groups", "leakage", "unknown", message, nobody))
