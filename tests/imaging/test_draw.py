@@ -141,5 +141,5 @@ def test_right_and_wrong_cases_are_shown_apart_by_their_best_map() -> None:
     assert all(isinstance(figure, Gallery) for figure in figures)
     titles = {str(figure.title): figure.pictures for figure in figures}  # type: ignore[union-attr]
     assert set(titles) == {"Wrong", "Right"}
-    assert [picture.caption.split(":")[0] for picture in titles["Wrong"]] == [cases.ids[1]]
-    assert [picture.caption.split(":")[0] for picture in titles["Right"]] == [cases.ids[0]]
+    assert [str(picture.caption).split(":")[0] for picture in titles["Wrong"]] == [cases.ids[1]]
+    assert [str(picture.caption).split(":")[0] for picture in titles["Right"]] == [cases.ids[0]]

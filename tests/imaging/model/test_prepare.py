@@ -229,8 +229,8 @@ def test_a_bias_field_that_was_put_in_is_taken_out() -> None:
 @pytest.mark.parametrize(
     ("shape", "plan", "word"),
     [
-        ((1, 8, 8, 8), Preparation((8, 8), 1), "2 axes .* 3"),
-        ((1, 8, 8), Preparation((8, 8, 8), 1), "3 axes .* 2"),
+        ((1, 8, 8, 8), Preparation((8, 8), 1), "volumes"),
+        ((1, 8, 8), Preparation((8, 8, 8), 1), "flat images"),
         ((3, 8, 8), Preparation((8, 8), 1), "1 channel"),
         ((1, 8, 8), Preparation((8, 8), 2), "2 channel"),
     ],

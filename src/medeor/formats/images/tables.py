@@ -79,7 +79,7 @@ def of_table(table: pl.DataFrame, where: Text, places: Places, columns: Sequence
         else:
             earlier = seen.setdefault(tuple(image.name for image in images), [])
             same = next((row for row, before in earlier if before == known), None)
-            problem = same and Message("images.table.repeats", row=number, where=where, earlier=same)
+            problem = Message("images.table.repeats", row=number, where=where, earlier=same) if same else None
             earlier.append((number, known))
             source += "" if len(earlier) == 1 else f" ({len(earlier)})"
         sources.append(source)
@@ -123,7 +123,7 @@ def _image_column(table: pl.DataFrame, where: Text, finder: _Finder) -> str:
         texts = [name for name in table.columns if table[name].dtype == pl.String]
         holds: Text = ""
         for name in texts:
-            value = table[name].drop_nulls().first()
+            value = next(iter(table[name].drop_nulls()), None)
             if several := finder.stands_for(value):
                 names = listed(several, 3)
                 raise UserError(

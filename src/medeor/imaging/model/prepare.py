@@ -160,9 +160,8 @@ def standardised(images: Tensor) -> Tensor:
 
 
 def _check(shape: tuple[int, ...], preparation: Preparation) -> None:
-    asked, found = len(preparation.size), len(shape) - 1
-    if asked != found:
-        raise UserError("imaging.preparation.axes", asked=asked, found=found)
+    if len(preparation.size) != len(shape) - 1:
+        raise UserError("imaging.preparation.flat" if len(preparation.size) == 2 else "imaging.preparation.volumes")
     # Grey may stand for colour, but never T1 for both T1 and T2.
     if shape[0] != preparation.channels and (shape[0], preparation.channels) != (1, 3):
         raise UserError("imaging.preparation.channels", count=preparation.channels, found=shape[0])
