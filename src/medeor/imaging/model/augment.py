@@ -77,12 +77,12 @@ class Augmentation:
         for name in _ranges(self):
             low, high = _bounds(getattr(self, name))
             if not low <= high:
-                raise UserError(f"augmentation '{name}': the range ({low}, {high}) is not in order")
+                raise UserError("imaging.augmentation.order", name=name, low=low, high=high)
             floor, ceiling = _LIMITS.get(name, (-math.inf, math.inf))
             if low < floor or high > ceiling or (name in _FACTORS and low == 0):
-                raise UserError(f"augmentation '{name}': ({low}, {high}) leaves what is possible, {floor} to {ceiling}")
+                raise UserError("imaging.augmentation.range", name=name, low=low, high=high, limits=(floor, ceiling))
         if not all(0 <= probability <= 1 for probability in self.flips):
-            raise UserError(f"augmentation 'flips': {self.flips} are not probabilities")
+            raise UserError("imaging.augmentation.flips", flips=self.flips)
 
 
 # The place of a name in this tuple is its counter in the hash: append, never reorder, or old runs draw anew.
@@ -223,7 +223,7 @@ def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> 
     flips = None
     if any(augmentation.flips):
         if len(augmentation.flips) != dimensions:
-            raise UserError(f"augmentation 'flips' names {len(augmentation.flips)} axes; the images have {dimensions}")
+            raise UserError("imaging.augmentation.axes", count=len(augmentation.flips), dimensions=dimensions)
         flips = chance("flips", dimensions) < torch.tensor(augmentation.flips, device=keys.device)
     across = AXES.index(augmentation.slices) if augmentation.slices and dimensions == 3 else None
     axes = [axis for axis in range(dimensions) if axis != across]

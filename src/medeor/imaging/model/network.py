@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medeor import trusted
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 
 Norm = Literal["batch", "group"]
 Pooling = Literal["mean", "mean and max"]
@@ -374,23 +374,22 @@ def _listed(name: str) -> Callable[..., nn.Module]:
     if name in NETWORKS:
         return NETWORKS[name]
     close = difflib.get_close_matches(name, NETWORKS, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"choose one of {', '.join(NETWORKS)},"
-    raise UserError(f"unknown network '{name}': {hint} or name your own as package.module:Name")
+    if close:
+        raise UserError("imaging.network.close", name=name, close=close[0])
+    raise UserError("imaging.network.unknown", name=name, known=tuple(NETWORKS))
 
 
 def _imported(name: str) -> type[nn.Module]:
     module, _, attribute = name.partition(":")
-    trusted.require(module, f"network '{name}'")
+    trusted.require(module, Message("imaging.network.named", name=name))
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise UserError(
-            f"network '{name}': cannot import '{module}' ({error}); install it, or add it to PYTHONPATH"
-        ) from error
+        raise UserError("imaging.network.import", name=name, module=module, error=error) from error
     except AttributeError as error:
-        raise UserError(f"network '{name}': '{module}' has no '{attribute}'") from error
+        raise UserError("imaging.network.attribute", name=name, module=module, attribute=attribute) from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"network '{name}' is no subclass of torch.nn.Module; name the class of the network itself")
+        raise UserError("imaging.network.no-module", name=name)
     return found
 
 
@@ -399,13 +398,13 @@ def _called(name: str, factory: Callable[..., nn.Module], facts: dict[str, Any],
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = [option for option in options if option not in parameters and not open_ended]
     if unknown:
-        own = ", ".join(p for p in parameters if p not in facts) or "none"
-        raise UserError(f"network '{name}' has no setting '{unknown[0]}'; its settings: {own}")
+        own = tuple(p for p in parameters if p not in facts) or "-"
+        raise UserError("imaging.network.setting", name=name, setting=unknown[0], own=own)
     taken = {fact: value for fact, value in facts.items() if fact in parameters or open_ended}
     try:
         return factory(**taken, **options)
     except ValueError as error:
-        raise UserError(f"network '{name}' cannot be built with these settings: {error}") from error
+        raise UserError("imaging.network.settings", name=name, error=error) from error
 
 
 @torch.no_grad()
@@ -415,11 +414,12 @@ def _check(name: str, network: nn.Module, channels: int, outputs: int, size: Seq
     try:
         logits = network.eval()(images)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise UserError(f"network '{name}' fails on images of shape {tuple(images.shape)}: {error}") from error
+        raise UserError("imaging.network.fails", name=name, shape=tuple(images.shape), error=error) from error
     network.train(training)
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if shape != (2, outputs):
-        raise UserError(f"network '{name}' maps {tuple(images.shape)} to {shape}; it must give {(2, outputs)} logits")
+        given = tuple(images.shape)
+        raise UserError("imaging.network.logits", name=name, given=given, shape=shape, asked=(2, outputs))
 
 
 @torch.no_grad()
@@ -452,8 +452,6 @@ def last_features(network: nn.Module, images: Tensor) -> nn.Module:
         for hook in hooks:
             hook.remove()
     if not found:
-        raise UserError(
-            f"{type(network).__name__} has no convolution whose output is a feature map; Grad-CAM needs one"
-        )
+        raise UserError("imaging.network.no-map", name=type(network).__name__)
     maps = [module for module, cells in found if cells > 1] or [module for module, _ in found]
     return maps[-1]

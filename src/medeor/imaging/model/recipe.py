@@ -239,7 +239,7 @@ class ImageRecipe(AsJson):
         heads = heads_from(processors.get("heads"), "model.json")
         made = build(ImageProcessors, {**processors, "heads": heads}, "model.json")
         if not len(made.mean) == len(made.spread) == self.preparation.channels or min(made.spread) <= 0:
-            raise UserError("model.json: the processors have no mean and spread for each channel; it is damaged")
+            raise UserError("imaging.recipe.damaged")
         return made
 
     def batches(self, cases: Cases, processors: ImageProcessors, seed: int) -> ImageBatches:
