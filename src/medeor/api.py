@@ -18,6 +18,7 @@ from medeor.contracts import (
     Finding,
     Logger,
     Measures,
+    Message,
     Plan,
     UserError,
 )
@@ -136,7 +137,7 @@ def audit(
             write_table(table, Path(clean))
             # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
             total = read.task.clean(read.every, read.findings, read.split).height
-            console.say(f"{clean}: {table.height} of {total} rows stay")
+            console.say(Message("api.audit.rows-stay", path=clean, rows=table.height, count=total))
     return list(read.findings)
 
 
@@ -165,7 +166,7 @@ def predict(
     """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out` they
     are written there (.csv, .parquet, .json, or as only the task can, such as .sdf; .html as by `summarize`)."""
     if not sources:
-        raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --query")
+        raise UserError("api.predict.nothing")
     if Path(out).suffix == ".html":
         return summarize(run, *sources, out=out, trust=trust).table
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
@@ -204,15 +205,12 @@ def summarize(
     if out:
         writable(Path(out))
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
-    told = trained.summarize(*sources, why=bool(out))
-    if out and not told.figures:
-        raise UserError(
-            f"{out}: a page shows at most {MOST_SUMMARIZED} cases, and not of every task; write .csv, .parquet or "
-            ".json, or explain them (`medeor explain`)"
-        )
+    answers = trained.summarize(*sources, why=bool(out))
+    if out and not answers.figures:
+        raise UserError("api.summarize.no-page", path=out, most=MOST_SUMMARIZED)
     if out:
-        story.write_answers(Path(out), trained.study.task, told)
-    return told
+        story.write_answers(Path(out), trained.study.task, answers)
+    return answers
 
 
 @enough_memory()
@@ -260,8 +258,7 @@ def explain(
     if "explain" not in trained.task.steps:
         name = trained.study.task
         asks = " ".join(f"--query {key}=…" for one in trained.facts.offering("question") for key in list(one.takes)[:2])
-        instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
-        raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
+        raise UserError("api.explain.by-query" if asks else "api.explain.none", task=name, query=asks)
     with trained.at_work():
         cases = trained.read(*sources)
         predictions = trained.predict_cases(cases)
@@ -319,7 +316,7 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
         return train(name, out=out, console=console)
     from medeor import simulate
 
-    console.say("no real data set can be reached: this demo uses a simulated hospital, and says so everywhere")
+    console.say(Message("api.demo.simulated"))
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
     if not (folder / "labels.csv").exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)

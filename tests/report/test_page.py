@@ -166,7 +166,7 @@ def test_findings_are_told_worst_first_in_words() -> None:
 
 
 def test_an_accepted_check_that_passes_is_not_called_accepted() -> None:
-    assert tally([Finding("a", "leakage", "pass", "", accepted=True)]) == "1 check: 0 failed, 0 unknown, 1 passed."
+    assert str(tally([Finding("a", "leakage", "pass", "", accepted=True)])) == "1 check: 0 failed, 0 unknown, 1 passed."
 
 
 def test_a_very_long_list_of_cases_is_cut_and_says_so() -> None:
