@@ -177,6 +177,12 @@ def test_a_very_long_list_of_cases_is_cut_and_says_so() -> None:
     assert "250 more in audit.json" in text
 
 
+def test_a_page_names_the_language_of_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [at["lang"] for at in Page(render(REPORT)).all("html")] == ["en"]
+    monkeypatch.setattr("medeor.report.page.language", lambda: "de")
+    assert [at["lang"] for at in Page(render(REPORT)).all("html")] == ["de"]
+
+
 def test_an_empty_report_is_a_whole_page() -> None:
     assert_closed(render(Report("", "", "", "")))
 

@@ -1,5 +1,6 @@
 """The audit finds what was planted, names the cases, and finds nothing in clean data."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -410,3 +411,12 @@ def test_each_feature_alone_reaches_what_its_column_tells() -> None:
     assert told["noise"] < 0.65
     few = cases.where(pl.col("sick").cum_sum() < 5)
     assert reached(few.table.select(same="sick"), few) == {"same": 0.0}
+
+
+def test_findings_read_the_same_when_they_come_back_from_json() -> None:
+    cases, split = study(152, sick=[None, *(np.arange(151) % 3 == 0).astype(int)], site=["x", "y"] * 76)
+    findings = [*audit(cases, with_parts(split, ("c0", "test")), by="time"), two_classes(600, 4.0, 0.05, 0)]
+    assert {finding.status for finding in findings} == {"pass", "fail", "unknown"}
+    for finding in findings:
+        again = Finding.from_json(json.loads(json.dumps(finding.to_json())))
+        assert str(again.message) == str(finding.message)

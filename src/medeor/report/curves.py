@@ -10,7 +10,7 @@ from itertools import groupby
 from medeor.contracts import Measure, Message
 from medeor.figures import Lines, Series
 from medeor.report.axes import labels, span, ticks
-from medeor.report.text import empty, escape, interval, number, width, wrapped
+from medeor.report.text import escape, interval, number, width, wrapped
 
 WIDE, HIGH = 410, 300
 """Of a plot, in the units of its `viewBox`; on a wide page one unit is about one pixel."""
@@ -60,7 +60,7 @@ class _Axes:
 def lines(figure: Lines) -> str:
     """The key, where the lines are not named at their ends, and the plot. Neither key nor names lie over the data."""
     if not any(math.isfinite(y) for series in figure.series for y in series.y):
-        return empty(Message("report.plot.no-values"))
+        return f'<p class="empty">{escape(Message("report.plot.no-values"))}</p>'
     x_range = span((x for series in figure.series for x in series.x), figure.x_range)
     y_range = span((y for series in figure.series for y in (*series.y, *series.low, *series.high)), figure.y_range)
     x_marks, y_marks = ticks(*x_range), ticks(*y_range)

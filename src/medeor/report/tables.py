@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from medeor.contracts import Measure, Message, Text
 from medeor.figures import Intervals, Matrix, Table
 from medeor.report.axes import labels, span, ticks
-from medeor.report.text import alike, empty, escape, fixed, number, parts
+from medeor.report.text import alike, escape, fixed, number, parts
 
 LONG = 15
 """Rows above which a table scrolls in a window of its own on a screen; on paper all rows stand."""
@@ -20,7 +20,7 @@ DEEPEST, TURN = 0.9, 0.68
 def table(figure: Table) -> str:
     """Rows as given; columns of numbers are set to the right."""
     if not figure.rows:
-        return empty(Message("report.table.no-rows"))
+        return f'<p class="empty">{escape(Message("report.table.no-rows"))}</p>'
     columns = [cells(column) for column in zip(*figure.rows)]
     classes = [' class="number"' if numbers_alone(column) else "" for column in zip(*figure.rows)]
     head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(figure.columns, classes))
@@ -89,7 +89,7 @@ def forest(figure: Intervals) -> str:
     """A forest plot: name, interval on a common axis, and the numbers, in one table. The marks are placed in percent,
     so that the plot takes what width there is and its text keeps its size."""
     if not figure.rows:
-        return empty(Message("report.plot.no-values"))
+        return f'<p class="empty">{escape(Message("report.plot.no-values"))}</p>'
     numbers = [value for _, *row in figure.rows for value in row if value is not None]
     low, high = span([*numbers, *([] if figure.reference is None else [figure.reference])])
     marks = ticks(low, high)

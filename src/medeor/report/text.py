@@ -32,11 +32,6 @@ def paragraphs(text: Text, kind: str = "") -> str:
     )
 
 
-def empty(why: Text) -> str:
-    """A paragraph in place of a figure."""
-    return f'<p class="empty">{escape(why)}</p>'
-
-
 def number(value: float | None) -> str:
     """Three significant figures, without the zero before the point: `.941`, `12.3`, `1,234,567`, `2.10 × 10⁻⁵`.
 

@@ -58,12 +58,8 @@ class Calibration:
     @property
     def withheld(self) -> dict[str, str]:
         """By item, why its reasons are not shown: the model is not shown to know anything about it."""
-        return {
-            item: str(one.skill.missing)
-            for one in self.targets
-            if one.skill and one.skill.missing
-            for item in one.items
-        }
+        against = [(one.items, str(one.skill.missing)) for one in self.targets if one.skill]
+        return {item: why for items, why in against if why for item in items}
 
     def check(self, targets: Sequence[Target], where: str) -> None:
         """Raises: UserError where it was not learned for these targets."""
