@@ -151,7 +151,7 @@ def evaluate(
     **fields: Any,
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
-    set aside, and those that taught the model, are told."""
+    set aside, and those in the training data, are reported."""
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 
@@ -218,7 +218,7 @@ def query(
     run: str | Path | Trained, question: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
 ) -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
-    (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
+    (.csv leaves out what is nested, .parquet and .json keep all), or all that is known of them as one page (.html).
 
     Example: `medeor.query("runs/graph", {"head": "metformin", "relation": "treats"})`."""
     page = Path(out).suffix == ".html"
@@ -248,7 +248,7 @@ def explain(
     """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too. Of
     several targets the one that is named, else the one with the highest value, of numbers the first.
 
-    Raises: UserError where the task explains no cases; it says what to ask instead."""
+    Raises: UserError where the task explains no cases; it names the query to use instead."""
     from medeor.report import story
     from medeor.trust import faithfulness
 
@@ -292,7 +292,7 @@ def export(
     trust: str | Sequence[str] = (),
 ) -> Path:
     """Writes what the models of a task offer as a file: `onnx`, the networks, which need no medeor then; `embeddings`,
-    what was learnt of each entity, which another study takes as an input; … (`medeor tasks` lists them).
+    what was learned of each entity, which another study takes as an input; … (`medeor tasks` lists them).
 
     Example: `medeor.export("runs/umls", "graph", "aspirin.svg", {"around": "aspirin"})`."""
     trained = run if isinstance(run, Trained) else load(run, trust=trust)

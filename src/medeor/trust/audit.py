@@ -55,7 +55,7 @@ def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
     if categorical(cases.targets):
         findings += [_one_class(divided), _class_missing_in_training(divided), _imbalance(divided)]
     findings.append(_tiny_part(divided))
-    # A test part is scored once, by the model: what the labels are like is learnt from the rest.
+    # A test part is scored once, by the model: what the labels are like is judged from the rest.
     open_cases = divided.where(pl.col("part") != "test")
     findings.append(_site(open_cases))
     for name in _metadata(open_cases, by):

@@ -39,7 +39,7 @@ RANDOM_MAPS = 19
 MOST_P = 0.05
 
 SAME_REASONS = 0.5
-"""Rank correlation with the map of an untrained model from which a map says little of what was learnt."""
+"""Rank correlation with the map of an untrained model from which a map shows little of what was learned."""
 
 _ENOUGH = 5
 """Cases from which a method is also judged as a whole."""
@@ -48,7 +48,7 @@ _ELEMENTS_AT_ONCE = 1 << 24
 """Elements of ablated copies that a model is given in one call, so that volumes fit in memory."""
 
 Answer = Callable[[np.ndarray], np.ndarray]
-"""What the model says, shape (m,), when only the elements marked in a boolean array (m, *elements) are left."""
+"""What the model predicts, shape (m,), when only the elements marked in a boolean array (m, *elements) are left."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Faithfulness:
 
     value: float
     """Mean height of the insertion curve less that of the deletion curve over `SHARES`, in units of the answer:
-    to be compared with `random`, since a map that says nothing may be well below zero."""
+    to be compared with `random`, since a map that shows nothing may be well below zero."""
     random: float
     """Mean of the same over random maps."""
     spread: float
