@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split, Text
+from medeor.contracts import Cases, Finding, Message, Split, Text
 
 Kind = Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
 
@@ -18,9 +18,9 @@ def found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, bad: Text
     return Finding(check, kind, "fail" if cases else "pass", bad if cases else good, cases)
 
 
-def such_as(concerned: pl.DataFrame, column: str) -> str:
+def such_as(concerned: pl.DataFrame, column: str) -> Text:
     """The first of them, as the end of a sentence; empty where there is none."""
-    return f", such as {concerned[column][0]}" if concerned.height else ""
+    return Message("trust.audit.such-as", first=concerned[column][0]) if concerned.height else ""
 
 
 def divided(cases: Cases, split: Split | None) -> pl.DataFrame:
