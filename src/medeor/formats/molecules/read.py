@@ -125,6 +125,12 @@ def _is_list(path: Path) -> bool:
     return bool(first) and first[0].lower() not in NAMES and is_structure(first[0]) and len(first[0]) > 3
 
 
+def _places(what: str, numbers: range, name: str) -> pl.Series:
+    """Where each row stands: its number, as one of `molecules.place`."""
+    texts = [str(Message(f"molecules.place.{what}", number=number, name=name)) for number in numbers]
+    return pl.Series(texts, dtype=pl.String)
+
+
 # Tables --------------------------------------------------------------------------------------------------
 
 
@@ -252,12 +258,6 @@ def _of_sdf(path: Path) -> MoleculeRows:
 
 
 # Finding the column --------------------------------------------------------------------------------------
-
-
-def _places(what: str, numbers: range, name: str) -> pl.Series:
-    """Where each row stands: its number, as one of `molecules.place`."""
-    texts = [str(Message(f"molecules.place.{what}", number=number, name=name)) for number in numbers]
-    return pl.Series(texts, dtype=pl.String)
 
 
 def _texts(column: pl.Series) -> list[str]:

@@ -451,8 +451,8 @@ def _mixture(name: str, one: OneUnit, known: str) -> list[Message]:
 
 def counted(numbers: Iterable[tuple[str, int]]) -> tuple[Message, ...]:
     """Units or codes, each with its number of rows."""
-    rows = {what: Message("common.count.row", count=count) for what, count in numbers}
-    return tuple(Message("molecules.measured.rows", what=what, rows=count) for what, count in rows.items())
+    rows = ((what, Message("common.count.row", count=count)) for what, count in numbers)
+    return tuple(Message("molecules.measured.rows", what=what, rows=count) for what, count in rows)
 
 
 def _flagged(unread: Mapping[str, pl.Series], height: int) -> pl.Series:
