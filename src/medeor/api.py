@@ -18,6 +18,7 @@ from medeor.contracts import (
     Finding,
     Logger,
     Measures,
+    Message,
     Plan,
     UserError,
 )
@@ -136,7 +137,7 @@ def audit(
             write_table(table, Path(clean))
             # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
             total = read.task.clean(read.every, read.findings, read.split).height
-            console.say(f"{clean}: {table.height} of {total} rows stay")
+            console.say(Message("api.audit.rows-stay", path=clean, rows=table.height, count=total))
     return list(read.findings)
 
 
@@ -150,7 +151,7 @@ def evaluate(
     **fields: Any,
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
-    set aside, and those that taught the model, are told."""
+    set aside, and those in the training data, are reported."""
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 
@@ -165,7 +166,7 @@ def predict(
     """Calibrated predictions, one row a case and item, with the source of each case where it has one. With `out` they
     are written there (.csv, .parquet, .json, or as only the task can, such as .sdf; .html as by `summarize`)."""
     if not sources:
-        raise UserError("nothing to predict: name files, folders or a data set, or ask a question with --query")
+        raise UserError("api.predict.nothing")
     if Path(out).suffix == ".html":
         return summarize(run, *sources, out=out, trust=trust).table
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
@@ -204,15 +205,12 @@ def summarize(
     if out:
         writable(Path(out))
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
-    told = trained.summarize(*sources, why=bool(out))
-    if out and not told.figures:
-        raise UserError(
-            f"{out}: a page shows at most {MOST_SUMMARIZED} cases, and not of every task; write .csv, .parquet or "
-            ".json, or explain them (`medeor explain`)"
-        )
+    answers = trained.summarize(*sources, why=bool(out))
+    if out and not answers.figures:
+        raise UserError("api.summarize.no-page", path=out, most=MOST_SUMMARIZED)
     if out:
-        story.write_answers(Path(out), trained.study.task, told)
-    return told
+        story.write_answers(Path(out), trained.study.task, answers)
+    return answers
 
 
 @enough_memory()
@@ -220,7 +218,7 @@ def query(
     run: str | Path | Trained, question: Mapping[str, str], *, out: str | Path = "", trust: str | Sequence[str] = ()
 ) -> Answers:
     """Answers to a question in words, the best first, with what each rests on. With `out` their table is written there
-    (.csv leaves out what is nested, .parquet and .json keep all), or all that is said of them as one page (.html).
+    (.csv leaves out what is nested, .parquet and .json keep all), or all that is known of them as one page (.html).
 
     Example: `medeor.query("runs/graph", {"head": "metformin", "relation": "treats"})`."""
     page = Path(out).suffix == ".html"
@@ -250,7 +248,7 @@ def explain(
     """Why, for each case, with the measured faithfulness of each explanation; with `out`, as one HTML page too. Of
     several targets the one that is named, else the one with the highest value, of numbers the first.
 
-    Raises: UserError where the task explains no cases; it says what to ask instead."""
+    Raises: UserError where the task explains no cases; it names the query to use instead."""
     from medeor.report import story
     from medeor.trust import faithfulness
 
@@ -260,8 +258,7 @@ def explain(
     if "explain" not in trained.task.steps:
         name = trained.study.task
         asks = " ".join(f"--query {key}=…" for one in trained.facts.offering("question") for key in list(one.takes)[:2])
-        instead = f"; its answers come with theirs: medeor predict RUN {asks}" if asks else ""
-        raise UserError(f"a model of {name} gives no reasons for the cases of a file{instead}")
+        raise UserError("api.explain.by-query" if asks else "api.explain.none", task=name, query=asks)
     with trained.at_work():
         cases = trained.read(*sources)
         predictions = trained.predict_cases(cases)
@@ -295,7 +292,7 @@ def export(
     trust: str | Sequence[str] = (),
 ) -> Path:
     """Writes what the models of a task offer as a file: `onnx`, the networks, which need no medeor then; `embeddings`,
-    what was learnt of each entity, which another study takes as an input; … (`medeor tasks` lists them).
+    what was learned of each entity, which another study takes as an input; … (`medeor tasks` lists them).
 
     Example: `medeor.export("runs/umls", "graph", "aspirin.svg", {"around": "aspirin"})`."""
     trained = run if isinstance(run, Trained) else load(run, trust=trust)
@@ -319,7 +316,7 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
         return train(name, out=out, console=console)
     from medeor import simulate
 
-    console.say("no real data set can be reached: this demo uses a simulated hospital, and says so everywhere")
+    console.say(Message("api.demo.simulated"))
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
     if not (folder / "labels.csv").exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)

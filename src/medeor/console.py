@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from medeor.errors import without_controls
-from medeor.messages import Text
+from medeor.messages import Message, Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -41,7 +41,7 @@ class Console:
                 BarColumn(bar_width=32),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}"),
                 TimeElapsedColumn(),
-                TextColumn("left"),
+                TextColumn(str(Message("console.remaining"))),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=RichConsole(stderr=True),
@@ -60,7 +60,8 @@ class Console:
             return
         if self._bar is not None:
             if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total, note=note)
+                name = str(Message("console.whole")) if what == WHOLE else what
+                self._tasks[what] = self._bar.add_task(name, total=total, note=note)
             self._bar.update(self._tasks[what], completed=done, total=total, note=note)
             if done >= total:
                 self._bar.remove_task(self._tasks.pop(what))
@@ -72,8 +73,8 @@ class Console:
                 return
             self._said[what] = now
             left = (now - first) * (total - done) / (done - before) / 60
-            text = f"about {left:.0f} min left" if left >= 1 else "less than a minute left"
-            print(f"{what}: {done} %, {text}", file=sys.stderr, flush=True)
+            key = "console.minutes-left" if left >= 1 else "console.nearly-done"
+            print(Message(key, name=Message("console.whole"), done=done, left=left), file=sys.stderr, flush=True)
             return
         if done >= total or now - self._said.setdefault(what, now) >= 10:
             self._said[what] = now
@@ -92,8 +93,8 @@ class Console:
 
 @cache
 def renamed(old: str, new: str) -> None:
-    """Says once that a name which the user wrote has changed, and how long the old one works."""
-    aside(f"{old} is now called {new}; the old name works through 0.3")
+    """Warns once that a name which the user wrote has changed, and how long the old one works."""
+    aside(Message("console.renamed", old=old, new=new))
 
 
 def aside(message: Text) -> None:

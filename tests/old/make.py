@@ -294,7 +294,7 @@ def answers(folder: str, asked: Sequence[str], explained: Sequence[str]) -> dict
         said["explanations"] = [
             {
                 "case_id": one.case_id, "item": one.item, "method": one.method, "shown": one.shown,
-                "reason": one.reason, "scores": dict(one.scores), **attribution(one),
+                "reason": str(one.reason), "scores": dict(one.scores), **attribution(one),
             }
             for one in found.cases
         ]  # fmt: skip

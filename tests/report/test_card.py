@@ -73,7 +73,7 @@ def test_results_stand_with_interval_baseline_and_number() -> None:
 
 def test_findings_are_told_with_their_acceptance_and_without_naming_a_case() -> None:
     text = card(REPORT, FACTS)
-    assert "| duplicates | fail, accepted | 8 images. | 2 cases |" in text
+    assert "| duplicates | Fail, accepted | 8 images. | 2 cases |" in text
     assert "2 checks: 1 failed (1 accepted), 0 unknown, 1 passed." in text
     assert "patient-" not in text
 

@@ -35,4 +35,4 @@ def test_the_verdict_asks_whether_the_intervals_overlap(low, value, tone):
     result = _result(mrr=Measure(value, low, 0.9), baseline=0.6)
     said, found = verdict(result)
     assert found == tone
-    assert f"{value:.3f} ({low:.3f} to 0.900) against 0.600 (0.500 to 0.700)" in said
+    assert f"{value:.3f} ({low:.3f} to 0.900) against 0.600 (0.500 to 0.700)" in str(said)

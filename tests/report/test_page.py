@@ -166,7 +166,7 @@ def test_findings_are_told_worst_first_in_words() -> None:
 
 
 def test_an_accepted_check_that_passes_is_not_called_accepted() -> None:
-    assert tally([Finding("a", "leakage", "pass", "", accepted=True)]) == "1 check: 0 failed, 0 unknown, 1 passed."
+    assert str(tally([Finding("a", "leakage", "pass", "", accepted=True)])) == "1 check: 0 failed, 0 unknown, 1 passed."
 
 
 def test_a_very_long_list_of_cases_is_cut_and_says_so() -> None:
@@ -175,6 +175,12 @@ def test_a_very_long_list_of_cases_is_cut_and_says_so() -> None:
     assert f"case-{LISTED - 1}" in text
     assert f"case-{LISTED}" not in text
     assert "250 more in audit.json" in text
+
+
+def test_a_page_names_the_language_of_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [at["lang"] for at in Page(render(REPORT)).all("html")] == ["en"]
+    monkeypatch.setattr("medeor.report.page.language", lambda: "de")
+    assert [at["lang"] for at in Page(render(REPORT)).all("html")] == ["de"]
 
 
 def test_an_empty_report_is_a_whole_page() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medeor.contracts import Measure
 from medeor.report.axes import labels, span, ticks
-from medeor.report.text import alike, count, escape, interval, number, wrapped
+from medeor.report.text import alike, escape, interval, number, together, wrapped
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,10 @@ def test_escaped_text_holds_no_markup_and_reads_back(text: str) -> None:
     assert all(sign in html.unescape(escaped) for sign in printable)
 
 
-def test_a_noun_agrees_with_its_number() -> None:
-    assert [count(1, "case"), count(18, "case")] == ["1 case", "18 cases"]
+def test_sentences_follow_one_another_without_gaps() -> None:
+    assert [str(together(*texts)) for texts in ((), ("", "One."), ("One.", "", "Two.", "Three."))] == [
+        "", "One.", "One. Two. Three.",
+    ]  # fmt: skip
 
 
 def test_long_text_wraps_at_spaces_and_between_chinese_characters() -> None:

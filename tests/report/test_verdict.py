@@ -39,7 +39,12 @@ def judge(targets: Target | tuple[Target, ...], truth: list, ours: list, theirs:
         return Predictions(pl.concat(parts))
 
     cases = Cases(table, targets)
-    return verdict(Result(cases, predictions(ours), predictions(theirs), Explanations((), {}), {}))
+    return words(Result(cases, predictions(ours), predictions(theirs), Explanations((), {}), {}))
+
+
+def words(result: Result) -> tuple[str, str]:
+    text, tone = verdict(result)
+    return str(text), tone
 
 
 def chance_of(signal: np.ndarray) -> np.ndarray:
@@ -129,7 +134,7 @@ def test_of_several_labels_those_that_are_not_known_are_named() -> None:
 
 def test_probabilities_that_rank_and_say_no_more_than_the_share_are_called_so() -> None:
     said, tone = judge(BINARY, [SICK], [0.9 + 0.1 * GOOD], [RANDOM])
-    assert "probabilities of sick say no more than how common each class is" in said
+    assert "probabilities of sick are no better than the prevalence of each class" in said
     assert tone == "neutral"
 
 
@@ -140,7 +145,7 @@ def test_a_ranking_task_that_cannot_tell_true_from_false_explains_nothing() -> N
     def said(mrr: float) -> tuple[str, str]:
         measures = {"mrr": Measure(mrr, mrr - 0.02, mrr + 0.02), "auroc": Measure(0.51, 0.47, 0.55)}
         measures["baseline/mrr"] = Measure(0.1, 0.08, 0.12)
-        return verdict(Result(cases, empty, empty, Explanations((), {}), measures))
+        return words(Result(cases, empty, empty, Explanations((), {}), measures))
 
     assert said(0.1) == (NOTHING + "AUROC 0.510 (0.470 to 0.550), where 0.5 is chance.", "bad")
     assert said(0.3)[1] == "good"

@@ -147,7 +147,7 @@ def test_a_new_kind_is_a_file_and_a_line(counted: tuple[Cases, np.ndarray]) -> N
     assert found["deviance"].value == pytest.approx(1, abs=0.3)  # of a right model, about one a case
     (row,) = compare(cases, ours, flat, resamples=200)
     assert (row.metric, row.better) == ("deviance", "ours")
-    assert [drawn.title for drawn in figures(cases, ours, measures=found)] == ["Measures with 95 % intervals"]
+    assert [str(drawn.title) for drawn in figures(cases, ours, measures=found)] == ["Measures with 95 % intervals"]
     assert calibrate(cases, ours).targets[0].kind == "count"
     heads = heads_for(summaries_of(cases))
     loss, _ = heads.loss(torch.zeros(200, 1), heads.truth(cases))

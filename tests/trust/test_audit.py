@@ -1,5 +1,7 @@
 """The audit finds what was planted, names the cases, and finds nothing in clean data."""
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +64,7 @@ def test_a_patient_in_two_parts_is_leakage_and_is_named() -> None:
     found = verdict(audit(cases, with_parts(split, ("c0", "test"))), "groups-across-parts")
     assert found.stops
     assert found.cases == ("c0", "c1")
-    assert "1 of 150 groups" in found.message
+    assert "1 of 150 groups" in str(found.message)
 
 
 def test_a_patient_in_two_folds_is_leakage() -> None:
@@ -109,7 +111,7 @@ def test_a_class_seen_only_in_the_test_part_is_found() -> None:
     graded = Cases(cases.table.with_columns(grade=pl.Series(grade)), (GRADE,))
     found = verdict(audit(graded, split), "class-missing-in-training")
     assert found.status == "fail"
-    assert found.message.startswith("grade = c appears")
+    assert str(found.message).startswith("grade = c appears")
     assert set(found.cases) == set(split.table.filter(pl.col("part") == "test")["case_id"])
 
 
@@ -117,7 +119,7 @@ def test_one_class_alone_is_found() -> None:
     cases, split = study(sick=np.ones(300, dtype=int))
     found = verdict(audit(cases, split), "one-class")
     assert found.status == "fail"
-    assert "than sick = yes" in found.message
+    assert "than sick = yes" in str(found.message)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_imbalance_is_held_against_ten_to_one(rare: int, expected: str, said: st
     sick = np.where(train, np.cumsum(train) <= rare, np.arange(300) % 3 == 0).astype(int)
     found = verdict(audit(Cases(cases.table.with_columns(sick=pl.Series(sick)), cases.targets), split), "imbalance")
     assert found.status == expected
-    assert said in found.message
+    assert said in str(found.message)
 
 
 def test_missing_labels_are_counted_and_named() -> None:
@@ -149,7 +151,7 @@ def test_a_part_of_few_patients_is_called_tiny() -> None:
     cases, split = study(152)
     found = verdict(audit(cases, split), "tiny-part")
     assert found.status == "fail"
-    assert "test has 19 independent units" in found.message
+    assert "test has 19 independent units" in str(found.message)
 
 
 def test_a_site_that_gives_the_label_away_is_found_and_a_lone_site_is_unknown() -> None:
@@ -215,7 +217,7 @@ def test_a_shortcut_to_a_number_or_to_one_of_several_classes_is_found() -> None:
     graded = Cases(cases.table.with_columns(kernel, grade=pl.Series(grade)), (GRADE,))
     found = verdict(audit(graded, split), "shortcut/header.Kernel")
     assert found.status == "fail"
-    assert "predicts grade = b" in found.message
+    assert "predicts grade = b" in str(found.message)
     age = Target("age", "continuous", unit="years")
     kernel = pl.Series("header.Kernel", np.where(cases.table["age"].to_numpy() > 60, "soft", "hard"))
     found = verdict(audit(Cases(cases.table.with_columns(kernel), (age,)), split), "shortcut/header.Kernel")
@@ -258,7 +260,7 @@ def test_planted_label_errors_are_found_and_ranked_first() -> None:
     assert found.status == "fail"
     assert len(planted & set(found.cases)) >= 43
     assert len(planted & set(found.cases[:45])) >= 43
-    assert "an estimated 5." in found.message or "an estimated 4." in found.message
+    assert re.search("an estimated [45][.]", str(found.message))
 
 
 def test_right_labels_pass() -> None:
@@ -392,7 +394,7 @@ def test_imbalance_fails_beyond_ten_to_one_and_names_both_classes(common: int, s
     every = Split(split.table.with_columns(part=pl.lit("train")))
     found = verdict(audit(cases, every), "imbalance")
     assert found.status == status
-    assert f"{common} with sick = no, 10 with sick = yes" in found.message
+    assert f"{common} with sick = no, 10 with sick = yes" in str(found.message)
 
 
 def test_features_of_the_model_are_no_shortcuts() -> None:
@@ -409,3 +411,12 @@ def test_each_feature_alone_reaches_what_its_column_tells() -> None:
     assert told["noise"] < 0.65
     few = cases.where(pl.col("sick").cum_sum() < 5)
     assert reached(few.table.select(same="sick"), few) == {"same": 0.0}
+
+
+def test_findings_read_the_same_when_they_come_back_from_json() -> None:
+    cases, split = study(152, sick=[None, *(np.arange(151) % 3 == 0).astype(int)], site=["x", "y"] * 76)
+    findings = [*audit(cases, with_parts(split, ("c0", "test")), by="time"), two_classes(600, 4.0, 0.05, 0)]
+    assert {finding.status for finding in findings} == {"pass", "fail", "unknown"}
+    for finding in findings:
+        again = Finding.from_json(json.loads(json.dumps(finding.to_json())))
+        assert str(again.message) == str(finding.message)

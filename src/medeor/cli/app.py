@@ -35,24 +35,26 @@ from medeor.cli.arguments import (
     Trust,
     current,
     pairs,
+    words,
 )  # fmt: skip
 from medeor.cli.arguments import fields as fields_of
 from medeor.console import Console
 from medeor.errors import Stopped, UserError
+from medeor.messages import Message
 
 if TYPE_CHECKING:
     from medeor.figures import Figure
 
 app = typer.Typer(
     name="medeor",
-    help="From raw clinical data to a model that a hospital or a drug programme can trust.",
+    help=words("medeor"),
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
-@app.command()
+@app.command(help=words("train"))
 def train(
     sources: SourcesOption = None,
     study: StudyFile = "",
@@ -70,11 +72,10 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Walk the whole road: a calibrated, evaluated, explained model with its report and bundle."""
     from medeor import api
 
     if not out:
-        raise UserError("say where the run shall go: --out runs/NAME")
+        raise UserError("cli.train.no-out")
     with Console(quiet) as console:
         fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
         trained = api.train(*sources or (), out=out, console=console, again=again, trust=trust or (), **fields)
@@ -85,11 +86,12 @@ def train(
     for part, measures in metrics.items():
         show.print_measures(part, measures)
     if (trained.folder / "report.html").exists():
-        print(f"report: {trained.folder / 'report.html'}")
-    print(f"bundle: {next(iter(trained.folder.glob('*.medeor')), 'none')}")
+        print(Message("cli.report.path", path=trained.folder / "report.html"))
+    bundle = next(iter(trained.folder.glob("*.medeor")), None)
+    print(Message("cli.train.bundle", path=bundle) if bundle else Message("cli.train.no-bundle"))
 
 
-@app.command()
+@app.command(help=words("plan"))
 def plan(
     sources: SourcesOption = None,
     study: StudyFile = "",
@@ -104,7 +106,6 @@ def plan(
     out: Out = "",
     as_json: Json = False,
 ) -> None:
-    """Show what would be done, how long it takes and in how much memory; nothing is fitted."""
     import dataclasses
 
     import tomli_w
@@ -117,7 +118,7 @@ def plan(
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
 
 
-@app.command()
+@app.command(help=words("audit"))
 def audit(
     sources: SourcesOption = None,
     study: StudyFile = "",
@@ -130,11 +131,9 @@ def audit(
     settings: Set = None,
     accept: Accept = None,
     trust: Trust = None,
-    clean: Annotated[str, typer.Option(help="Write the repaired table of cases to this file.")] = "",
+    clean: Annotated[str, typer.Option(help=words("clean"))] = "",
     as_json: Json = False,
 ) -> None:
-    """Check the data: quality, leakage, shortcuts, labels, identifiers. Exits with 1 when a leakage check fails."""
-
     from medeor import api
 
     fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
@@ -146,7 +145,7 @@ def audit(
     raise typer.Exit(1 if any(finding.stops for finding in findings) else 0)
 
 
-@app.command()
+@app.command(help=words("evaluate"))
 def evaluate(
     run: Runs,
     sources: Others,
@@ -155,10 +154,9 @@ def evaluate(
     group: Group = "",
     options: Options = None,
     trust: Trust = None,
-    name: Annotated[str, typer.Option(help="Name of this part in metrics.json.")] = "other",
+    name: Annotated[str, typer.Option(help=words("part-name"))] = "other",
     as_json: Json = False,
 ) -> None:
-    """Score a trained model on other labelled data."""
     from medeor import api
 
     fields = fields_of("", "", labels, target, group, "", options, None, None)
@@ -169,7 +167,7 @@ def evaluate(
         show.print_measures(name, {key: measure._asdict() for key, measure in measures.items()})
 
 
-@app.command()
+@app.command(help=words("predict"))
 def predict(
     run: Runs,
     sources: SourcesOption = None,
@@ -178,14 +176,12 @@ def predict(
     out: Out = "",
     as_json: Json = False,
 ) -> None:
-    """Predict new cases, or answer a question; on the screen or in the file --out (.csv, .parquet, .json; .html: a page
-    on a few cases)."""
     from medeor import api
     from medeor.formats.tables.spreadsheet import guarded
 
     question = pairs(query, "--query")
     if question and sources:
-        raise UserError("give cases to predict or a question (--query), not both")
+        raise UserError("cli.predict.cases-and-query")
     figures: Sequence[Figure] = ()
     if question:
         table, figures = api.query(run, question, out=out, trust=trust or ())
@@ -196,60 +192,53 @@ def predict(
     if as_json:
         print(table.write_json())
     elif question and out:
-        print(f"{table.height} answers: {out}")
+        print(Message("cli.predict.answers", count=table.height, path=out))
     elif figures and not out:
         show.print_figures(figures)
     elif not out:
         print(guarded(table).write_csv(), end="")
     else:
-        print(f"{table['case_id'].n_unique()} cases predicted{show.verdicts(table)}: {out}")
+        print(show.predicted(table, out))
 
 
-@app.command()
+@app.command(help=words("explain"))
 def explain(
     run: Runs,
     sources: Others,
-    target: Annotated[str, typer.Option(help="Which of several targets to explain.")] = "",
+    target: Annotated[str, typer.Option(help=words("explained"))] = "",
     trust: Trust = None,
     out: Out = "explanation.html",
     as_json: Json = False,
 ) -> None:
-    """Say why, for each case, and how far the reason can be believed."""
     from medeor import api
 
     explanations = api.explain(run, *sources, out=out, target=target, trust=trust or ())
-    rows = [
-        {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
-        | dict(e.scores)
-        for e in explanations.cases
-    ]
     if as_json:
-        show.print_json(rows)
+        facts = ("case_id", "item", "method", "shown", "reason")
+        show.print_json([{name: getattr(e, name) for name in facts} | dict(e.scores) for e in explanations.cases])
         return
-    for row in rows:
-        verdict = "shown" if row["shown"] else f"not shown: {row['reason']}"
-        print(f"{row['case_id']}  {row['item']}  {row['method']}  {verdict}")
-    print(f"page: {out}")
+    for e in explanations.cases:
+        verdict = Message("cli.explain.shown") if e.shown else Message("cli.explain.not-shown", reason=e.reason)
+        print(f"{e.case_id}  {e.item}  {e.method}  {verdict}")
+    print(Message("cli.explain.page", path=out))
 
 
-@app.command()
-def report(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
-    """Say where the report of a finished run is."""
+@app.command(help=words("report"))
+def report(run: Annotated[str, typer.Argument(help=words("run-folder"))]) -> None:
     path = Path(run) / "report.html"
     if not path.exists():
-        raise UserError(f"{run} has no report yet: run `medeor train` on it to its end")
+        raise UserError("cli.report.unfinished", run=run)
     print(path)
 
 
-@app.command()
+@app.command(help=words("compare"))
 def compare(
-    ours: Annotated[str, typer.Argument(help="A finished run.")],
-    theirs: Annotated[str, typer.Argument(help="Another finished run over the same cases.")],
-    shared: Annotated[bool, typer.Option("--shared", help="Leave out cases that only one of them predicted.")] = False,
+    ours: Annotated[str, typer.Argument(help=words("ours"))],
+    theirs: Annotated[str, typer.Argument(help=words("theirs"))],
+    shared: Annotated[bool, typer.Option("--shared", help=words("shared"))] = False,
     trust: Trust = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two runs, paired over the same cases."""
     from medeor import api
 
     rows = [row._asdict() for row in api.compare(ours, theirs, shared=shared, trust=trust or ())]
@@ -260,30 +249,26 @@ def compare(
         print("  ".join(f"{key} {show.number(value)}" for key, value in row.items()))
 
 
-@app.command()
+@app.command(help=words("export"))
 def export(run: Runs, paths: Paths = None, as_: As = None, options: ExportOptions = None, trust: Trust = None) -> None:
-    """Write what models offer as a file: the networks as ONNX, what they learnt as embeddings, the graph that they
-    answer from."""
     from medeor import api
 
     if not as_ or len(as_) != len(paths or ()):
-        raise UserError("say what to write, and where: medeor export RUN --as NAME PATH (see `medeor tasks`)")
+        raise UserError("cli.export.no-name")
     for name, path in zip(as_, paths or (), strict=True):
         print(api.export(run, name, path, pairs(options, "--option"), trust=trust or ()))
 
 
-@app.command()
-def datasets(name: Annotated[str, typer.Argument(help="One data set; empty for the list.")] = "") -> None:
-    """List the data sets that are known by name, or the facts of one."""
+@app.command(help=words("datasets"))
+def datasets(name: Annotated[str, typer.Argument(help=words("data-set"))] = "") -> None:
     from medeor import catalogue
 
     for line in catalogue.describe(name):
         print(line)
 
 
-@app.command()
+@app.command(help=words("tasks"))
 def tasks(as_json: Json = False) -> None:
-    """List the questions that can be asked, and what each asks for."""
     from dataclasses import asdict
 
     from medeor.registry import all_tasks
@@ -296,11 +281,8 @@ def tasks(as_json: Json = False) -> None:
         show.print_task(facts)
 
 
-@app.command()
-def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete everything in it.")] = False,
-) -> None:
-    """Show the cache of decoded inputs; nothing fitted is ever in it."""
+@app.command(help=words("cache"))
+def cache(clear: Annotated[bool, typer.Option("--clear", help=words("clear"))] = False) -> None:
     from medeor import cache as kept
 
     if clear:
@@ -309,9 +291,8 @@ def cache(
         print(line)
 
 
-@app.command()
+@app.command(help=words("demo"))
 def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
-    """A first complete result: the best real data set at hand, or a simulated hospital, plainly labelled."""
     from medeor import api
 
     with Console(quiet) as console:
@@ -319,12 +300,12 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
     metrics = json.loads((trained.folder / "metrics.json").read_text())
     for part, measures in metrics.items():
         show.print_measures(part, measures)
-    print(f"report: {trained.folder / 'report.html'}")
-    print(f"try:    medeor predict {trained.folder} IMAGE --out predictions.csv")
+    print(Message("cli.report.path", path=trained.folder / "report.html"))
+    print(Message("cli.demo.try", folder=trained.folder))
 
 
 def main() -> None:
-    """Runs a verb; what the user can put right is said in a line or two, with exit code 2."""
+    """Runs a verb; what the user can put right is printed in a line or two, with exit code 2."""
     try:
         code = app(standalone_mode=False, args=current(sys.argv[1:]) or ["--help"])
     except UserError as error:
@@ -332,8 +313,8 @@ def main() -> None:
         raise SystemExit(2) from None
     except Stopped:
         # The flag would begin from the start, again.
-        same = "the same command" + (" without --again" if "--again" in sys.argv else "")
-        print(f"medeor: stopped and saved; {same} goes on from here", file=sys.stderr)
+        stopped = Message("cli.main.stopped-again" if "--again" in sys.argv else "cli.main.stopped")
+        print(f"medeor: {stopped}", file=sys.stderr)
         raise SystemExit(130) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -341,7 +322,7 @@ def main() -> None:
         shown = getattr(error, "format_message", None)
         if shown is None:
             raise
-        print(f"medeor: {shown()} (see medeor --help)", file=sys.stderr)
+        print(f"medeor: {Message('cli.main.usage', what=shown())}", file=sys.stderr)
         raise SystemExit(2) from None
     if code:
         raise SystemExit(code)

@@ -9,45 +9,35 @@ import typer
 
 from medeor.console import renamed
 from medeor.errors import UserError
+from medeor.messages import Message
 
-SourcesOption = Annotated[
-    list[str] | None, typer.Argument(help="Files, folders, or the name of a data set (see `medeor datasets`).")
-]
-Others = Annotated[list[str], typer.Argument(help="Files, folders, or the name of a data set.")]
-Runs = Annotated[str, typer.Argument(help="A run folder or a .medeor bundle.")]
-StudyFile = Annotated[str, typer.Option(help="A study.toml; flags go before what it says.")]
-TaskOption = Annotated[str, typer.Option(help="The question (see `medeor tasks`).")]
-Labels = Annotated[str, typer.Option(help="Table of targets: CSV, Parquet or Excel.")]
-TargetOption = Annotated[list[str] | None, typer.Option(help="Column to predict; repeat for several.")]
-Group = Annotated[str, typer.Option(help="Column of the independent unit, e.g. the patient.")]
-SplitOption = Annotated[str, typer.Option(help="A column of parts, a column that stays together, group, time, or cv.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="key=value: what only this task asks (see `medeor tasks`).")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value: any value of the plan; seed, minutes, site, subgroups, prevalence."),
-]
-Accept = Annotated[list[str] | None, typer.Option(help="Name of a failed check that you have seen and accept.")]
-Trust = Annotated[
-    list[str] | None, typer.Option(help="A module whose code may run because the run, bundle, plan or study names it.")
-]
-Query = Annotated[
-    list[str] | None, typer.Option(help="key=value: a question in the place of sources (see `medeor tasks`).")
-]
-As = Annotated[
-    list[str] | None, typer.Option("--as", help="Name of what to write at PATH: onnx, graph, … (see `medeor tasks`).")
-]
-Paths = Annotated[list[str] | None, typer.Argument(help="The file to write; as many as --as.")]
-ExportOptions = Annotated[
-    list[str] | None, typer.Option("--option", help="key=value: what only one of them asks (see `medeor tasks`).")
-]
-Out = Annotated[str, typer.Option(help="Where to write.")]
-Again = Annotated[
-    bool, typer.Option("--again", help="Fit anew: throw away what was fitted in --out, by whatever plan and data.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+def words(name: str) -> str:
+    """The help text of a verb or an argument."""
+    return str(Message(f"cli.help.{name}"))
+
+
+SourcesOption = Annotated[list[str] | None, typer.Argument(help=words("sources"))]
+Others = Annotated[list[str], typer.Argument(help=words("others"))]
+Runs = Annotated[str, typer.Argument(help=words("run"))]
+StudyFile = Annotated[str, typer.Option(help=words("study"))]
+TaskOption = Annotated[str, typer.Option(help=words("task"))]
+Labels = Annotated[str, typer.Option(help=words("labels"))]
+TargetOption = Annotated[list[str] | None, typer.Option(help=words("target"))]
+Group = Annotated[str, typer.Option(help=words("group"))]
+SplitOption = Annotated[str, typer.Option(help=words("split"))]
+Options = Annotated[list[str] | None, typer.Option("--option", help=words("option"))]
+Set = Annotated[list[str] | None, typer.Option("--set", help=words("set"))]
+Accept = Annotated[list[str] | None, typer.Option(help=words("accept"))]
+Trust = Annotated[list[str] | None, typer.Option(help=words("trust"))]
+Query = Annotated[list[str] | None, typer.Option(help=words("query"))]
+As = Annotated[list[str] | None, typer.Option("--as", help=words("as"))]
+Paths = Annotated[list[str] | None, typer.Argument(help=words("paths"))]
+ExportOptions = Annotated[list[str] | None, typer.Option("--option", help=words("export-option"))]
+Out = Annotated[str, typer.Option(help=words("out"))]
+Again = Annotated[bool, typer.Option("--again", help=words("again"))]
+Quiet = Annotated[bool, typer.Option("--quiet", help=words("quiet"))]
+Json = Annotated[bool, typer.Option("--json", help=words("json"))]
 
 
 _FORMER = {"--onnx": ("--as", "onnx"), "--embeddings": ("--as", "embeddings"), "--graph": ("--as", "graph"),
@@ -105,6 +95,6 @@ def pairs(given: Sequence[str] | None, flag: str) -> dict[str, str]:
     for text in given or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UserError(f"{flag} {text}: write key=value")
+            raise UserError("cli.key-value", flag=flag, text=text)
         found[key] = value
     return found

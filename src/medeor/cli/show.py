@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from medeor.messages import Message, named
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -15,37 +17,39 @@ if TYPE_CHECKING:
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 def print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Headline measures first, each with its interval and the baseline's beside it."""
+    """Headline measures first, each with its interval and the baseline."""
     from rich.console import Console as RichConsole
     from rich.table import Table
 
-    table = Table("", part, "95 % interval", "baseline", box=None, pad_edge=False)
+    heads = named("cli.measures", "interval", "baseline").values()
+    table = Table("", part, *map(str, heads), box=None, pad_edge=False)
     own = {name: m for name, m in measures.items() if not name.startswith("baseline/")}
     for name, measure in own.items():
         if "[" in name or measure["value"] is None:
             continue
         low, high = measure["low"], measure["high"]
-        interval = "" if low is None else f"{number(low)} to {number(high)}"
+        interval = "" if low is None else str(Message("cli.measures.between", low=number(low), high=number(high)))
         other = measures.get(f"baseline/{name}", {}).get("value")
         table.add_row(name, number(measure["value"]), interval, "" if other is None else number(other))
     RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def verdicts(table: pl.DataFrame) -> str:
-    """How many cases are not like the training data, where anybody judged them."""
+def predicted(table: pl.DataFrame, path: str) -> Message:
+    """How many cases were predicted, and how many are not like the training data, where that was judged."""
     from medeor.contracts import BORDERLINE, OUT_OF_DOMAIN
 
+    cases = Message("common.count.case", count=table["case_id"].n_unique())
     if "verdict" not in table.columns:
-        return ""
-    counts = {
-        name: table.filter(table["verdict"] == name)["case_id"].n_unique() for name in (OUT_OF_DOMAIN, BORDERLINE)
-    }
-    text = " and ".join(f"{count} of them {name}" for name, count in counts.items() if count)
-    return f", {text}" if text else ""
+        return Message("cli.predict.predicted", cases=cases, path=path)
+    counts = dict(table.unique(["case_id", "verdict"])["verdict"].value_counts().iter_rows())
+    unlike = [name for name in (OUT_OF_DOMAIN, BORDERLINE) if name in counts]
+    verdicts = [Message("cli.predict.verdict", count=counts[name], verdict=name) for name in unlike]
+    key = "cli.predict.judged" if unlike else "cli.predict.predicted"
+    return Message(key, cases=cases, verdicts=verdicts, path=path)
 
 
 def print_figures(figures: Sequence[Figure]) -> None:
@@ -70,8 +74,8 @@ def print_figures(figures: Sequence[Figure]) -> None:
 
 def print_findings(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        accepted = " (accepted)" if finding.accepted else ""
-        print(f"{finding.status:8}{finding.check}{accepted}: {finding.message}")
+        check = Message("cli.audit.accepted", check=finding.check) if finding.accepted else finding.check
+        print(f"{finding.status:8}{check}: {finding.message}")
 
 
 def number(value: Any) -> str:
@@ -80,9 +84,9 @@ def number(value: Any) -> str:
 
 def print_task(facts: TaskFacts) -> None:
     """What a task reads and needs, and all that can be asked of it."""
-    print(f"{facts.name}: {facts.does}\n  reads {facts.reads}\n  needs {facts.install}")
+    print(Message("cli.tasks.task", name=facts.name, does=facts.does, reads=facts.reads, install=facts.install))
     lines = [(f"--option {key}=…", meaning) for key, meaning in facts.options.items()]
     lines += [(f"--set inputs.{role}=…", meaning) for role, meaning in facts.inputs.items()]
     lines += [line for offer in facts.offers for line in offer.usage]
-    for said, meaning in lines:
-        print(f"  {said}  {meaning}")
+    for usage, meaning in lines:
+        print(f"  {usage}  {meaning}")

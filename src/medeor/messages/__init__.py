@@ -9,6 +9,7 @@ import string
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, (list, tuple)):
             value = str(_template("common.separator")).join(self.format_field(one, "") for one in value)
-        return format(value if isinstance(value, (int, float)) else str(value), format_spec)
+        return format(value if isinstance(value, Real) else str(value), format_spec)
 
 
 _FORMATTER = _Formatter()
@@ -143,8 +144,11 @@ def _plain(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    known = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
-    return value if known else str(value)
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) and math.isfinite(value) else str(value)
 
 
 def _restored(value: Any) -> Any:

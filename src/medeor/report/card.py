@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from medeor import __version__
-from medeor.contracts import Finding, Measure, Text
+from medeor.contracts import Finding, Measure, Message, Text, named
 from medeor.figures import Figure, Intervals, Matrix, Table
-from medeor.report.page import Report, Section, tally
+from medeor.report.page import NO_PATIENT, PROVENANCE, RESULTS, SIMULATED, WRITTEN_BY, Report, Section, rank, tally
 from medeor.report.tables import cells
-from medeor.report.text import UNKNOWN, alike, clean, count, interval, number
+from medeor.report.text import UNKNOWN, alike, clean, interval, number
 
-BEFORE = {"purpose": "What it is for", "data": "Data", "split": "Split"}
-AFTER = {"limits": "Limits", "usage": "How to use"}
+BEFORE = named("report.card", "purpose", "data", "split")
+AFTER = named("report.card", "limits", "usage")
+HEADLINES = tuple(named("report.card", "metric", "value", "baseline", "units", "note").values())
+FINDINGS = tuple(named("report.finding", "check", "result", "found", "concerns").values())
 
 ROWS = 40
 """Rows of a table that the card repeats; longer ones are read in the report."""
@@ -26,42 +27,37 @@ class Code(NamedTuple):
     lines: str
 
 
-Fact = str | Code | Sequence[str] | Mapping[str, object]
+Fact = Text | Code | Sequence[Text] | Mapping[str, object]
 """Paragraphs of plain text, code, a list, or names and values."""
 
 
 def card(report: Report, facts: Mapping[str, Fact]) -> str:
-    """The model card of a run. It names no case: findings are told by their number of cases.
+    """The model card of a run. It names no case: of a finding it gives the number of cases.
 
-    `facts` gives what a report does not hold: `purpose`, `data` and `split` are told before the results, `limits` and
+    `facts` gives what a report does not hold: `purpose`, `data` and `split` stand before the results, `limits` and
     `usage` after them, and any other key under its own name at the end. All text is escaped: names of columns, classes
     and folders come from elsewhere."""
     blocks = [f"# {_plain(report.title)}"]
     if report.simulated:
-        blocks.append("> **Simulated data.** No patient stands behind these figures.")
-    blocks += [_plain(report.subtitle), f"**{_plain(report.verdict)}**", f"Task: {_plain(report.task)}"]
+        blocks.append(f"> **{_plain(SIMULATED)}.** {_plain(NO_PATIENT)}")
+    task = Message("report.card.task", task=report.task)
+    blocks += [_plain(report.subtitle), f"**{_plain(report.verdict)}**", _plain(task)]
     blocks += _facts(facts, BEFORE)
     if report.headlines:
         rows = [
-            [
-                headline.label,
-                interval(headline.measure),
-                _baseline(headline.baseline),
-                _units(headline.measure),
-                headline.note,
-            ]
-            for headline in report.headlines
+            [one.label, interval(one.measure), _baseline(one.baseline), number(one.measure.n), one.note]
+            for one in report.headlines
         ]
-        blocks += ["## Results", "In brackets: 95 % intervals; *n* counts independent units."]
-        blocks.append(_table(["Metric", "Value", "Baseline", "n", "Note"], rows))
+        blocks += [f"## {_plain(RESULTS)}", _plain(Message("report.page.brackets"))]
+        blocks.append(_table(HEADLINES, rows))
     for section in report.sections:
         blocks += _section(section)
     blocks += _facts(facts, AFTER)
-    others = {key: key.replace("_", " ").capitalize() for key in facts if key not in BEFORE | AFTER}
+    others: dict[str, Text] = {key: key.replace("_", " ").capitalize() for key in facts if key not in BEFORE | AFTER}
     blocks += _facts(facts, others)
     if report.provenance:
-        blocks += ["## Provenance", _list(report.provenance)]
-    blocks.append(f"*Written by medeor {__version__}. For research; not a medical device.*")
+        blocks += [f"## {_plain(PROVENANCE)}", _list(report.provenance)]
+    blocks.append(f"*{_plain(WRITTEN_BY)}*")
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -100,18 +96,18 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
     rows = [
         [
             finding.check,
-            finding.status + (", accepted" if finding.accepted and finding.status == "fail" else ""),
+            Message("report.card.accepted") if rank(finding) == 1 else Message(f"report.result.{finding.status}"),
             finding.message,
-            count(len(finding.cases), "case") if finding.cases else "",
+            Message("common.count.case", count=len(finding.cases)) if finding.cases else "",
         ]
         for finding in findings
         if finding.status != "pass"
     ]
-    told = [_plain(tally(findings))]
-    return [*told, _table(["Check", "Result", "What was found", "Concerns"], rows)] if rows else told
+    summary = [_plain(tally(findings))]
+    return [*summary, _table(FINDINGS, rows)] if rows else summary
 
 
-def _facts(facts: Mapping[str, Fact], titles: Mapping[str, str]) -> list[str]:
+def _facts(facts: Mapping[str, Fact], titles: Mapping[str, Text]) -> list[str]:
     blocks = []
     for key, title in titles.items():
         fact = facts.get(key)
@@ -125,13 +121,13 @@ def _fact(fact: Fact) -> str:
         case Code(lines):
             # Indented code has no end that a name could hold.
             return "\n".join("    " + " ".join(clean(line).split()) for line in lines.splitlines())
-        case str():
-            return "\n\n".join(_plain(block) for block in re.split(r"\n\s*\n", fact) if block.strip())
+        case str() | Message():
+            return "\n\n".join(_plain(block) for block in re.split(r"\n\s*\n", str(fact)) if block.strip())
         case _:
             return _list(fact)
 
 
-def _list(fact: Sequence[str] | Mapping[str, object]) -> str:
+def _list(fact: Sequence[Text] | Mapping[str, object]) -> str:
     if isinstance(fact, Mapping):
         return "\n".join(f"- {_plain(key)}: {_plain(value)}" for key, value in fact.items())
     return "\n".join(f"- {_plain(item)}" for item in fact)
@@ -158,7 +154,3 @@ _START = re.compile(r"^(?:#|[-+](?=\s|$)|[-=](?=[-=]*$)|\d+(?=[.)](?:\s|$)))")
 
 def _baseline(measure: Measure | None) -> str:
     return UNKNOWN if measure is None else interval(measure)
-
-
-def _units(measure: Measure) -> str:
-    return number(measure.n)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from medeor.contracts import Measure
+from medeor.contracts import Measure, Message
 from medeor.figures import Lines, Series
 from medeor.report.axes import labels, span, ticks
 from medeor.report.text import escape, interval, number, width, wrapped
@@ -25,7 +25,7 @@ DASHES = ("6 4", "1.5 3.5", "10 3 2 3", "3 3")
 """For dashed lines, which are all grey: a reference is not a competitor."""
 
 MARKED = 40
-"""Points of one line, at most, that tell their values under the pointer."""
+"""Points of one line, at most, that show their values under the pointer."""
 
 Point = tuple[float, float]
 
@@ -60,7 +60,7 @@ class _Axes:
 def lines(figure: Lines) -> str:
     """The key, where the lines are not named at their ends, and the plot. Neither key nor names lie over the data."""
     if not any(math.isfinite(y) for series in figure.series for y in series.y):
-        return '<p class="empty">No values to draw.</p>'
+        return f'<p class="empty">{escape(Message("report.plot.no-values"))}</p>'
     x_range = span((x for series in figure.series for x in series.x), figure.x_range)
     y_range = span((y for series in figure.series for y in (*series.y, *series.low, *series.high)), figure.y_range)
     x_marks, y_marks = ticks(*x_range), ticks(*y_range)
@@ -90,7 +90,7 @@ def lines(figure: Lines) -> str:
     return (
         ('<ul class="key"></ul>' if named else _key(pairs))
         + f'<svg class="lines" viewBox="0 0 {WIDE} {top + axes.up + bottom:.0f}" role="img"'
-        + f' aria-label="{escape(_told(figure))}">{titles}<g transform="translate({left:.1f} {top:.1f})">{grid}'
+        + f' aria-label="{escape(_aloud(figure))}">{titles}<g transform="translate({left:.1f} {top:.1f})">{grid}'
         + f'<svg x="-2" y="-2" {size} viewBox="-2 -2 {across + 4:.1f} {axes.up + 4:.1f}">{clipped}</svg>'
         + f"{before}</g></svg>"
     )
@@ -144,16 +144,15 @@ def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
     return f'<ul class="key">{entries}</ul>'
 
 
-def _told(figure: Lines) -> str:
+def _aloud(figure: Lines) -> Message:
     """What is read aloud in place of the plot."""
-    told = []
+    runs = []
     for series in figure.series:
         points = [(x, y) for x, y in zip(series.x, series.y) if math.isfinite(x) and math.isfinite(y)]
         if points:
-            (x0, y0), (x1, y1) = points[0], points[-1]
-            ends = f"from {number(y0)} at {number(x0)} to {number(y1)} at {number(x1)}"
-            told.append(f"{series.name or figure.y_label} runs {ends}")
-    return f"{figure.title}: {figure.y_label} against {figure.x_label}. {'; '.join(told)}."
+            x0, y0, x1, y1 = map(number, (*points[0], *points[-1]))
+            runs.append(Message("report.plot.runs", name=series.name or figure.y_label, x0=x0, y0=y0, x1=x1, y1=y1))
+    return Message("report.plot.aloud", title=figure.title, x=figure.x_label, y=figure.y_label, runs=runs)
 
 
 def _styles(series: Sequence[Series]) -> list[_Style]:
@@ -235,7 +234,7 @@ def _band(axes: _Axes, series: Series, style: _Style) -> str:
 
 
 def _marks(axes: _Axes, series: Series, style: _Style) -> str:
-    """Points with their error bars; on a line, places that tell their values under the pointer."""
+    """Points with their error bars; on a line, places that show their values under the pointer."""
     rows = [i for i, (x, y) in enumerate(zip(series.x, series.y)) if axes.holds(x, y)]
     bounded = bool(series.low and series.high)
     if not series.points:

@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from medeor.contracts import Message, Text
 from medeor.figures import Drawing, Gallery, Picture
 from medeor.report.text import escape
 
@@ -107,7 +108,7 @@ def gallery(figure: Gallery) -> str:
     if mapped:
         colours = ",".join(f"#{stop}" for stop in INFERNO)
         bar = f'<span class="colours" style="background:linear-gradient(90deg,{colours})"></span>'
-        scale = f'<p class="scale"><span>Weight in the heat map</span> 0 {bar} 1</p>'
+        scale = f'<p class="scale"><span>{escape(Message("report.picture.weight"))}</span> 0 {bar} 1</p>'
     large = any(max(picture.pixels.shape[:2]) > CRISP for picture in figure.pictures)
     kind = "gallery" + (" mapped" if mapped else "") + (" large" if large else "")
     return f'<ul class="{kind}">{tiles}</ul>{scale}'
@@ -115,20 +116,17 @@ def gallery(figure: Gallery) -> str:
 
 def _tile(picture: Picture) -> str:
     height, width = picture.pixels.shape[:2]
-    style, panels, label = (
-        f"--image:{_url(png(smaller(picture.pixels)))}",
-        '<span class="image"></span>',
-        str(picture.caption),
-    )
-    across = width
+    style, panels = f"--image:{_url(png(smaller(picture.pixels)))}", '<span class="image"></span>'
+    label, across = picture.caption, width
     if picture.overlay is not None:
         style += f";--map:{_url(heat(smaller(picture.overlay)))}"
         panels += '<span class="image map"></span>'
-        label += " (the image, then the image under its heat map)"
+        label = Message("report.picture.mapped", caption=picture.caption)
         across = 2 * width
     crisp = " crisp" if max(height, width) <= CRISP else ""
     described = f'role="img" aria-label="{escape(label)}" style="{style};aspect-ratio:{across}/{height}"'
-    tone = icon({"good": "pass", "bad": "fail"}[picture.tone], picture.tone) if picture.tone in ("good", "bad") else ""
+    kind = {"good": "pass", "bad": "fail"}.get(picture.tone)
+    tone = icon(kind, Message(f"report.tone.{picture.tone}")) if kind else ""
     caption = f'<span class="caption">{tone}<span>{escape(picture.caption)}</span></span>'
     return f'<li><span class="panels{crisp}" {described}>{panels}</span>{caption}</li>'
 
@@ -147,7 +145,7 @@ _SHAPES = {
 }
 
 
-def icon(kind: str, label: str = "") -> str:
+def icon(kind: str, label: Text = "") -> str:
     """A small mark: `pass`, `fail`, `unknown` or `neutral`; `label` is what is read aloud, where no word stands by."""
     meaning = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
     shape = f'<circle cx="8" cy="8" r="7"/><path d="{_SHAPES[kind]}"/>'

@@ -1,4 +1,4 @@
-"""What a finished run has to say, told in the order a reader asks: how good, believed when, for whom, why, from what
+"""The report of a finished run, in the order a reader asks: how good, believed when, for whom, why, from what
 data, by which plan."""
 
 from __future__ import annotations
@@ -15,29 +15,38 @@ from medeor.contracts import (
     Cases,
     Explanations,
     Finding,
+    Message,
     Plan,
     Predictions,
     Result,
     Split,
     Study,
     Task,
-)
+    Text,
+    named,
+)  # fmt: skip
 from medeor.figures import Figure, Lines, Series, Table
 from medeor.files import read_json, write_text
 from medeor.report.card import Code, Fact, card
 from medeor.report.decisions import decisions, first_words
-from medeor.report.page import Headline, Report, Section, write
+from medeor.report.page import RESULTS, Headline, Report, Section, write
+from medeor.report.text import together
 from medeor.report.verdict import own_figure
 from medeor.report.verdict import verdict as verdict_of
 from medeor.targets import headlines, label
 from medeor.trust import curves
 from medeor.trust.calibration import Calibration
 from medeor.trust.measures import subgroup_table
+from medeor.trust.usefulness import bracketed
 
-SAID = {
-    "test": "the test part, scored once",
-    "cv": "out-of-fold predictions of every case (cross-validation)",
-}
+PARTS = named("report.part", "test", "cv")
+SHOWN = Message("report.explanations.passed")
+SCORES = tuple(named("report.scores", "case", "item", "method", "verdict").values())
+GAIN = tuple(named("report.gain", "metric", "with", "without", "difference", "low", "high").values())
+REASONS, AUDIT, FIT, PLAN, RATINGS, PREDICTIONS = named(
+    "report.section", "reasons", "audit", "fit", "plan", "scores", "predictions"
+).values()
+SETTINGS = tuple(named("report.plan", "setting", "value").values())
 
 
 def write_report(
@@ -60,36 +69,29 @@ def write_report(
     )
     verdict, tone = verdict_of(result)
     counts = split.table.group_by("part").len().sort("len", descending=True)
-    parts = ", ".join(f"{n} {name}" for name, n in counts.iter_rows())
-    targets = ", ".join(target.name for target in result.cases.targets)
-    calibration = _calibration(folder)
-    asked, decided = first_words(result.cases.targets, calibration), decisions(result.cases.targets, calibration)
+    targets, calibration = [target.name for target in result.cases.targets], _calibration(folder)
+    subtitle = Message(
+        "report.story.subtitle", targets=targets, decided=first_words(result.cases.targets, calibration),
+        cases=Message("common.count.case", count=len(split.table)), part=PARTS.get(part, part),
+        parts=[Message("report.story.of-part", count=n, part=name) for name, n in counts.iter_rows()],
+    )  # fmt: skip
+    decided = decisions(result.cases.targets, calibration)
+    sections = (
+        Section(RESULTS, Message("report.story.results", part=PARTS.get(part, part)), (*decided, *drawn)),
+        _explained(task, result),
+        Section(AUDIT, Message("report.story.audit"), findings=tuple(findings)),
+        Section(FIT, "", tuple(_logs(folder))),
+        Section(PLAN, Message("report.story.plan"), (*_gain(folder), _plan(plan))),
+    )
     report = Report(
-        title=folder.resolve().name,
-        subtitle=f"Predicts {targets}. {asked}{len(split.table)} cases: {parts}. Results on {SAID.get(part, part)}.",
-        task=study.task,
-        verdict=verdict,
-        tone=tone,
-        simulated=simulated,
-        headlines=_headlines(result),
-        sections=(
-            Section("Results", _results_intro(part), (*decided, *drawn)),
-            Section("Cases and reasons", _reasons_intro(result.explanations), tuple(task.show(result))),
-            Section("Audit of the data", "What was checked before and after the fit.", findings=tuple(findings)),
-            Section("Fit", "", tuple(_logs(folder))),
-            Section("Plan", "The plan that was followed; it stands in plan.toml.", (*_gain(folder), _plan(plan))),
-        ),
-        provenance=facts,
+        folder.resolve().name, subtitle, study.task, verdict, tone, simulated, _headlines(result), sections, facts
     )
     write(report, folder / "report.html")
     about: dict[str, Fact] = {
-        "purpose": f"Answers the question {study.task} for {targets}. For research; no medical device.",
+        "purpose": Message("report.story.purpose", task=study.task, targets=targets),
         "split": {name: str(n) for name, n in counts.iter_rows()},
         "usage": Code(f"medeor predict {shlex.quote(folder.resolve().name)}.medeor NEW_CASES --out predictions.csv"),
-        "limits": [
-            "It was tested on the cases named above and on no others; other scanners and patients may differ.",
-            "Its probabilities are calibrated for the share of positives among the cases it was fitted on.",
-        ],
+        "limits": [Message("report.story.only-these-cases"), Message("report.story.prevalence")],
     }
     write_text(folder / "card.md", card(report, about))
 
@@ -99,24 +101,24 @@ def write_explanations(
 ) -> None:
     """Writes one page of explained cases."""
     result = Result(cases, predictions, Predictions(predictions.table.clear()), explanations, {})
-    shown = Section("Cases and reasons", _reasons_intro(explanations), tuple(task.show(result)))
     names = tuple(dict.fromkeys(name for e in explanations.cases for name in e.scores))
     rows = tuple(
-        (e.case_id, e.item, e.method, "shown" if e.shown else e.reason, *(e.scores.get(name) for name in names))
+        (e.case_id, e.item, e.method, SHOWN if e.shown else e.reason, *(e.scores.get(name) for name in names))
         for e in explanations.cases
     )
-    scores = Table("Scores", ("case", "item", "method", "verdict", *names), rows)
-    title = f"Why: {len(cases)} cases"
-    page = Report(title, _summary(explanations), "explanation", "A map is shown only if it beat random maps.")
-    write(dataclasses.replace(page, sections=(shown, Section("Scores", "", (scores,)))), path)
+    scores = Section(RATINGS, "", (Table(RATINGS, (*SCORES, *names), rows),))
+    page = Report(
+        Message("report.explanations.title", cases=Message("common.count.case", count=len(cases))),
+        _summary(explanations), Message("report.explanations.task"), Message("report.explanations.verdict"),
+    )  # fmt: skip
+    write(dataclasses.replace(page, sections=(_explained(task, result), scores)), path)
 
 
 def write_answers(path: Path, task: str, answers: Answers) -> None:
-    """Writes one page of what is told of a few cases."""
-    count = answers.table["case_id"].n_unique()
-    text = "For research; no medical device. What a model says of cases unlike those it learnt from is worth little."
-    page = Report(f"Predicted: {count} case{'s' * (count > 1)}", "", task, text)
-    write(dataclasses.replace(page, sections=(Section("Predictions", "", answers.figures),)), path)
+    """Writes one page on a few cases."""
+    cases = Message("common.count.case", count=answers.table["case_id"].n_unique())
+    page = Report(Message("report.answers.title", cases=cases), "", task, Message("report.answers.verdict"))
+    write(dataclasses.replace(page, sections=(Section(PREDICTIONS, "", answers.figures),)), path)
 
 
 def _headlines(result: Result) -> tuple[Headline, ...]:
@@ -133,59 +135,52 @@ def _calibration(folder: Path) -> Calibration | None:
     return Calibration.from_json(read_json(path)) if path.exists() else None
 
 
-def _results_intro(part: str) -> str:
-    return (
-        f"Measured on {SAID.get(part, part)}. Thresholds and calibration were fixed beforehand on cases that did not "
-        "fit the model. Intervals are bootstrapped over independent units."
-    )
-
-
-def _reasons_intro(explanations: Explanations) -> str:
-    if not explanations.cases:
-        return "No case was explained."
+def _explained(task: Task, result: Result) -> Section:
+    """Cases with the reasons for what was predicted."""
+    explanations = result.explanations
     shown = sum(e.shown for e in explanations.cases)
-    return (
-        f"{shown} of {len(explanations.cases)} maps beat random maps of the same smoothness and change when the "
-        f"weights are drawn anew; the others are not shown. {_summary(explanations)}"
-    )
+    failed = len(explanations.cases) - shown
+    intro: Text = Message("report.explanations.none")
+    if explanations.cases:
+        passed = Message("report.explanations.shown", shown=shown, failed=failed, count=shown + failed)
+        intro = together(passed, _summary(explanations))
+    return Section(REASONS, intro, tuple(task.show(result)))
 
 
-def _summary(explanations: Explanations) -> str:
-    told = []
-    for name, measure in explanations.summary.items():
-        if name.endswith("/gain") and measure.value is not None:
-            method = name.removesuffix("/faithfulness/gain")
-            low, high = measure.low, measure.high
-            spread = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-            told.append(f"{method}: faithfulness above random {measure.value:.3f}{spread}")
-    return "; ".join(told) + "." if told else ""
+def _summary(explanations: Explanations) -> Text:
+    gains = [
+        Message("report.explanations.gain", method=name.removesuffix("/faithfulness/gain"), gain=bracketed(measure))
+        for name, measure in explanations.summary.items()
+        if name.endswith("/gain") and measure.value is not None
+    ]
+    return Message("report.explanations.gains", gains=gains) if gains else ""
 
 
 def _logs(folder: Path) -> Iterable[Figure]:
     """Loss of each epoch, one line a member; and on the cases that it was not fitted to."""
     series, held_out = [], []
+    epoch, loss = Message("report.fit.epoch"), Message("report.fit.loss")
     for path in sorted((folder / "model").rglob("log.jsonl")):
         log = pl.read_ndjson(path, infer_schema_length=None)
         if log.height > 1:
-            name = path.parent.name if path.parent.name != "model" else "loss"
+            name = path.parent.name if path.parent.name != "model" else loss
             series.append(Series(name, tuple(log["epoch"].to_list()), tuple(log["loss"].to_list())))
             if "held_out_loss" in log.columns:
                 seen = log.drop_nulls("held_out_loss")
                 held_out.append(Series(name, tuple(seen["epoch"].to_list()), tuple(seen["held_out_loss"].to_list())))
     if series:
-        yield Lines("Training loss", "Epoch", "Loss", tuple(series))
+        yield Lines(Message("report.fit.training"), epoch, loss, tuple(series))
     if held_out:
-        yield Lines("Loss on the held-out part", "Epoch", "Loss", tuple(held_out), "Of the averaged weights.")
+        yield Lines(Message("report.fit.held-out"), epoch, loss, tuple(held_out), Message("report.fit.averaged"))
 
 
 def _gain(folder: Path) -> Iterable[Figure]:
-    """What a step of preparation earned, where the study asked for one and the method measured it."""
+    """What a step of preparation gained, where the study asked for one and the method measured it."""
     path = folder / "model" / "gain.json"
     if path.exists():
-        told = read_json(path)
-        rows = tuple((r["metric"], r["ours"], r["theirs"], r["difference"], r["low"], r["high"]) for r in told["rows"])
-        columns = ("metric", "with", "without", "difference", "low", "high")
-        yield Table(f"Gain of {told['step']}", columns, rows, "Out-of-fold predictions, paired, 95 % interval.")
+        gain = read_json(path)
+        rows = tuple((r["metric"], r["ours"], r["theirs"], r["difference"], r["low"], r["high"]) for r in gain["rows"])
+        yield Table(Message("report.gain.title", step=gain["step"]), GAIN, rows, Message("report.gain.caption"))
 
 
 def _plan(plan: Plan) -> Table:
@@ -198,4 +193,4 @@ def _plan(plan: Plan) -> Table:
             yield name, ", ".join(map(str, value)) if listed else str(value)  # type: ignore[call-overload]
 
     values = dataclasses.asdict(plan)  # type: ignore[call-overload]
-    return Table("Plan", ("setting", "value"), tuple(flat(values, "")))
+    return Table(PLAN, SETTINGS, tuple(flat(values, "")))

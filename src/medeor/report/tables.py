@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from medeor.contracts import Measure
+from medeor.contracts import Measure, Message, Text
 from medeor.figures import Intervals, Matrix, Table
 from medeor.report.axes import labels, span, ticks
 from medeor.report.text import alike, escape, fixed, number, parts
@@ -20,7 +20,7 @@ DEEPEST, TURN = 0.9, 0.68
 def table(figure: Table) -> str:
     """Rows as given; columns of numbers are set to the right."""
     if not figure.rows:
-        return '<p class="empty">No rows.</p>'
+        return f'<p class="empty">{escape(Message("report.table.no-rows"))}</p>'
     columns = [cells(column) for column in zip(*figure.rows)]
     classes = [' class="number"' if numbers_alone(column) else "" for column in zip(*figure.rows)]
     head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(figure.columns, classes))
@@ -28,27 +28,27 @@ def table(figure: Table) -> str:
     for row in zip(*columns):
         body += "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, classes)) + "</tr>"
     html = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return window(html, str(figure.title), len(figure.rows) > LONG)
+    return window(html, figure.title, len(figure.rows) > LONG)
 
 
-def window(html: str, title: str, long: bool = False) -> str:
+def window(html: str, title: Text, long: bool = False) -> str:
     """A table that may be wider, or longer, than its place scrolls inside it, with the keyboard too."""
     kind = "window long" if long else "window"
     return f'<div class="{kind}" tabindex="0" role="region" aria-label="{escape(title)}">{html}</div>'
 
 
-Cell = str | float | int | None
+Cell = Text | float | int | None
 
 
 def numbers_alone(column: Sequence[Cell]) -> bool:
-    return not any(isinstance(cell, str) for cell in column) and any(cell is not None for cell in column)
+    return not any(isinstance(cell, Text) for cell in column) and any(cell is not None for cell in column)
 
 
 def cells(column: Sequence[Cell]) -> list[str]:
     """The cells of one column as text; numbers among themselves are written alike."""
     if numbers_alone(column):
-        return alike([cell for cell in column if not isinstance(cell, str)])
-    return [cell if isinstance(cell, str) else number(cell) for cell in column]
+        return alike([cell for cell in column if not isinstance(cell, Text)])
+    return [str(cell) if isinstance(cell, Text) else number(cell) for cell in column]
 
 
 def heat_map(figure: Matrix) -> str:
@@ -82,14 +82,14 @@ def heat_map(figure: Matrix) -> str:
         body += "</tr>"
     many = " many" if len(figure.columns) > 6 else ""
     html = f'<table class="cells{many}"><thead>{above}<tr>{corner}{head}</tr></thead><tbody>{body}</tbody></table>'
-    return window(html, str(figure.title))
+    return window(html, figure.title)
 
 
 def forest(figure: Intervals) -> str:
     """A forest plot: name, interval on a common axis, and the numbers, in one table. The marks are placed in percent,
     so that the plot takes what width there is and its text keeps its size."""
     if not figure.rows:
-        return '<p class="empty">No values to draw.</p>'
+        return f'<p class="empty">{escape(Message("report.plot.no-values"))}</p>'
     numbers = [value for _, *row in figure.rows for value in row if value is not None]
     low, high = span([*numbers, *([] if figure.reference is None else [figure.reference])])
     marks = ticks(low, high)

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from medeor.contracts import Measure, Text, without_controls
+from medeor.contracts import Measure, Message, Text, without_controls
 
 UNKNOWN = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,7 +39,7 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return UNKNOWN
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return str(Message("report.number.yes" if value else "report.number.no"))
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if value == int(value) and (isinstance(value, int) or value == 0 or abs(value) >= 100):
@@ -82,8 +82,9 @@ def parts(measure: Measure) -> tuple[str, str]:
     # An effect near zero needs no more decimals than its interval is wide, and a share no more than three.
     scale = max(abs(value), abs(high - low) / 2)
     places = min(decimals(scale), 3) if scale >= 0.01 else decimals(scale)
-    join = " to " if low < 0 else "–"
-    return fixed(value, places), f"{fixed(low, places)}{join}{fixed(high, places)}"
+    shown, low_shown, high_shown = (fixed(one, places) for one in (value, low, high))
+    key = "report.number.signed" if low < 0 else "report.number.between"
+    return shown, str(Message(key, low=low_shown, high=high_shown))
 
 
 def decimals(value: float) -> int:
@@ -103,9 +104,12 @@ def fixed(value: float, places: int) -> str:
     return "−" + text if negative else text
 
 
-def count(amount: int, noun: str) -> str:
-    """`1 case`, `18 cases`."""
-    return f"{number(amount)} {noun if amount == 1 else noun + 's'}"
+def together(*texts: Text) -> Text:
+    """One sentence after another, as far as there are words."""
+    first, *others = [text for text in texts if text] or [""]
+    for text in others:
+        first = Message("report.text.together", first=first, then=text)
+    return first
 
 
 def width(text: Text, size: float) -> float:

@@ -84,7 +84,9 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
                 np.save(new / name, e.attribution, allow_pickle=False)
             facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
             facts |= {"elements": list(e.elements)} if e.elements else {}
-            listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
+            listed.append(
+                {**facts, "reason": str(e.reason), "scores": dict(e.scores), "file": name if e.shown else None}
+            )
         write_json(new / "explanations.json", {"summary": _plain(explanations.summary), "cases": listed})
 
 

@@ -1,6 +1,6 @@
 """What can spoil a study before or after it is fitted, whatever its data: leakage between parts, labels that are
-missing, rare or wrong, and shortcuts, facts beside the data that give the label away. Each check says pass, fail or
-unknown, and names the cases."""
+missing, rare or wrong, and shortcuts, facts other than the data that give the label away. Each check ends with pass,
+fail or unknown, and names the cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Predictions, Split, Target, UserError
+from medeor.contracts import Cases, Finding, Message, Predictions, Split, Target, UserError
 from medeor.statistics.split import PARTS
 from medeor.targets import categorical, of
 from medeor.targets.common.doubts import TOO_MANY
@@ -21,10 +21,10 @@ IMBALANCE = 10
 """Times the commonest class may outnumber the rarest in training."""
 
 SMALLEST_PART = 20
-"""Independent units (patients) below which a part says little: with 20, an AUROC of .8 has a standard error of .1."""
+"""Independent units (patients) below which a part shows little: with 20, an AUROC of .8 has a standard error of .1."""
 
 SMALLEST_CLASS = 5
-"""Independent units of a class below which a part says little about that class."""
+"""Independent units of a class below which a part shows little about that class."""
 
 LABEL_ERRORS = 0.02
 """Share of labels that may look wrong: hard cases look wrong too."""
@@ -55,11 +55,12 @@ def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
     if categorical(cases.targets):
         findings += [_one_class(divided), _class_missing_in_training(divided), _imbalance(divided)]
     findings.append(_tiny_part(divided))
-    # A test part is scored once, by the model: what the labels are like is learnt from the rest.
+    # A test part is scored once, by the model: what the labels are like is judged from the rest.
     open_cases = divided.where(pl.col("part") != "test")
     findings.append(_site(open_cases))
     for name in _metadata(open_cases, by):
-        findings.append(shortcut(f"shortcut/{name}", f"the column '{name}'", open_cases.table.select(name), open_cases))
+        what = Message("trust.shortcut.column", name=name)
+        findings.append(shortcut(f"shortcut/{name}", what, open_cases.table.select(name), open_cases))
     return findings
 
 
@@ -72,7 +73,7 @@ def accepted(findings: Iterable[Finding], names: Collection[str]) -> list[Findin
     checks = sorted({finding.check for finding in findings} | {"label-errors"})
     for name in names:
         if name not in checks:
-            raise UserError(f"--accept {name}: no check is called that; there are {', '.join(checks)}")
+            raise UserError("trust.audit.no-check", name=name, checks=checks)
     return [replace(f, accepted=True) if f.status == "fail" and f.check in names else f for f in findings]
 
 
@@ -82,7 +83,7 @@ def accepted(findings: Iterable[Finding], names: Collection[str]) -> list[Findin
 def _groups_across_parts(table: pl.DataFrame) -> Finding:
     check = "groups-across-parts"
     if "group" not in table.columns:
-        return Finding(check, "leakage", "unknown", "no patients are named; name their column with --group")
+        return Finding(check, "leakage", "unknown", Message("trust.audit.no-groups"))
     # Without a column of the user's, a reader names a group after its first case, and ties copies: those have checks
     # of their own. Cases that it tied for another reason (a patient's number in their headers) are judged here.
     content = pl.col("content") if "content" in table.columns else pl.col("case_id")
@@ -92,34 +93,33 @@ def _groups_across_parts(table: pl.DataFrame) -> Finding:
     places = grouped.agg(parts, folds, pl.col("named").any(), content.n_unique().alias("contents"))
     places = places.filter(pl.col("named") | (pl.col("contents") > 1))
     if places.is_empty():
-        text = "each case counts as a patient of its own; if some share a patient, name that column with --group"
-        return Finding(check, "leakage", "unknown", text)
+        return Finding(check, "leakage", "unknown", Message("trust.audit.every-case-a-group"))
     torn = places.filter((pl.col("parts") > 1) | (pl.col("folds") > 1))
     if torn.is_empty():
-        return Finding(check, "leakage", "pass", f"none of {places.height} groups is in two parts or folds")
+        return Finding(check, "leakage", "pass", Message("trust.audit.groups-whole", count=places.height))
     between_parts = torn.filter(pl.col("parts") > 1).height
-    text = f"{between_parts} of {places.height} groups are in more than one part"
-    if torn.height > between_parts:
-        text += f" and {torn.height - between_parts} more in more than one fold"
+    text = Message(
+        "trust.audit.groups-torn" if torn.height == between_parts else "trust.audit.groups-torn-by-folds",
+        count=between_parts, total=places.height, folds=torn.height - between_parts,
+    )  # fmt: skip
     concerned = table.join(torn, on="group", how="semi", maintain_order="left")["case_id"].to_list()
-    return Finding(check, "leakage", "fail", f"{text}: the same patient is learnt from and tested on", tuple(concerned))
+    return Finding(check, "leakage", "fail", text, tuple(concerned))
 
 
 def _times_across_parts(table: pl.DataFrame) -> Finding:
     check = "times-across-parts"
     if "time" not in table.columns or table["time"].null_count():
-        return Finding(check, "leakage", "unknown", "not every case has a time; name its column with --set time=COLUMN")
+        return Finding(check, "leakage", "unknown", Message("trust.audit.no-times"))
     # A group stands where its last case stands, as in the split by time.
     unit = "group" if "group" in table.columns else "case_id"
     last = table.with_columns(pl.col("time").max().over(unit).alias("last"))
     first_tested = last.filter(pl.col("part") == "test")["last"].min()
     if first_tested is None:
-        return Finding(check, "leakage", "unknown", "there is no test part")
+        return Finding(check, "leakage", "unknown", Message("trust.audit.no-test-part"))
     late = last.filter((pl.col("part") != "test") & (pl.col("last") > pl.lit(first_tested)))["case_id"].to_list()
     if late:
-        text = f"{len(late)} cases to learn from are later than the first test case: the future tells of the past"
-        return Finding(check, "leakage", "fail", text, tuple(late))
-    return Finding(check, "leakage", "pass", "every case to learn from is earlier than the test part")
+        return Finding(check, "leakage", "fail", Message("trust.audit.late", count=len(late)), tuple(late))
+    return Finding(check, "leakage", "pass", Message("trust.audit.in-time"))
 
 
 def _odd_times(table: pl.DataFrame) -> list[Finding]:
@@ -130,11 +130,8 @@ def _odd_times(table: pl.DataFrame) -> list[Finding]:
     odd = table.filter((days - days.median()).abs() > LIFETIME)
     if odd.is_empty():
         return []
-    text = (
-        f"{odd.height} cases lie {LIFETIME / 365:.0f} years or more from the others in time, such as {odd['time'][0]}"
-    )
-    message = f"{text}: such a day stands for none; leave its cell empty"
-    return [Finding("odd-times", "quality", "fail", message, tuple(odd["case_id"]))]
+    text = Message("trust.audit.odd-times", count=odd.height, years=LIFETIME // 365, first=odd["time"][0])
+    return [Finding("odd-times", "quality", "fail", text, tuple(odd["case_id"]))]
 
 
 # --- labels ----------------------------------------------------------------------------------------------
@@ -150,14 +147,14 @@ def _counts(table: pl.DataFrame, target: Target, what: str = "group") -> np.ndar
 def _missing_labels(cases: Cases) -> Finding:
     check = "missing-labels"
     if not cases.targets:
-        return Finding(check, "labels", "unknown", "the study names no target")
+        return Finding(check, "labels", "unknown", Message("trust.audit.no-target"))
     names = [target.name for target in cases.targets]
     table = cases.table.select("case_id", *(missing(cases.table[name]) for name in names))
     lacking = table.filter(pl.any_horizontal(names))
     if lacking.is_empty():
-        return Finding(check, "labels", "pass", f"all {table.height} cases have their labels")
-    by_target = ", ".join(f"{name}: {lacking[name].sum()}" for name in names if lacking[name].any())
-    text = f"{lacking.height} of {table.height} cases lack a label ({by_target}); they neither teach nor test it"
+        return Finding(check, "labels", "pass", Message("trust.audit.labelled", count=table.height))
+    by_target = [f"{name}: {lacking[name].sum()}" for name in names if lacking[name].any()]
+    text = Message("trust.audit.unlabelled", count=lacking.height, total=table.height, by_target=by_target)
     return Finding(check, "labels", "fail", text, tuple(lacking["case_id"]))
 
 
@@ -165,10 +162,9 @@ def _one_class(cases: Cases) -> Finding:
     training = cases.table.filter(pl.col("part") == "train")
     lone = [target for target in categorical(cases.targets) if np.count_nonzero(_counts(training, target)) < 2]
     if not lone:
-        return Finding("one-class", "labels", "pass", "the training part holds more than one class")
+        return Finding("one-class", "labels", "pass", Message("trust.audit.several-classes"))
     held = [of(target).class_name(int(np.argmax(_counts(training, target)))) for target in lone]
-    text = f"the training part holds no other class than {', '.join(held)}: there is nothing to tell apart"
-    return Finding("one-class", "labels", "fail", text)
+    return Finding("one-class", "labels", "fail", Message("trust.audit.one-class", classes=held))
 
 
 def _class_missing_in_training(cases: Cases) -> Finding:
@@ -182,13 +178,13 @@ def _class_missing_in_training(cases: Cases) -> Finding:
         unseen += [of(target).class_name(label) for label in labels]
         concerned += cases.table.filter(pl.col(target.name).is_in(labels))["case_id"].to_list()
     if not unseen:
-        return Finding(check, "labels", "pass", "every class that is tested is also taught")
-    text = f"{', '.join(unseen)} appears outside the training part only: no model can learn it"
+        return Finding(check, "labels", "pass", Message("trust.audit.classes-in-training"))
+    text = Message("trust.audit.unseen-classes", count=len(unseen), classes=unseen)
     return Finding(check, "labels", "fail", text, tuple(dict.fromkeys(concerned)))
 
 
 def _imbalance(cases: Cases) -> Finding:
-    worst: tuple[float, str] = (1.0, "")
+    worst: tuple[float, list[Message]] = (1.0, [])
     for target in categorical(cases.targets):
         counts = _counts(cases.table.filter(pl.col("part") == "train"), target, "case_id")
         present = np.flatnonzero(counts)
@@ -196,13 +192,18 @@ def _imbalance(cases: Cases) -> Finding:
             continue
         # Of equals the last is called rare and the first common, so that two classes are named.
         rare, common = present[::-1][np.argmin(counts[present[::-1]])], present[np.argmax(counts[present])]
-        said = ", ".join(f"{counts[label]} with {of(target).class_name(int(label))}" for label in (common, rare))
-        worst = max(worst, (counts[common] / counts[rare], said))
-    ratio, said = worst
-    if not said:
-        return Finding("imbalance", "labels", "unknown", "the training part holds one class")
-    said = f"{said} in training, {ratio:.1f} to 1 (bound {IMBALANCE})"
-    return Finding("imbalance", "labels", "fail" if ratio > IMBALANCE else "pass", said)
+        ratio = float(counts[common] / counts[rare])
+        if ratio >= worst[0]:
+            worst = ratio, [_with_class(target, label, counts) for label in (common, rare)]
+    ratio, both = worst
+    if not both:
+        return Finding("imbalance", "labels", "unknown", Message("trust.audit.one-class-alone"))
+    text = Message("trust.audit.imbalance", classes=both, ratio=ratio, bound=IMBALANCE)
+    return Finding("imbalance", "labels", "fail" if ratio > IMBALANCE else "pass", text)
+
+
+def _with_class(target: Target, label: int, counts: np.ndarray) -> Message:
+    return Message("trust.audit.with-class", count=int(counts[label]), name=of(target).class_name(int(label)))
 
 
 def _tiny_part(cases: Cases) -> Finding:
@@ -211,18 +212,20 @@ def _tiny_part(cases: Cases) -> Finding:
         table = cases.table.filter(pl.col("part") == part)
         units = table["group" if "group" in table.columns else "case_id"].n_unique()
         if table.height and units < SMALLEST_PART:
-            small.append(f"{part} has {units} independent units (bound {SMALLEST_PART})")
+            small.append(Message("trust.audit.tiny-part", part=part, count=units, bound=SMALLEST_PART))
             continue
         for target in categorical(cases.targets) if table.height else ():
             counts = _counts(table, target)
             # A class that is not there at all has a check of its own.
             small += [
-                f"{part} has {counts[label]} with {of(target).class_name(label)} (bound {SMALLEST_CLASS})"
+                Message(
+                    "trust.audit.tiny-class", part=part, of=_with_class(target, label, counts), bound=SMALLEST_CLASS
+                )
                 for label in np.flatnonzero((counts > 0) & (counts < SMALLEST_CLASS)).tolist()
             ]
     if small:
-        return Finding("tiny-part", "quality", "fail", f"{'; '.join(small)}: its figures will be vague")
-    return Finding("tiny-part", "quality", "pass", "every part and class has enough independent units")
+        return Finding("tiny-part", "quality", "fail", Message("trust.audit.tiny", parts=small))
+    return Finding("tiny-part", "quality", "pass", Message("trust.audit.large-enough"))
 
 
 def label_errors(cases: Cases, held_out: Predictions) -> Finding:
@@ -242,17 +245,17 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
         doubtful += zip(doubts[rows].tolist(), ids[rows], strict=True)
         judged, wrong = judged + len(ids), wrong + share * len(ids)
     if not judged:
-        return Finding(check, "labels", "unknown", "there are too few held-out predictions of labelled cases")
+        return Finding(check, "labels", "unknown", Message("trust.audit.few-predictions"))
     ranked = tuple(dict.fromkeys(case_id for _, case_id in sorted(doubtful)))
     share = wrong / judged
-    text = f"{len(ranked)} labels look wrong to models that did not see them, an estimated {share:.1%} of all labels"
+    text = Message("trust.labels.wrong", count=len(ranked), share=share)
     if share > TOO_MANY:
-        text += f": more than {TOO_MANY:.0%}, so that it may be the models that are wrong"
-        return Finding(check, "labels", "unknown", text, ranked)
+        return Finding(check, "labels", "unknown", Message("trust.labels.too-many", text=text, bound=TOO_MANY), ranked)
     if share >= LABEL_ERRORS and len(ranked) > 2:
-        return Finding(check, "labels", "fail", f"{text}; some are only hard: look, at the first ones first", ranked)
-    text += f"; {expected} more are contradicted, as many as chance explains" if expected else ""
-    return Finding(check, "labels", "pass", f"{text} (bound {LABEL_ERRORS:.0%})", ranked)
+        return Finding(check, "labels", "fail", Message("trust.labels.inspect", text=text), ranked)
+    if expected:
+        text = Message("trust.labels.chance", text=text, count=expected)
+    return Finding(check, "labels", "pass", Message("trust.labels.few", text=text, bound=LABEL_ERRORS), ranked)
 
 
 # --- shortcuts -------------------------------------------------------------------------------------------
@@ -261,23 +264,23 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
 def _site(cases: Cases) -> Finding:
     check = "site-alone-predicts-the-label"
     if "site" not in cases.table.columns or cases.table["site"].null_count() == len(cases):
-        return Finding(check, "shortcut", "unknown", "no site is given; name its column with --set site=COLUMN")
+        return Finding(check, "shortcut", "unknown", Message("trust.audit.no-site"))
     if cases.table["site"].n_unique() < 2:
-        return Finding(check, "shortcut", "unknown", "all cases come from one site")
-    return shortcut(check, "the site", cases.table.select("site"), cases)
+        return Finding(check, "shortcut", "unknown", Message("trust.audit.one-site"))
+    return shortcut(check, Message("trust.shortcut.site"), cases.table.select("site"), cases)
 
 
 def _metadata(cases: Cases, by: str) -> Sequence[str]:
-    """Columns beside the data that could give the label away: not constant, and no names or free text. What the parts
-    were divided by cannot help on the test part, and `target.…` says how the target was measured. What a model
-    is given is the data."""
-    apart = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.features)
+    """Columns other than the data that could give the label away: not constant, and no names or free text. What the
+    parts were divided by cannot help on the test part, and `target.…` states how the target was measured. What a
+    model is given is the data."""
+    left_out = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.features)
     found = []
     for column in cases.table:
         plain = column.dtype.is_numeric() or column.dtype.is_temporal()
         words = column.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)
         varied = column.n_unique()
-        if column.name in apart or column.name.startswith(tuple(f"{target.name}." for target in cases.targets)):
+        if column.name in left_out or column.name.startswith(tuple(f"{target.name}." for target in cases.targets)):
             continue
         if varied > 1 and (plain or (words and varied <= max(2, len(cases) // 2))):
             found.append(column.name)

@@ -21,7 +21,7 @@ from medeor.targets.outcomes import line_up
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learnt for every target, ready to be applied to new predictions."""
+    """What was learned for every target, ready to be applied to new predictions."""
 
     coverage: float
     """Share of cases whose truth lies in their conformal set or interval."""
@@ -58,17 +58,16 @@ class Calibration:
     @property
     def withheld(self) -> dict[str, str]:
         """By item, why its reasons are not shown: the model is not shown to know anything about it."""
-        return {
-            item: one.skill.missing for one in self.targets if one.skill and one.skill.missing for item in one.items
-        }
+        against = [(one.items, str(one.skill.missing)) for one in self.targets if one.skill]
+        return {item: why for items, why in against if why for item in items}
 
     def check(self, targets: Sequence[Target], where: str) -> None:
-        """Raises: UserError where it was not learnt for these targets."""
+        """Raises: UserError where it was not learned for these targets."""
         kinds = [of(target) for target in targets]
         known = {one.target.name: (one.target.kind, one.items, one.target.scale, len(one.classes)) for one in kinds}
         for one in self.targets:
             if known.get(one.target) != (one.kind, one.items, one.scale, len(one.plausible_from)):
-                raise UserError(f"{where} was learnt for another target than '{one.target}'; the files do not fit")
+                raise UserError("trust.calibration.another-target", path=where, target=one.target)
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -95,7 +94,7 @@ def calibrate(
 
     Raises: UserError for an unknown threshold rule or an impossible coverage."""
     if not 0 < coverage < 1:
-        raise UserError(f"a coverage of {coverage:g} is impossible; choose one between 0 and 1, such as 0.9")
+        raise UserError("trust.calibration.coverage", coverage=coverage)
     rule(threshold)
     asked = CalibrationOptions(coverage, threshold, sets, seed)
     learned = (

@@ -1,4 +1,4 @@
-"""Two sets of predictions set against each other on the same cases: paired differences, corrected for their number."""
+"""Two sets of predictions compared on the same cases: paired differences, corrected for their number."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def compare(
 ) -> list[Difference]:
     """Both sets of predictions on the same cases and the same bootstrap samples of groups; one row a figure, named as
     `measure` and `ranks.ranked` name them. A p-value is the level at which the interval of the difference just reaches
-    zero; with 2,000 resamples the smallest that can be told is about 0.001.
+    zero; with 2,000 resamples the smallest that can be reached is about 0.001.
 
     Raises: UserError when the two did not predict all of `cases`, unless `shared_only` asks for those that both did;
     when a metric is unknown."""
@@ -70,7 +70,7 @@ def compare(
         possible += RANKED if all(ranks.values()) else ()
         for name in metrics:
             if name not in possible:
-                raise UserError(f"'{name}' cannot be compared here; there are {', '.join(possible)}")
+                raise UserError("trust.compare.unknown-metric", name=name, possible=possible)
     usual = {one.name for target in cases.targets for one in of(target).statistics if one.compared}
     plain = usual if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
     parts = [
@@ -119,10 +119,9 @@ def _shared(cases: Cases, ours: Predictions, theirs: Predictions, shared_only: b
     if both.all():
         return cases
     if not both.any():
-        raise UserError(f"the two share none of {len(ids)} cases; compare predictions of the same part")
+        raise UserError("trust.compare.none-shared", count=len(ids))
     if not shared_only:
         raise UserError(
-            f"the two did not predict the same cases: ours {by_us.sum()}, theirs {by_them.sum()}, shared {both.sum()} "
-            f"of {len(ids)}; predict the others, or compare on the shared ones alone (--shared)"
+            "trust.compare.other-cases", ours=by_us.sum(), theirs=by_them.sum(), shared=both.sum(), count=len(ids)
         )
     return cases.where(both)

@@ -1,16 +1,19 @@
-"""What there is to see of predictions: forests of figures, what each kind of target draws, operating points and
+"""What can be seen of predictions: forests of figures, what each kind of target draws, operating points and
 subgroups, as plain figures that a report draws."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from medeor.contracts import Cases, Measure, Measures, Predictions
+from medeor.contracts import Cases, Measure, Measures, Message, Predictions, Text, named
 from medeor.figures import Figure, Intervals, Table
 from medeor.statistics.outcomes import Outcomes
 from medeor.targets import label, of, statistic
 from medeor.targets.outcomes import lined_up
 from medeor.trust.measures import SubgroupRow
+
+POINTS = tuple(named("trust.figures", "figure", "value", "interval").values())
+COLUMNS = named("trust.figures", "subgroup", "figure", "cases", "value", "others", "difference", "holm").values()
 
 
 def figures(
@@ -42,7 +45,7 @@ def _by_kind(every: Sequence[Outcomes]) -> dict[str, list[Outcomes]]:
 
 def forest(measures: Measures) -> list[Intervals]:
     """The figures that share an axis on which 1 is perfect, the baseline's beneath each; empty where there are none."""
-    rows: list[tuple[str, float, float | None, float | None]] = []
+    rows: list[tuple[Text, float, float | None, float | None]] = []
     # With two classes, sensitivity and specificity say the same as the recall of each.
     left_out = {"recall"} if "sensitivity" in measures else set()
     for name, measure in measures.items():
@@ -50,24 +53,23 @@ def forest(measures: Measures) -> list[Intervals]:
         shown = figure.on_forest if plain else figure.details and name.startswith(f"{figure.name}/")
         if not shown or figure.name in left_out:
             continue
-        for said, one in ((label(name), measure), (f"{label(name)}, baseline", measures.get(f"baseline/{name}"))):
+        simple = Message("trust.figures.baseline", label=label(name))
+        for title, one in ((label(name), measure), (simple, measures.get(f"baseline/{name}"))):
             if one is not None and one.value is not None:
-                rows.append((said, one.value, one.low, one.high))
-    return [Intervals("Measures with 95 % intervals", "", tuple(rows))] if rows else []
+                rows.append((title, one.value, one.low, one.high))
+    return [Intervals(Message("trust.figures.measures"), "", tuple(rows))] if rows else []
 
 
 def operating_points(measures: Measures) -> list[Table]:
     """Decisions as they were fixed beforehand, points read off the ROC curve, predictive values by prevalence."""
-    rows: list[tuple[str | float | int | None, ...]] = []
+    rows: list[tuple[Text | float | int | None, ...]] = []
     for name, measure in measures.items():
         if statistic(name).operating_point and "[" not in name and measure.value is not None:
             given = measure.low is not None and measure.high is not None
-            rows.append((label(name), measure.value, f"{measure.low:.3f} to {measure.high:.3f}" if given else None))
-    caption = (
-        "Points at a fixed sensitivity or specificity are read off these cases' own ROC curve. All others use the "
-        "threshold that was fixed beforehand on held-out cases, at the stated prevalence or the one of these cases."
-    )
-    return [Table("Operating points", ("Figure", "Value", "95 % interval"), tuple(rows), caption)] if rows else []
+            between = Message("trust.figures.between", low=measure.low, high=measure.high) if given else None
+            rows.append((label(name), measure.value, between))
+    title, caption = Message("trust.figures.points"), Message("trust.figures.points-caption")
+    return [Table(title, POINTS, tuple(rows), caption)] if rows else []
 
 
 def subgroup_figures(rows: Sequence[SubgroupRow], measures: Measures) -> list[Figure]:
@@ -83,11 +85,12 @@ def subgroup_figures(rows: Sequence[SubgroupRow], measures: Measures) -> list[Fi
             if row.metric == metric and row.measure.value is not None
         )
         overall = measures.get(metric)
-        caption = "In brackets the number of cases; the line is the value of all." if overall else ""
+        caption = Message("trust.figures.subgroup-caption") if overall else ""
         reference = overall.value if overall else None
         if lines:
-            drawn.append(Intervals(f"{label(metric)} by subgroup", label(metric), lines, caption, reference))
-    cells: list[tuple[str | float | int | None, ...]] = [
+            title = Message("trust.figures.by-subgroup", label=label(metric))
+            drawn.append(Intervals(title, label(metric), lines, caption, reference))
+    cells: list[tuple[Text | float | int | None, ...]] = [
         (
             f"{row.column}: {row.level}",
             label(row.metric),
@@ -96,10 +99,9 @@ def subgroup_figures(rows: Sequence[SubgroupRow], measures: Measures) -> list[Fi
             row.rest.value,
             row.difference.value,
             row.p,
-            "differs" if row.differs else "",
+            Message("trust.figures.differs") if row.differs else "",
         )
         for row in rows
     ]
-    columns = ("Subgroup", "Figure", "Cases", "Value", "All others", "Difference", "p (Holm)", "")
-    caption = f"p-values are adjusted for these {len(rows)} comparisons; no difference found is not proof of none."
-    return [*drawn, Table("Subgroups against all others", columns, tuple(cells), caption)]
+    caption = Message("trust.figures.subgroups-caption", count=len(rows))
+    return [*drawn, Table(Message("trust.figures.subgroups"), (*COLUMNS, ""), tuple(cells), caption)]

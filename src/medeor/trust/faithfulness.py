@@ -16,10 +16,12 @@ from medeor.contracts import (
     Explanation,
     Explanations,
     Measure,
+    Message,
     Model,
     Predictions,
     Run,
     Target,
+    Text,
     UserError,
 )
 from medeor.learning.explain import explainer
@@ -37,7 +39,7 @@ RANDOM_MAPS = 19
 MOST_P = 0.05
 
 SAME_REASONS = 0.5
-"""Rank correlation with the map of an untrained model from which a map says little of what was learnt."""
+"""Rank correlation with the map of an untrained model from which a map shows little of what was learned."""
 
 _ENOUGH = 5
 """Cases from which a method is also judged as a whole."""
@@ -46,7 +48,7 @@ _ELEMENTS_AT_ONCE = 1 << 24
 """Elements of ablated copies that a model is given in one call, so that volumes fit in memory."""
 
 Answer = Callable[[np.ndarray], np.ndarray]
-"""What the model says, shape (m,), when only the elements marked in a boolean array (m, *elements) are left."""
+"""What the model predicts, shape (m,), when only the elements marked in a boolean array (m, *elements) are left."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Faithfulness:
 
     value: float
     """Mean height of the insertion curve less that of the deletion curve over `SHARES`, in units of the answer:
-    to be compared with `random`, since a map that says nothing may be well below zero."""
+    to be compared with `random`, since a map that shows nothing may be well below zero."""
     random: float
     """Mean of the same over random maps."""
     spread: float
@@ -65,7 +67,7 @@ class Faithfulness:
 
 
 def examine(
-    model: Model, cases: Cases, items: Sequence[str], run: Run, withheld: Mapping[str, str] = {}
+    model: Model, cases: Cases, items: Sequence[str], run: Run, withheld: Mapping[str, Text] = {}
 ) -> Explanations:
     """The model's reasons for `items[i]` in case i, by every method it knows, each with its scores and a verdict.
 
@@ -86,7 +88,7 @@ def examine(
         case = cases.where(pl.col("case_id") == reason.case_id)
         against = withheld.get(reason.item, "")
         judged.append(_scored(reason, partial(reasoner.ablate, case, reason.item, run=run), run.seed, against))
-        run.progress("explain", done, len(reasons))
+        run.progress(str(Message("trust.reason.progress")), done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []
     summary: dict[str, Measure] = {}
@@ -132,7 +134,7 @@ def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.Dat
     """One row a predicted case, the highest value first."""
     asked = [one for one in cases.targets if one.name == target] if target else _alike(cases.targets)
     if not asked:
-        raise UserError(f"there is no target '{target}'; there are {', '.join(one.name for one in cases.targets)}")
+        raise UserError("trust.reason.no-target", target=target, targets=[one.name for one in cases.targets])
     table = predictions.table.filter(pl.col("item").is_in(items(asked)))
     table = table.join(cases.table.select("case_id"), on="case_id", how="semi", maintain_order="left")
     return table.sort("value", descending=True, maintain_order=True).unique(
@@ -203,8 +205,8 @@ def sameness(values: np.ndarray, untrained: np.ndarray) -> float:
     return float(one @ other / size) if size > 0 else 0.0
 
 
-def _scored(reason: Attribution, answer: Answer, seed: int, withheld: str = "") -> Explanation:
-    def verdict(scores: dict[str, float], against: str) -> Explanation:
+def _scored(reason: Attribution, answer: Answer, seed: int, withheld: Text = "") -> Explanation:
+    def verdict(scores: dict[str, float], against: Text) -> Explanation:
         return Explanation(
             reason.case_id, reason.item, reason.method, reason.values, reason.elements, scores, not against, against
         )
@@ -212,18 +214,18 @@ def _scored(reason: Attribution, answer: Answer, seed: int, withheld: str = "") 
     if withheld:
         return verdict({}, withheld)
     if not np.isfinite(reason.values).all() or np.ptp(reason.values) == 0:
-        return verdict({}, "the map is the same everywhere: the method found nothing that speaks for this answer")
+        return verdict({}, Message("trust.reason.flat"))
     found = faithfulness(reason.values, answer, ordered=not reason.elements, seed=seed)
     scores = {"faithfulness": found.value, "faithfulness/random": found.random, "p": found.p}
     if found.spread > 0:
         scores["effect"] = (found.value - found.random) / found.spread
-    against = ""
+    against: Text = ""
     if found.p > MOST_P:
-        against = f"no better than random maps at finding what the answer rests on (p = {found.p:.2f})"
+        against = Message("trust.reason.random", p=found.p)
     if reason.untrained is not None:
         scores["randomised weights"] = same = sameness(reason.values, reason.untrained)
         if same >= SAME_REASONS and not against:
-            against = f"an untrained model gives the same reasons (rank correlation {same:.2f})"
+            against = Message("trust.reason.untrained", same=same)
     return verdict(scores, against)
 
 
@@ -248,12 +250,12 @@ def _judged_together(
         for one, other in zip(columns["faithfulness"], columns["faithfulness/random"], strict=True)
     ]
     measures = {name: mean(name, values) for name, values in columns.items()}
-    against = ""
+    against: Text = ""
     gain, same = measures["faithfulness/gain"], measures["randomised weights"]
     if (gain.n or 0) >= _ENOUGH and gain.low is not None and gain.low <= 0:
-        against = "over all cases this method is no better than random maps"
+        against = Message("trust.reason.method-random")
     elif (same.n or 0) >= _ENOUGH and same.value is not None and same.value >= SAME_REASONS:
-        against = f"over all cases an untrained model gives the same reasons (rank correlation {same.value:.2f})"
+        against = Message("trust.reason.method-untrained", same=same.value)
     if against:
         explanations = [replace(e, shown=False, reason=against) if e.shown else e for e in explanations]
     measures["shown"] = mean("shown", [float(e.shown) for e in explanations])

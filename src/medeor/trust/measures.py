@@ -62,7 +62,7 @@ def measure(
 
 @dataclass(frozen=True)
 class SubgroupRow:
-    """One headline figure in one subgroup, set against all other cases."""
+    """One headline figure in one subgroup, compared with all other cases."""
 
     column: str
     level: str
@@ -134,7 +134,7 @@ def levels(table: pl.DataFrame, column: str) -> list[tuple[str, Array]]:
     """The subgroups of a column: names and masks of shape (cases,). Numbers with more than six values are cut at
     their quartiles."""
     if column not in table.columns:
-        raise UserError(f"no column is called '{column}', so there are no subgroups by it; there are {table.columns}")
+        raise UserError("trust.subgroups.no-column", column=column, columns=table.columns)
     values = table[column]
     if values.dtype.is_float():
         values = values.fill_nan(None)

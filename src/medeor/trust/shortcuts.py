@@ -1,4 +1,4 @@
-"""Shortcuts: whether facts beside the data give the label away, so that a model could learn them and nothing else."""
+"""Shortcuts: whether facts other than the data give the label away, so that a model could learn those alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Measure
+from medeor.contracts import Cases, Finding, Message, Text
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import ranking
@@ -16,7 +16,7 @@ from medeor.targets import of
 from medeor.targets.common.kind import YesNoQuestion
 
 GIVEN_AWAY = 0.65
-"""AUROC that a fact beside the data may reach on its own, judged by the lower end of its 95 % interval."""
+"""AUROC that a fact other than the data may reach on its own, judged by the lower end of its 95 % interval."""
 
 SMALLEST_CLASS = 10
 """Independent units of a class below which nothing is measured."""
@@ -33,7 +33,7 @@ def missing(labels: pl.Series) -> pl.Series:
     return labels.is_null() | labels.is_nan().fill_null(True) if labels.dtype.is_float() else labels.is_null()
 
 
-def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Finding:
+def shortcut(check: str, what: Text, features: pl.DataFrame, cases: Cases) -> Finding:
     """Whether these features alone, one row a case, predict a label: the cross-validated AUROC, with its interval over
     groups, of the class (or of `above the median`) that they predict best.
 
@@ -49,17 +49,20 @@ def shortcut(check: str, what: str, features: pl.DataFrame, cases: Cases) -> Fin
         if best is None or value > best[0]:
             best = value, question, score
     if best is None:
-        return Finding(check, "shortcut", "unknown", f"too few labelled groups (bound {SMALLEST_CLASS} a class)")
+        return Finding(check, "shortcut", "unknown", Message("trust.shortcut.too-few", bound=SMALLEST_CLASS))
     value, question, score = best
     measured = ranking(score, question.positive[question.known])
     units = groups[question.known]
     auroc = bootstrap(lambda weights: measured(weights)[:, 0], units, resamples=400)
     # An AUROC that no resample moves (1, as a rule) has no interval, and needs none.
     low = auroc.low if auroc.low is not None else value
-    text = f"{what} alone predicts {question.name} with an AUROC of {_stated(auroc)}"
-    if low > GIVEN_AWAY:
-        text += f" (bound {GIVEN_AWAY} for its lower end): a model may learn that and nothing else"
-    return Finding(check, "shortcut", "fail" if low > GIVEN_AWAY else "pass", text)
+    text = Message(
+        "trust.shortcut.predicts" if auroc.low is None else "trust.shortcut.predicts-between",
+        what=what, question=question.name, value=value, low=auroc.low, high=auroc.high,
+    )  # fmt: skip
+    if low <= GIVEN_AWAY:
+        return Finding(check, "shortcut", "pass", text)
+    return Finding(check, "shortcut", "fail", Message("trust.shortcut.given-away", text=text, bound=GIVEN_AWAY))
 
 
 def reached(features: pl.DataFrame, cases: Cases) -> dict[str, float]:
@@ -127,8 +130,3 @@ def _out_of_fold(codes: np.ndarray, positive: np.ndarray, fold: np.ndarray) -> n
         rates = others / others.sum(axis=1, keepdims=True)
         score += (np.log(rates[..., 1]) - np.log(rates[..., 0]))[fold, code]
     return score
-
-
-def _stated(auroc: Measure) -> str:
-    value = f"{auroc.value:.2f}" if auroc.value is not None else "unknown"
-    return value if auroc.low is None or auroc.high is None else f"{value} ({auroc.low:.2f} to {auroc.high:.2f})"

@@ -1,10 +1,10 @@
-"""Whether a model is shown to know anything at all, before it is held against another."""
+"""Whether a model is shown to know anything at all, before it is compared with another."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from medeor.contracts import Cases, Measure, Predictions, Target
+from medeor.contracts import Cases, Measure, Message, Predictions, Target
 from medeor.statistics.intervals import interval, resample
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import of, statistic
@@ -27,12 +27,18 @@ class Floor(NamedTuple):
         least = self.measure.value if self.measure.low is None else self.measure.low
         return least is not None and least > (statistic(self.figure).chance or 0.0)
 
-    @property
-    def said(self) -> str:
-        value, low, high, _ = self.measure
-        spread = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        figure = statistic(self.figure)
-        return f"{figure.label} {value:.3f}{spread}, where {figure.chance:g} is chance"
+
+def against_chance(figure: str, measure: Measure) -> Message:
+    """A figure, and what a guess reaches."""
+    known = statistic(figure)
+    return Message("trust.floor.chance", label=known.label, measure=bracketed(measure), chance=known.chance)
+
+
+def bracketed(measure: Measure) -> Message:
+    """A value, with its interval where it has one."""
+    value, low, high, _ = measure
+    key = "trust.floor.value" if low is None or high is None else "trust.floor.interval"
+    return Message(key, value=value, low=low, high=high)
 
 
 def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, seed: int = 0) -> list[Floor]:

@@ -50,7 +50,7 @@ def test_what_is_unknown_is_a_case_without_a_label() -> None:
 
 
 def test_balanced_classes_are_both_named() -> None:
-    message = found(read(["lesion", "normal"] * 12), "imbalance").message
+    message = str(found(read(["lesion", "normal"] * 12), "imbalance").message)
     assert "label = lesion" in message
     assert "label = normal" in message
 

@@ -221,7 +221,7 @@ def test_maps_of_a_network_with_randomised_weights_are_not_shown(method: str) ->
     found = examine(model, table(len(images)), ["yes"] * len(images), Run(Path("unused")))  # type: ignore[arg-type]
     assert not any(e.shown for e in found.cases)
     assert found.summary[f"{method}/randomised weights"].value == pytest.approx(1, abs=0.01) or all(
-        "found nothing" in e.reason for e in found.cases
+        "found nothing" in str(e.reason) for e in found.cases
     )
 
 

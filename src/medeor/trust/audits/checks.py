@@ -6,21 +6,21 @@ from typing import Literal
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split
+from medeor.contracts import Cases, Finding, Message, Split, Text
 
 Kind = Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
 
 
-def found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, bad: str, good: str) -> Finding:
+def found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, bad: Text, good: Text) -> Finding:
     """A check that fails where it concerns any case: their ids, or rows of the case table."""
     ids = concerned["case_id"] if isinstance(concerned, pl.DataFrame) else concerned
     cases = tuple(ids.cast(pl.String))
     return Finding(check, kind, "fail" if cases else "pass", bad if cases else good, cases)
 
 
-def such_as(concerned: pl.DataFrame, column: str) -> str:
+def such_as(concerned: pl.DataFrame, column: str) -> Text:
     """The first of them, as the end of a sentence; empty where there is none."""
-    return f", such as {concerned[column][0]}" if concerned.height else ""
+    return Message("trust.audit.such-as", first=concerned[column][0]) if concerned.height else ""
 
 
 def divided(cases: Cases, split: Split | None) -> pl.DataFrame:
