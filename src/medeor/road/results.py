@@ -29,11 +29,11 @@ def read_findings(folder: Path) -> list[Finding]:
     where = folder / "audit.json"
     listed = read_json(where)
     if not isinstance(listed, list):
-        raise UserError("road.results.findings", path=where)
+        raise UserError("files.damaged.file", path=where)
     try:
         return [Finding.from_json(one) for one in listed]
     except (AttributeError, KeyError, TypeError) as error:
-        raise UserError("road.results.findings", path=where) from error
+        raise UserError("files.damaged.file", path=where) from error
 
 
 def write_scored(folder: Path, scored: ScoredPart) -> None:
@@ -57,7 +57,7 @@ def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> ScoredPart:
     listed = read_json(folder / "metrics.json")
     part = next((part for part in PARTS if part in listed), None) if isinstance(listed, dict) else None
     if part is None:
-        raise UserError(f"{folder / 'metrics.json'} holds no measures of the study itself; it is damaged")
+        raise UserError("files.damaged.file", path=folder / "metrics.json")
     ours, theirs = (
         Predictions(
             table.filter(pl.col("model") == model).select(own), load_arrays(place_of_arrays(folder, part, model))

@@ -194,7 +194,7 @@ def test_a_column_that_no_file_has_is_told(tmp_path: Path) -> None:
         (role,) = where
         with pytest.raises(UserError, match=f"--option {role}={where[role]}: there is no such column"):
             read_tables([path], where)
-    with pytest.raises(UserError, match="does not ask for 'colour'"):
+    with pytest.raises(UserError, match="has no option 'colour'"):
         read_tables([path], {"colour": "red"})
 
 
