@@ -209,7 +209,7 @@ def read_arrays(path: Path, expected: Mapping[str, tuple[type[np.generic], int]]
     except FileNotFoundError:
         raise UserError("files.read.missing", path=path) from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise _unreadable(path, "safetensors", error) from None
+        raise unreadable(path, "safetensors", error) from None
     odd = sorted(set(arrays) ^ set(expected))
     odd += [name for name, form in expected.items() if not odd and (arrays[name].dtype, arrays[name].ndim) != form]
     if odd:
@@ -221,7 +221,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, "JSON", error) from None
+        raise unreadable(path, "JSON", error) from None
 
 
 def _finite(text: str) -> float:
@@ -241,7 +241,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, "TOML", error) from None
+        raise unreadable(path, "TOML", error) from None
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             if isinstance(error, pl.exceptions.PanicException):
                 words.clear()  # of use to nobody but the authors of Polars
                 raise UserError("files.read.unreadable", path=path, kind=kind, detail="") from None
-            raise _unreadable(path, kind, error) from None
+            raise unreadable(path, kind, error) from None
 
 
 @contextmanager
@@ -305,7 +305,7 @@ def read_text(path: Path, most: int) -> str:
             raise UserError("files.read.too-large", path=path)
         return _read(path)
     except UnicodeDecodeError as error:
-        raise _unreadable(path, "UTF-8", error) from None
+        raise unreadable(path, "UTF-8", error) from None
 
 
 def _read(path: Path) -> str:
@@ -321,7 +321,7 @@ def _read(path: Path) -> str:
         raise UserError("files.read.cannot", path=path, error=error.strerror or error) from None
 
 
-def _unreadable(path: Path, kind: str, error: BaseException) -> UserError:
+def unreadable(path: Path, kind: str, error: BaseException) -> UserError:
     """A file that is not of this kind, with the first line of what the library says."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError("files.read.unreadable", path=path, kind=kind, detail=Message("files.detail", text=line[:150]))

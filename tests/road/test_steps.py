@@ -197,7 +197,7 @@ def test_what_was_accepted_and_is_no_longer_stops_before_anything_is_written(
     tiny.plan_at(Path("r"), parts=["trees"], **{"trees.rounds": 3})
     train(accept="groups-across-parts")
     before = tiny.bits(Path("r"), ())
-    with pytest.raises(UserError, match="the study stops: groups-across-parts"):
+    with pytest.raises(UserError, match="stopped: groups-across-parts"):
         train()
     assert tiny.bits(Path("r"), ()) == before
     medeor.load("r")

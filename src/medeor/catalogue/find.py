@@ -35,7 +35,8 @@ def locate(name: str, progress: Progress) -> Path:
         return found
     if not known.address:
         looked = Message("catalogue.find.below" if given else "catalogue.find.not-set", folder=given)
-        what = Message("catalogue.find.folder", name=known.folder, holds=known.holds) if known.folder else known.file
+        kind = "catalogue.find.folder" if known.folder else "catalogue.find.file"
+        what = Message(kind, name=known.folder or known.file, holds=known.holds)
         raise UserError("catalogue.find.no-address", name=name, looked=looked, what=what)
     if cache.folder() is None:
         raise UserError("catalogue.find.cache-off", file=known.file, address=known.address)

@@ -96,7 +96,9 @@ def same_fit(folder: Path, key: Mapping[str, object]) -> None:
         other = [name for name in key if kept[name] != key[name]]
         changes = _changes(kept["plan"], dict(key["plan"])) if "plan" in other else ""  # type: ignore[call-overload]
         differs = tuple(
-            Message(f"road.run-folder.other.{name}", before=_short(kept[name]), now=_short(key[name]), changes=changes)
+            Message(
+                f"road.run-folder.differs.{name}", before=_short(kept[name]), now=_short(key[name]), changes=changes
+            )
             for name in other
         )
     raise UserError("road.run-folder.another-fit", folder=folder, differs=differs)
