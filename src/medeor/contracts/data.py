@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
+from medeor.contracts import schemas
+
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
@@ -128,6 +130,9 @@ class Split:
     once. `fold` (null on test cases) divides train and validation together, never a group."""
 
     table: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        schemas.check(self.table, schemas.SPLIT, "the split")
 
     def part(self, cases: Cases, *parts: Part) -> Cases:
         """The cases of these parts, in the order of the case table."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from medeor.contracts import schemas
 from medeor.messages import Message, Text
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Predictions:
     """By case id: a `.npy` file of floating-point numbers, for tasks whose answer is an array: a restored volume, or
     the probability of each class in each voxel. Models are combined by the mean of their arrays, as of their values;
     what is decided from an array, such as a label map or the volume of a lesion, is decided from that mean."""
+
+    def __post_init__(self) -> None:
+        schemas.check(self.table, schemas.PREDICTIONS, "a table of predictions")
 
 
 class Measure(NamedTuple):

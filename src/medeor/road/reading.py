@@ -14,7 +14,7 @@ import polars as pl
 
 from medeor import catalogue
 from medeor.console import Console
-from medeor.contracts import Budget, Cases, Finding, Inputs, Plan, Sources, Split, Study, Task, UserError
+from medeor.contracts import Budget, Cases, Finding, Inputs, Plan, Sources, Split, Study, Task, UserError, schemas
 from medeor.files import build, check_settings, digest, exists, read_toml, with_settings
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
@@ -84,6 +84,7 @@ def gather(study: Study, task: Task, sources: Located, console: Console) -> Gath
     check_settings(task.plan_type, study.settings, "--set")
     inputs = {role: opened(path) for role, path in known_inputs(study).items()}
     every = task.read(Sources(sources, inputs), replace(study, labels=labels_of(study, sources)))
+    schemas.check(every.table, schemas.CASES, f"the case table of {study.task}")
     every = replace(every, prevalences=study.prevalence)
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
