@@ -32,8 +32,8 @@ def export(facts: TaskFacts, name: str, path: Path, options: Mapping[str, str]) 
     offer = offers[name]
     for key in options:
         if key not in offer.takes:
-            takes = meanings(offer.takes)
-            raise UserError("registry.unknown-option", task=f"--as {name}", key=key, options=takes)
+            asked, takes = f"--as {name}", meanings(offer.takes)
+            raise UserError("registry.unknown-option", task=asked, key=key, options=takes)
     if not path.name.endswith(offer.endings):
         raise UserError("road.offers.other-ending", path=path, name=name, endings=offer.endings)
     writable(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
+from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Message, Predictions, UserError
 from medeor.files import read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.predictions import load_arrays, save_arrays
 from medeor.road.scoring import ScoredPart
@@ -82,7 +82,14 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             name = f"{e.case_id}.{e.method}.npy"
             if e.shown:
                 np.save(new / name, e.attribution, allow_pickle=False)
-            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
+            facts = {
+                "case_id": e.case_id,
+                "item": e.item,
+                "method": e.method,
+                "shown": e.shown,
+                "reason": str(e.reason),
+            }
+            facts |= {"message": e.reason.to_json()} if isinstance(e.reason, Message) else {}
             facts |= {"elements": list(e.elements)} if e.elements else {}
             listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
         write_json(new / "explanations.json", {"summary": _plain(explanations.summary), "cases": listed})
@@ -95,10 +102,10 @@ def read_explanations(folder: Path) -> Explanations:
         Explanation(
             attribution=np.load(folder / file, allow_pickle=False) if file else np.zeros(0),
             elements=tuple(one.pop("elements", ())),
-            **one,
+            **{**one, "reason": Message.from_json(message) if message else one["reason"]},
         )
         for one in known["cases"]
-        for file in [one.pop("file")]
+        for file, message in [(one.pop("file"), one.pop("message", None))]
     ]
     return Explanations(tuple(cases), _measures(known["summary"]))
 

@@ -46,8 +46,12 @@ LABEL_ERRORS = "label-errors"
 
 
 def json_digest(values: object) -> str:
-    """The digest of what can be written as JSON."""
-    return digest(json.dumps(values, sort_keys=True, default=str))
+    """The digest of what can be written as JSON; of messages by key and values, in whatever language they are shown."""
+    return digest(json.dumps(values, sort_keys=True, default=_plain))
+
+
+def _plain(value: object) -> object:
+    return value.to_json() if isinstance(value, Message) else str(value)
 
 
 def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
