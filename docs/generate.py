@@ -221,7 +221,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[s
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' * len(head)}"
         for row in rows:
-            cells = " | ".join(cell.replace("|", r"\|") for cell in row)
+            cells = " | ".join(str(cell).replace("|", r"\|") for cell in row)
             yield f"| {cells} |"
         yield ""
 

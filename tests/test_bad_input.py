@@ -112,7 +112,7 @@ def one_class_alone(hospital: Path, folder: Path) -> Bad:
 
 def one_class_alone_to_learn_from(hospital: Path, folder: Path) -> Bad:
     tested = (pl.col("part") == "test").cast(pl.Int8)
-    return Bad(_changed(hospital, folder, lesion=tested), ("'lesion'", "all have the same"))
+    return Bad(_changed(hospital, folder, lesion=tested), ("'lesion'", "training cases have the same"))
 
 
 def no_label_known(hospital: Path, folder: Path) -> Bad:
@@ -336,7 +336,7 @@ def test_other_data_are_scored_on_the_same_question_alone(tiny_run: Path, tiny_h
     _refused(tiny.medeor("evaluate", tiny_run, *command), "'7'")
     for name in ("test", "cv", "validation"):
         flags = tiny.labelled(tiny_hospital)[:5]
-        _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "otherwise")
+        _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "another name")
 
 
 def test_runs_over_other_cases_are_compared_on_those_they_share(tiny_run: Path, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_a_disk_that_fills_up_ends_the_road_with_one_message(tiny_hospital: Path
     child = tiny.process(60_000, *flags, program=("-c", WALK))
     out, err = child.communicate(timeout=100)
     said = tiny.Said(child.returncode, out, err)
-    _refused(said, f"cannot write {folder}", "as large as")
+    _refused(said, f"cannot write {folder}", "larger than the system allows")
     assert not tiny.strays(folder)
     assert (folder / "model" / "model" / "weights.safetensors").exists()
     assert tiny.medeor(*flags, "--quiet").code == 0

@@ -122,10 +122,11 @@ def _refused(path: Path, detail: str) -> UserError:
 def _check_entries(path: Path, infos: list[zipfile.ZipInfo], allowed: re.Pattern[str]) -> None:
     """Every entry by what the list at the end of the zip says of it, before any is opened."""
     size = path.stat().st_size
-    alike = len(infos) - len({info.filename.lower() for info in infos})
-    # Entries that overlap would unpack to more than the file holds.
-    if alike or len(infos) > MOST_ENTRIES or sum(info.file_size for info in infos) > size:
+    if len({info.filename.lower() for info in infos}) < len(infos) or len(infos) > MOST_ENTRIES:
         raise _refused(path, _LIST)
+    # Entries that overlap would unpack to more than the file holds.
+    if sum(info.file_size for info in infos) > size:
+        raise _refused(path, _SIZES)
     for info in infos:
         name = info.filename
         known = info.orig_filename == name and len(name) <= LONGEST and (name == MANIFEST or allowed.fullmatch(name))
@@ -143,10 +144,10 @@ def _check_rest(path: Path, archive: zipfile.ZipFile) -> None:
     headers = sum(_HEADERS + 2 * len(info.filename.encode()) for info in infos)
     rest = path.stat().st_size - sum(info.file_size for info in infos) - headers - _END
     if archive.comment or rest not in (range(len(infos) * 96) if path.stat().st_size > zipfile.ZIP64_LIMIT else (0,)):
-        raise _refused(path, _LIST)
+        raise _refused(path, _REST)
 
 
-_LIST = "list of entries"
+_LIST, _SIZES, _REST = "list of entries", "sizes of entries", "bytes outside entries"
 """What is wrong with a zip, where it is none of its entries."""
 _HEADERS, _END = 30 + 46, 22
 """Bytes of the two headers of an entry, its names aside, and of the end of a zip."""
