@@ -188,7 +188,8 @@ def _tasks() -> Iterator[str]:
     for facts in TASKS.values():
         yield f"## {facts.name}"
         yield ""
-        yield f"{facts.does[0].upper()}{facts.does[1:]}."
+        does = str(facts.does)
+        yield f"{does[0].upper()}{does[1:]}."
         yield ""
         yield f"- reads: {facts.reads}"
         yield f"- needs: `{facts.install}`"
@@ -216,7 +217,7 @@ def _data_sets() -> Iterator[str]:
     yield from _table(("name", "shows", "question", "cases", "split", "licence"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
     if rows:
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' * len(head)}"

@@ -25,7 +25,7 @@ from monai.transforms import (
 from torch import Tensor, nn
 
 from bench.sides import answer
-from medeor.imaging.model.network import ResNet
+from medeor.imaging.model.convolutional import ResNet
 
 SECONDS = 4.0
 WARM = 5

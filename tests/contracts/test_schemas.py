@@ -1,5 +1,6 @@
 import polars as pl
 import pytest
+
 from medeor.contracts import Predictions, Split
 
 

@@ -74,7 +74,7 @@ def test_unreadable_images_are_counted_by_reason_and_unlabelled_ones_are_none() 
     broken = ["the file ends early" if i in (3, 8) else "it has no label" if i == 5 else None for i in range(50)]
     finding = found("unreadable-images", pixels, content=content, broken=broken)
     assert (finding.status, finding.cases) == ("fail", ("c3", "c8"))
-    assert "2 of 50 images cannot be used: the file ends early (2)" in finding.message
+    assert "2 of 50 images cannot be used: the file ends early (2)" in str(finding.message)
     assert found("non-finite-pixels", pixels, content=content, broken=broken).status == "pass"
 
 
@@ -96,10 +96,10 @@ def test_copies_within_and_across_parts_are_told_apart() -> None:
     findings = audit_images(*study(pixels), pixels)
     within, across = verdict(findings, "duplicates-within-parts"), verdict(findings, "duplicates-across-parts")
     assert set(within.cases) == {"c0", "c5"}
-    assert "train: 1 repeat another image (2 images, 1 distinct)" in within.message
+    assert "1 of 2 in train" in str(within.message)
     assert within.kind == "quality"
     assert set(across.cases) == {"c1", "c9"}
-    assert "1 of test also in train" in across.message
+    assert "1 of test also in train" in str(across.message)
     assert across.stops
     # Exact copies are not reported again as near ones.
     assert verdict(findings, "near-duplicates-across-parts").status == "pass"
@@ -137,7 +137,7 @@ def test_changed_copies_across_parts_are_found_as_pairs(change: str) -> None:
     finding = found("near-duplicates-across-parts", pixels)
     pairs = list(zip(finding.cases[::2], finding.cases[1::2], strict=True))
     assert finding.stops
-    assert "10 of test" in finding.message
+    assert "10 in test" in str(finding.message)
     assert pairs == [(f"c{original}", f"c{copy}") for original, copy in planted]
 
 
@@ -154,8 +154,8 @@ def test_changed_copies_within_a_part_are_found_as_pairs(change: str) -> None:
     assert finding.status == "fail"
     assert not finding.stops
     assert pairs == {(f"c{copy}", f"c{original}") for copy, original in planted}
-    assert "3 in train" in finding.message
-    assert "5 in test" in finding.message
+    assert "3 in train" in str(finding.message)
+    assert "5 in test" in str(finding.message)
     assert verdict(findings, "near-duplicates-across-parts").status == "pass"
     assert verdict(findings, "conflicting-labels").status == "pass"
     # Two pictures of one patient may look alike.
@@ -225,7 +225,7 @@ def test_identifiers_are_counted_by_the_name_of_their_field() -> None:
     fields = [["PatientName", "PatientID"], ["PatientName"]] + [[]] * 48
     finding = found("identifiers-in-headers", scans(50), identifiers=fields)
     assert (finding.status, finding.kind, finding.cases) == ("fail", "identifiers", ("c0", "c1"))
-    assert "PatientName (2), PatientID (1)" in finding.message
+    assert "PatientName (2), PatientID (1)" in str(finding.message)
 
 
 def test_cleaning_says_why_each_case_goes() -> None:
@@ -351,8 +351,8 @@ def test_the_known_copies_in_pneumoniamnist_are_found() -> None:
     findings = audit_images(cases, split, small)
     # 18 training images repeat another one (so 36 images are involved); 8 of validation are also in training.
     within, across = verdict(findings, "duplicates-within-parts"), verdict(findings, "duplicates-across-parts")
-    assert "train: 18 repeat another image (36 images, 18 distinct)" in within.message
-    assert across.message == "images in two parts: 8 of validation also in train"
+    assert "18 of 36 in train" in str(within.message)
+    assert str(across.message) == "images in two parts: 8 of validation also in train"
     assert verdict(findings, "conflicting-labels").status == "pass"
     assert verdict(findings, "near-duplicates-across-parts").status == "pass"
     # By eye: the same child, moved by a pixel or two.
@@ -363,9 +363,9 @@ def test_the_known_copies_in_pneumoniamnist_are_found() -> None:
 def test_breastmnist_holds_one_exact_copy_with_two_labels_and_many_near_ones() -> None:
     small, cases, split = published("breastmnist")
     findings = audit_images(cases, split, small)
-    assert verdict(findings, "duplicates-across-parts").message == "images in two parts: 1 of test also in train"
+    assert str(verdict(findings, "duplicates-across-parts").message) == "images in two parts: 1 of test also in train"
     conflicting = verdict(findings, "conflicting-labels")
-    assert "1 images have copies with different labels (2 cases)" in conflicting.message
+    assert "1 image has copies with different labels (2 cases)" in str(conflicting.message)
     # Counted apart from the audit: 39 test images correlate above .99 with a training image, as they are.
     flat = small.reshape(len(small), -1)
     part = split.table["part"].to_numpy()

@@ -54,7 +54,7 @@ def test_relations_that_say_the_same_are_named_with_their_share() -> None:
     assert found[("helps", "treated_by", "inverse")] == (0.9, 1.0)
     said = {"inverse": "treated_by and treats", "duplicate": "helps and treats", "symmetric": "near 100%"}
     for way, words in said.items():
-        assert words in finding(made, f"{way}-relations").message
+        assert words in str(finding(made, f"{way}-relations").message)
 
 
 def test_symmetric_relations_leak_when_the_parts_tear_a_pair() -> None:
@@ -64,7 +64,7 @@ def test_symmetric_relations_leak_when_the_parts_tear_a_pair() -> None:
     made = graph(rows, ["train"] * 76 + ["test"] * 4)
     found = finding(made, "implied-by-inverse")
     assert found.cases == ("76", "77", "78", "79")
-    assert "4 of 4 test" in found.message
+    assert "4 of 4 test" in str(found.message)
     assert found.status == "fail"
 
 
@@ -100,17 +100,17 @@ def test_loops_orphans_and_hubs() -> None:
     assert finding(made, "self-loops").cases == ("200",)
     hubs = finding(made, "hubs")
     assert hubs.status == "fail"
-    assert "hub has 200" in hubs.message
+    assert "hub has 200" in str(hubs.message)
     lonely = assemble([knowledge().tables])
     degree = np.bincount(lonely.triples[:, [0, 2]].ravel(), minlength=len(lonely.entities))
-    assert f"{(degree == 0).sum()} of {len(lonely.entities)}" in finding(lonely, "orphans").message
+    assert f"{(degree == 0).sum()} of {len(lonely.entities)}" in str(finding(lonely, "orphans").message)
 
 
 def test_a_circle_in_a_hierarchy_is_shown() -> None:
     rows = [("a", "is_a", "b"), ("b", "is_a", "c"), ("c", "is_a", "a"), ("d", "is_a", "a"), ("c", "is_a", "top")]
     found = finding(graph(rows), "cyclic-hierarchy")
     assert found.status == "fail"
-    assert "a is a b is a c is a a" in found.message
+    assert "a → b → c → a" in str(found.message)
     assert found.cases == ("0", "1", "2")
     assert finding(graph(rows[1:]), "cyclic-hierarchy").status == "pass"
 
@@ -118,12 +118,12 @@ def test_a_circle_in_a_hierarchy_is_shown() -> None:
 @pytest.mark.parametrize(
     ("licences", "status", "said"),
     [
-        (["CC BY 4.0", "CC BY-NC 4.0"], "fail", "CC BY-NC 4.0 (1 edges) is non-commercial"),
+        (["CC BY 4.0", "CC BY-NC 4.0"], "fail", "CC BY-NC 4.0 (1 edge) is non-commercial"),
         (["CC0", "CC BY-SA 4.0"], "fail", "share-alike"),
-        (["ODbL 1.0", "CC BY-SA 4.0"], "fail", "each ask that the whole be under them alone"),
-        (["CC BY-NC-SA 4.0", "CC0"], "fail", "non-commercial and share-alike"),
+        (["ODbL 1.0", "CC BY-SA 4.0"], "fail", "each require the whole graph to be under that licence alone"),
+        (["CC BY-NC-SA 4.0", "CC0"], "fail", "non-commercial, share-alike"),
         (["CC0", "CC BY 4.0"], "pass", "CC0 1"),
-        (["CC0", None], "unknown", "1 edges have none"),
+        (["CC0", None], "unknown", "1 edge has none"),
         ([None, None], "unknown", "no edge has a licence"),
     ],
 )
@@ -131,7 +131,7 @@ def test_licences_that_do_not_go_together(licences: list[str | None], status: st
     made = graph([("a", "r", "b"), ("b", "r", "c")], licence=licences)
     found = finding(made, "licences")
     assert found.status == status
-    assert said in found.message
+    assert said in str(found.message)
     bound = [
         str(row) for row, name in enumerate(licences) if name and any(sign in name for sign in ("NC", "SA", "ODbL"))
     ]
@@ -144,4 +144,4 @@ def test_umls_joins_most_of_its_held_out_pairs_in_training(real_data) -> None:
     part = made.facts["part"].cast(pl.String).to_list()
     train = {frozenset((h, t)) for (h, _, t), own in zip(made.triples.tolist(), part) if own == "train"}
     held = [frozenset((h, t)) in train for (h, _, t), own in zip(made.triples.tolist(), part) if own != "train"]
-    assert f"{np.mean(held):.1%} of held-out edges" in finding(made, "implied-by-inverse").message
+    assert f"{np.mean(held):.1%} of held-out edges" in str(finding(made, "implied-by-inverse").message)

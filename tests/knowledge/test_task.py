@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -110,9 +111,9 @@ def test_without_a_test_part_every_triple_is_ranked_out_of_fold(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["n00\tone\tmars"], "never taught the entity 'mars'; it knows 16 entities"),
-        (["n00\torbits\tn01"], "never taught the relation 'orbits'; it knows 4 relations"),
-        (["n00\topposite\tn08"] * 3 + ["n00\tone"], "two columns where there should be 3; correct that line"),
+        (["n00\tone\tmars"], "unknown to the model: the entity 'mars'; it knows 16 entities"),
+        (["n00\torbits\tn01"], "unknown to the model: the relation 'orbits'; it knows 4 relations"),
+        (["n00\topposite\tn08"] * 3 + ["n00\tone"], "2 columns where there should be 3; correct that line"),
     ],
 )
 def test_a_question_that_cannot_be_understood_is_refused(run, tmp_path, lines, said):
@@ -136,8 +137,8 @@ def test_a_triple_of_unknown_names_is_set_aside_and_the_rest_is_predicted(run, t
         assert usable["value"].to_list() == pytest.approx(alone["value"].to_list())
         broken = said.filter(pl.col("broken").is_not_null())
         assert broken.select("source", "broken", "value").rows() == [
-            ("n00 | one | mars", "the model was never taught the entity 'mars'", None),
-            ("venus | orbits | n01", "the model was never taught the entity 'venus' and the relation 'orbits'", None),
+            ("n00 | one | mars", "unknown to the model: the entity 'mars'", None),
+            ("venus | orbits | n01", "unknown to the model: the entity 'venus', the relation 'orbits'", None),
         ]
 
 
@@ -188,7 +189,7 @@ def test_a_test_entity_that_was_never_taught_is_found_by_the_audit(tmp_path):
     findings = {finding.check: finding for finding in medeor.audit(str(folder), task="graph-completion")}
     found = findings["untrained-entities"]
     assert found.status == "fail"
-    assert "1 of" in found.message or "2 of" in found.message
+    assert re.match("[12] of", str(found.message))
     before = {f.check: f for f in medeor.audit(str(wheel.write(tmp_path / "whole")), task="graph-completion")}
     assert before["untrained-entities"].status == "pass"
 

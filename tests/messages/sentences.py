@@ -19,6 +19,9 @@ SHOWN = {
 }  # fmt: skip
 """Calls whose words a user reads."""
 
+_KEYED = {"Message": 0, "UserError": 0, "named": 0, "BrokenImage": 1}
+"""Calls that take the key of a message, and the place of that argument."""
+
 WORDS = re.compile(r"[A-Za-z]{2,}[,;:]? +[A-Za-z({]|\} [A-Za-z]|[A-Za-z][,;:]? \{")
 """What makes a text a sentence, or a part of one, and no name."""
 
@@ -51,10 +54,11 @@ def plain() -> list[str]:
 
 
 def messages() -> Iterator[Call]:
-    """Every `Message(…)` and `UserError(…)` with its key written out, and every `named(…)`."""
+    """Every `Message(…)`, `UserError(…)` and `BrokenImage(path, …)` with its key written out, and every `named(…)`."""
     for path, tree in trees():
         for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and _name(node.func) in {"Message", "UserError", "named"} and node.args):
+            place = _KEYED.get(_name(node.func), 9) if isinstance(node, ast.Call) else 9
+            if not isinstance(node, ast.Call) or len(node.args) <= place:
                 continue
             where = f"{path.relative_to(SOURCE)}:{node.lineno}"
             if _name(node.func) == "named":
@@ -63,7 +67,7 @@ def messages() -> Iterator[Call]:
                 continue
             given = {keyword.arg for keyword in node.keywords}
             values = None if None in given else frozenset(name for name in given if name)
-            yield from (Call(where, key, values) for key in _keys(node.args[0]))
+            yield from (Call(where, key, values) for key in _keys(node.args[place]))
 
 
 def _keys(node: ast.expr) -> list[str]:

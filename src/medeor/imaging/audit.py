@@ -3,6 +3,7 @@ copies with two labels, facts about the picture that give the label away, and na
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -11,20 +12,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split
+from medeor.contracts import Cases, Finding, Message, Split, listed
+from medeor.formats.images.lists import in_turn
 from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
 from medeor.machine import threads
 from medeor.targets import categorical
-from medeor.trust.audits.checks import divided, found
+from medeor.trust.audits.checks import Kind, divided, found
 from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import shortcut
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+NO_PART = Message("imaging.audit.no-part")
 SIDE = 32
 """Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
 
@@ -55,14 +58,14 @@ def audit_images(
     constant = _constant(small) & finite & ~broken
     good = finite & ~constant & ~broken
     looks = _looks(small)
-    open_cases = table["in_part"].ne_missing("test").to_numpy() & good
-    seen = cases.where(pl.Series(open_cases))
+    open_cases = pl.Series(table["in_part"].ne_missing("test").to_numpy() & good)
+    seen = cases.where(open_cases)
     alike = _look_alike(table, small, good)
     return [
         _unreadable(table),
         *_unlisted(table),
-        _listed("non-finite-pixels", cases, ~numbers, "have pixels that are no number (NaN or infinite)"),
-        _listed("constant-images", cases, constant, "show one grey value throughout"),
+        _counted("non-finite-pixels", cases, ~numbers),
+        _counted("constant-images", cases, constant),
         _within_parts(table),
         _across_parts(table),
         _near_within(table, alike),
@@ -70,8 +73,8 @@ def audit_images(
         _conflicting(cases, alike),
         _modalities(table),
         _size(cases.where(table["in_part"].ne_missing("test"))),
-        shortcut("shortcut/border", "the border of the image", looks.border.filter(pl.Series(open_cases)), seen),
-        shortcut("shortcut/brightness", "its brightness", looks.brightness.filter(pl.Series(open_cases)), seen),
+        shortcut("shortcut/border", Message("imaging.looks.border"), looks.border.filter(open_cases), seen),
+        shortcut("shortcut/brightness", Message("imaging.looks.brightness"), looks.brightness.filter(open_cases), seen),
         _identifiers(table),
     ]
 
@@ -83,12 +86,12 @@ def _modalities(table: pl.DataFrame) -> Finding:
     counts = modalities(named, channels)
     mixed = [channel for channel, found in enumerate(counts) if len(found) > 1]
     if not mixed:
-        return Finding(check, "quality", "pass", "no two images of a channel name different modalities")
+        return Finding(check, "quality", "pass", Message("imaging.audit.one-modality"))
     words = []
     for channel in mixed:
-        each = sorted(counts[channel].items(), key=lambda one: -one[1])
-        of = f"channel {channel + 1}: " if channels > 1 else ""
-        words.append(of + " and ".join(f"{count} {name}" for name, count in each))
+        each = tuple(f"{count} {name}" for name, count in sorted(counts[channel].items(), key=lambda one: -one[1]))
+        key = "imaging.audit.modalities-of-channel" if channels > 1 else "imaging.audit.modalities"
+        words.append(Message(key, channel=channel + 1, counts=each))
     usual = [max(found, key=lambda name: found[name], default="") for found in counts]
 
     def unusual(text: str | None) -> bool:
@@ -97,7 +100,7 @@ def _modalities(table: pl.DataFrame) -> Finding:
         return any(own and own != usual[channel] for channel, own in enumerate(each))
 
     rare = [case_id for case_id, text in zip(table["case_id"], named) if unusual(text)]
-    return Finding(check, "quality", "fail", f"the modalities of the images differ ({'; '.join(words)})", tuple(rare))
+    return Finding(check, "quality", "fail", in_turn(words), tuple(rare))
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None) -> pl.DataFrame:
@@ -113,21 +116,21 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
 
     def remove(case_ids: Sequence[str], why: str) -> None:
         for case_id in case_ids:
-            reasons.setdefault(case_id, why)
+            reasons.setdefault(case_id, str(Message(f"imaging.removed.{why}")))
 
-    remove(named.get("unreadable-images", []), "unreadable image")
-    unlisted = _given(cases.table, "broken").str.starts_with(UNLISTED)
-    remove(cases.table.filter(unlisted)["case_id"].to_list(), "in no row of the table")
-    remove(named.get("non-finite-pixels", []), "pixels that are no number")
-    remove(named.get("constant-images", []), "constant image")
-    remove(named.get("conflicting-labels", []), "copies with different labels")
+    remove(named.get("unreadable-images", []), "unreadable")
+    unlisted = _given(cases.table, "broken").eq_missing(str(UNLISTED))
+    remove(cases.table.filter(unlisted)["case_id"].to_list(), "unlisted")
+    remove(named.get("non-finite-pixels", []), "non-finite")
+    remove(named.get("constant-images", []), "constant")
+    remove(named.get("conflicting-labels", []), "conflicting")
     known = _known(divided(cases, split).filter(~pl.col("case_id").is_in(list(reasons))))
-    remove(known.filter(yielding(known, "content"))["case_id"].to_list(), "copy of another image")
+    remove(known.filter(yielding(known, "content"))["case_id"].to_list(), "copy")
     # Pairs, the one that yields first; of a pair that has lost one already, the other may stay.
     pairs = [*named.get("near-duplicates-across-parts", []), *named.get("near-duplicates-within-parts", [])]
     for one, other in zip(pairs[::2], pairs[1::2], strict=True):
         if other not in reasons:
-            remove([one], "nearly a copy of another image")
+            remove([one], "near-copy")
     removed = pl.col("case_id").replace_strict(reasons, default=None, return_dtype=pl.String).alias("removed")
     read = [name for name in cases.table.columns if name in _READ or name.startswith("header.")]
     return cases.table.select(*_named(cases.table), removed, pl.exclude(*read))
@@ -216,35 +219,35 @@ def _known(table: pl.DataFrame) -> pl.DataFrame:
 def _within_parts(table: pl.DataFrame) -> Finding:
     check = "duplicates-within-parts"
     if "content" not in table.columns:
-        return Finding(check, "quality", "unknown", "the images have no digests")
+        return Finding(check, "quality", "unknown", Message("imaging.audit.no-digests"))
     copies = within_parts(_known(table), "content")
     counts = copies.group_by("in_part").agg(pl.len().alias("all"), pl.col("content").n_unique().alias("distinct"))
-    text = "; ".join(
-        f"{part or 'no part'}: {everyone - distinct} repeat another image ({everyone} images, {distinct} distinct)"
+    parts = tuple(
+        Message("imaging.audit.repeats", part=part or NO_PART, count=everyone - distinct, images=everyone)
         for part, everyone, distinct in counts.sort("in_part").iter_rows()
     )
-    return found(check, "quality", copies, text, "no image stands twice in one part")
+    return _found(check, "quality", copies, parts=parts)
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
     check = "duplicates-across-parts"
     if "content" not in table.columns:
-        return Finding(check, "leakage", "unknown", "the images have no digests")
+        return Finding(check, "leakage", "unknown", Message("imaging.audit.no-digests"))
     copies = across_parts(_known(table), "content")
     counts = []
     for held, learnt in (("validation", "train"), ("test", "train"), ("test", "validation")):
         contents = copies.filter(pl.col("in_part") == learnt)["content"]
         again = copies.filter((pl.col("in_part") == held) & pl.col("content").is_in(contents.implode())).height
         if again:
-            counts.append(f"{again} of {held} also in {learnt}")
-    return found(check, "leakage", copies, f"images in two parts: {', '.join(counts)}", "no image stands in two parts")
+            counts.append(Message("imaging.audit.shared", count=again, part=held, other=learnt))
+    return _found(check, "leakage", copies, counts=counts)
 
 
 def _conflicting(cases: Cases, alike: _Alike) -> Finding:
     """Numbers of near copies may differ: another frame, another measurement."""
     check, names = "conflicting-labels", [target.name for target in cases.targets]
     if "content" not in cases.table.columns or not names:
-        return Finding(check, "labels", "unknown", "there are no digests of the images, or no targets")
+        return Finding(check, "labels", "unknown", Message("imaging.audit.no-digests-or-targets"))
     split_labels = [pl.col(name).drop_nulls().n_unique().over("content") > 1 for name in names]
     conflicting = _known(cases.table).filter(pl.any_horizontal(split_labels)).sort("content", maintain_order=True)
     classes = [target.name for target in categorical(cases.targets)]
@@ -255,12 +258,12 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
     disputed = cases.table["case_id"].is_in(conflicting["case_id"].implode()).to_numpy()
     near = near[~disputed[near].any(axis=1)]
     if conflicting.is_empty() and not len(near):
-        return Finding(check, "labels", "pass", "copies of an image agree in their labels")
-    distinct = conflicting["content"].n_unique()
-    said = [f"{distinct} images have copies with different labels ({conflicting.height} cases)"] if distinct else []
-    said += [f"{len(near)} pairs of images that look alike have different labels"] if len(near) else []
+        return Finding(check, "labels", "pass", Message("imaging.audit.labels-agree"))
+    disputes = Message("common.count.case", count=conflicting.height)
+    counts = {"labels-differ": conflicting["content"].n_unique(), "near-labels-differ": len(near)}
+    said = [Message(f"imaging.audit.{key}", count=count, cases=disputes) for key, count in counts.items() if count]
     concerned = dict.fromkeys([*conflicting["case_id"], *(cases.ids[row] for row in near.ravel())])
-    return Finding(check, "labels", "fail", "; ".join(said), tuple(concerned))
+    return Finding(check, "labels", "fail", in_turn(said), tuple(concerned))
 
 
 class _Alike(NamedTuple):
@@ -310,24 +313,21 @@ def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
     """Its cases stand in pairs, one after another: the later one, then the one before it."""
     check = "near-duplicates-within-parts"
     if not alike.places:
-        return Finding(check, "quality", "unknown", "there are no images to compare")
-    parts = table["in_part"].to_numpy()[alike.within[:, 0]].tolist()
-    counts = ", ".join(f"{parts.count(part)} in {part or 'no part'}" for part in dict.fromkeys(parts))
-    text = f"pairs of images in a part, of two groups, of which one looks like a changed copy of the other: {counts}"
-    good = "no image looks like a changed copy of one of another group in its part"
-    return found(check, "quality", _ids(table, alike.within), text, good)
+        return Finding(check, "quality", "unknown", Message("imaging.audit.no-images"))
+    return _found(check, "quality", _ids(table, alike.within), counts=_by_part(table, alike.within[:, 0]))
 
 
 def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
     """Its cases stand in pairs, one after another: the one in the lesser part, then the one in the greater."""
     check = "near-duplicates-across-parts"
     if len(alike.places) < 2:
-        return Finding(check, "leakage", "unknown", "there are no two parts to compare")
-    parts = table["in_part"].to_numpy()[alike.across[:, 1]].tolist()
-    text = "images that look like changed copies (shifted, mirrored, brighter, another frame) of one in another part: "
-    text += ", ".join(f"{parts.count(held)} of {held}" for held in ("validation", "test") if held in parts)
-    good = "no image looks like a changed copy of one in another part"
-    return found(check, "leakage", _ids(table, alike.across), text, good)
+        return Finding(check, "leakage", "unknown", Message("imaging.audit.one-part"))
+    return _found(check, "leakage", _ids(table, alike.across), counts=_by_part(table, alike.across[:, 1]))
+
+
+def _by_part(table: pl.DataFrame, rows: np.ndarray) -> tuple[Message, ...]:
+    parts = Counter(table["in_part"].to_numpy()[rows].tolist())
+    return tuple(Message("imaging.audit.in-part", count=count, part=part or NO_PART) for part, count in parts.items())
 
 
 def _ids(table: pl.DataFrame, pairs: np.ndarray) -> pl.Series:
@@ -339,52 +339,52 @@ def _ids(table: pl.DataFrame, pairs: np.ndarray) -> pl.Series:
 
 def _unlisted(table: pl.DataFrame) -> list[Finding]:
     """Images of the folder that the table of labels leaves out, as a cleaned table does on purpose."""
-    cases = table.filter(_given(table, "broken").str.starts_with(UNLISTED))
+    cases = table.filter(_given(table, "broken").eq_missing(str(UNLISTED)))
     if cases.is_empty():
         return []
-    text = f"{cases.height} of {table.height} images are named by no row of the table of labels and are left out"
-    return [Finding("images-without-a-row", "quality", "unknown", text, tuple(cases["case_id"]))]
+    message = Message("imaging.audit.unlisted", count=cases.height, images=table.height)
+    return [Finding("images-without-a-row", "quality", "unknown", message, tuple(cases["case_id"]))]
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
     # A case can also be set aside for want of a label, its image read, or of a row in the table, its image left alone.
-    table = table.filter(~_given(table, "broken").fill_null("").str.starts_with(UNLISTED))
+    table = table.filter(_given(table, "broken").ne_missing(str(UNLISTED)))
     cases = table.filter(_given(table, "broken").is_not_null() & _given(table, "content").is_null())
     reasons = cases["broken"].value_counts(sort=True)
-    text = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).iter_rows())
-    text = f"{cases.height} of {table.height} images cannot be used: {text}" + ("; …" if reasons.height > 3 else "")
-    return found("unreadable-images", "quality", cases, text, f"all {table.height} images can be read")
+    why = listed((f"{reason} ({count})" for reason, count in reasons.iter_rows()), 3)
+    return _found("unreadable-images", "quality", cases, count=cases.height, images=table.height, reasons=why)
 
 
-def _listed(check: str, cases: Cases, concerned: np.ndarray, what: str) -> Finding:
+def _counted(check: str, cases: Cases, concerned: np.ndarray) -> Finding:
     ids = cases.table["case_id"].filter(pl.Series(concerned))
-    text = f"{len(ids)} of {len(cases)} images {what}"
-    return found(check, "quality", ids, text, text)
+    return _found(check, "quality", ids, count=len(ids), images=len(cases))
 
 
 def _size(cases: Cases) -> Finding:
     check = "shortcut/size"
     sizes = cases.table.select(column for column in ("width", "height", "depth") if column in cases.table.columns)
     if sizes.width < 2:
-        return Finding(check, "shortcut", "unknown", "the sizes of the images are not known")
+        return Finding(check, "shortcut", "unknown", Message("imaging.audit.no-sizes"))
     if sizes.n_unique() == 1:
-        return Finding(check, "shortcut", "pass", "all images have one size")
+        return Finding(check, "shortcut", "pass", Message("imaging.audit.one-size"))
     aspect = (pl.col("width") / pl.col("height")).alias("aspect")
-    return shortcut(check, "the size of the image", sizes.with_columns(aspect), cases)
+    return shortcut(check, Message("imaging.looks.size"), sizes.with_columns(aspect), cases)
 
 
 def _identifiers(table: pl.DataFrame) -> Finding:
     """Counts names of header fields; never a value."""
     check = "identifiers-in-headers"
     if "identifiers" not in table.columns:
-        return Finding(check, "identifiers", "unknown", "the headers were not looked at")
+        return Finding(check, "identifiers", "unknown", Message("imaging.audit.no-headers"))
     named = table.select("case_id", "identifiers").explode("identifiers").drop_nulls()
     fields = named["identifiers"].value_counts(sort=True)
-    text = ", ".join(f"{field} ({count})" for field, count in fields.head(12).iter_rows())
-    more = f" and {fields.height - 12} more fields" if fields.height > 12 else ""
-    text = f"headers name people or visits: {text}{more}; nothing of it is copied into reports or bundles"
-    good = "no header holds a field that identifies a person"
-    return found(check, "identifiers", named["case_id"].unique(maintain_order=True), text, good)
+    names = listed(f"{field} ({count})" for field, count in fields.iter_rows())
+    return _found(check, "identifiers", named["case_id"].unique(maintain_order=True), fields=names)
+
+
+def _found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, **values: object) -> Finding:
+    bad, good = Message(f"imaging.found.{check}", **values), Message(f"imaging.none.{check}", **values)
+    return found(check, kind, concerned, bad, good)
 
 
 def _given(table: pl.DataFrame, name: str) -> pl.Series:

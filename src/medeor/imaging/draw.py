@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Explanation, Predictions, Result
+from medeor.contracts import Cases, Explanation, Message, Predictions, Result, Text
 from medeor.figures import Figure, Gallery, Picture
+from medeor.formats.images.lists import in_turn
 from medeor.imaging.model.prepare import Preparation, prepare_one
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.network import NetworkModel
@@ -19,20 +20,15 @@ from medeor.targets import categorical, of
 SHOWN = 8
 LARGEST = 256
 """Pixels along the longer side of a picture."""
-_TITLES = {"bad": "Wrong", "good": "Right", "": "Not judged: no truth, or undecided"}
-_TITLES_OF_NUMBERS = {
-    "bad": "Truth outside the interval",
-    "good": "Truth inside the interval",
-    "": "Not judged: no truth, or no interval",
-}
+_TONES = {"bad": "wrong", "good": "right", "": "open"}
 """Galleries by tone, in their order."""
 
 
 def galleries(result: Result) -> list[Figure]:
     """The explained cases: the wrong, the right, and those of which nobody can say."""
     explained = _by_case(result.explanations.cases)
-    titles = _TITLES if categorical(result.cases.targets) else _TITLES_OF_NUMBERS
-    pictures: dict[str, list[Picture]] = {tone: [] for tone in titles}
+    kind = "classes" if categorical(result.cases.targets) else "numbers"
+    pictures: dict[str, list[Picture]] = {tone: [] for tone in _TONES}
     preparation = preparation_of(result.model)
     for case_id, answers in explained.items():
         case = result.cases.where(pl.col("case_id") == case_id)
@@ -40,16 +36,20 @@ def galleries(result: Result) -> list[Figure]:
         strongest = max(shown, key=lambda a: a.scores.get("faithfulness", 0.0), default=answers[0])
         tone = "" if right is None else "good" if right else "bad"
         pictures[tone].append(picture_of(case, strongest, caption, tone, preparation))
-    text = "Colour: where the answer comes from, only for maps that beat a random map of the same smoothness."
-    return [Gallery(titles[tone], tuple(found[:SHOWN]), text) for tone, found in pictures.items() if found]
+    return [
+        Gallery(Message(f"imaging.draw.{kind}.{_TONES[tone]}"), tuple(found[:SHOWN]), Message("imaging.draw.colour"))
+        for tone, found in pictures.items()
+        if found
+    ]
 
 
-def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
+def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, Text]:
     """Whether the answer for one case is right, and truth and answer in words. A decision is right where it is the
     truth, a number where the truth lies in its interval. None where no truth is known, or where nothing is wrong and
     something undecided."""
     rows = predictions.table.filter(pl.col("case_id") == case.ids[0])
-    verdicts, words = [], []
+    verdicts: list[bool | None] = []
+    words: list[Text] = []
     for target in case.targets:
         own = rows.filter(pl.col("item").is_in(of(target).items))
         truth = case.table.get_column(target.name).cast(pl.Float64)[0]
@@ -58,7 +58,7 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, str]:
         if truth is not None:
             verdicts.append(right)
     right = False if False in verdicts else None if None in verdicts or not verdicts else True
-    return right, f"{case.ids[0]}: {'; '.join(words)}"
+    return right, Message("imaging.draw.judged", case=case.ids[0], words=in_turn(words))
 
 
 def preparation_of(model: object) -> Preparation | None:
@@ -73,7 +73,7 @@ def preparation_of(model: object) -> Preparation | None:
 def picture_of(
     case: Cases,
     explanation: Explanation | None,
-    caption: str,
+    caption: Text,
     tone: str = "",
     preparation: Preparation | None = None,
 ) -> Picture:

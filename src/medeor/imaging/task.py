@@ -52,7 +52,7 @@ class ImageTask(SupervisedTask[ImagePlan]):
         if not steps:
             return method
         plain = replace(plan, preparation=replace(plan.preparation, denoise="none", enhance="none"), domain=False)
-        return WithGain(method, self.method(plain), " and ".join(steps))
+        return WithGain(method, self.method(plain), " + ".join(steps))
 
     def baseline(self, plan: ImagePlan) -> Method:
         """Trees alone: what can be said without a network."""

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message, listed
 from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import keys
@@ -38,10 +38,7 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
     given = (graph.facts["part"] if parts is None else parts).cast(pl.Enum(PARTS))
     part = given.to_physical().cast(pl.Int8).fill_null(NONE).to_numpy()
     findings = [*_duplicates(graph, part), _self_loops(graph)]
-    findings += [
-        _spellings(graph.entities["id"], "id", "entities"),
-        _spellings(graph.relations["name"], "relation", "relations"),
-    ]
+    findings += [_spellings(graph.entities["id"], "id"), _spellings(graph.relations["name"], "relation")]
     copies = relation_pairs(graph, part == TRAIN if (part == TRAIN).any() else None)
     findings += [_relations(graph, copies, way) for way in ("inverse", "duplicate", "symmetric")]
     if (part == TRAIN).any() and (part > TRAIN).any():
@@ -60,23 +57,23 @@ def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     repeats = edges.filter(pl.col("key").is_duplicated())
     across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
-    within = f"{again.height} of {len(graph)} edges repeat another of their part (same head, relation and tail)"
-    findings = [found("duplicate-edges", "quality", again["row"], within, "no edge is there twice in one part")]
+    bad = Message("knowledge.audit.duplicates", count=again.height, all=len(graph))
+    good = Message("knowledge.audit.no-duplicates")
+    findings = [found("duplicate-edges", "quality", again["row"], bad, good)]
     if (part > TRAIN).any():
-        crossing = f"{across.height} edges that are held out are also in another part"
-        good = "no edge is in two parts"
-        findings.append(found("duplicate-edges-across-parts", "leakage", across["row"], crossing, good))
+        bad = Message("knowledge.audit.across-parts", count=across.height)
+        good = Message("knowledge.audit.not-across-parts")
+        findings.append(found("duplicate-edges-across-parts", "leakage", across["row"], bad, good))
     return findings
 
 
 def _self_loops(graph: Graph) -> Finding:
     rows = np.flatnonzero(graph.triples[:, 0] == graph.triples[:, 2])
-    return found(
-        "self-loops", "quality", pl.Series(rows), f"{len(rows)} edges lead from an entity to itself", "there are none"
-    )
+    bad, good = Message("knowledge.audit.self-loops", count=len(rows)), Message("knowledge.audit.no-self-loops")
+    return found("self-loops", "quality", pl.Series(rows), bad, good)
 
 
-def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
+def _spellings(ids: pl.Series, what: str) -> Finding:
     """Identifiers that differ by case, width, blanks or punctuation alone: `MONDO:1` and `mondo_1`."""
     spelt = (
         ids.cast(pl.String)
@@ -89,11 +86,9 @@ def _spellings(ids: pl.Series, what: str, several: str) -> Finding:
     groups = table.group_by("spelt").agg(pl.col("id").sort()).sort("spelt")
     check = f"spellings-of-one-{what}"
     if not groups.height:
-        return Finding(check, "quality", "pass", f"no two {several} differ by their spelling alone")
-    text = "; ".join(", ".join(own) for own in groups["id"].head(3))
-    message = (
-        f"{groups.height} {several} are perhaps there in several spellings: {text}; name them alike if they are one"
-    )
+        return Finding(check, "quality", "pass", Message(f"knowledge.audit.no-{what}-spellings"))
+    shown = tuple(" = ".join(own) for own in groups["id"].head(3))
+    message = Message(f"knowledge.audit.{what}-spellings", count=groups.height, groups=shown)
     return Finding(check, "quality", "fail", message)
 
 
@@ -144,23 +139,16 @@ def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame
 def _relations(graph: Graph, copies: pl.DataFrame, way: str) -> Finding:
     own = copies.filter((pl.col("way") == way) & (pl.col("first") <= pl.col("second")))
     name = graph.relations["name"]
-    one, several = _WAYS[way]
     if not own.height:
-        return Finding(f"{way}-relations", "quality", "pass", f"no relation is {one} (by {ALIKE:.0%} of its pairs)")
-    said = [
-        f"{name[first]} {share:.0%}" if way == "symmetric" else f"{name[first]} and {name[second]} {share:.0%}"
-        for first, second, _, share, _ in own.head(5).rows()
+        return Finding(f"{way}-relations", "quality", "pass", Message(f"knowledge.audit.no-{way}", share=ALIKE))
+    relations = [
+        f"{name[first]} {share:.0%}"
+        if way == "symmetric"
+        else Message("knowledge.audit.pair", first=name[first], second=name[second], share=share)
+        for first, second, _, share, _ in own.rows()
     ]
-    more = f" and {own.height - 5} more" if own.height > 5 else ""
-    message = f"{own.height} {several}: {', '.join(said)}{more}; divide their pairs together"
+    message = Message(f"knowledge.audit.{way}", count=own.height, relations=listed(relations, 5))
     return Finding(f"{way}-relations", "quality", "fail", message)
-
-
-_WAYS = {
-    "inverse": ("the inverse of another", "pairs of relations are inverses"),
-    "duplicate": ("a copy of another", "pairs of relations are copies"),
-    "symmetric": ("symmetric", "relations are symmetric"),
-}
 
 
 def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
@@ -180,12 +168,10 @@ def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
     # Toutanova and Chen: an edge of any relation between the two ends, either way, already tells much.
     ends = np.minimum(head, tail) * size + np.maximum(head, tail)
     linked = _among(ends[held], ends[train]).to_numpy().mean()
-    tested, tests = (part[rows.to_numpy()] == TEST).sum(), (part == TEST).sum()
-    count = f"{tested} of {tests} test and {len(rows) - tested} of {len(held) - tests} validation edges "
-    count += "stand in training as an inverse or a copy"
+    tested, tests = int((part[rows.to_numpy()] == TEST).sum()), int((part == TEST).sum())
     share = len(rows) / len(held)
-    beside = f"{linked:.1%} of held-out edges join two entities that training joins by some relation"
-    message = f"{count} ({share:.1%}; {LEAK:.0%} are borne, FB15k has 81%); {beside}"
+    counts = {"tested": tested, "tests": tests, "validated": len(rows) - tested, "validations": len(held) - tests}
+    message = Message("knowledge.audit.implied", **counts, share=share, limit=LEAK, linked=linked)
     cases = tuple(rows.cast(pl.String))
     # To infer it is what completion is for, and the rules beside the model show how far that goes: said, not stopped.
     return Finding("implied-by-inverse", "quality", "fail" if share > LEAK else "pass", message, cases)
@@ -203,10 +189,8 @@ def _untrained(graph: Graph, part: np.ndarray) -> Finding:
     unseen = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
     held = part > TRAIN
     rows = np.flatnonzero(unseen & held)
-    message = f"{len(rows)} of {held.sum()} held-out edges have an entity or relation without any training edge"
-    return found(
-        "untrained-entities", "quality", pl.Series(rows), message, "every entity and relation held out is also trained"
-    )
+    bad = Message("knowledge.audit.untrained", count=len(rows), all=int(held.sum()))
+    return found("untrained-entities", "quality", pl.Series(rows), bad, Message("knowledge.audit.all-trained"))
 
 
 def _degrees(graph: Graph) -> np.ndarray:
@@ -216,9 +200,9 @@ def _degrees(graph: Graph) -> np.ndarray:
 def _orphans(graph: Graph) -> Finding:
     alone = np.flatnonzero(_degrees(graph) == 0)
     if not len(alone):
-        return Finding("orphans", "quality", "pass", "every entity has an edge")
-    text = ", ".join(graph.entities["name"][alone[:3]])
-    message = f"{len(alone)} of {len(graph.entities)} entities have no edge: {text}{', …' if len(alone) > 3 else ''}"
+        return Finding("orphans", "quality", "pass", Message("knowledge.audit.no-orphans"))
+    names = listed(graph.entities["name"][alone], 3)
+    message = Message("knowledge.audit.orphans", count=len(alone), all=len(graph.entities), names=names)
     return Finding("orphans", "quality", "fail", message)
 
 
@@ -228,8 +212,8 @@ def _hubs(graph: Graph) -> Finding:
     of_hubs = np.zeros(len(degrees), bool)
     of_hubs[first] = True
     share = of_hubs[graph.triples[:, [0, 2]]].any(1).mean()
-    name = graph.entities["name"][int(first[0])]
-    message = f"{len(first)} of {len(degrees)} entities hold {share:.0%} of all edges; {name} has {degrees[first[0]]}"
+    most = {"name": graph.entities["name"][int(first[0])], "degree": int(degrees[first[0]])}
+    message = Message("knowledge.audit.hubs", count=len(first), all=len(degrees), share=share, **most)
     return Finding("hubs", "quality", "fail" if share > HELD else "pass", message)
 
 
@@ -237,20 +221,17 @@ def _cycles(graph: Graph) -> Finding:
     """A hierarchy in which somebody is their own ancestor."""
     named = graph.relations.select(pl.col("name").str.to_lowercase().is_in(IS_A).arg_true()).to_series().to_numpy()
     rows = np.flatnonzero(np.isin(graph.triples[:, 1], named) & (graph.triples[:, 0] != graph.triples[:, 2]))
-    if not len(rows):
-        return Finding("cyclic-hierarchy", "quality", "pass", "no relation of kinds (is_a) runs in a circle")
     # What has no parent left, or no child left, is in no circle.
-    while True:
+    while len(rows):
         child, _, parent = graph.triples[rows].T
         kept = np.isin(parent, child) & np.isin(child, parent)
         if kept.all():
             break
         rows = rows[kept]
     if not len(rows):
-        return Finding("cyclic-hierarchy", "quality", "pass", "is_a runs in no circle")
-    circle = _circle(graph.triples[rows])
-    text = " is a ".join(graph.entities["name"][circle])
-    message = f"the hierarchy runs in a circle: {text}; remove one of these edges"
+        return Finding("cyclic-hierarchy", "quality", "pass", Message("knowledge.audit.no-cycle"))
+    cycle = " → ".join(graph.entities["name"][_circle(graph.triples[rows])])
+    message = Message("knowledge.audit.cycle", cycle=cycle)
     return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
 
 
@@ -269,7 +250,7 @@ def _circle(triples: np.ndarray) -> list[int]:
 _TERMS = {
     "non-commercial": r"\bnc\b|non.?commercial|academic|research use",
     "share-alike": r"\bsa\b|odbl|gpl|share.?alike|copyleft",
-    "no derivatives": r"\bnd\b|no.?deriv",
+    "no-derivatives": r"\bnd\b|no.?deriv",
 }
 
 
@@ -279,20 +260,27 @@ def _licences(graph: Graph) -> Finding:
     known = [(name, count) for name, count in counts if name is not None]
     silent = sum(count for name, count in counts if name is None)
     if not known:
-        return Finding("licences", "quality", "unknown", "no edge has a licence; say it: --option licence=…")
+        return Finding("licences", "quality", "unknown", Message("knowledge.audit.no-licence"))
     terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
-    problems = [f"{name} ({count} edges) is {' and '.join(terms[name])}" for name, count in known if terms[name]]
+    problems = []
+    for name, count in known:
+        if terms[name]:
+            edges = Message("knowledge.count.edge", count=count)
+            words = tuple(Message(f"knowledge.terms.{term}") for term in terms[name])
+            problems.append(Message("knowledge.audit.bound", licence=name, edges=edges, terms=words))
     alike = [name for name in terms if "share-alike" in terms[name]]
     binds = problems and len(known) > 1
     if len(alike) > 1:
-        problems.append(f"{' and '.join(alike)} each ask that the whole be under them alone")
-    listed = ", ".join(f"{name} {count}" for name, count in known)
-    also = f"; {silent} edges have none" if silent else ""
+        problems.append(Message("knowledge.audit.share-alike", licences=tuple(alike)))
+    licences = tuple(f"{name} {count}" for name, count in known)
+    without = Message("knowledge.audit.without-licence", count=silent) if silent else ""
     if binds:
-        message = f"one graph of several licences ({listed}): {'; '.join(problems)}{also}"
+        why = tuple(problems)
+        message = Message("knowledge.audit.several-licences", licences=licences, problems=why, without=without)
         rows = graph.facts.select(pl.col("licence").is_in([name for name in terms if terms[name]]).arg_true())
         return Finding("licences", "quality", "fail", message, tuple(rows.to_series().cast(pl.String)))
-    return Finding("licences", "quality", "unknown" if silent else "pass", f"{listed}{also}")
+    message = Message("knowledge.audit.licences", licences=licences, without=without)
+    return Finding("licences", "quality", "unknown" if silent else "pass", message)
 
 
 def _among(values: np.ndarray, others: np.ndarray) -> pl.Series:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Answering, UserError
+from medeor.contracts import Answering, Text, UserError
 from medeor.figures import Drawing
 from medeor.files import replacing, writable, write_text
 from medeor.knowledge.model.fitted import kept_graph, networks_of
@@ -37,10 +37,10 @@ def write(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     about = options.get("around", "")
     graph = kept_graph(asked.run, networks_of(asked.model)[1])
     if graph is None:
-        raise UserError("a bundle carries no graph: export that of the run folder")
+        raise UserError("knowledge.draw.no-graph")
     if path.suffix != ".svg":
         if about:
-            raise UserError("what lies around an entity is drawn; write it to a file ending in .svg")
+            raise UserError("knowledge.draw.around")
         export(graph, path)
         return ""
     degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
@@ -61,7 +61,7 @@ def export(graph: Graph, path: Path) -> None:
     path = Path(path)
     kind = Path(path.name.removesuffix(".gz")).suffix
     if kind not in (".tsv", ".graphml"):
-        raise UserError(f"{path}: a graph is written to .tsv or .graphml, either also as .gz; a picture of it to .svg")
+        raise UserError("knowledge.draw.unknown-ending", path=path)
     writable(path)
     opened = gzip.open if path.suffix == ".gz" else open
     with replacing(path) as new, opened(new, "wb") as file:
@@ -148,7 +148,7 @@ def around(graph: Graph, entity: int, most: int = 24) -> np.ndarray:
     return np.sort(rows[np.argsort(degree, kind="stable")[:most]])
 
 
-def picture(graph: Graph, rows: np.ndarray, title: str, marked: Sequence[int] = (), caption: str = "") -> Drawing:
+def picture(graph: Graph, rows: np.ndarray, title: Text, marked: Sequence[int] = (), caption: Text = "") -> Drawing:
     """Some edges as a drawing: entities coloured by kind, `marked` ones ringed, an arrow a relation.
 
     Raises: ValueError for more than `MOST_NAMED` entities."""

@@ -1,62 +1,44 @@
 """Completion of a graph: what is known of it before anything is imported."""
 
-from medeor.contracts import Offer, TaskFacts
+from medeor.contracts import Message, Offer, TaskFacts, named
+
+_OPTIONS = named(
+    "knowledge.options", "head", "relation", "tail", "head_name", "tail_name", "head_kind", "tail_kind", "source",
+    "licence", "release", "part", "id", "name", "kind", "mapping",
+)  # fmt: skip
 
 TASKS = (
     TaskFacts(
         name="graph-completion",
-        does="missing edges of a knowledge graph: drug to disease, disease to gene, any relation",
+        does=Message("knowledge.task.does"),
         lives="medeor.knowledge.task:GraphTask",
         example="medeor.knowledge.example:example",
         extra="knowledge",
-        reads="triples and tables of edges (TSV, CSV, Parquet), Hetionet and PrimeKG tables, OBO, UMLS RRF",
-        options={
-            "head": "column of the entity from which an edge starts",
-            "relation": "column of the relation; where the file has none, the name of the one relation it holds",
-            "tail": "column of the entity to which an edge leads",
-            "head_name": "column of the names of heads",
-            "tail_name": "column of the names of tails",
-            "head_kind": "column of the kinds of heads, or their one kind",
-            "tail_kind": "column of the kinds of tails, or their one kind",
-            "source": "column naming where an edge comes from, or the one source",
-            "licence": "column of the licence of an edge, or the one licence",
-            "release": "column of the release of the source, or the one release",
-            "part": "column saying train, validation or test",
-            "id": "column of the identifiers in a table of nodes",
-            "name": "column of the names in a table of nodes",
-            "kind": "column of the kinds in a table of nodes",
-            "mapping": "table of two columns, identifiers of the same thing, that joins several sources",
-        },
+        reads=Message("knowledge.task.reads"),
+        options=_OPTIONS,
         files=("mapping",),
         formats=("medeor.formats.graphs.facts:GRAPHS",),
         offers=(
             Offer(
                 "answers",
                 "question",
-                "the most plausible answers, with their evidence",
+                Message("knowledge.offers.answers"),
                 "medeor.knowledge.questions.answers:answer",
-                {
-                    "head": "the entity that is known, by identifier, name or synonym: its tails are asked for",
-                    "relation": "the relation",
-                    "tail": "or the entity at the other end: its heads are asked for; with head, this one triple",
-                    "top": "how many answers, by default 20",
-                    "kind": "the kind of entity that an answer must be, e.g. Disease",
-                    "excludes": "relations that contradict the one asked, set apart by commas, e.g. contraindicates",
-                },
+                named("knowledge.query", "head", "relation", "tail", "top", "kind", "excludes"),
             ),
             Offer(
                 "embeddings",
                 "file",
-                "what was learnt of each entity: id, name, kind, vector",
+                Message("knowledge.offers.embeddings"),
                 "medeor.knowledge.questions.answers:write_embeddings",
                 endings=(".parquet",),
             ),
             Offer(
                 "graph",
                 "file",
-                "the graph of a run: triples, GraphML, or a picture",
+                Message("knowledge.offers.graph"),
                 "medeor.knowledge.draw:write",
-                {"around": "the entity around which the .svg is drawn"},
+                named("knowledge.offers", "around"),
                 (".tsv", ".tsv.gz", ".graphml", ".graphml.gz", ".svg"),
             ),
         ),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from medeor.contracts import Cases, UserError
+from medeor.contracts import Cases, Message, UserError
 from medeor.knowledge.read.cases import true_triples
 from medeor.knowledge.read.graph import Graph
 from medeor.learning.schedule import Estimate, Schedule
@@ -149,10 +149,9 @@ def affordable(facts: GraphFingerprint, plan: GraphPlan) -> GraphPlan:
         plan = replace(plan, embedding=replace(plan.embedding, dimension=max(32, plan.embedding.dimension // 2)))
     need = memory(facts, plan)
     if need > plan.memory_gib:
-        raise UserError(
-            f"a graph of {facts.entities} entities and {facts.triples} triples takes {need:.1f} GiB even with 32 "
-            f"numbers an entity, and the plan may take {plan.memory_gib:.1f}: free some memory or give fewer triples"
-        )
+        entities = Message("common.count.entity", count=facts.entities)
+        triples = Message("common.count.triple", count=facts.triples)
+        raise UserError("knowledge.plan.too-large", entities=entities, triples=triples, need=need, most=plan.memory_gib)
     return plan
 
 

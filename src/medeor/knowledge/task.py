@@ -12,6 +12,7 @@ from medeor.contracts import (
     Cases,
     Finding,
     Measures,
+    Message,
     Method,
     Predictions,
     Result,
@@ -19,6 +20,7 @@ from medeor.contracts import (
     Split,
     Step,
     Study,
+    Text,
     UserError,
 )
 from medeor.figures import Figure, Intervals, Table
@@ -67,10 +69,8 @@ class GraphTask:
         parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
         key = ("head", "relation", "tail")
         table = table.with_columns(in_part=parts)
-        removed = (
-            pl.when(rank() < rank().max().over(key)).then(pl.lit("the same edge is in a part that is scored later"))
-            .when(yielding(table, key)).then(pl.lit("the same edge is there before"))
-        )  # fmt: skip
+        later, again = (pl.lit(str(Message(f"knowledge.clean.{why}"))) for why in ("scored-later", "repeated"))
+        removed = pl.when(rank() < rank().max().over(key)).then(later).when(yielding(table, key)).then(again)
         return own.hstack(table.with_columns(removed=removed).drop("in_part"))
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
@@ -78,7 +78,7 @@ class GraphTask:
         timed trial, and the fit then obeys the number, not the clock.
 
         Raises: UserError where no triple can be held out."""
-        if UNDIVIDED in cases.store("graph", Graph).findings:
+        if any(one.check == UNDIVIDED.check for one in cases.store("graph", Graph).findings):
             raise UserError(UNDIVIDED.message)
         train = split.part(cases, "train")
         facts = fingerprint(train)
@@ -109,31 +109,27 @@ class GraphTask:
             yield from _by(column, result.measures)
 
 
-_MODELS = {
-    "": "model",
-    "baseline/": "baseline",
-    "baseline/degree/": "degree",
-    "baseline/rules/": "rules",
-}
+_MODELS = {"": "model", "baseline/": "baseline", "baseline/degree/": "degree", "baseline/rules/": "rules"}
+"""By the start of the names of its measures."""
 
 
 def _table(measures: Measures) -> Figure:
     names = ("mrr", "hits@1", "hits@3", "hits@10", "mean_rank", "typed mrr", "typed hits@10")
     rows = tuple(
-        (said, *(_said(measures, f"{prefix}{name}") for name in names))
-        for prefix, said in _MODELS.items()
+        (Message(f"knowledge.ranks.{model}"), *(_cell(measures, f"{prefix}{name}") for name in names))
+        for prefix, model in _MODELS.items()
         if f"{prefix}mrr" in measures
     )
-    caption = "Filtered, both sides, ties by realistic rank; typed: among entities seen in that place of the relation."
-    return Table("Ranks of true triples", ("", *names), rows, caption)
+    return Table(Message("knowledge.ranks.title"), ("", *names), rows, Message("knowledge.ranks.caption"))
 
 
-def _said(measures: Measures, name: str) -> str | None:
+def _cell(measures: Measures, name: str) -> Text | None:
     found = measures.get(name)
     if found is None or found.value is None:
         return None
-    spread = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
-    return f"{found.value:.3f}{spread}"
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f}"
+    return Message("knowledge.ranks.interval", value=found.value, low=found.low, high=found.high)
 
 
 def _by(column: str, measures: Measures) -> Iterable[Figure]:
@@ -145,4 +141,4 @@ def _by(column: str, measures: Measures) -> Iterable[Figure]:
     )
     if rows:
         whole = measures["mrr"].value
-        yield Intervals(f"MRR by {column}", "MRR", rows, "Where there are enough triples.", whole)
+        yield Intervals(Message(f"knowledge.ranks.by-{column}"), "MRR", rows, Message("knowledge.ranks.enough"), whole)

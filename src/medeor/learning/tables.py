@@ -232,6 +232,8 @@ def _category(table: pl.DataFrame, name: str) -> CategoryColumn:
 
 
 def _column(table: pl.DataFrame, name: str) -> pl.Series:
-    if name not in table.columns:
+    # To ask for all names takes time that grows with their number, for every column again.
+    found = table.get_column(name, default=None)
+    if found is None:
         raise UserError("learning.tables.no-column", name=name)
-    return table[name]
+    return found

@@ -9,6 +9,7 @@ import string
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, (list, tuple)):
             value = str(_template("common.separator")).join(self.format_field(one, "") for one in value)
-        return format(value if isinstance(value, (int, float)) else str(value), format_spec)
+        return format(value if isinstance(value, Number) else str(value), format_spec)
 
 
 _FORMATTER = _Formatter()

@@ -82,13 +82,8 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             name = f"{e.case_id}.{e.method}.npy"
             if e.shown:
                 np.save(new / name, e.attribution, allow_pickle=False)
-            facts = {
-                "case_id": e.case_id,
-                "item": e.item,
-                "method": e.method,
-                "shown": e.shown,
-                "reason": str(e.reason),
-            }
+            facts = {name: getattr(e, name) for name in ("case_id", "item", "method", "shown")}
+            facts |= {"reason": str(e.reason)}
             facts |= {"message": e.reason.to_json()} if isinstance(e.reason, Message) else {}
             facts |= {"elements": list(e.elements)} if e.elements else {}
             listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})

@@ -130,9 +130,9 @@ def test_n_triples(tmp_path: Path, name: str) -> None:
     assert told.triples == [("http://x/a", "http://x/r", "http://x/b"), ("http://x/b", "http://x/r", "http://x/c")]
     assert told.names["http://x/c"] == 'a "name"'
     assert set(told.graph.synonyms.select("name", "language").rows()) == {("名", "zh"), ("other", "fr")}
-    assert "1 statements with a literal" in told.findings["n-triples"].message
-    assert told.findings["blank-nodes"].message.startswith("g.")
-    assert "2 statements" in told.findings["blank-nodes"].message
+    assert "1 statement with a literal" in str(told.findings["n-triples"].message)
+    assert str(told.findings["blank-nodes"].message).startswith("g.")
+    assert "2 statements" in str(told.findings["blank-nodes"].message)
 
 
 def test_tables_of_iris_without_a_point(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_edges_that_do_not_hold_are_set_aside(tmp_path: Path, negated: str, yes:
     rows = "".join(f"M:{i}\thas\tHP:{i % 4}\t{yes if i == 3 else no}\n" for i in range(12))
     told = one(tmp_path, "edges.tsv", f"subject\tpredicate\tobject\t{negated}\n{rows}")
     assert told.triples == [(f"M:{i}", "has", f"HP:{i % 4}") for i in range(12) if i != 3]
-    assert f"1 edges do not hold by the column '{negated}'" in told.findings["negated-edges"].message
+    assert f"1 edge does not hold by the column '{negated}'" in str(told.findings["negated-edges"].message)
 
 
 def test_kgx_as_json_lines(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_annotations_of_the_human_phenotype_ontology(tmp_path: Path) -> None:
 def test_a_header_in_a_comment(tmp_path: Path) -> None:
     told = one(tmp_path, "g.tsv", "# made by hand\n#subject\tpredicate\tobject\na\tr\tb\n# later\nb\tr\tc\n")
     assert told.triples == CHAIN[:2]
-    assert "1 lines that begin with #" in told.findings["comment-lines"].message
+    assert "1 line that begins with #" in str(told.findings["comment-lines"].message)
 
 
 def test_ctd(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_pairs_below_a_header(tmp_path: Path) -> None:
     rows = "".join(f"G{i},D{i % 7}\n" for i in range(40))
     told = one(tmp_path, "g.csv", "gene,disease\n" + rows, relation="associates")
     assert told.triples == [(f"G{i}", "associates", f"D{i % 7}") for i in range(40)]
-    assert "gene, disease" in told.findings["first-row"].message
+    assert "gene, disease" in str(told.findings["first-row"].message)
     told = one(tmp_path, "h.csv", "foo,bar\n" + rows, relation="associates")
     assert told.findings["first-row"].status == "unknown"
 
@@ -404,7 +404,7 @@ def test_files_of_false_edges_are_never_learnt_from(tmp_path: Path, name: str) -
     files = {"train.tsv": TRAIN, "valid.tsv": "d1\tt\tx2\n", "test.tsv": "d2\tt\tx3\n", name: "d7\tt\tx0\n"}
     told = Told(folder(tmp_path, files))
     assert len(told.triples) == 32
-    assert name in told.findings["files-of-false-edges"].message
+    assert name in str(told.findings["files-of-false-edges"].message)
     with pytest.raises(UserError, match="edges that are false"):
         Told(tmp_path / name)
 
@@ -421,13 +421,13 @@ def test_edges_without_a_part_beside_train_and_test_are_not_used(tmp_path: Path,
     told = Told(folder(tmp_path, files))
     assert len(told.triples) == 31
     assert told.parts.count("train") == 30
-    assert name in told.findings["edges-without-part"].message
+    assert name in str(told.findings["edges-without-part"].message)
     assert told.names["d1"] == "one"
 
 
 def test_what_is_passed_over_is_listed(tmp_path: Path) -> None:
     told = Told(folder(tmp_path, {"a.tsv": LINES, "b.ttl": "@prefix x: <x> .", "README.md": "x", "plot.png": b"x"}))
-    assert told.findings["files-passed-over"].message.startswith("2 files were passed over: b.ttl, plot.png (Turtle")
+    assert str(told.findings["files-passed-over"].message).startswith("2 files were skipped: b.ttl, plot.png (Turtle")
 
 
 # --- dictionaries ----------------------------------------------------------------------------------------
@@ -468,14 +468,14 @@ def test_a_table_of_nodes_that_lacks_one(tmp_path: Path) -> None:
     }
     told = Told(folder(tmp_path, files))
     assert told.triples == [("NCBI:9796", "ppi", "NCBI:56992"), ("MONDO:9796", "dis", "index:7")]
-    assert "(7)" in told.findings["keys-without-node"].message
+    assert "(7)" in str(told.findings["keys-without-node"].message)
 
 
 def test_nodes_without_an_identifier_and_with_several_names(tmp_path: Path) -> None:
     files = {"edges.tsv": "head\trelation\ttail\na\tr\tb\n", "nodes.tsv": "id\tname\na\tone\n\ttwo\na\tuno\nb\tB\n"}
     told = Told(folder(tmp_path, files))
-    assert "1 nodes have no identifier" in told.findings["nodes-without-id"].message
-    assert "e.g. a" in told.findings["nodes-of-several-names"].message
+    assert "1 node has no identifier" in str(told.findings["nodes-without-id"].message)
+    assert "1 identifier has several names (a)" in str(told.findings["nodes-of-several-names"].message)
     assert told.names == {"a": "one", "b": "B"}
 
 
@@ -484,9 +484,9 @@ def test_spellings_of_one_identifier_are_told(tmp_path: Path) -> None:
     told = one(tmp_path, "g.tsv", rows)
     finding = told.findings["spellings-of-one-id"]
     assert finding.status == "fail"
-    assert "MONDO:1, mondo_1" in finding.message
-    assert "2 entities" in finding.message
-    assert "R, r" in told.findings["spellings-of-one-relation"].message
+    assert "MONDO:1 = mondo_1" in str(finding.message)
+    assert "2 entities" in str(finding.message)
+    assert "R = r" in str(told.findings["spellings-of-one-relation"].message)
     assert one(tmp_path, "h.tsv", LINES * 2 + "a\ts\tx\n").findings["spellings-of-one-id"].status == "pass"
 
 
@@ -506,7 +506,7 @@ def test_an_empty_or_glued_parent_is_no_entity(tmp_path: Path) -> None:
         OBO + '[Term]\nid: T:3\nis_a: \nis_a: T:1!root\nis_a: T:2 {x="y"}!b\nrelationship: part_of\nname: c\n',
     )
     assert told.triples == [("T:2", "is_a", "T:1"), ("T:3", "is_a", "T:1"), ("T:3", "is_a", "T:2")]
-    assert "2 lines of is_a or relationship lack a term" in told.findings["damaged-terms"].message
+    assert "2 lines of is_a or relationship without a term" in str(told.findings["damaged-terms"].message)
 
 
 def test_an_alternative_identifier_is_the_term_in_every_file(tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_edges_with_a_negative_weight_are_a_finding(name: str, tmp_path: Path) -
     told = one(tmp_path, "g.csv", f"head,relation,tail,{name}\n{rows}")
     assert len(told.triples) == 20
     assert told.findings["negative-weights"].status == "fail"
-    assert "10 edges" in told.findings["negative-weights"].message
+    assert "10 edges" in str(told.findings["negative-weights"].message)
     assert (
         "negative-weights"
         not in one(tmp_path, "h.csv", f"head,relation,tail,{name}\n{rows.replace('-1', '1')}").findings

@@ -56,15 +56,15 @@ def test_names_languages_kinds_and_references(folder: Path) -> None:
 
 def test_what_is_set_aside_is_told(folder: Path) -> None:
     (read,) = read_tables([folder], {})
-    assert {finding.message for finding in read.findings} == {
-        "MRREL.RRF: 1 suppressible relations and 1 within one concept were set aside",
-        "MRCONSO.RRF: 1 suppressible names were set aside",
+    assert {str(finding.message) for finding in read.findings} == {
+        "MRREL.RRF: excluded 1 suppressible relation, 1 relation within one concept",
+        "MRCONSO.RRF: 1 suppressible name was excluded",
     }
 
 
 def test_names_without_relations_are_refused(folder: Path) -> None:
     (folder / "MRREL.RRF").unlink()
-    with pytest.raises(UserError, match=r"put MRREL\.RRF beside"):
+    with pytest.raises(UserError, match=r"add MRREL\.RRF"):
         read_tables([folder], {})
 
 

@@ -144,7 +144,7 @@ def test_a_second_column_of_images_is_told(images: Path, tmp_path: Path) -> None
     lines = ["t1,t2,label", *(f"{ROWS[k][0]},{ROWS[k - 1][0]},{LABELS[k]}" for k in range(COUNT))]
     labels = text(tmp_path / "labels.csv", lines)
     found = read(images, labels, target="label")
-    assert "'t2' also names images" in next(one.message for one in found.findings if one.check == "image-columns")
+    assert "'t2' also names images" in str(next(one.message for one in found.findings if one.check == "image-columns"))
     both = read(images, labels, target="label", options={"image": "t1,t2"})
     assert "image-columns" not in {one.check for one in both.findings}
     assert both.cases.table["channels"].to_list() == [2] * COUNT

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medeor.contracts import UserError
-from medeor.imaging.model.augment import Augmentation, apply, case_keys, move, normal, sample_params, uniform
+from medeor.imaging.model.augment import Augmentation, apply, move, sample_params
+from medeor.learning.keyed import case_keys, normal, uniform
 
 EVERYTHING = Augmentation(
     rotation=(-30, 30), tilt=(-10, 10), scale=(0.8, 1.25), stretch=(0.9, 1.1), translation=(-0.1, 0.1),

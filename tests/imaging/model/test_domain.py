@@ -124,7 +124,7 @@ def test_another_modality_in_the_header_is_out_of_domain(new: np.ndarray) -> Non
     headers = pl.Series("modality", ["CT", "DX", None], pl.String)
     judged = domain.judge(replace(asked, table=asked.table.with_columns(headers)))
     assert judged["verdict"].to_list()[0] == OUT_OF_DOMAIN
-    assert judged["reason"][0] == "it is CT, all training images are DX"
+    assert judged["reason"][0] == "it is CT, but the training images are DX"
     assert not any("DX" in (reason or "") for reason in judged["reason"][1:])
     mixed = known.with_columns(modality=pl.Series([None] + ["DX"] * (len(cases) - 1), dtype=pl.String))
     unsure, _ = learn(replace(cases, table=mixed), split, PREPARATION)

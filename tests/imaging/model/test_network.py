@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medeor.contracts import UserError
-from medeor.imaging.model.network import BasicBlock, SmallCNN, build, last_features
+from medeor.imaging.model.convolutional import BasicBlock, SmallCNN
+from medeor.imaging.model.network import build, last_features
 
 NAMES = ["small-cnn", "resnet", "resnet50", "convnet"]
 TINY = {

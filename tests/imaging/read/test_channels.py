@@ -76,7 +76,7 @@ def test_modalities_that_differ_between_cases_are_a_finding(tmp_path: Path) -> N
     mixed = found["mixed-modalities"]
     assert mixed.status == "fail"
     assert len(mixed.cases) == 3
-    assert "channel 1: 9 CT and 3 MR" in mixed.message
+    assert "channel 1 are of several modalities: 9 CT, 3 MR" in str(mixed.message)
     plan = medeor.plan(tmp_path, **study, settings={"parts": '["trees"]'})
     # No window that would blacken the MR images.
     assert plan.preparation.intensity == "image"  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def about(corner: float) -> np.ndarray:
     [
         (at(1, 1, 3, x=40), True, "place in the patient, by up to 40 mm"),
         (at(2, 2, 3), True, "spacing, 3 x 1 x 1 and 3 x 2 x 2 mm"),
-        (at(1, 1, 3), False, "one has a place in the patient and the other has none"),
+        (at(1, 1, 3), False, "only one has a place in the patient"),
         (at(1, 1, 3, angle=0.3), True, "place in the patient"),
         # A tenth of the distance of neighbours is the bound: of the first voxel, and of the farthest.
         (at(1, 1, 3, x=0.12), True, "place in the patient, by up to 0.12 mm"),

@@ -31,7 +31,7 @@ def test_slices_of_a_tilted_gantry_are_told(tmp_path: Path, degrees: int) -> Non
     series(tmp_path / "a", ImagePositionPatient=[[0.0, float(shift * k), 2.0 * k] for k in range(6)])
     findings = {one.check: one for one in medeor.read(tmp_path, labelled=False).findings}
     assert ("leaning-slices" in findings) == bool(degrees)
-    assert not degrees or "by up to 14 degrees" in findings["leaning-slices"].message
+    assert not degrees or "by up to 14 degrees" in str(findings["leaning-slices"].message)
 
 
 def test_slices_of_several_patients_make_no_volume(tmp_path: Path) -> None:
@@ -47,4 +47,4 @@ def test_volumes_of_unknown_orientation_among_others_are_told(tmp_path: Path) ->
         image.set_qform(image.affine if k else None, int(k > 0))
         nibabel.save(image, tmp_path / f"{k}.nii")
     findings = {one.check: one for one in medeor.read(tmp_path, labelled=False).findings}
-    assert findings["unknown-orientation"].message.startswith("1 of 4 volumes")
+    assert str(findings["unknown-orientation"].message).startswith("1 of 4 volumes")

@@ -103,7 +103,7 @@ def test_a_column_of_ids_names_the_cases(tmp_path: Path) -> None:
     assert "Doe" not in "".join(first)
     # A table that medeor wrote keeps its names.
     assert read(tmp_path, table.with_columns(pl.Series("case_id", first))).ids == first
-    with pytest.raises(UserError, match="no column 'nowhere' of ids"):
+    with pytest.raises(UserError, match="no column 'nowhere'; there are"):
         read(tmp_path, table, options={"id": "nowhere"})
 
 
@@ -150,7 +150,7 @@ def test_files_that_are_not_read_are_counted_by_their_ending(tmp_path: Path) -> 
     found = said(findings, "files-passed-over")
     assert found.status == "fail"
     for part in ("12 .gif", "12 .jp2", "2 .nrrd", "2 .hdr", "2 thumbnails", "2 .txt", "2 .db", "2 .pdf"):
-        assert part in found.message
+        assert part in str(found.message)
 
 
 def test_a_folder_without_a_readable_image_says_what_it_holds(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_masks_doses_scouts_and_captures_accompany_the_volume(tmp_path: Path, na
     found = said(findings, "files-passed-over")
     assert found.status == "pass"
     for part in ("16 localisers", "8 captures", "8 segmentations (SEG)", "8 doses (RTDOSE)"):
-        assert part in found.message
+        assert part in str(found.message)
 
 
 def test_masks_are_cases_where_there_is_nothing_else_or_a_table_names_them(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_series_in_two_folders_is_one_volume(tmp_path: Path, layout: str) -> N
     write_series(tmp_path / "all", VOLUME, [f"P/{place}/{k}.dcm" for k, place in enumerate(places)])
     reading = medeor.read(tmp_path / "all", task="image-classification", labelled=False)
     assert reading.cases.table["depth"].to_list() == [6]
-    assert "1 series" in said(reading.findings, "series-in-several-folders").message
+    assert "1 series" in str(said(reading.findings, "series-in-several-folders").message)
 
 
 def test_copies_of_a_series_are_two_cases_of_one_patient_and_told(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def study(folder: Path, names: list[str], **columns: list) -> Finding | None:
     table = pl.DataFrame({"image": names, "label": [k % 2 for k in range(len(names))], **columns})
     findings = medeor.read(folder, table, task="image-classification", target="label").findings
     assert [finding.check for finding in findings[:2]] == ["positive-class", "guessed"]
-    assert "--group" in findings[1].message
+    assert "--group" in str(findings[1].message)
     return next((finding for finding in findings if finding.check == "patients-without-group"), None)
 
 
@@ -296,15 +296,15 @@ def test_names_that_speak_of_patients_stop_a_study_without_a_group(tmp_path: Pat
     found = study(tmp_path, names)
     assert found is not None
     assert found.stops
-    assert "6 patients for 12 images" in found.message
+    assert "6 patients for 12 images" in str(found.message)
 
 
 @pytest.mark.parametrize("column", ["patient_id", "PatientID", "Subject", "MRN", "患者ID", "病人编号", "id_paciente"])
 def test_a_column_that_names_patients_stops_it_too(tmp_path: Path, column: str) -> None:
     found = study(tmp_path, [f"img_{k}.png" for k in range(12)], **{column: [f"x{k // 2}" for k in range(12)]})
     assert found is not None
-    assert f"--group '{column}'" in found.message
-    assert "x1" not in found.message
+    assert f"--group '{column}'" in str(found.message)
+    assert "x1" not in str(found.message)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_name_with_a_word_for_a_mask_behind_it_is_no_case(tmp_path: Path, behi
     assert len(read.cases) == 8
     assert read.cases.targets[0].classes == ("a", "b")
     passed = next(one for one in read.findings if one.check == "files-passed-over")
-    assert "8 masks of other images" in passed.message
+    assert "8 masks of other images" in str(passed.message)
 
 
 @pytest.mark.parametrize(("images", "masks", "channel"), [("images", "masks", ""), ("imagesTr", "labelsTr", "_0000")])
@@ -69,14 +69,14 @@ def test_a_sum_below_the_table_makes_no_class(tmp_path: Path) -> None:
     assert read.cases.targets[0].classes == ("no", "yes")
     unreadable = next(one for one in read.findings if one.check == "unreadable-images")
     assert unreadable.status == "fail"
-    assert "row 8" in unreadable.message
+    assert "row 8" in str(unreadable.message)
 
 
 def test_a_guess_names_the_folders_that_are_taken_for_classes(tmp_path: Path) -> None:
     for seed in range(8):
         picture(tmp_path / ("2020", "2021")[seed % 2] / f"{seed}.png", seed)
     guessed = next(one for one in medeor.read(tmp_path).findings if one.check == "guessed")
-    assert "the folders 2020, 2021" in guessed.message
+    assert "the folders 2020, 2021" in str(guessed.message)
 
 
 def test_a_cleaned_table_answers_to_the_same_command(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medeor
-from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
+from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Message
 from medeor.knowledge.model.domain import TripleDomain
 from tiny import medeor as command
 
@@ -44,7 +44,7 @@ ASKED = {
     ("new", "treats", "x1"): (OUT_OF_DOMAIN, "no training triple has the entity new"),
     ("d0", "treats", "new"): (OUT_OF_DOMAIN, "no training triple has the entity new"),
     ("d3", "cures", "x1"): (OUT_OF_DOMAIN, "no training triple has the relation cures"),
-    ("rare", "treats", "x3"): (BORDERLINE, "few training triples have the entity rare (1)"),
+    ("rare", "treats", "x3"): (BORDERLINE, "only 1 training triple has the entity rare"),
     ("d0", "treats", "g1"): (BORDERLINE, "treats never has a tail of the kind Gene"),
     ("g1", "inhibits", "g2"): (BORDERLINE, "inhibits never has a head of the kind Gene"),
 }
@@ -106,7 +106,7 @@ def test_a_question_about_an_entity_without_training_triples_says_so(run: Path, 
 def test_only_a_margin_is_explained(run: Path) -> None:
     answers = medeor.query(run, {"head": "d0", "relation": "treats", "kind": "Disease"})
     assert set(answers.table["verdict"]) == {IN_DOMAIN}
-    assert answers.figures[0].columns[-1] == "verdict"
+    assert answers.figures[0].columns[-1] == Message("knowledge.answers.verdict")
     assert set(medeor.query(run, {"head": "d0", "relation": "treats", "kind": "Gene"}).table["verdict"]) == {BORDERLINE}
 
 

@@ -80,9 +80,12 @@ def test_a_path_leads_from_the_head_to_the_answer_without_the_edge_that_is_asked
 
 def test_what_was_written_down_is_marked_and_stays(graph, drug, answered):
     edges = pl.read_csv(graph / "edges.tsv", separator="\t").filter(relation="treats", head=drug)
-    part = {tail: "taught" if part == "train" else "held out" for tail, part in edges.select("tail", "part").rows()}
+    part = {
+        tail: "in training data" if part == "train" else "held out"
+        for tail, part in edges.select("tail", "part").rows()
+    }
     assert answered["known"].to_list() == [part.get(answer) for answer in answered["answer"]]
-    assert "taught" in answered["known"].to_list()
+    assert "in training data" in answered["known"].to_list()
 
 
 def test_a_contradiction_is_found_in_the_source_and_by_what_never_occurs_together(graph, run, drug):
@@ -95,7 +98,7 @@ def test_a_contradiction_is_found_in_the_source_and_by_what_never_occurs_togethe
     assert first["why"].startswith("never together")
     gene = edges.filter(relation="inhibits", head=drug)["tail"][0]
     named = medeor.query(run, {"head": drug, "relation": "treats", "tail": gene, "excludes": "inhibits"}).table
-    assert [one["why"] for one in named["contradictions"][0]] == ["as the question says"]
+    assert [one["why"] for one in named["contradictions"][0]] == ["named in the query"]
 
 
 def test_the_rank_by_popularity_is_that_of_counting(graph, answered):
@@ -149,14 +152,14 @@ def test_a_bundle_answers_alike_without_paths_and_says_so(run, drug, answered):
     assert said.table["answer"].to_list() == answered["answer"].to_list()
     assert said.table["value"].to_list() == pytest.approx(answered["value"].to_list())
     assert said.table["paths"].null_count() == 6
-    assert "answers come without paths" in said.figures[-1].caption
+    assert "answers have no paths" in str(said.figures[-1].caption)
 
 
 def test_the_command_prints_answers_and_writes_their_table(run, drug, tmp_path):
     where = "--query", f"head={drug}", "--query", "relation=treats"
     said = command("predict", run, *where, "--query", "top=2")
     assert said.code == 0, said.err
-    assert "What speaks for them" in said.out
+    assert "Paths to the answers" in said.out
     assert "Simulated Atlas (CC BY 4.0, simulated)" in " ".join(said.out.split())
     for ending in ("csv", "parquet", "json"):
         out = tmp_path / f"answers.{ending}"
@@ -174,7 +177,7 @@ def test_a_page_of_answers_shows_where_they_lie(run, graph, drug, answered, tmp_
     assert said.code == 0, said.err
     page = (tmp_path / "why.html").read_text()
     nodes = pl.read_csv(graph / "nodes.tsv", separator="\t")
-    drawn = page[page.index("Where they lie in the graph") :]
+    drawn = page[page.index("The paths in the graph") :]
     for id_ in (drug, *answered["answer"][:2]):
         assert nodes.filter(id=id_)["name"][0] in drawn
 

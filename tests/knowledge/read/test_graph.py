@@ -116,7 +116,7 @@ def test_ids_of_two_kinds_are_told() -> None:
     edges = EDGES.with_columns(head_kind=pl.Series(["Drug", "Gene", "Disease"]))
     (finding,) = read_graph([edges]).findings
     assert finding.check == "entities-of-two-kinds"
-    assert "b (Drug, Disease)" in finding.message
+    assert "b (Drug, Disease)" in str(finding.message)
 
 
 def test_a_simulated_graph_is_read_back(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_graphs_meet_by_identifier_and_through_references() -> None:
     synonyms = {(ids[entity], name) for entity, name, _ in merged.graph.synonyms.rows()}
     assert synonyms == {("DB00331", "UMLS:C0025598"), ("DB00945", "C0004057"), ("DOID:9351", "doid_9351")}
     (finding,) = merged.graph.findings
-    assert finding.message == (
-        "graph 2: of 6 entities 1 by the same identifier, 2 through references, 1 ambiguous (kept apart), "
+    assert str(finding.message) == (
+        "graph 2: 6 entities, 1 by the same identifier, 2 through references, 1 ambiguous (kept separate), "
         "2 not in the others"
     )
 
@@ -142,7 +142,7 @@ def test_sources_that_are_read_together_meet_by_identifier_and_mapping(sources: 
     assert set(alone.entities["id"]) == {*mapped.entities["id"], "C0000002"}
     findings = [finding for finding in mapped.findings if finding.check == "identifiers-joined"]
     assert [finding.status for finding in findings] == ["pass"]
-    assert findings[0].message.startswith("graph 2: of 6 entities 1 by the same identifier, 1 through references")
+    assert str(findings[0].message).startswith("graph 2: 6 entities, 1 by the same identifier, 1 through references")
     assert read_joined([drugs], {}).findings == read_graph([drugs]).findings
 
 
@@ -150,8 +150,8 @@ def test_the_audit_says_how_much_a_mapping_covers(sources: tuple[Path, Path, Pat
     drugs, genes, mapping = sources
     found = medeor.audit(drugs, genes, task="graph-completion", options={"mapping": str(mapping)}, split="cv")
     (finding,) = (one for one in found if one.check == "identifiers-joined")
-    assert "1 by the same identifier, 1 through references, 0 ambiguous (kept apart), 4 not in the others" in (
-        finding.message
+    assert "1 by the same identifier, 1 through references, 0 ambiguous (kept separate), 4 not in the others" in (
+        str(finding.message)
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.formats.graphs.edge_tables import Edges, Nodes
 from medeor.formats.tables.encodings import as_utf8
 from medeor.formats.tables.read import content_of
@@ -71,11 +71,11 @@ def spelt_out(read: Sequence[Nodes | Edges], dictionaries: Sequence[Dictionary])
             if not values.str.contains(r"^\d+$").all() or values.is_in(names.implode()).all():
                 continue
             if not known.all():
-                first = values.filter(~known).sort()[0]
-                raise UserError(f"{table.name}: {own[0].name} has no number {first}; the files do not belong together")
+                number, file = values.filter(~known).sort()[0], own[0].name
+                raise UserError("graphs.dictionaries.unknown-number", name=table.name, dictionary=file, number=number)
             spelt = [pl.col(side).cast(pl.String).replace_strict(numbers, names).cast(pl.Categorical) for side in sides]
             tables = table.tables._replace(edges=table.tables.edges.with_columns(spelt))
-            message = f"{table.name}: numbers were replaced by the names in {own[0].name}"
-            told = Finding("numbers-spelt-out", "quality", "pass", message)
-            found[i] = table._replace(tables=tables._replace(findings=(*tables.findings, told)))
+            message = Message("graphs.dictionaries.spelt-out", name=table.name, dictionary=own[0].name)
+            finding = Finding("numbers-spelt-out", "quality", "pass", message)
+            found[i] = table._replace(tables=tables._replace(findings=(*tables.findings, finding)))
     return found

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
-from medeor.formats.graphs.edge_text import Text, open_text
+from medeor.contracts import Finding, Message, Text, UserError
+from medeor.formats.graphs.edge_text import EdgeText, open_text
 from medeor.formats.graphs.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, imported
 from medeor.formats.graphs.ntriples import read_ntriples
-from medeor.formats.graphs.tables import FACTS, NODES, SYNONYMS, GraphTables
+from medeor.formats.graphs.tables import FACTS, NAMELESS, NODES, SYNONYMS, GraphTables
 from medeor.formats.tables.read import typed
 
 _NO = ("true", "t", "1", "yes", "y", "negated")
@@ -47,7 +47,7 @@ class Edges(NamedTuple):
     """By role (head, tail): the space in which identifiers hold."""
     open_order: bool = False
     """Whether nobody said which of its three columns is the relation."""
-    name: str = "the table"
+    name: Text = NAMELESS
 
 
 def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[Nodes | Edges, list[str]]:
@@ -72,42 +72,47 @@ def _known(names: Sequence[str], where: Mapping[str, str]) -> bool:
 
 
 def understood(
-    frame: pl.DataFrame, where: Mapping[str, str], part: str, text: Text | None = None, place: str = "the table"
+    frame: pl.DataFrame,
+    where: Mapping[str, str],
+    part: str,
+    text: EdgeText | None = None,
+    place: Path | Message = NAMELESS,
 ) -> Nodes | Edges:
     """A table with a header as nodes or edges.
 
     Raises: UserError where the header does not say which is which."""
     findings = text.findings if text else ()
-    place = str(text.path) if text else place
+    place = text.path if text else place
+    name = place.name if isinstance(place, Path) else place
     plain = imported(frame.columns)
     if plain:
         renamed = dict(zip(frame.columns, plain.header))
-        where = {role: renamed.get(name, name) for role, name in where.items()}
+        where = {role: renamed.get(column, column) for role, column in where.items()}
         frame = frame.rename(dict(zip(frame.columns, _distinct(plain.header))))
-        frame = frame.select(name for name in frame.columns if not name.startswith(":ignore"))
-    gaps = [name for name in frame.columns if frame[name].null_count()]
+        frame = frame.select(column for column in frame.columns if not column.startswith(":ignore"))
+    gaps = [column for column in frame.columns if frame[column].null_count()]
     columns = columns_of(frame.columns, where, gaps)
     if columns is None:
-        names = ", ".join(name[:40] for name in frame.columns[:20])
-        raise UserError(f"{place} has {names}; say which is which: --option head=… --option tail=…")
+        names = tuple(column[:40] for column in frame.columns[:20])
+        raise UserError("graphs.table.unknown-columns", place=place, names=names)
     spaces = plain.spaces if plain else {}
     if columns.nodes:
-        return _nodes(frame, columns, findings, place)._replace(spaces=spaces)
+        return _nodes(frame, columns, findings, name)._replace(spaces=spaces)
     if "relation" not in {*columns.columns, *columns.constants}:
-        raise UserError(f"{place} names no relation; name its column, or the one relation: --option relation=treats")
+        raise UserError("graphs.table.no-relation", place=place)
     of_nodes = pl.DataFrame(schema=NODES)
     if columns.columns["head"] == "_start" and "_id" in frame.columns:
         # An export of Neo4j (apoc.export.csv) holds nodes and edges in one table.
-        described = columns_of([name for name in frame.columns if name not in ("_start", "_end", "_type")], {})
+        described = columns_of([one for one in frame.columns if one not in ("_start", "_end", "_type")], {})
         if described:
-            of_nodes = _nodes(frame.filter(pl.col("_start").is_null()), described, (), place).tables.nodes
+            of_nodes = _nodes(frame.filter(pl.col("_start").is_null()), described, (), name).tables.nodes
         frame = frame.filter(pl.col("_start").is_not_null())
-    tables = _edges(frame, columns, part, text, place)
+    tables = _edges(frame, columns, part, text, name)
     tables = tables._replace(nodes=pl.concat([tables.nodes, of_nodes]))
-    return Edges(tables, columns.directed, spaces, name=Path(place).name)
+    return Edges(tables, columns.directed, spaces, name=name)
 
 
-def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, list[str]]:
+def _headless(text: EdgeText, where: Mapping[str, str], part: str) -> tuple[Edges, list[str]]:
     """Edges in the order head, relation, tail, or in that which the user says by the numbers of columns; with them
     the names by which the user may call the columns."""
     width = len(text.header)
@@ -132,26 +137,22 @@ def _headless(text: Text, where: Mapping[str, str], part: str) -> tuple[Edges, l
         columns |= dict(zip(order, plain))
     constants = constants_of(columns, where)
     if not {"head", "tail"} <= columns.keys():
-        note = ", ".join(name[:40] for name in text.header[:6])
-        ask = "name its columns by their numbers: --option head=1 --option relation=2 --option tail=3"
-        raise UserError(f"{text.path} has {width} columns and no header that medeor knows ({note}); {ask}")
+        first = tuple(name[:40] for name in text.header[:6])
+        count = Message("common.count.column", count=width)
+        raise UserError("graphs.table.no-header", path=text.path, columns=count, first=first)
     if "relation" not in {*columns, *constants}:
-        ask = "give a third, or say what all its pairs mean: --option relation=treats"
-        raise UserError(f"{text.path}, line {text.skipped + 1}: two columns, and a triple has three (head, relation, "
-                        f"tail); {ask}")  # fmt: skip
+        raise UserError("graphs.table.two-columns", path=text.path, line=text.skipped + 1)
     frame = _frame(text, plain, below=text.skipped)
     found: list[Finding] = []
-    first = frame.row(0) if frame.height else ()
-    if headings(text.header) and not any(_again(frame[name], value) for name, value in zip(plain, first)):
+    values = frame.row(0) if frame.height else ()
+    if headings(text.header) and not any(_again(frame[name], value) for name, value in zip(plain, values)):
         frame = frame.slice(1)
-        message = f"{text.path.name}: the first row ({', '.join(text.header)}) was taken as a header; if it is an edge"
-        found.append(Finding("first-row", "quality", "pass", f"{message}, put a header above it"))
+        message = Message("graphs.table.header-taken", name=text.path.name, values=tuple(text.header))
+        found.append(Finding("first-row", "quality", "pass", message))
     if weighed:
-        message = (
-            f"{text.path.name} has four columns and no header: they were read as head, relation, tail and a number"
-        )
-        found.append(Finding("columns-without-header", "quality", "unknown", f"{message} (column_4)"))
-    edges = _edges(frame, Columns(columns, constants), part, text, str(text.path))
+        message = Message("graphs.table.four-columns", name=text.path.name)
+        found.append(Finding("columns-without-header", "quality", "unknown", message))
+    edges = _edges(frame, Columns(columns, constants), part, text, text.path.name)
     found += [] if found else _lonely(edges.edges, constants, text.path.name)
     edges = edges._replace(findings=(*edges.findings, *found))
     names = [*plain, *place] if ordered else []
@@ -179,12 +180,11 @@ def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> lis
         rest = dict.fromkeys(columns, pl.concat(list(rest.values())))
     if any(_is_number(first[column]) or first[column] in rest[column] for column in columns):
         return []
-    text = ", ".join(str(first[column]) for column in columns)
-    message = f"{name}: the first row ({text}) shares nothing with the others; if it is a header, name its columns"
-    return [Finding("first-row", "quality", "unknown", f"{message} by --option", ("0",))]
+    message = Message("graphs.table.lonely-first-row", name=name, values=tuple(first.values()))
+    return [Finding("first-row", "quality", "unknown", message, ("0",))]
 
 
-def _rows(lines: Iterable[str], text: Text) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterable[str], text: EdgeText) -> Iterator[tuple[int, list[str]]]:
     """Values of each row, with the number of the line on which it ends."""
     if text.quote is None:
         yield from ((i, line.rstrip("\r\n").split(text.separator)) for i, line in enumerate(lines, 1))
@@ -194,8 +194,8 @@ def _rows(lines: Iterable[str], text: Text) -> Iterator[tuple[int, list[str]]]:
         for row in reader:
             yield reader.line_num, row
     except csv.Error:
-        longest = f"more than {csv.field_size_limit():,} characters"
-        raise UserError(f"{text.path}, line {reader.line_num}: a value of {longest}; check its quotes") from None
+        most = csv.field_size_limit()
+        raise UserError("graphs.table.long-value", path=text.path, line=reader.line_num, most=most) from None
 
 
 def _distinct(header: Sequence[str]) -> list[str]:
@@ -203,7 +203,7 @@ def _distinct(header: Sequence[str]) -> list[str]:
     return [name if name and name not in header[:i] else f"{name or 'column'}_{i + 1}" for i, name in enumerate(header)]
 
 
-def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
+def _frame(text: EdgeText, names: Sequence[str], below: int) -> pl.DataFrame:
     """The rows below the header, every value a category."""
     kind = pl.Categorical(pl.Categories.random())
     try:
@@ -219,7 +219,8 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         wrong = _wrong_line(text, len(names), ())
         if wrong or text.quote is None:
-            raise UserError(wrong or f"{text.path}: {str(error).splitlines()[0]}") from None
+            problem = str(error).splitlines()[0]
+            raise UserError(wrong or Message("graphs.table.unreadable", path=text.path, problem=problem)) from None
         # Line ends within quotes can confuse a parser that divides a text among threads.
         lines = io.StringIO(text.content.decode(), newline="")
         rows = [row for _, row in _rows(lines, text) if any(row)][below - text.skipped :]
@@ -227,32 +228,32 @@ def _frame(text: Text, names: Sequence[str], below: int) -> pl.DataFrame:
         return pl.DataFrame(full, schema=dict.fromkeys(names, pl.String), orient="row").cast(kind)
 
 
-def _wrong_line(text: Text, width: int, needed: Sequence[int]) -> str:
-    """What is wrong with the first row that has too many values, or none where one is needed; empty where none is."""
+def _wrong_line(text: EdgeText, width: int, needed: Sequence[int]) -> Message | None:
+    """What is wrong with the first row that has too many values, or none where one is needed; None where none is."""
     lines = io.StringIO(text.content.decode(), newline="")
     for line, row in _rows(lines, text):
         if not any(row):
             continue
         if len(row) > width or len(row) <= max(needed, default=-1):
-            count = {1: "one column", 2: "two columns"}.get(len(row), f"{len(row)} columns")
-            return f"{text.path}, line {line}: {count} where there should be {width}; correct that line"
+            count = Message("common.count.column", count=len(row))
+            return Message("graphs.table.wrong-width", path=text.path, line=line, columns=count, width=width)
         if empty := [i for i in needed if not row[i]]:
-            return f"{text.path}, line {line}: column {empty[0] + 1} is empty; complete that line or remove it"
-    return ""
+            return Message("graphs.table.empty-value", path=text.path, line=line, column=empty[0] + 1)
+    return None
 
 
-def _edges(frame: pl.DataFrame, known: Columns, part: str, text: Text | None, place: str = "the table") -> GraphTables:
+def _edges(frame: pl.DataFrame, known: Columns, part: str, text: EdgeText | None, name: Text) -> GraphTables:
     columns = known.columns
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    frame, findings = _asserted(frame, columns.get("negated", ""), Path(place).name)
+    frame, findings = _asserted(frame, columns.get("negated", ""), name)
     needed = [columns[role] for role in ("head", "relation", "tail") if role in columns]
     if known.silent:
         needed.remove(columns["relation"])
-    if any(frame[name].null_count() for name in needed):
-        places = [frame.columns.index(name) for name in needed]
-        wrong = _wrong_line(text, frame.width, places) if text else ""
-        raise UserError(wrong or f"the table has rows without a value for {' or '.join(needed)}; complete them")
-    roles = {role: _plain(frame[name]) for role, name in columns.items() if role != "negated"}
+    if any(frame[column].null_count() for column in needed):
+        places = [frame.columns.index(column) for column in needed]
+        wrong = _wrong_line(text, frame.width, places) if text else None
+        raise UserError(wrong or Message("graphs.table.incomplete", columns=tuple(needed)))
+    roles = {role: _plain(frame[column]) for role, column in columns.items() if role != "negated"}
     if known.silent:
         roles["relation"] = roles["relation"].fill_null(known.silent)
     for role, text_or_column in known.prefixes.items():
@@ -266,14 +267,14 @@ def _edges(frame: pl.DataFrame, known: Columns, part: str, text: Text | None, pl
     if "part" in roles:
         roles["part"] = _parts(roles["part"], text.path if text else None)
     edges = pl.DataFrame([roles[role].alias(role) for role in ("head", "relation", "tail", *FACTS) if role in roles])
-    spent = {*(name for role, name in columns.items() if role != "negated"), *known.prefixes.values()}
-    further = [_further(frame[name]) for name in frame.columns if name not in spent and not frame[name].is_null().all()]
+    spent = {*(column for role, column in columns.items() if role != "negated"), *known.prefixes.values()}
+    further = [_further(column) for column in frame if column.name not in spent and not column.is_null().all()]
     own = {*edges.columns}
     edges = edges.hstack([column.alias(f"{column.name}_given") if column.name in own else column for column in further])
     return GraphTables(edges, _ends(roles), findings=(*(text.findings if text else ()), *findings))
 
 
-def _asserted(frame: pl.DataFrame, negated: str, name: str) -> tuple[pl.DataFrame, list[Finding]]:
+def _asserted(frame: pl.DataFrame, negated: str, name: Text) -> tuple[pl.DataFrame, list[Finding]]:
     """The rows that say that an edge holds, and what there is to say of the others: those that a column negates
     (`negated`, a qualifier `NOT`), and those with the label 0 beside others with 1."""
     signs = [(negated, _negative(frame[negated]))] if negated else []
@@ -286,7 +287,7 @@ def _asserted(frame: pl.DataFrame, negated: str, name: str) -> tuple[pl.DataFram
     findings = _signed(frame, name)
     for column, sign in signs:
         if count := int(sign.sum()):
-            message = f"{name}: {count} edges do not hold by the column '{column}' and were set aside"
+            message = Message("graphs.table.negated", name=name, count=count, column=column)
             findings.append(Finding("negated-edges", "quality", "pass", message))
     if not signs:
         return frame, findings
@@ -294,14 +295,13 @@ def _asserted(frame: pl.DataFrame, negated: str, name: str) -> tuple[pl.DataFram
     return frame.filter(~gone.to_series()), findings
 
 
-def _signed(frame: pl.DataFrame, name: str) -> list[Finding]:
+def _signed(frame: pl.DataFrame, name: Text) -> list[Finding]:
     """A word on edges with a negative weight, which may say that they do not hold, or of what kind they are."""
     for column in frame.columns:
         if column.lower() in _WEIGHTS:
             weights = frame[column].cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
             if count := int((weights < 0).sum()):
-                message = f"{name}: {count} edges are negative in the column '{column}' and count as edges like all "
-                message += "others; take them out if they do not hold, or name another relation in them"
+                message = Message("graphs.table.negative", name=name, count=count, column=column)
                 return [Finding("negative-weights", "quality", "fail", message)]
     return []
 
@@ -331,7 +331,7 @@ def _prefixed(column: pl.Series, frame: pl.DataFrame, prefix: str) -> pl.Series:
 def _parts(column: pl.Series, path: Path | None) -> pl.Series:
     said = column.unique().drop_nulls().cast(pl.String)
     if wrong := [name for name in said if name.lower() not in PART_NAMES]:
-        raise UserError(f"{path or 'the table'}: '{wrong[0]}' is no part; there are train, validation and test")
+        raise UserError("graphs.table.unknown-part", place=path or NAMELESS, part=wrong[0])
     return column.cast(pl.String).str.to_lowercase().replace(PART_NAMES)
 
 
@@ -357,10 +357,10 @@ def _ends(roles: Mapping[str, pl.Series]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=NODES), *found], how="diagonal")
 
 
-def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], place: str) -> Nodes:
+def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], name: Text) -> Nodes:
     roles = {
-        role: _plain(frame[name]).cast(pl.String).alias(role)
-        for role, name in known.columns.items()
+        role: _plain(frame[column]).cast(pl.String).alias(role)
+        for role, column in known.columns.items()
         if role != "negated"
     }
     ids = roles["id"]
@@ -370,7 +370,7 @@ def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], p
         # Of several labels the first.
         roles["kind"] = roles["kind"].str.strip_chars(":").str.extract(r"^([^;|:]+)").alias("kind")
     table = pl.DataFrame([ids, *(roles[role] for role in roles if role not in ("id", "prefix"))])
-    findings = (*findings, *_dubious_nodes(table, Path(place).name))
+    findings = (*findings, *_dubious_nodes(table, name))
     table = table.filter(pl.col("id").is_not_null())
     none = pl.lit(None, pl.String)
     nodes = table.select("id", *(pl.col(role) if role in roles else none.alias(role) for role in ("name", "kind")))
@@ -384,23 +384,23 @@ def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], p
     return Nodes(GraphTables(no_edges, nodes, synonyms, findings=findings), keys)
 
 
-def _dubious_nodes(table: pl.DataFrame, name: str) -> list[Finding]:
+def _dubious_nodes(table: pl.DataFrame, name: Text) -> list[Finding]:
     """Nodes without an identifier, and identifiers or keys that several different nodes have."""
     found = []
     rows = table.filter(~pl.all_horizontal(pl.all().is_null()))
     if count := rows["id"].null_count():
-        message = f"{name}: {count} nodes have no identifier and were set aside"
+        message = Message("graphs.table.nodes-without-id", name=name, count=count)
         found.append(Finding("nodes-without-id", "quality", "fail", message))
     if "key" in rows.columns:
         twice = _ambiguous(rows, "key", "id")
         if len(twice):
-            message = f"{name}: {len(twice)} keys stand for several nodes, e.g. {twice[0]}; the first counts"
+            message = Message("graphs.table.shared-keys", name=name, count=len(twice), example=twice[0])
             found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
     elif "name" in rows.columns:
         twice = _ambiguous(rows, "id", "name")
         if len(twice):
-            message = f"{name}: {len(twice)} identifiers have several names, e.g. {twice[0]}; the first is the name, "
-            found.append(Finding("nodes-of-several-names", "quality", "unknown", f"{message}others synonyms"))
+            message = Message("graphs.table.several-names", name=name, count=len(twice), example=twice[0])
+            found.append(Finding("nodes-of-several-names", "quality", "unknown", message))
     return found
 
 

@@ -11,35 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.formats.tables.encodings import as_utf8
 from medeor.formats.tables.read import content_of
 
 LOOK = 1 << 16
 """Bytes of a file that show its format."""
-_TO_NTRIPLES = "convert it to N-Triples (.nt), e.g. with `riot --output=nt` or rdflib"
+_TRIPLES = {".ttl": "Turtle", ".n3": "Notation3", ".trig": "TriG", ".rdf": "RDF/XML", ".jsonld": "JSON-LD"}
+_NETWORKS = {".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML", ".xml": "XML"}
 REFUSED = {
-    ".ttl": f"Turtle is not read; {_TO_NTRIPLES}",
-    ".n3": f"Notation3 is not read; {_TO_NTRIPLES}",
-    ".trig": f"TriG is not read; {_TO_NTRIPLES}",
-    ".rdf": f"RDF/XML is not read; {_TO_NTRIPLES}",
-    ".owl": "OWL is not read; convert it to OBO, e.g. with `robot convert --input x.owl --output x.obo`",
-    ".ofn": "OWL is not read; convert it to OBO, e.g. with `robot convert --input x.ofn --output x.obo`",
-    ".jsonld": f"JSON-LD is not read; {_TO_NTRIPLES}",
-    ".json": "JSON is not read; write its edges as a table (.tsv, .parquet) or as JSON lines (.jsonl), or a graph of "
-    "OBO as .obo (`robot convert`)",
-    ".graphml": "GraphML is not read; export its edges as a table of head, relation, tail",
-    ".gexf": "GEXF is not read; export its edges as a table of head, relation, tail",
-    ".gml": "GML is not read; export its edges as a table of head, relation, tail",
-    ".xml": "XML is not read; export its edges as a table of head, relation, tail",
-    ".zip": "an archive is not read; unpack it first",
-    ".bz2": "only gzip is unpacked; unpack it first",
-    ".xz": "only gzip is unpacked; unpack it first",
-    ".zst": "only gzip is unpacked; unpack it first",
-    ".tar": "an archive is not read; unpack it first",
-    ".tgz": "an archive is not read; unpack it first",
-    ".pkl": "a pickle can run code when it is opened, and is not read; write its edges as a table",
-    ".pt": "a pickle can run code when it is opened, and is not read; write its edges as a table",
+    **{ending: Message("graphs.refused.triples", format=name) for ending, name in _TRIPLES.items()},
+    **{ending: Message("graphs.refused.network", format=name) for ending, name in _NETWORKS.items()},
+    **{ending: Message("graphs.refused.ontology", ending=ending) for ending in (".owl", ".ofn")},
+    **dict.fromkeys((".zip", ".tar", ".tgz"), Message("graphs.refused.archive")),
+    **dict.fromkeys((".bz2", ".xz", ".zst"), Message("graphs.refused.packed")),
+    **dict.fromkeys((".pkl", ".pt"), Message("graphs.refused.pickle")),
+    ".json": Message("graphs.refused.json"),
 }
 """Graphs in formats that are not read, by ending, and what to do instead."""
 GAF = (
@@ -55,7 +42,7 @@ NTRIPLE = re.compile(
 """A line of N-Triples or N-Quads; tables of IRIs often leave the point out."""
 
 
-class Text(NamedTuple):
+class EdgeText(NamedTuple):
     """A table of text before its columns are understood."""
 
     path: Path
@@ -81,13 +68,13 @@ class Text(NamedTuple):
         return NTRIPLE.fullmatch(first) is not None
 
 
-def open_text(path: Path, known: Callable[[Sequence[str]], bool]) -> Text:
+def open_text(path: Path, known: Callable[[Sequence[str]], bool]) -> EdgeText:
     """The text of a table. `known` tells whether medeor knows these names as a header.
 
     Raises: UserError where the file is empty, binary, or of a format that is not read."""
     content, findings = as_utf8(content_of(path), path.name)
     if not re.search(rb"\S", content):
-        raise UserError(f"{path} is empty")
+        raise UserError("graphs.text.empty", path=path)
     if b"\n" not in content and b"\r" in content:
         content = content.replace(b"\r", b"\n")
     _refuse_others(path, content)
@@ -96,24 +83,23 @@ def open_text(path: Path, known: Callable[[Sequence[str]], bool]) -> Text:
     content, count = _without_first(content, rb"\s*(\d+)[ \t\r]*\n")
     first = _first_line(content)
     if not first.strip():
-        raise UserError(f"{path} holds comments and no row")
+        raise UserError("graphs.text.comments-alone", path=path)
     if "\0" in first:
-        raise UserError(f"{path} is not a table of text")
+        raise UserError("graphs.text.not-text", path=path)
     separator = asked.decode() or separator_of(first)
-    content, quote, note = _quoted(content, separator)
+    content, quote, note = _quoted(content, separator, path.name)
     header = _values(_first_line(content), separator, quote)
     names = _named_above(comments, len(header), separator, quote, known)
     if known(header):
         names = []
     named = bool(names) or known(header)
     content, passed = _without_later_comments(content, separator, quote, len(header), named)
-    said = [Finding("quotes", "quality", "pass", f"{path.name}: {note}")] if note else []
+    findings += (Finding("quotes", "quality", "pass", note),) if note else ()
     if passed:
-        message = f"{path.name}: {passed} lines that begin with # were passed over as comments"
-        said.append(Finding("comment-lines", "quality", "pass", message))
+        message = Message("graphs.text.comments", name=path.name, count=passed)
+        findings += (Finding("comment-lines", "quality", "pass", message),)
     skipped = _opening(rb"\s*", content).count(b"\n")
-    found = (*findings, *said)
-    return Text(path, content, separator, quote, names or header, skipped, bool(names), bool(count), found)
+    return EdgeText(path, content, separator, quote, names or header, skipped, bool(names), bool(count), findings)
 
 
 # --- other formats ---------------------------------------------------------------------------------------
@@ -136,9 +122,9 @@ def _refuse_others(path: Path, content: bytes) -> None:
         signs = {"<graphml": ".graphml", "<gexf": ".gexf", "<owl:": ".owl", "<ontology": ".owl", "<rdf:": ".rdf"}
         ending = next((kind for sign, kind in signs.items() if sign in look.lower()), ".xml")
     if ending == ".lfs":
-        raise UserError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
+        raise UserError("graphs.refused.git-lfs", path=path)
     if ending:
-        raise UserError(f"{path}: {REFUSED[ending]}")
+        raise UserError("graphs.refused.file", path=path, hint=REFUSED[ending])
 
 
 # --- comments --------------------------------------------------------------------------------------------
@@ -224,14 +210,14 @@ def _values(line: str, separator: str, quote: str | None) -> list[str]:
         return [value.strip() for value in line.split(separator)]
 
 
-def _quoted(content: bytes, separator: str) -> tuple[bytes, str | None, str]:
+def _quoted(content: bytes, separator: str, name: str) -> tuple[bytes, str | None, Message | None]:
     """The text, the mark that quotes its values (None: none does), and what there is to say of it.
 
     Quotes are quotes where every value that begins with one is closed by one and its inner ones are doubled. Else they
     are letters: `5" needle`, `"Unspecified" injury`. Where a file has both kinds, values with quotes as letters are
     quoted in their turn."""
     if b'"' not in content:
-        return content, None, ""
+        return content, None, None
     mark = re.escape(separator.encode())
     blank = b"" if separator in "\t " else b" *"
     whole = blank + rb'"[^"]*(?:""[^"]*)*"' + blank + rb"(?=[" + mark + rb"\r\n]|\Z)"
@@ -244,14 +230,13 @@ def _quoted(content: bytes, separator: str) -> tuple[bytes, str | None, str]:
     opened = len(re.findall(start + blank + rb'"', content))
     plain = plain_even and closed < opened and not (masked_even and masked_widths[0] < plain_widths[0])
     if plain or not quoted:
-        return content, None, "a quote that is not closed stands as it is" if opened else ""
+        return content, None, Message("graphs.text.open-quote", name=name) if opened else None
     if not plain_even and not masked_even and max(masked_widths) > masked_widths[0]:
-        return content, '"' if separator in ",;" else None, ""
+        return content, '"' if separator in ",;" else None, None
     letter = rb"[^" + mark + rb'\r\n"]*"[^' + mark + rb"\r\n]*"
     if b'"' in masked or (blank and re.search(rb"[" + mark + rb'] +"', content)):
         content = re.sub(start + rb"(?:(" + whole + rb")|(" + letter + rb"))", _requoted, content)
-    note = f"{quoted} values stand in quotes, which were taken off" if separator == "\t" else ""
-    return content, '"', note
+    return content, '"', Message("graphs.text.quotes", name=name, count=quoted) if separator == "\t" else None
 
 
 def _requoted(match: re.Match[bytes]) -> bytes:

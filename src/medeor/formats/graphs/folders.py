@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError, listed
 from medeor.formats.graphs.edge_text import REFUSED
 from medeor.formats.graphs.facts import TABLES, TEXT
 from medeor.formats.graphs.layouts import PART_NAMES
@@ -50,11 +50,11 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
     taken = [file for file in taken if file not in negative]
     findings = []
     if negative:
-        names = ", ".join(file.path.name for file in negative)
-        message = f"{names}: by its name the file holds edges that are false; it is never learnt from"
+        names = tuple(file.path.name for file in negative)
+        message = Message("graphs.folders.false-edges", names=names, count=len(negative))
         findings.append(Finding("files-of-false-edges", "quality", "fail", message))
         if not taken:
-            raise UserError(f"{message}; rename it if its edges hold")
+            raise UserError("graphs.folders.false-edges-alone", reason=message)
     parts = [file for file in taken if file.part]
     divided = _divided(parts)
     if divided:
@@ -70,9 +70,8 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
         aside += [file.path for file in left]
     else:
         if parts and len(taken) > 1:
-            names = ", ".join(f"{file.path.name} ({file.part})" for file in parts[:4])
-            message = f"{names}: no other file is named as a part beside it; all edges are taken together and divided"
-            message += " anew. Name the files train, valid and test to keep them apart"
+            named = tuple(f"{file.path.name} ({file.part})" for file in parts[:4])
+            message = Message("graphs.folders.no-other-part", files=named)
             findings.append(Finding("parts-not-kept", "quality", "fail", message))
         taken = [file._replace(part="") for file in taken]
     order = ("", *PARTS)
@@ -85,10 +84,9 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
     )
     graphs = sorted({path.name for path in aside if not _ASIDE.match(path.name)})
     if graphs:
-        hints = {REFUSED[ending] for ending in REFUSED for name in graphs if _plain(name).endswith(ending)}
-        text = ", ".join(graphs[:8]) + (f" and {len(graphs) - 8} more" if len(graphs) > 8 else "")
-        message = f"{len(graphs)} files were passed over: {text}"
-        message += f" ({'; '.join(sorted(hints))})" if hints else ""
+        found = tuple(dict.fromkeys(hint for name in graphs if (hint := _hint(name))))
+        hints = Message("graphs.folders.hints", hints=found) if found else ""
+        message = Message("graphs.folders.skipped", count=len(graphs), names=listed(graphs, 8), hints=hints)
         findings.append(Finding("files-passed-over", "quality", "unknown", message))
     return Chosen(taken, tuple(findings))
 
@@ -96,25 +94,26 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
 def _files(path: Path, number: int) -> list[File]:
     """The files of one source; of a folder all but hidden ones."""
     if not path.exists():
-        raise UserError(f"{path} does not exist")
+        raise UserError("graphs.folders.missing", path=path)
     if path.is_file():
         file = _file(path, number)
         if not file.ending and not is_rrf(path):
-            hint = next((hint for ending, hint in REFUSED.items() if _plain(path.name).endswith(ending)), "")
-            if hint:
-                raise UserError(f"{path}: {hint}")
-            known = ", ".join((*TEXT, ".obo", ".RRF", *TABLES))
-            raise UserError(f"{path}: a graph is read from {known}; text may be packed as .gz")
+            if hint := _hint(path.name):
+                raise UserError("graphs.refused.file", path=path, hint=hint)
+            raise UserError("graphs.folders.unknown-ending", path=path, known=(*TEXT, ".obo", ".RRF", *TABLES))
         return [file]
     found = sorted(Path(place, name) for place, _, names in os.walk(path) for name in names if name[:1] != ".")
     files = [_file(one, number, path) for one in found]
     if not any(file.ending or is_rrf(file.path) for file in files):
-        hints = sorted(
-            {f"{one.name}: {hint}" for one in found for end, hint in REFUSED.items() if _plain(one.name).endswith(end)}
-        )
-        more = f"; {hints[0]}" if hints else ""
-        raise UserError(f"{path} holds no file of a graph (triples, nodes, an ontology, .RRF){more}")
+        name = min((one.name for one in found if _hint(one.name)), default="")
+        more = Message("graphs.folders.refused", name=name, hint=_hint(name)) if name else ""
+        raise UserError("graphs.folders.no-graph", path=path, more=more)
     return files
+
+
+def _hint(name: str) -> Message | None:
+    """What to do with a file of a format that is not read; None for any other."""
+    return next((hint for ending, hint in REFUSED.items() if _plain(name).endswith(ending)), None)
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message, Text
 from medeor.formats.graphs.edge_tables import Edges, Nodes
 from medeor.formats.graphs.tables import SYNONYMS, GraphTables
 
@@ -31,7 +31,7 @@ def translated(read: Sequence[Nodes | Edges], where: Mapping[str, str]) -> Itera
         yield tables
 
 
-def _by_keys(tables: GraphTables, keys: pl.DataFrame, ids: pl.Series, name: str) -> GraphTables:
+def _by_keys(tables: GraphTables, keys: pl.DataFrame, ids: pl.Series, name: Text) -> GraphTables:
     """Edges with identifiers in the place of keys, where keys is what they have. One that no node has stays as it is,
     marked, and is told."""
     ends = pl.concat([tables.edges[side].unique().cast(pl.String) for side in ("head", "tail")]).unique()
@@ -46,11 +46,9 @@ def _by_keys(tables: GraphTables, keys: pl.DataFrame, ids: pl.Series, name: str)
     tables = tables._replace(edges=tables.edges.with_columns(sides), nodes=own)
     if not len(unseen):
         return tables
-    first = ", ".join(unseen.head(3))
-    message = (
-        f"{name}: {len(unseen)} of {len(ends)} ends are keys that no table of nodes has ({first}); each is a node "
+    message = Message(
+        "graphs.ids.unknown-keys", name=name, count=len(unseen), all=len(ends), keys=tuple(unseen.head(3))
     )
-    message += "of its own, called index:…; complete the table of nodes"
     found = Finding("keys-without-node", "quality", "fail", message)
     return tables._replace(findings=(*tables.findings, found))
 
@@ -67,7 +65,7 @@ def _turned(tables: GraphTables, kinds: pl.DataFrame, head_kind: str) -> GraphTa
     neither = edges.select((~pl.col("head").is_in(starts)).sum()).item()
     found = tables.findings
     if neither:
-        message = f"{neither} pairs have no end of the kind {head_kind} and stay as they stand"
+        message = Message("graphs.ids.no-end-of-kind", count=neither, kind=head_kind)
         found = (*found, Finding("pairs-without-direction", "quality", "fail", message))
     return tables._replace(edges=edges, nodes=tables.nodes.clear(), findings=found)
 
@@ -133,11 +131,9 @@ def current(found: Sequence[GraphTables]) -> list[GraphTables]:
             table._replace(nodes=nodes, synonyms=pl.concat([table.synonyms, also.cast(table.synonyms.schema)]))
         )
     first = next(i for i, table in enumerate(tables) if table.alternatives.height)
-    told = tables[first].findings
+    findings = tables[first].findings
     if len(several):
-        message = (
-            f"{len(several)} alternative identifiers stand at several terms, e.g. {several[0]}, and stay as they are"
-        )
-        told = (*told, Finding("ambiguous-alternatives", "quality", "fail", message))
-    tables[first] = tables[first]._replace(synonyms=pl.concat([tables[first].synonyms, synonyms]), findings=told)
+        message = Message("graphs.ids.shared-alternatives", count=len(several), example=several[0])
+        findings = (*findings, Finding("ambiguous-alternatives", "quality", "fail", message))
+    tables[first] = tables[first]._replace(synonyms=pl.concat([tables[first].synonyms, synonyms]), findings=findings)
     return tables

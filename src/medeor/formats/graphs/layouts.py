@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError
 from medeor.formats.graphs.facts import OPTIONS
 
 CONSTANTS = ("relation", "head_kind", "tail_kind", "source", "licence", "release")
@@ -257,9 +257,9 @@ def _describes(columns: Mapping[str, str]) -> bool:
     return "id" in columns and (bool({"name", "kind"} & columns.keys()) or columns["id"] == ":id")
 
 
-def unused(where: Mapping[str, str], used: set[str], seen: Mapping[str, Sequence[str]]) -> None:
+def unused(where: Mapping[str, str], used: set[str], seen: Mapping[Text, Sequence[Text]]) -> None:
     """Raises: UserError for what the user said of columns and no file has."""
     for role, name in where.items():
         if role in OPTIONS and role not in used and seen:
-            held = "; ".join(f"{path} has {', '.join(header)}" for path, header in seen.items())
-            raise UserError(f"--option {role}={name}: there is no such column, and no file lacks one: {held}")
+            held = tuple(Message("graphs.columns.of-file", path=path, columns=own) for path, own in seen.items())
+            raise UserError("graphs.columns.unknown", role=role, name=name, held=held)

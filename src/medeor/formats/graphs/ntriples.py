@@ -6,8 +6,8 @@ import re
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
-from medeor.formats.graphs.edge_text import Text
+from medeor.contracts import Finding, Message, UserError
+from medeor.formats.graphs.edge_text import EdgeText
 from medeor.formats.graphs.tables import NODES, SYNONYMS, GraphTables
 
 _LINE = (
@@ -21,7 +21,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _LETTERS = {"t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f"}
 
 
-def read_ntriples(text: Text) -> GraphTables:
+def read_ntriples(text: EdgeText) -> GraphTables:
     """Statements between two IRIs as edges, their IRIs as identifiers. Labels become names and synonyms with their
     language; other literals, and statements of blank nodes, which have no name outside of their file, are set aside
     and counted.
@@ -31,7 +31,7 @@ def read_ntriples(text: Text) -> GraphTables:
     lines = lines.with_row_index("number", 1).filter(pl.col("line").str.contains(r"^\s*[^\s#]"))
     rows = lines.select("number", pl.col("line").str.extract_groups(_LINE).struct.unnest())
     if (wrong := rows.filter(pl.col("relation").is_null())).height:
-        raise UserError(f"{text.path}, line {wrong['number'][0]}: no statement of N-Triples; correct that line")
+        raise UserError("graphs.ntriples.wrong-line", path=text.path, line=wrong["number"][0])
     blank = pl.col("head").str.starts_with("_:") | pl.col("tail").str.starts_with("_:").fill_null(False)
     blanks, rows = rows.filter(blank).height, rows.filter(~blank)
     iris = [_plain(rows[name].str.strip_chars("<>")) for name in ("head", "relation", "tail")]
@@ -47,10 +47,10 @@ def read_ntriples(text: Text) -> GraphTables:
     synonyms = called.select(id="head", name="text", language=language).cast(SYNONYMS)  # type: ignore[arg-type]
     findings = [*text.findings]
     if (others := said.height - called.height) or not text.path.name.lower().removesuffix(".gz").endswith(".nt"):
-        aside = f"; {others} statements with a literal that is no name were set aside" if others else ""
-        findings.append(Finding("n-triples", "quality", "pass", f"{text.path.name} was read as N-Triples{aside}"))
+        key = "graphs.ntriples.without-literals" if others else "graphs.ntriples.read"
+        findings.append(Finding("n-triples", "quality", "pass", Message(key, name=text.path.name, count=others)))
     if blanks:
-        message = f"{text.path.name}: {blanks} statements of blank nodes, which have no identifier, were set aside"
+        message = Message("graphs.ntriples.blank-nodes", name=text.path.name, count=blanks)
         findings.append(Finding("blank-nodes", "quality", "fail", message))
     kept = [pl.col(name).cast(pl.Categorical) for name in ("head", "relation", "tail")]
     if edges["graph"].null_count() < edges.height:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.formats.graphs.tables import NODES, REFERENCES, SYNONYMS, GraphTables
 from medeor.formats.tables.encodings import as_utf8
 from medeor.formats.tables.read import content_of
@@ -41,7 +41,7 @@ def read_obo(path: Path, where: Mapping[str, str]) -> GraphTables:
     header = pairs.filter(pl.col("stanza").is_null())
     terms = pairs.filter(pl.col("stanza").is_in(["Term", "Instance"]))
     if not terms.height:
-        raise UserError(f"{path} holds no [Term]: it is no ontology in OBO, or it is damaged")
+        raise UserError("graphs.ontology.no-term", path=path)
     ids = terms.filter(pl.col("tag") == "id").select("number", pl.col("value").str.replace(_COMMENT, "").alias("id"))
     terms = terms.join(ids.unique("number"), on="number", maintain_order="left")
     nameless = terms.filter(pl.col("id").is_null() | (pl.col("id") == ""))
@@ -61,14 +61,13 @@ def read_obo(path: Path, where: Mapping[str, str]) -> GraphTables:
     )
     to_gone = edges.filter(pl.col("tail").is_in(obsolete.implode()))
     findings = (*findings, *_obsolete(path.name, obsolete, to_gone.height))
-    if len(broken) or nameless.height:
-        said = (
-            [f"{len(broken)} lines of is_a or relationship lack a term (the first at {broken[0]})"]
-            if len(broken)
-            else []
-        )
-        said += [f"{nameless['number'].n_unique()} terms have no id"] if nameless.height else []
-        message = f"{path.name}: {' and '.join(said)} and were set aside"
+    damaged = []
+    if len(broken):
+        damaged.append(Message("graphs.ontology.without-term", count=len(broken), first=broken[0]))
+    if nameless.height:
+        damaged.append(Message("graphs.ontology.without-id", count=nameless["number"].n_unique()))
+    if damaged:
+        message = Message("graphs.read.excluded", name=path.name, what=tuple(damaged))
         findings = (*findings, Finding("damaged-terms", "quality", "fail", message))
     alternatives = _alternatives(living)
     nodes, synonyms = _nodes(living, header), _synonyms(living)
@@ -144,7 +143,6 @@ def _alternatives(terms: pl.DataFrame) -> pl.DataFrame:
 def _obsolete(name: str, obsolete: pl.Series, edges: int) -> list[Finding]:
     if not len(obsolete):
         return []
-    message = f"{name}: {len(obsolete)} obsolete terms were set aside, e.g. {obsolete[0]}"
-    if edges:
-        message += f"; {edges} edges of other terms still lead to one"
+    more = Message("graphs.ontology.edges-to-obsolete", count=edges) if edges else ""
+    message = Message("graphs.ontology.obsolete", name=name, count=len(obsolete), example=obsolete[0], more=more)
     return [Finding("obsolete-terms", "quality", "fail" if edges else "pass", message)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message
 from medeor.formats.graphs.edge_tables import Edges
 
 FEWEST = 10
@@ -30,23 +30,20 @@ def in_order(tables: Sequence[Edges]) -> list[Edges]:
     )
     if head.is_in(tail.implode()).any() and not relation.is_in(pl.concat([head, tail]).implode()).any():
         return list(tables)
-    names = ", ".join(table.name for table in open_)
-    for order, said, kind, other in (
+    names = tuple(table.name for table in open_)
+    for order, place, kind, other in (
         (("head", "tail", "relation"), "third", tail, head),
         (("relation", "head", "tail"), "first", head, tail),
     ):
         alone = not relation.is_in(kind.implode()).any() and not other.is_in(kind.implode()).any()
         if len(kind) < len(relation) and alone and relation.is_in(other.implode()).any():
-            message = (
-                f"{names}: the {said} column, with {len(kind)} values of its own, was read as the relation; if it is "
-            )
-            found = Finding("column-order", "quality", "pass", f"{message}not, name the columns by --option head=1 …")
+            values = Message("common.count.value", count=len(kind))
+            message = Message(f"graphs.order.{place}-read", names=names, values=values)
+            found = Finding("column-order", "quality", "pass", message)
             return [_turned(table, order, found) if table.open_order else table for table in tables]
         if len(kind) * TIMES <= len(relation):
-            message = f"{names}: the second column was read as the relation and has {len(relation)} values, the {said} "
-            third = said == "third"
-            numbers = "head=1 --option tail=2 --option relation=3" if third else "relation=1 --option head=2 …"
-            message += f"{len(kind)}; if the relation is the {said} column, say --option {numbers}"
+            values = Message("common.count.value", count=len(relation))
+            message = Message(f"graphs.order.{place}-doubted", names=names, values=values, fewer=len(kind))
             found = Finding("column-order", "quality", "fail", message)
             first = next(i for i, table in enumerate(tables) if table.open_order)
             return [_with(table, found) if i == first else table for i, table in enumerate(tables)]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from medeor import machine
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, Text, UserError
 from medeor.formats.graphs.dictionaries import read_dictionary, spelt_out
 from medeor.formats.graphs.edge_tables import Edges, Nodes, read_text, understood
 from medeor.formats.graphs.facts import LINES, OPTIONS, TABLES, TEXT
@@ -19,7 +19,7 @@ from medeor.formats.graphs.ids import apart_by_space, current, translated
 from medeor.formats.graphs.layouts import constants_of, unused
 from medeor.formats.graphs.ontology import read_obo
 from medeor.formats.graphs.order import in_order
-from medeor.formats.graphs.tables import GraphTables
+from medeor.formats.graphs.tables import NAMELESS, GraphTables
 from medeor.formats.graphs.umls_rrf import is_rrf, read_rrf
 from medeor.formats.tables.read import content_of, read_table
 
@@ -40,14 +40,14 @@ def read_tables(
 
     Raises: UserError where a source is missing, broken, of an unknown layout, or too large for the memory."""
     if wrong := [key for key in where if key not in OPTIONS]:
-        raise UserError(f"a graph does not ask for '{wrong[0]}'; --option takes {', '.join(OPTIONS)}")
+        raise UserError("graphs.read.unknown-option", option=wrong[0], options=OPTIONS)
     chosen = chosen_files([source for source in given if isinstance(source, Path)], learnt)
     numbers = [i for i, source in enumerate(given) if isinstance(source, Path)]
     files = [file._replace(given=numbers[file.given]) for file in chosen.files]
     _fits([file.path for file in files], free_memory() if memory is None else memory)
     found: list[GraphTables] = []
     read: list[Nodes | Edges] = []
-    seen: dict[str, list[str]] = {}
+    seen: dict[Text, Sequence[Text]] = {}
     used = {"part"} if any(file.part for file in files) else set()
     if rrf := [file for file in files if is_rrf(file.path)]:
         found.append(read_rrf([file.path for file in rrf], where)._replace(given=rrf[0].given))
@@ -63,21 +63,21 @@ def read_tables(
             table, header = read_text(file.path, where, file.part)
             read.append(_from(file.given, table))
             used |= _used(where, header, table)
-            seen[str(file.path)] = header or ["no header"]
+            seen[str(file.path)] = header or [Message("graphs.columns.no-header")]
         elif file.ending in TABLES:
             frame = _lines(file.path) if file.ending in LINES else read_table(file.path)
-            read.append(_from(file.given, _given(frame, where, str(file.path), file.part)))
+            read.append(_from(file.given, _given(frame, where, file.path, file.part)))
             used |= _used(where, frame.columns, read[-1])
             seen[str(file.path)] = frame.columns
     for number, source in enumerate(given):
         if isinstance(source, np.ndarray):
             if source.ndim != 2 or source.shape[1] != 3:
-                raise UserError(f"triples as an array have the shape (n, 3): head, relation, tail; got {source.shape}")
+                raise UserError("graphs.read.wrong-shape", shape=str(source.shape))
             source = pl.DataFrame(source, schema=["head", "relation", "tail"])
         if isinstance(source, pl.DataFrame):
-            read.append(_from(number, _given(source, where, "the table")))
+            read.append(_from(number, _given(source, where, NAMELESS)))
             used |= _used(where, source.columns, read[-1])
-            seen["the table"] = source.columns
+            seen[NAMELESS] = source.columns
     unused(where, used, seen)
     read = spelt_out(in_order_of_sources(read), dictionaries)
     found += translated(apart_by_space(read), where)
@@ -108,7 +108,7 @@ def _lines(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_ndjson(io.BytesIO(content_of(path)), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path} is no JSON lines, an object in each ({str(error).splitlines()[0]})") from None
+        raise UserError("graphs.read.not-json-lines", path=path, problem=str(error).splitlines()[0]) from None
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
     nested = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]
     return frame.drop(nested).with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|") for name in lists)
@@ -123,18 +123,12 @@ def _parted(found: Sequence[GraphTables]) -> list[GraphTables]:
     kept = []
     for table, own in zip(found, parted):
         silent = table.edges["part"].null_count() if own else table.edges.height
-        message = (
-            f"{table.name or 'a table'}: {silent} edges name no part, while others are of train or test; they are "
-        )
-        if own and silent:
-            found_ = Finding("edges-without-part", "quality", "unknown", f"{message}taken as train")
-            table = table._replace(findings=(*table.findings, found_))
-        elif silent:
-            message += (
-                "not used. Name their part by a column (--option part=COLUMN) or in the name of the file (train_…)"
-            )
-            found_ = Finding("edges-without-part", "quality", "fail", message)
-            table = table._replace(edges=table.edges.clear(), findings=(*table.findings, found_))
+        if silent:
+            key = "graphs.read.kept-without-part" if own else "graphs.read.excluded-without-part"
+            message = Message(key, name=table.name or NAMELESS, count=silent)
+            finding = Finding("edges-without-part", "quality", "unknown" if own else "fail", message)
+            edges = table.edges if own else table.edges.clear()
+            table = table._replace(edges=edges, findings=(*table.findings, finding))
         kept.append(table)
     return kept
 
@@ -156,16 +150,16 @@ def _used(where: Mapping[str, str], header: Sequence[str], table: Nodes | Edges)
     return own | said | kinds
 
 
-def _given(frame: pl.DataFrame, where: Mapping[str, str], name: str, part: str = "") -> Nodes | Edges:
+def _given(frame: pl.DataFrame, where: Mapping[str, str], place: Path | Message, part: str = "") -> Nodes | Edges:
     kind = pl.Categorical(pl.Categories.random())
-    return understood(frame.select(pl.all().cast(pl.String).cast(kind)), where, part, place=name)
+    return understood(frame.select(pl.all().cast(pl.String).cast(kind)), where, part, place=place)
 
 
 def _fits(files: Sequence[Path], memory: int) -> None:
     needed = GROWTH * sum(map(_unpacked, files))
     if needed > memory:
-        text = f"about {needed / 2**30:.1f} GiB of memory to be read, and {memory / 2**30:.1f} GiB are free"
-        raise UserError(f"this graph ({len(files)} files) needs {text}; read a part of it, or use a larger machine")
+        count = Message("common.count.file", count=len(files))
+        raise UserError("graphs.read.too-large", files=count, needed=needed / 2**30, free=memory / 2**30)
 
 
 def _unpacked(path: Path) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message, Text
 
 NODES = {"id": pl.String, "name": pl.String, "kind": pl.String}
 SYNONYMS = {"id": pl.String, "name": pl.String, "language": pl.String}
@@ -14,6 +14,8 @@ REFERENCES = {"from": pl.String, "to": pl.String}
 FACTS = ("source", "licence", "release", "part")
 """What each edge says of itself in every graph, null where the file is silent."""
 PARTS = ("train", "validation", "test")
+NAMELESS = Message("graphs.table.nameless")
+"""What a table that no file holds is called."""
 
 
 class GraphTables(NamedTuple):
@@ -33,5 +35,5 @@ class GraphTables(NamedTuple):
     """Which of the sources it was read from, in their order."""
     alternatives: pl.DataFrame = pl.DataFrame(schema=REFERENCES)
     """Other identifiers of the same term within its ontology: from, to."""
-    name: str = ""
+    name: Text = ""
     """Of the file."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.formats.graphs.tables import NODES, REFERENCES, SYNONYMS, GraphTables
 
 _COLUMNS = {
@@ -36,12 +36,12 @@ def read_rrf(paths: Sequence[Path], where: Mapping[str, str]) -> GraphTables:
     """Concepts as nodes and the relations between them as edges: `CUI2 RELA CUI1`, as MRREL states the relation of its
     second concept to its first; REL where it has no RELA. The source of an edge is its vocabulary (SAB).
 
-    What UMLS marks as suppressible and relations within one concept are set aside, with their numbers told.
+    What UMLS marks as suppressible and relations within one concept are excluded, and a finding counts them.
 
     Raises: UserError where there is no MRREL or a table is damaged."""
     tables = {_table(path): path for path in paths}
     if "MRREL" not in tables:
-        raise UserError(f"{', '.join(map(str, paths))}: the relations are missing; put MRREL.RRF beside")
+        raise UserError("graphs.umls.no-relations", paths=tuple(paths))
     edges, findings = _edges(tables["MRREL"], where)
     nodes, synonyms = pl.DataFrame(schema=NODES), pl.DataFrame(schema=SYNONYMS)
     references = pl.DataFrame(schema=REFERENCES)
@@ -69,9 +69,10 @@ def _rows(path: Path, *columns: str) -> pl.DataFrame:
         )
         found = table.select(columns).collect(engine="streaming")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise UserError(f"{path} is not a readable {_table(path)} ({str(error).splitlines()[0]})") from None
+        problem = str(error).splitlines()[0]
+        raise UserError("graphs.umls.unreadable", path=path, table=_table(path), problem=problem) from None
     if found.height and found[columns[-1]].is_null().all():
-        raise UserError(f"{path} has too few columns for {_table(path)}; it is damaged or another file")
+        raise UserError("graphs.umls.too-few-columns", path=path, table=_table(path))
     return found
 
 
@@ -91,13 +92,14 @@ def _edges(path: Path, where: Mapping[str, str]) -> tuple[pl.DataFrame, list[Fin
         release=pl.lit(where.get("release"), pl.Categorical),
         rel=pl.col("REL").cast(pl.Categorical),
     )
-    message = f"{path.name}: {aside.sum()} suppressible relations and {(within & ~aside).sum()} within one concept"
-    found = [Finding("relations-set-aside", "quality", "pass", f"{message} were set aside")]
-    found = found if aside.any() or within.any() else []
+    found = []
+    if aside.any() or within.any():
+        inner = Message("graphs.umls.within", count=(within & ~aside).sum())
+        what = Message("graphs.umls.suppressible", count=aside.sum()), inner
+        message = Message("graphs.read.excluded", name=path.name, what=what)
+        found.append(Finding("relations-set-aside", "quality", "pass", message))
     if damaged.any():
-        message = (
-            f"{path.name}: {damaged.sum()} rows lack a concept or a relation and were set aside; the file is damaged"
-        )
+        message = Message("graphs.umls.damaged", name=path.name, count=damaged.sum())
         found.append(Finding("damaged-rows", "quality", "fail", message))
     return edges, found
 
@@ -118,5 +120,5 @@ def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, lis
     prefixed = pl.format("{}:{}", pl.col("SAB").replace(_PREFIXES), "CODE")
     code = pl.when(pl.col("SAB").is_in(_OWN_PREFIX)).then("CODE").otherwise(prefixed)
     references = coded.select(pl.col("CUI").alias("from"), code.alias("to"))
-    text = f"{path.name}: {aside.sum()} suppressible names were set aside"
-    return nodes, synonyms, references, [Finding("names-set-aside", "quality", "pass", text)] if aside.any() else []
+    message = Message("graphs.umls.names", name=path.name, count=aside.sum())
+    return nodes, synonyms, references, [Finding("names-set-aside", "quality", "pass", message)] if aside.any() else []

@@ -13,7 +13,7 @@ from typing import IO, Literal
 import numpy as np
 
 from medeor import cache
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 from medeor.files import sha256
 from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, is_own_bug, made_finite
 from medeor.formats.images.pictures import channels_first, without_alpha
@@ -47,10 +47,7 @@ def layout_of(shape: tuple[int, ...]) -> ArrayLayout:
             return "channels" if shape[1] <= 4 else "channels last" if _come_last(shape) else "volume"
         case 5:
             return "colour volume" if shape[4] == 3 or (shape[4] < 3 and _come_last(shape)) else "channel volume"
-    raise UserError(
-        f"an array of shape {shape} is no set of images; medeor reads (n, rows, columns), (n, rows, columns, 3), "
-        "(n, channels, rows, columns), (n, slices, rows, columns) and (n, channels, slices, rows, columns)"
-    )
+    raise UserError("images.array.no-set", shape=shape)
 
 
 def _come_last(shape: tuple[int, ...]) -> bool:
@@ -85,7 +82,7 @@ class ImageArray:
                 pixels = pixels[None]
             case "colour volume" | "channels last":
                 pixels = np.moveaxis(pixels, -1, 0)
-        pixels, nonfinite = made_finite(_plain(pixels), f"image {index}")
+        pixels, nonfinite = made_finite(_plain(pixels), Message("images.array.place", place=index))
         return Image(np.ascontiguousarray(pixels), nonfinite=nonfinite)
 
 
@@ -101,7 +98,7 @@ def read_npy(path: Path) -> Image:
     with damage_told(path, ".npy"):
         array = np.array(mapped)
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
-        raise BrokenImage(path, f"an array of shape {array.shape} of {array.dtype} is no image")
+        raise BrokenImage(path, "images.array.no-image", shape=array.shape, dtype=array.dtype)
     facts = {
         "file_type": "NPY",
         "bits": str(array.dtype.itemsize * 8),
@@ -145,10 +142,10 @@ def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     except (zipfile.BadZipFile, *DAMAGED) as error:
         if is_own_bug(error):
             raise
-        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
+        raise UserError("images.archive.damaged", path=path, error=error) from None
     for name, (_, dtype) in found.items():
         if dtype.hasobject:
-            raise UserError(f"{path}: '{name}' holds Python objects, which medeor does not load; save plain arrays")
+            raise UserError("images.archive.objects", path=path, name=name)
     return found
 
 
@@ -182,7 +179,7 @@ def member(path: str, name: str) -> np.ndarray:
     except (zipfile.BadZipFile, *DAMAGED) as error:
         if is_own_bug(error):
             raise
-        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from None
+        raise UserError("images.archive.damaged", path=path, error=error) from None
 
 
 def _mapped(path: str, info: zipfile.ZipInfo) -> np.ndarray:

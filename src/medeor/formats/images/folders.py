@@ -10,23 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from medeor.contracts import Message, Text
 from medeor.formats.images.facts import ENDINGS
 from medeor.formats.images.image import BrokenImage, kind_of
-from medeor.formats.images.masks import MASKS, masks_among
+from medeor.formats.images.masks import masks_among
 from medeor.machine import threads
 
-UNREAD = {
-    "GIF": (".gif",), "JPEG 2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), "JPEG XL": (".jxl",),
-    "HEIF": (".heic", ".heif", ".avif"), "NRRD": (".nrrd", ".nhdr"), "FreeSurfer": (".mgz", ".mgh"),
-    "MetaImage": (".mha", ".mhd"), "ANALYZE": (".hdr", ".img", ".hdr.gz", ".img.gz"), "MINC": (".mnc",),
-    "Philips PAR/REC": (".par", ".rec"), "GIPL": (".gipl",), "VTK": (".vtk", ".vti"), "FITS": (".fits", ".fit"),
-    "a slide": (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".vsi"),
-    "microscopy": (".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".ims"),
-    "Netpbm": (".ppm", ".pgm", ".pbm", ".pnm"), "TGA": (".tga",), "OpenEXR": (".exr",), "PSD": (".psd",),
-    "a video": (".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".webm"),
-    "compressed NIfTI": (".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip"), "compressed DICOM": (".dcm.gz", ".dcm.zip"),
-    "raw pixels": (".raw", ".zraw", ".bin"),
-}  # fmt: skip
+UNREAD: tuple[tuple[Text, tuple[str, ...]], ...] = (
+    ("GIF", (".gif",)), ("JPEG 2000", (".jp2", ".j2k", ".jpx", ".jpf", ".j2c")), ("JPEG XL", (".jxl",)),
+    ("HEIF", (".heic", ".heif", ".avif")), ("NRRD", (".nrrd", ".nhdr")), ("FreeSurfer", (".mgz", ".mgh")),
+    ("MetaImage", (".mha", ".mhd")), ("ANALYZE", (".hdr", ".img", ".hdr.gz", ".img.gz")), ("MINC", (".mnc",)),
+    ("Philips PAR/REC", (".par", ".rec")), ("GIPL", (".gipl",)), ("VTK", (".vtk", ".vti")), ("FITS", (".fits", ".fit")),
+    (Message("images.kinds.slide"), (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".vsi")),
+    (Message("images.kinds.microscopy"), (".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".ims")),
+    ("Netpbm", (".ppm", ".pgm", ".pbm", ".pnm")), ("TGA", (".tga",)), ("OpenEXR", (".exr",)), ("PSD", (".psd",)),
+    (Message("images.kinds.video"), (".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".webm")),
+    (Message("images.kinds.packed", kind="NIfTI"), (".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip")),
+    (Message("images.kinds.packed", kind="DICOM"), (".dcm.gz", ".dcm.zip")),
+    (Message("images.kinds.raw"), (".raw", ".zraw", ".bin")),
+)  # fmt: skip
 """Kinds of pictures that medeor does not read, and how their names end."""
 _DATA_OF = {".img": (".hdr",), ".rec": (".par",), ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",)}
 """Files of pixels and the files that describe them: the pair is one image."""
@@ -54,11 +56,11 @@ class Found(NamedTuple):
     """What lies below a folder."""
 
     images: list[ImageFiles]
-    aside: list[tuple[ImageFiles, str]]
+    aside: list[tuple[ImageFiles, Text]]
     """Images that accompany others (masks, doses, localisers, captures, thumbnails), and what they are."""
-    unread: list[tuple[ImageFiles, str]]
+    unread: list[tuple[ImageFiles, Text]]
     """Pictures of a kind that medeor does not read, and which."""
-    others: Counter[str]
+    others: Counter[Text]
     """How many other files there are, by what they are."""
     scattered: Counter[str]
     """Series whose slices lie in several folders: `joined` into one volume, or `apart`."""
@@ -78,9 +80,9 @@ def find_all(folder: Path) -> Found:
     from medeor.formats.images.dicom.folders import gathered
 
     images: list[ImageFiles] = []
-    aside: list[tuple[ImageFiles, str]] = []
-    unread: list[tuple[ImageFiles, str]] = []
-    others: Counter[str] = Counter()
+    aside: list[tuple[ImageFiles, Text]] = []
+    unread: list[tuple[ImageFiles, Text]] = []
+    others: Counter[Text] = Counter()
     slices: list[Path] = []
     paths = list(_files(folder))
     with ThreadPoolExecutor(threads()) as pool:
@@ -92,9 +94,8 @@ def find_all(folder: Path) -> Found:
             slices.append(path)
         elif kind not in ("", "npz", "dicom") or (not kind and path.name.lower().endswith(ENDINGS)):
             parent = path.parent.name if path.parent != folder else ""
-            thumbnail = _THUMBNAIL.search(path.stem) or _THUMBNAIL.fullmatch(parent)
-            if thumbnail:
-                aside.append((image, "thumbnails"))
+            if _THUMBNAIL.search(path.stem) or _THUMBNAIL.fullmatch(parent):
+                aside.append((image, Message("images.kinds.thumbnails")))
             else:
                 images.append(image)
         elif described := unread_kind(path, known):
@@ -103,7 +104,7 @@ def find_all(folder: Path) -> Found:
             others[_what(path, known)] += 1
     dicom = gathered(folder, slices)
     masks = masks_among([image.name for image in images])
-    aside += [(image, MASKS) for image in images if image.name in masks]
+    aside += [(image, Message("images.kinds.masks")) for image in images if image.name in masks]
     images = [image for image in images if image.name not in masks]
     images, aside = images + dicom.images, aside + dicom.aside
     if not images:
@@ -111,11 +112,11 @@ def find_all(folder: Path) -> Found:
     return Found(sorted(images), sorted(aside), sorted(unread), others + dicom.others, dicom.scattered)
 
 
-def unread_kind(path: Path, known: set[str] | None = None) -> str:
+def unread_kind(path: Path, known: set[str] | None = None) -> Text:
     """What kind of picture that medeor does not read a file is, by its name; empty where it is none. `known`: names of
     the files around it, so that pixels which another file describes are counted with that one."""
     name = path.name.lower()
-    kind = next((kind for kind, endings in UNREAD.items() if name.endswith(endings)), "")
+    kind = next((kind for kind, endings in UNREAD if name.endswith(endings)), "")
     return "" if kind and known and _is_described(path, known) else kind
 
 
@@ -125,16 +126,16 @@ def _is_described(path: Path, known: set[str]) -> bool:
     return any(stem + other in known or f"{stem}{other}.gz" in known for other in _DATA_OF.get(ending, ()))
 
 
-def _what(path: Path, known: set[str]) -> str:
+def _what(path: Path, known: set[str]) -> Text:
     """How a file that is no picture is called in the audit: by its ending, if that is one of those in common use, as
     another may be part of a name."""
     ending = path.suffix.lower()
     if ending in _OTHERS or ending in _HOLDERS or (ending in _DATA_OF and _is_described(path, known)):
         return ending
-    return "DICOMDIR" if path.name.upper() == "DICOMDIR" else "without a usual ending"
+    return "DICOMDIR" if path.name.upper() == "DICOMDIR" else Message("images.kinds.no-ending")
 
 
-def may_hold_images(what: str) -> bool:
+def may_hold_images(what: Text) -> bool:
     """Whether files that are called so in `Found.others` may hold images."""
     return what in _HOLDERS
 
@@ -143,8 +144,7 @@ def slices_in(folder: Path) -> tuple[Path, ...]:
     """The files of the one image in a folder. Raises: BrokenImage where there is none, or more than one."""
     images = find_images(folder)
     if len(images) != 1:
-        count = f"{len(images)} images or series, not one" if images else "no image"
-        raise BrokenImage(folder, f"holds {count}; name one of them")
+        raise BrokenImage(folder, "images.folder.several" if images else "images.folder.none", count=len(images))
     return images[0].files
 
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError
 
 DAMAGED = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError,
@@ -42,25 +42,25 @@ def is_own_bug(error: BaseException) -> bool:
 
 class BrokenImage(UserError):
     """One image that cannot be used. Among many it is set aside with its `reason` and listed in the audit; alone it
-    is an error of the user's, whose message also names the file."""
+    is an error of the user's, whose message also names the file. The reason is a message, or its key and values."""
 
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: Path | Text, reason: Text, /, **values: Any) -> None:
         self.path = path
-        self.reason = reason
+        self.reason = Message(reason, **values) if isinstance(reason, str) else reason
+        super().__init__("images.broken", path=path, reason=self.reason)
 
 
 @contextmanager
-def damage_told(path: Path | str, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turns what a decoder raises into BrokenImage, `also` what its library alone raises; an `is_own_bug` stays itself.
-    The decoder's own words are left out of the message: they may hold names of files and values of a header."""
+def damage_told(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turns what a decoder (of `what`) raises into BrokenImage, `also` what its library alone raises; an `is_own_bug`
+    stays itself. The decoder's own words are left out: they may hold names of files and values of a header."""
     errors: tuple[type[Exception], ...] = (*DAMAGED, *also)
     try:
         yield
     except errors as error:
         if is_own_bug(error):
             raise
-        raise BrokenImage(path, f"{what}: truncated or damaged") from error
+        raise BrokenImage(path, "images.damaged", what=what) from error
 
 
 LARGEST = 3 << 29
@@ -68,12 +68,10 @@ LARGEST = 3 << 29
 or meant to exhaust the memory."""
 
 
-def check_size(path: Path | str, count: float) -> None:
+def check_size(path: Path, count: float) -> None:
     """Raises: BrokenImage where an image of this many bytes is too large to be read."""
     if not count <= LARGEST:
-        raise BrokenImage(
-            path, f"it would take {count / 2**30:.1f} GiB of memory (at most {LARGEST / 2**30:.1f}); cut or shrink it"
-        )
+        raise BrokenImage(path, "images.too-large", needed=count / 2**30, most=LARGEST / 2**30)
 
 
 def silence(library: str) -> None:
@@ -174,10 +172,10 @@ def read_image(path: Path, frame: int | None = None) -> Image:
         image = read_files(slices_in(path))
         return image if frame is None else slice_of(image, frame, path)
     if not path.is_file():
-        raise UserError(f"{path} does not exist")
+        raise UserError("images.nowhere", path=path)
     image = _of_file(path, frame)
     if not image.pixels.size:
-        raise BrokenImage(path, "it has no pixels: one of its sides is 0")
+        raise BrokenImage(path, "images.no-pixels")
     return image
 
 
@@ -204,7 +202,7 @@ def _of_file(path: Path, frame: int | None) -> Image:
 
             image = read_npy(path)
         case "npz":
-            raise BrokenImage(path, "an .npz archive holds a set of images: give it as the source of the study")
+            raise BrokenImage(path, "images.archive.many")
         case _:
             raise BrokenImage(path, _why_none(path))
     return image if frame is None else slice_of(image, frame, path)
@@ -219,22 +217,20 @@ def read_files(files: tuple[Path, ...]) -> Image:
     return read_series(files)
 
 
-def _why_none(path: Path) -> str:
+def _why_none(path: Path) -> Message:
     from medeor.formats.images.folders import unread_kind
 
-    size = path.stat().st_size
-    if not size:
-        return "the file is empty"
-    if kind := unread_kind(path):
-        return f"{kind} is not read; convert it to PNG, TIFF, NIfTI or DICOM"
-    return "not an image: neither DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP nor .npy by its content, or cut short"
+    if not path.stat().st_size:
+        return Message("images.empty")
+    kind = unread_kind(path)
+    return Message("images.not-read", kind=kind) if kind else Message("images.no-image")
 
 
 def slice_of(image: Image, index: int, path: Path) -> Image:
     """One flat image of a volume, along its first axis."""
     count = image.size[0] if len(image.size) == 3 else 1
     if not 0 <= index < count:
-        raise UserError(f"{path}: there is no frame {index}; its frames are 0 to {count - 1}")
+        raise UserError("images.no-frame", path=path, frame=index, last=count - 1)
     if len(image.size) == 2:
         return image
     affine = image.affine
@@ -251,7 +247,7 @@ def grey_or_colour(pixels: np.ndarray) -> np.ndarray:
     return pixels[:1] if grey else pixels
 
 
-def made_finite(pixels: np.ndarray, path: Path | str) -> tuple[np.ndarray, int]:
+def made_finite(pixels: np.ndarray, path: Path | Text) -> tuple[np.ndarray, int]:
     """Pixels with the lowest finite value in place of NaN and infinity, and how many there were.
 
     Raises: BrokenImage where none is finite."""
@@ -262,7 +258,7 @@ def made_finite(pixels: np.ndarray, path: Path | str) -> tuple[np.ndarray, int]:
     if not count:
         return pixels, 0
     if count == pixels.size:
-        raise BrokenImage(path, "no pixel holds a finite number")
+        raise BrokenImage(path, "images.not-finite")
     return np.where(finite, pixels, pixels[finite].min()), count
 
 

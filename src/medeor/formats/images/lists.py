@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, Text, UserError, listed
 from medeor.formats.images.arrays import ImageArray, layout_of, member, members
 from medeor.formats.images.folders import UNREAD, Found, ImageFiles, find_all, may_hold_images
 from medeor.formats.values.targets import PARTS
@@ -35,8 +35,8 @@ class Listing:
     arrays: Mapping[str, ImageArray] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     """Columns of `facts` that the source itself holds as labels."""
-    passed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Files that are no cases, by why (`unread`, `aside`, `other`, `joined`, `apart`) and by what they are."""
+    passed: Counter[tuple[str, Text]] = field(default_factory=Counter)
+    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `apart`) and by what they are."""
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -50,7 +50,7 @@ def together(listings: Sequence[Listing]) -> Listing:
     for one in listings:
         for key, found in one.files.items():
             if files.setdefault(key, found) != found:
-                raise UserError(f"two sources hold different images called '{key}'; put them below one folder")
+                raise UserError("images.sources.one-name", name=key)
     return Listing(
         pl.concat([one.rows for one in listings]),
         pl.concat(facts, how="diagonal_relaxed").drop("row"),
@@ -94,7 +94,7 @@ def of_folder(folder: Path, prefix: str = "") -> Listing:
     rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
     listing = Listing(rows, listing.facts, listing.files, passed=passed_over(found))
     if named >= least and loose * 2 <= len(classes) and len(classes) - loose >= 2 * named:
-        problems = [None if name else "it lies beside the class folders and so has no label" for name in classes]
+        problems = [None if name else str(Message("images.folder.no-class")) for name in classes]
         rows = rows.with_columns(pl.Series("problem", problems, pl.String))
         listing = Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,), passed=listing.passed)
     return _with_unread(listing, found, prefix)
@@ -105,7 +105,8 @@ def _with_unread(listing: Listing, found: Found, prefix: str) -> Listing:
     if not found.unread:
         return listing
     names = [prefix + image.name for image, _ in found.unread]
-    rows = rows_of(names, [[name] for name in names], None, [not_read(kind) for _, kind in found.unread])
+    problems = [Message("images.not-read", kind=kind) for _, kind in found.unread]
+    rows = rows_of(names, [[name] for name in names], None, problems)
     return Listing(
         listing.rows.vstack(rows),
         _lengthened(listing.facts, len(names), listing.rows.height),
@@ -125,75 +126,66 @@ def _lengthened(facts: pl.DataFrame, count: int, height: int) -> pl.DataFrame:
 
 # What is no case ---------------------------------------------------------------------------------------------------
 
-READS = "DICOM, NIfTI, PNG, JPEG, TIFF, BMP, WebP and .npy"
 
-
-def not_read(kind: str) -> str:
-    """Why a picture is set aside whose kind medeor does not read."""
-    return f"{kind} is not read; convert it to PNG, TIFF, NIfTI or DICOM"
-
-
-def none_in(folder: Path, found: Found) -> str:
+def none_in(folder: Path, found: Found) -> Message:
     """What to say of a folder without an image."""
     kinds = Counter(kind for _, kind in found.unread) + found.others
-    there = f" ({_listed(kinds)})" if kinds else ""
-    return f"{folder} holds no image that is read{there}; medeor reads {READS}"
+    key = "images.folder.others" if kinds else "images.folder.none-read"
+    return Message(key, folder=folder, kinds=_counted(kinds))
 
 
-def passed_over(found: Found) -> Counter[tuple[str, str]]:
+def passed_over(found: Found) -> Counter[tuple[str, Text]]:
     """The files of a folder that are no cases, counted by why and by what they are."""
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, Text]] = Counter()
     for image, _ in found.unread:
         counts["unread", _ending(image.files[0])] += 1
     for image, role in found.aside:
         counts["aside", role] += len(image.files)
     for what, count in found.others.items():
-        counts["unread" if may_hold_images(what) else "other", what] += count
+        counts["unread" if may_hold_images(what) else "others", what] += count
     for how, count in found.scattered.items():
         counts[how, "series"] += count
     return counts
 
 
-def findings_of(passed: Mapping[tuple[str, str], int]) -> tuple[Finding, ...]:
+def findings_of(passed: Mapping[tuple[str, Text], int]) -> tuple[Finding, ...]:
     """What the audit says of files that are no cases. It fails where pictures may have been missed."""
 
-    def of(why: str) -> Counter[str]:
+    def of(why: str) -> Counter[Text]:
         return Counter({what: count for (reason, what), count in passed.items() if reason == why})
 
-    unread, aside, other = of("unread"), of("aside"), of("other")
-    said = []
-    if unread:
-        said.append(f"{unread.total()} files of kinds that medeor does not read: {_listed(unread)}")
-    if aside:
-        said.append(f"{aside.total()} files that accompany the images are no cases of their own: {_listed(aside)}")
-    if other:
-        said.append(f"{other.total()} other files: {_listed(other)}")
     findings = []
-    if said:
-        status: Literal["fail", "pass"] = "fail" if unread else "pass"
-        findings.append(Finding("files-passed-over", "quality", status, "; ".join(said)))
+    if files := [
+        Message(f"images.passed.{why}", count=counts.total(), kinds=_counted(counts))
+        for why in ("unread", "aside", "others")
+        if (counts := of(why))
+    ]:
+        findings.append(Finding("files-passed-over", "quality", "fail" if of("unread") else "pass", in_turn(files)))
     if joined := of("joined").total():
-        said = [f"{joined} series whose slices lie in several folders are read as one volume each"]
-        findings.append(Finding("series-in-several-folders", "quality", "unknown", said[0]))
+        message = Message("images.passed.joined", count=joined)
+        findings.append(Finding("series-in-several-folders", "quality", "unknown", message))
     if apart := of("apart").total():
-        message = f"{apart} series lie in several folders (copies, or parts that do not fit together): each is a case"
+        message = Message("images.passed.apart", count=apart)
         findings.append(Finding("series-in-several-folders", "quality", "fail", message))
-    if columns := sorted(of("column")):
-        message = (
-            f"{', '.join(map(repr, columns))} also name{'s' * (len(columns) == 1)} images, which are not used; name "
-            "all channels of a case with --option image=A,B"
-        )
+    if columns := sorted(map(str, of("column"))):
+        message = Message("images.passed.columns", count=len(columns), columns=listed(map(repr, columns)))
         findings.append(Finding("image-columns", "quality", "unknown", message))
     return tuple(findings)
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+def in_turn(statements: Sequence[Text]) -> Text:
+    """Several statements as one, in their order."""
+    return reduce(lambda one, other: Message("images.in-turn", one=one, other=other), statements) if statements else ""
+
+
+def _counted(counts: Mapping[Text, int]) -> tuple[Message, ...]:
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], str(one[0])))
+    return tuple(Message("images.passed.of-kind", count=count, kind=kind) for kind, count in ordered)
 
 
 def _ending(path: Path) -> str:
     name = path.name.lower()
-    return next(ending for endings in UNREAD.values() for ending in endings if name.endswith(ending))
+    return next(ending for _, endings in UNREAD for ending in endings if name.endswith(ending))
 
 
 # Arrays ------------------------------------------------------------------------------------------------------------
@@ -218,10 +210,7 @@ def of_archive(path: Path, names: Sequence[str], prefix: str = "") -> Listing:
         images = next((found[word] for word in _IMAGES if word in found), None)
         labels = next((found[word] for word in _LABELS if word in found), None)
         if images is None:
-            raise UserError(
-                f"{path} holds {', '.join(sorted(found)) or 'nothing'}; medeor looks for train_images, train_labels, "
-                "val_images, … or images and labels"
-            )
+            raise UserError("images.archive.no-images", path=path, names=listed(sorted(found)))
         listings.append(_of_members(path, inside, images, labels, None, names, prefix))
     return together(listings)
 
@@ -243,7 +232,7 @@ def _of_members(
 def of_array(
     array: ImageArray,
     labels: np.ndarray | None,
-    where: str,
+    where: Text,
     key: str,
     part: str | None = None,
     names: Sequence[str] = (),
@@ -253,12 +242,12 @@ def of_array(
     Raises: UserError where the shape is no set of images or the labels do not fit."""
     layout_of(array.shape)
     if not len(array):
-        raise UserError(f"{where} has no image: its shape is {array.shape}")
+        raise UserError("images.array.empty", where=where, shape=array.shape)
     keys = [f"{key}/{index}" for index in range(len(array))]
     facts = pl.DataFrame(height=len(array))
     if labels is not None:
         if len(labels) != len(array):
-            raise UserError(f"{where}: {len(array)} images and {len(labels)} labels; give one label an image")
+            raise UserError("images.array.labels", where=where, images=len(array), labels=len(labels))
         facts = _label_columns(labels.reshape(len(labels), -1), names)
     return Listing(rows_of(keys, [[k] for k in keys], part), facts, {}, {key: array}, tuple(facts.columns))
 
@@ -268,7 +257,7 @@ def _label_columns(labels: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
     if len(names) != count:
         names = [LABEL] if count == 1 else [f"{LABEL}_{index}" for index in range(count)]
     if labels.dtype.kind not in "biufU":
-        raise UserError(f"labels of type {labels.dtype} cannot be read; give numbers or text")
+        raise UserError("images.array.label-type", dtype=labels.dtype)
     return pl.DataFrame({name: labels[:, index].tolist() for index, name in enumerate(names)})
 
 
@@ -276,13 +265,11 @@ def rows_of(
     sources: Sequence[str],
     images: Sequence[Sequence[str]],
     part: str | None = None,
-    problems: Sequence[str | None] = (),
+    problems: Sequence[Text | None] = (),
 ) -> pl.DataFrame:
     count = len(sources)
-    return pl.DataFrame(
-        {"source": sources, "images": images, "part": [part] * count, "problem": problems or [None] * count},
-        schema=ROWS,
-    )
+    told = [None if problem is None else str(problem) for problem in problems] or [None] * count
+    return pl.DataFrame({"source": sources, "images": images, "part": [part] * count, "problem": told}, schema=ROWS)
 
 
 def _texts(files: Sequence[Path]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 
-MASKS = "masks of other images"
 _WORDS = (
     r"masks?|segs?|segm|segmentations?|labels?|labelmaps?|gts?|ground[\s_-]?truths?|rois?|annotations?|annots?|contours?|"
     r"masque|maske|máscara|mascara|分割|标注|標註|掩码|掩膜"

@@ -35,11 +35,11 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
         header = file.header
         shape, stored = tuple(int(length) for length in file.shape), header.get_data_dtype()
     if len(shape) < 2 or min(shape) < 1:
-        raise BrokenImage(path, f"its shape is {shape}, which is no image")
+        raise BrokenImage(path, "images.array.no-image", shape=shape, dtype=stored)
     count = float(np.prod(shape, dtype=float)) * stored.itemsize
     check_size(path, count)
     if not _is_packed(path) and path.stat().st_size < count:
-        raise BrokenImage(path, "NIfTI: truncated or damaged")
+        raise BrokenImage(path, "images.damaged", what="NIfTI")
     with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
         pixels = np.asanyarray(file.dataobj)
         names = _identifiers(header)
@@ -49,7 +49,7 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
     pixels = _channels_first(path, pixels)
     if volume is not None:
         if not 0 <= volume < len(pixels):
-            raise UserError(f"{path}: there is no volume {volume}; its volumes are 0 to {len(pixels) - 1}")
+            raise UserError("images.no-volume", path=path, volume=volume, last=len(pixels) - 1)
         pixels = pixels[volume : volume + 1]
     spacing = (zooms + (1.0,) * 3)[:3]
     if affine is not None:
@@ -112,10 +112,8 @@ def _channels_first(path: Path, pixels: np.ndarray) -> np.ndarray:
     """Shape (channels, i, j, k), native byte order, at most 32 bits."""
     if pixels.dtype.names:
         pixels = np.stack([pixels[name] for name in pixels.dtype.names[:3]], axis=-1)
-    if pixels.dtype.kind not in "biuf":
-        raise BrokenImage(path, f"its voxels are {pixels.dtype}, not plain numbers")
-    if pixels.ndim < 2 or 0 in pixels.shape:
-        raise BrokenImage(path, f"its shape is {pixels.shape}, which is no image")
+    if pixels.dtype.kind not in "biuf" or pixels.ndim < 2 or 0 in pixels.shape:
+        raise BrokenImage(path, "images.array.no-image", shape=pixels.shape, dtype=pixels.dtype)
     pixels = pixels.reshape(pixels.shape + (1,) * (4 - pixels.ndim))
     pixels = pixels.reshape(*pixels.shape[:3], -1)
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:

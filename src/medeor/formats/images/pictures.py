@@ -28,11 +28,9 @@ def read_picture(path: Path) -> Image:
     read as grey. Partly transparent pixels are laid over black.
 
     Raises: BrokenImage where the file cannot be decoded."""
-    with damage_told(path, "a picture"), _opened(path) as picture:
+    with damage_told(path, "PNG/JPEG/BMP/WebP"), _opened(path) as picture:
         if getattr(picture, "is_animated", False) and picture.format in ("PNG", "WEBP"):
-            raise BrokenImage(
-                path, f"an animation of {getattr(picture, 'n_frames', 'several')} frames; save one as PNG"
-            )
+            raise BrokenImage(path, "images.picture.animation", frames=getattr(picture, "n_frames", 0))
         check_size(path, picture.width * picture.height * len(picture.getbands()) * (4 if picture.mode in "IF" else 2))
         # Decoding, and asking for EXIF, forgets how the pixels were stored.
         deep = _is_deep(picture)
@@ -49,7 +47,7 @@ def _opened(path: Path) -> Pillow.Image:
     try:
         return Pillow.open(path)
     except Pillow.DecompressionBombError as error:
-        raise BrokenImage(path, "too many pixels to be a picture; shrink it or cut it") from error
+        raise BrokenImage(path, "images.picture.too-large") from error
 
 
 def _pixels(picture: Pillow.Image) -> np.ndarray:
@@ -74,7 +72,7 @@ def _deep_colour(path: Path, picture: Any) -> np.ndarray:
     """Colour of 16 bits a channel, of which Pillow keeps only the high byte. Told that the file were little-endian,
     it keeps the low byte instead; both together are the value."""
     if picture.mode == "LA":
-        raise BrokenImage(path, "grey of 16 bits with transparency cannot be read; save it without transparency")
+        raise BrokenImage(path, "images.picture.deep-grey")
     high = np.asarray(picture).astype(np.uint16)
     again: Any
     with Pillow.open(path) as again:

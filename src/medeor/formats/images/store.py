@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medeor.contracts import Message
 from medeor.formats.images.arrays import IN_MEMORY, ImageArray
 from medeor.formats.images.image import BrokenImage, Image, read_files, reoriented
 
@@ -46,12 +47,8 @@ class ImageStore:
         if len(images) == 1:
             return self._with_channels(first)
         for place, other in enumerate(images[1:], start=2):
-            if reason := difference(first, other):
-                raise BrokenImage(
-                    keys[0],
-                    f"its channels do not lie on one grid: the first and channel image {place} differ in {reason}; "
-                    "resample them to the first",
-                )
+            if differs := difference(first, other):
+                raise BrokenImage(keys[0], "images.grid.differs", place=place, differs=differs)
         named = [image.modality for image in images for _ in image.pixels]
         return replace(
             first,
@@ -75,19 +72,19 @@ class ImageStore:
         return self.arrays[start].image(int(index))
 
 
-def difference(first: Image, other: Image) -> str:
-    """In what the grids of two images differ, in words; empty where a pixel of one lies on the same place as that of
+def difference(first: Image, other: Image) -> Message | None:
+    """In what the grids of two images differ; None where a pixel of one lies on the same place as that of
     the other, as far as their files say."""
     if first.size != other.size:
-        return f"size, {_times(first.size)} and {_times(other.size)}"
+        return Message("images.grid.size", first=_times(first.size), other=_times(other.size))
     volume = len(first.size) == 3
     if volume and (first.affine is None) != (other.affine is None):
-        return "what is known of them: one has a place in the patient and the other has none"
+        return Message("images.grid.unplaced")
     one, two = first.spacing, other.spacing
     if one is not None and two is not None and not np.allclose(one, two, rtol=0.01, atol=0):
-        return f"spacing, {_times(one)} and {_times(two)} mm"
+        return Message("images.grid.spacing", first=_times(one), other=_times(two))
     if first.affine is None or other.affine is None:
-        return ""
+        return None
     apart = other.affine - first.affine
     if not volume:
         # Neighbouring slices may stand as channels: along the normal they may lie apart.
@@ -98,7 +95,7 @@ def difference(first: Image, other: Image) -> str:
     corners = np.array(list(np.ndindex(*(2,) * 3))) * [*(side - 1 for side in first.size), *[1] * (not volume)]
     moved = np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max()
     least = min(np.linalg.norm(first.affine[:3, axis]) for axis in range(len(first.size)))
-    return f"their place in the patient, by up to {moved:.3g} mm" if moved > TOLERANCE * least else ""
+    return Message("images.grid.place", moved=moved) if moved > TOLERANCE * least else None
 
 
 def _times(numbers: Sequence[float]) -> str:

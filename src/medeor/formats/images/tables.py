@@ -13,20 +13,20 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError, listed
 from medeor.formats.images.facts import ENDINGS
 from medeor.formats.images.folders import ImageFiles, slices_in
 from medeor.formats.images.image import BrokenImage
-from medeor.formats.images.lists import Listing, not_read, rows_of
+from medeor.formats.images.lists import Listing, rows_of
 
 FIRST_ROW = 2
 """The number by which a person knows the first row below the header."""
 SAMPLE = 200
 """Values of a column that are looked up to find out whether it names images."""
-UNLISTED = "no row of"
-"""How the problem of an image begins that lies in the folder and stands in no row of the table."""
+UNLISTED = Message("images.table.unlisted")
+"""The problem of an image that lies in the folder and stands in no row of the table."""
 
-_MISSING = "the image that it names does not exist"
+_MISSING = Message("images.table.missing")
 
 
 class Places(NamedTuple):
@@ -40,13 +40,13 @@ class Places(NamedTuple):
     """Whether every image found ought to stand in the table: folders were given, so that one without a row is told."""
     aside: tuple[ImageFiles, ...] = ()
     """Images that accompany others, which the table may name all the same."""
-    unread: tuple[tuple[ImageFiles, str], ...] = ()
+    unread: tuple[tuple[ImageFiles, Text], ...] = ()
     """Pictures of a kind that is not read, and which."""
-    passed: Mapping[tuple[str, str], int] = MappingProxyType({})
+    passed: Mapping[tuple[str, Text], int] = MappingProxyType({})
     """Files that are no cases, as in `Listing.passed`."""
 
 
-def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[str] = ()) -> Listing:
+def of_table(table: pl.DataFrame, where: Text, places: Places, columns: Sequence[str] = ()) -> Listing:
     """The cases of a table. `columns` name the images of a case, one channel after another; without them it is the
     column most of whose values are images: paths, file names, or names without their ending, or the folder of a
     series. A row whose image is missing, a row given twice, and an image without a row are kept with that problem.
@@ -54,7 +54,7 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
     Raises: UserError where a column is missing or no row names an image."""
     for name in columns:
         if name not in table.columns:
-            raise UserError(f"{where} has no column '{name}'; it has {listed(table.columns)}")
+            raise UserError("images.table.no-column", where=where, name=name, columns=listed(table.columns))
     finder = _Finder(places)
     asked = bool(columns)
     columns = tuple(columns) or (_image_column(table, where, finder),)
@@ -64,43 +64,42 @@ def of_table(table: pl.DataFrame, where: str, places: Places, columns: Sequence[
     facts = table.drop(columns)
     sources: list[str] = []
     keys: list[list[str]] = []
-    problems: list[str | None] = []
+    problems: list[Message | None] = []
     files: dict[str, tuple[str, ...]] = {}
-    missing: list[int] = []
+    missing: list[Message] = []
     seen: dict[tuple[str, ...], list[tuple[int, tuple[object, ...]]]] = {}
     for number, values, known in zip(range(FIRST_ROW, FIRST_ROW + table.height), zip(*texts), _records(facts)):
         found = [finder.find(value) for value in values]
-        problem = next((f"row {number} of {where}: {why}" for why in found if isinstance(why, str)), None)
+        why = next((why for why in found if isinstance(why, Message)), None)
         images = [image for image in found if isinstance(image, ImageFiles)]
-        source = " + ".join(image.name for image in images) if problem is None else " + ".join(map(str, values))
-        if problem is not None:
-            missing.append(number)
+        source = " + ".join(image.name for image in images) if why is None else " + ".join(map(str, values))
+        problem = why and Message("images.table.row", row=number, where=where, why=why)
+        if why is not None:
+            missing.append(why)
         else:
             earlier = seen.setdefault(tuple(image.name for image in images), [])
             same = next((row for row, before in earlier if before == known), None)
-            problem = None if same is None else f"row {number} of {where} repeats row {same}"
+            problem = Message("images.table.repeats", row=number, where=where, earlier=same) if same else None
             earlier.append((number, known))
-            source += "" if len(earlier) == 1 else f" (row {len(earlier)} of this image)"
+            source += "" if len(earlier) == 1 else f" ({len(earlier)})"
         sources.append(source)
         keys.append([image.name for image in images] if problem is None else [])
         problems.append(problem)
         files |= {image.name: tuple(str(file) for file in image.files) for image in images}
     if len(missing) == table.height:
-        looked = " and ".join(str(folder) for folder in places.folders) or "the files given"
-        why = _why(finder, texts[0][0], looked)
-        raise UserError(f"{where}: no row names an image that exists; the first, '{sources[0]}', {why}")
+        raise UserError("images.table.none", where=where, folders=places.folders, first=sources[0], why=missing[0])
     passed = Counter(places.passed)
     passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
     listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
-    return _with_the_rest(listing, where, places)
+    return _with_the_rest(listing, places)
 
 
-def _with_the_rest(listing: Listing, where: str, places: Places) -> Listing:
+def _with_the_rest(listing: Listing, places: Places) -> Listing:
     """The same with the images that no row names, so that the audit can count them."""
     rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
     if not rest:
         return listing
-    lost = rows_of(rest, [[] for _ in rest], None, [f"{UNLISTED} {where} names this image"] * len(rest))
+    lost = rows_of(rest, [[] for _ in rest], None, [UNLISTED] * len(rest))
     empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
     facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
     return Listing(listing.rows.vstack(lost), facts, listing.files, passed=listing.passed)
@@ -110,7 +109,7 @@ def _records(facts: pl.DataFrame) -> list[tuple[object, ...]]:
     return facts.rows() if facts.width else [()] * facts.height
 
 
-def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
+def _image_column(table: pl.DataFrame, where: Text, finder: _Finder) -> str:
     """The column with the most different values that are images; of equals, the first."""
     best, most = "", 0
     for name in table.columns:
@@ -122,25 +121,23 @@ def _image_column(table: pl.DataFrame, where: str, finder: _Finder) -> str:
             best, most = name, count
     if not best:
         texts = [name for name in table.columns if table[name].dtype == pl.String]
-        first = f"; '{texts[0]}' holds {table[texts[0]].drop_nulls().first()!r}" if texts else ""
+        holds: Text = ""
         for name in texts:
-            value = next(iter(table[name].drop_nulls().head(1).to_list()), "")
-            if finder.stands_for(value):
-                raise UserError(f"{where}: '{value}' in the column '{name}' {_why(finder, value, '')}")
-        raise UserError(
-            f"{where}: no column names images{first}. Give the folder they lie in as the source, "
-            f"or name the column with --option image=COLUMN; it has {listed(table.columns)}"
-        )
+            value = next(iter(table[name].drop_nulls()), None)
+            if several := finder.stands_for(value):
+                names = listed(several, 3)
+                raise UserError(
+                    "images.table.ambiguous", where=where, value=value, name=name, count=len(several), names=names
+                )
+            holds = holds or Message("images.table.holds", name=name, value=value)
+        raise UserError("images.table.no-images", where=where, holds=holds, columns=listed(table.columns))
     return best
 
 
-def _refuse_no_header(table: pl.DataFrame, where: str, column: str, finder: _Finder) -> None:
+def _refuse_no_header(table: pl.DataFrame, where: Text, column: str, finder: _Finder) -> None:
     """Raises: UserError where what ought to be the heading of the images names one of them itself."""
     if "." in column and isinstance(finder.find(column), ImageFiles):
-        raise UserError(
-            f"{where} has no header: its first row ({listed(table.columns, 4)}) names an image; put names of the "
-            "columns above it, such as image,label"
-        )
+        raise UserError("images.table.no-header", where=where, row=listed(table.columns, 4))
 
 
 def _other_images(facts: pl.DataFrame, finder: _Finder, keys: Sequence[Sequence[str]]) -> list[str]:
@@ -156,14 +153,6 @@ def _other_images(facts: pl.DataFrame, finder: _Finder, keys: Sequence[Sequence[
     return names
 
 
-def _why(finder: _Finder, value: str | None, looked: str) -> str:
-    """What a value of the table names instead of one image."""
-    several = finder.stands_for(value)
-    if not several:
-        return f"is not in {looked}"
-    return f"stands for {len(several)} images ({listed(several, 3)}); give more of their path"
-
-
 class _Finder:
     """Finds images by what a table calls them; each name is looked up once.
 
@@ -172,14 +161,14 @@ class _Finder:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self.known: dict[str | None, ImageFiles | str] = {}
+        self.known: dict[str | None, ImageFiles | Message] = {}
         self.loose: dict[str, str] = {}
         """Values whose image lies in folders of other names."""
         self.indices = [_Index(places.images), _Index(places.aside)]
         self.unread = _Index([image for image, _ in places.unread])
         self.kinds = {image.name: kind for image, kind in places.unread}
 
-    def find(self, value: str | None) -> ImageFiles | str:
+    def find(self, value: str | None) -> ImageFiles | Message:
         """The image, or why there is none."""
         if value not in self.known:
             self.known[value] = self._found(value)
@@ -197,10 +186,10 @@ class _Finder:
         """The names of the images that a value may mean, where these are several."""
         return [image.name for image in self.indices[0].ambiguous(plain_name(value or ""))]
 
-    def _found(self, value: str | None) -> ImageFiles | str:
+    def _found(self, value: str | None) -> ImageFiles | Message:
         name = plain_name(value or "")
         if not name:
-            return "it names no image"
+            return Message("images.table.blank")
         spellings = [name, unquote(name)] if "%" in name else [name]
         for index in self.indices:
             for spelling in spellings:
@@ -223,15 +212,15 @@ class _Finder:
                 if path.is_dir():
                     return ImageFiles(name, slices_in(path))
             except BrokenImage as error:
-                return f"the folder that it names {error.reason}"
+                return Message("images.table.folder", reason=error.reason)
             except (OSError, ValueError):
                 continue
         several = len(self.indices[0].ambiguous(name))
         if several:
-            return f"what it names stands for {several} images; give more of their path"
+            return Message("images.table.several", count=several)
         unread, _ = self.unread.find(name)
         if unread is not None:
-            return not_read(self.kinds[unread.name])
+            return Message("images.not-read", kind=self.kinds[unread.name])
         return _MISSING
 
 
@@ -325,8 +314,3 @@ def without_ending(name: str) -> str:
 def _folders_of(name: str) -> list[str]:
     parts = name.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-
-
-def listed(names: Sequence[str], most: int = 20) -> str:
-    """Names in a message, not all of very many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -44,7 +44,7 @@ def read_tiff(path: Path) -> Image:
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
     with damage_told(path, "TIFF"):
         if _is_endless(path):
-            raise BrokenImage(path, "TIFF: truncated or damaged")
+            raise BrokenImage(path, "images.damaged", what="TIFF")
     with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
         facts, fields = _facts(page), _fields(page)
@@ -62,12 +62,12 @@ def read_tiff(path: Path) -> Image:
         if shape is not None:
             size = max(size, float(np.prod(shape, dtype=float)) * (page.dtype.itemsize if page.dtype else 1))
     if slide:
-        raise BrokenImage(path, "a whole slide with several levels; cut tiles from it first")
+        raise BrokenImage(path, "images.tiff.slide")
     if len(kinds) > 1:
-        raise BrokenImage(path, "its pages differ in size or type")
+        raise BrokenImage(path, "images.tiff.pages")
     # A page in millions of strips that are not there would be filled up one by one.
     if strips > max(stored, FEW_STRIPS) or not size:
-        raise BrokenImage(path, "TIFF: truncated or damaged")
+        raise BrokenImage(path, "images.damaged", what="TIFF")
     check_size(path, size)
     if by_tifffile:
         pixels, colours = _by_tifffile(path, shape is None)
@@ -76,7 +76,7 @@ def read_tiff(path: Path) -> Image:
     else:
         pixels, axes, photometric = _by_pillow(path, axes, shape, photometric, facts["compression"])
     if pixels.dtype.kind not in "biuf":
-        raise BrokenImage(path, f"its pixels are {pixels.dtype}, not plain numbers")
+        raise BrokenImage(path, "images.array.no-image", shape=pixels.shape, dtype=pixels.dtype)
     volume = _upright(path, pixels, axes)
     if photometric == _GREY_INVERTED:
         volume = ~volume if volume.dtype.kind in "bu" else volume.max() - volume
@@ -136,7 +136,7 @@ def _coloured(path: Path, pixels: np.ndarray, colours: np.ndarray | None) -> np.
     """Indices into a palette as red, green and blue of 8 bits, shape (…, 3). The palette holds 16 bits, of which some
     programs fill the lower half alone."""
     if colours is None or colours.shape[0] != 3 or pixels.dtype.kind != "u" or int(pixels.max()) >= colours.shape[1]:
-        raise BrokenImage(path, "its palette does not fit its pixels")
+        raise BrokenImage(path, "images.tiff.palette")
     entries = colours if colours.max() < 256 else colours >> 8
     return entries.T.astype(np.uint8)[pixels]
 
@@ -144,13 +144,13 @@ def _coloured(path: Path, pixels: np.ndarray, colours: np.ndarray | None) -> np.
 def _upright(path: Path, pixels: np.ndarray, axes: str) -> np.ndarray:
     """Shape (pages, channels, rows, columns)."""
     if pixels.ndim != len(axes):
-        raise BrokenImage(path, f"its pixels do not fit its axes {axes}")
+        raise BrokenImage(path, "images.tiff.axes", axes=axes)
     keep = [i for i, letter in enumerate(axes) if pixels.shape[i] > 1 or letter in "YX"]
     pixels, axes = pixels.reshape([pixels.shape[i] for i in keep]), "".join(axes[i] for i in keep)
     stacked = [letter for letter in axes if letter in _PAGES]
     samples = [letter for letter in axes if letter in "SC"]
     if len(stacked) > 1 or len(samples) > 1 or set(axes) - set(_PAGES + "SCYX") or not {"Y", "X"} <= set(axes):
-        raise BrokenImage(path, f"it has the axes {axes}; medeor reads pages or slices, rows, columns and channels")
+        raise BrokenImage(path, "images.tiff.axes", axes=axes)
     order = "".join(stacked) + "".join(samples) + "YX"
     pixels = pixels.transpose([axes.index(letter) for letter in order])
     return pixels.reshape(
@@ -169,10 +169,9 @@ def _by_pillow(
         try:
             picture = Pillow.open(path)
         except Pillow.DecompressionBombError as error:
-            raise BrokenImage(path, "too many pixels to be a picture; shrink it or cut it") from error
+            raise BrokenImage(path, "images.picture.too-large") from error
         except Pillow.UnidentifiedImageError as error:
-            reason = f"TIFF of this compression or sample type ({compression}) is not read; save it uncompressed"
-            raise BrokenImage(path, reason) from error
+            raise BrokenImage(path, "images.tiff.compressed", compression=compression) from error
         with picture:
             bits = picture.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
             samples = int(picture.tag_v2.get(277, 1))  # type: ignore[attr-defined]
@@ -184,9 +183,7 @@ def _by_pillow(
                 as_stored = page.mode in plain_modes or palette is not None
                 pages.append(np.asarray(page if as_stored else page.convert("RGB")))
     if samples > 1 and max(bits) > 8:
-        raise BrokenImage(
-            path, f"several samples of {max(bits)} bits with {compression} are not read; save it uncompressed"
-        )
+        raise BrokenImage(path, "images.tiff.compressed", compression=compression)
     pixels = np.stack(pages)
     if palette is not None:
         return _coloured(path, pixels, np.array(palette).reshape(3, -1)), "IYXS", _RGB

@@ -1,8 +1,7 @@
 """Random changes of images while training: drawn per case, then applied to a whole batch at once on its device.
 
-Drawing is apart from applying. A draw is keyed by (seed, epoch, case) through a counter-based hash, so what a case
-gets depends neither on the batch it sits in, nor on the order of cases, nor on the number of processes. All spatial
-steps fold into one affine map and so into one resampling.
+Sampling the parameters is apart from applying them. They are keyed by (seed, epoch, case); see `learning.keyed`. All
+spatial steps fold into one affine map and so into one resampling.
 
     keys = case_keys(seed=0, epoch=3, cases=torch.tensor([17, 4]))
     images = apply(images, sample_params(Augmentation(rotation=(-10, 10)), keys, dimensions=2))
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medeor.contracts import UserError
+from medeor.learning.keyed import normal, uniform
 
 Range = float | tuple[float, float]
 """A scalar is fixed, a pair is a range."""
@@ -77,12 +77,12 @@ class Augmentation:
         for name in _ranges(self):
             low, high = _bounds(getattr(self, name))
             if not low <= high:
-                raise UserError(f"augmentation '{name}': the range ({low}, {high}) is not in order")
+                raise UserError("imaging.augmentation.order", name=name, low=low, high=high)
             floor, ceiling = _LIMITS.get(name, (-math.inf, math.inf))
             if low < floor or high > ceiling or (name in _FACTORS and low == 0):
-                raise UserError(f"augmentation '{name}': ({low}, {high}) leaves what is possible, {floor} to {ceiling}")
+                raise UserError("imaging.augmentation.range", name=name, low=low, high=high, limits=(floor, ceiling))
         if not all(0 <= probability <= 1 for probability in self.flips):
-            raise UserError(f"augmentation 'flips': {self.flips} are not probabilities")
+            raise UserError("imaging.augmentation.flips", flips=self.flips)
 
 
 # The place of a name in this tuple is its counter in the hash: append, never reorder, or old runs draw anew.
@@ -107,56 +107,6 @@ def _ranges(augmentation: Augmentation) -> list[str]:
 
 def _bounds(value: Range) -> tuple[float, float]:
     return (value, value) if isinstance(value, int | float) else (value[0], value[1])
-
-
-# Random numbers by counter -------------------------------------------------------------------------------------------
-
-
-def _signed(value: int) -> int:
-    """The 64-bit pattern of `value` as the signed integer that torch holds."""
-    value %= 1 << 64
-    return value - (1 << 64) if value >> 63 else value
-
-
-_STEP, _MIX1, _MIX2 = _signed(0x9E3779B97F4A7C15), _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
-
-
-def _shifted(bits: Tensor, by: int) -> Tensor:
-    # torch shifts signed integers arithmetically; the mask makes it the logical shift of the algorithm.
-    return (bits >> by) & ((1 << (64 - by)) - 1)
-
-
-def _mixed(bits: Tensor) -> Tensor:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014, https://doi.org/10.1145/2660193.2660195)."""
-    bits = (bits ^ _shifted(bits, 30)) * _MIX1
-    bits = (bits ^ _shifted(bits, 27)) * _MIX2
-    return bits ^ _shifted(bits, 31)
-
-
-def case_keys(seed: int, epoch: int, cases: Tensor) -> Tensor:
-    """One 64-bit key per case: `cases` are the integer numbers `(n,)` of the cases in the study, on any device."""
-    start = _mixed(torch.tensor(_signed(seed)) + _STEP)
-    start = _mixed((start ^ epoch) + _STEP)
-    return _mixed((cases.to(torch.int64) ^ start.to(cases.device)) + _STEP)
-
-
-def _bits(keys: Tensor, counters: Tensor) -> Tensor:
-    return _mixed(keys[:, None] + (counters + 1) * _STEP)
-
-
-def uniform(keys: Tensor, stream: int, count: int = 1) -> Tensor:
-    """Numbers in [0, 1), `(n, count)`; each stream (0 to 2^20) of a key has numbers of its own."""
-    counters = torch.arange(count, device=keys.device) + (stream << 40)
-    return _shifted(_bits(keys, counters), 40).to(torch.float32) * 2.0**-24
-
-
-def normal(keys: Tensor, stream: int, count: int) -> Tensor:
-    """Standard normal numbers `(n, count)`, two from each hash (Box & Muller 1958)."""
-    counters = torch.arange((count + 1) // 2, device=keys.device) + (stream << 40)
-    bits = _bits(keys, counters)
-    radius = (_shifted(bits, 40).to(torch.float32).add_(1).mul_(2.0**-24)).log_().mul_(-2).sqrt_()
-    angle = (bits & 0xFFFFFF).to(torch.float32).mul_(2 * math.pi * 2.0**-24)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
 
 
 # Drawing -------------------------------------------------------------------------------------------------------------
@@ -223,7 +173,7 @@ def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> 
     flips = None
     if any(augmentation.flips):
         if len(augmentation.flips) != dimensions:
-            raise UserError(f"augmentation 'flips' names {len(augmentation.flips)} axes; the images have {dimensions}")
+            raise UserError("imaging.augmentation.axes", count=len(augmentation.flips), dimensions=dimensions)
         flips = chance("flips", dimensions) < torch.tensor(augmentation.flips, device=keys.device)
     across = AXES.index(augmentation.slices) if augmentation.slices and dimensions == 3 else None
     axes = [axis for axis in range(dimensions) if axis != across]

@@ -7,7 +7,7 @@ by fold, and so by group, from the means and covariances that they are compared 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -24,9 +24,11 @@ from medeor.contracts import (
     IN_DOMAIN,
     OUT_OF_DOMAIN,
     Cases,
+    Message,
     Predictions,
     Split,
     UserError,
+    named,
 )
 from medeor.figures import Figure, Table
 from medeor.imaging.model.appearance import Appearance, appearance
@@ -50,13 +52,6 @@ FLAT = 1e-4
 """Grey levels between 0 and 1 that differ by less are one level."""
 
 _FILE = "domain.safetensors"
-_SEEN: dict[str, str] = {
-    "brightness": "its grey levels are distributed unlike those of the training images",
-    "colour": "its colours are unlike those of the training images",
-    "texture": "its texture is unlike that of the training images",
-    "layout": "bright and dark lie elsewhere than in the training images",
-    "inverted": "its grey levels look inverted",
-}
 
 
 @dataclass(frozen=True)
@@ -117,9 +112,6 @@ class ImageDomain:
     def _stated(self, cases: Cases) -> list[DomainCheck]:
         """What file headers and sizes say."""
         facts, table = self.facts, cases.table
-        few = DomainCheck(
-            np.full(len(cases), 0 if self.gaussians else 1), lambda row: f"only {facts.images} images to compare with"
-        )
         modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
         new = [bool(facts.modalities and one and one not in facts.modalities) for one in modality]
         sides = _longest(table)
@@ -127,15 +119,12 @@ class ImageDomain:
         spacing = _spacings(table)
         lowest, highest = facts.spacing or (0.0, np.inf)
         other = (spacing * COARSER < lowest) | (spacing > COARSER * highest)
-        known, smallest = " or ".join(facts.modalities), f"that of the smallest training image {facts.smallest}"
-        between = f"those of the training images {lowest:.2g} to {highest:.2g} mm"
+        few = np.full(len(cases), 0 if self.gaussians else 1)
         return [
-            DomainCheck(np.where(new, 2, 0), lambda row: f"it is {modality[row]}, all training images are {known}"),
-            few,
-            DomainCheck(
-                np.where(coarse, 1, 0), lambda row: f"its longest side has {sides[row]:.0f} pixels, {smallest}"
-            ),
-            DomainCheck(np.where(other, 1, 0), lambda row: f"its pixels are {spacing[row]:.2g} mm apart, {between}"),
+            _check(np.where(new, 2, 0), "modality", lambda row: {"own": modality[row], "known": facts.modalities}),
+            _check(few, "few", lambda row: {"count": facts.images}),
+            _check(np.where(coarse, 1, 0), "side", lambda row: {"own": sides[row], "smallest": facts.smallest}),
+            _check(np.where(other, 1, 0), "spacing", lambda row: {"own": spacing[row], "low": lowest, "high": highest}),
         ]
 
 
@@ -143,11 +132,14 @@ def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) ->
     farthest = ratios(found, facts.usual).max(axis=1, initial=0)
     levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
 
-    def reason(row: int) -> str:
-        share = OUT if levels[row] == 2 else BORDER
-        return f"{_SEEN[evidence[row]]} (farther from them than {share:.1%} of their own, held out)"
+    def values(row: int) -> dict[str, object]:
+        return {"seen": Message(f"imaging.seen.{evidence[row]}"), "share": OUT if levels[row] == 2 else BORDER}
 
-    return DomainCheck(levels, reason)
+    return _check(levels, "far", values)
+
+
+def _check(levels: np.ndarray, reason: str, values: Callable[[int], Mapping[str, object]]) -> DomainCheck:
+    return DomainCheck(levels, lambda row: str(Message(f"imaging.domain.{reason}", **values(row))))
 
 
 def learned(
@@ -230,7 +222,7 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
 def _constant(images: Tensor) -> DomainCheck:
     flat = images.float().flatten(1)
     same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return DomainCheck(np.where(same.numpy(), 2, 0), lambda row: "all its pixels have one value")
+    return _check(np.where(same.numpy(), 2, 0), "constant", lambda row: {})
 
 
 def _levels(cases: Cases, preparation: Preparation) -> Tensor:
@@ -267,7 +259,7 @@ def _read(path: Path, preparation: Preparation, facts: TrainingImages) -> tuple[
     parts = tuple(Gaussian(*(arrays[f"{part}.{name}"] for name, _ in names)) for part in range(len(PARTS)))
     finite = all(np.isfinite(one).all() for one in arrays.values())
     if len(facts.usual) != len(PARTS) + 1 or not finite or any((one.scale <= 0).any() for one in parts):
-        raise UserError(f"{path} does not fit its model.json; the model was damaged")
+        raise UserError("imaging.domain.damaged", path=path)
     return parts
 
 
@@ -280,9 +272,8 @@ def verdict_table(predictions: Predictions) -> list[Figure]:
         return []
     judged = predictions.table.group_by("case_id", maintain_order=True).first().drop_nulls("verdict")
     outside = judged.filter(pl.col("verdict") != IN_DOMAIN).sort(pl.col("verdict") == BORDERLINE, maintain_order=True)
-    counts = ", ".join(f"{(judged['verdict'] == one).sum()} {one}" for one in (IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN))
-    caption = f"{counts}."
-    if outside.height > LISTED:
-        caption += f" The first {LISTED} are listed; predictions.parquet holds the verdict on each."
+    counts = tuple(f"{(judged['verdict'] == one).sum()} {one}" for one in (IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN))
+    key = "imaging.verdicts.first" if outside.height > LISTED else "imaging.verdicts.all"
     rows = tuple(outside.select("case_id", "verdict", "reason").head(LISTED).iter_rows())
-    return [Table("Cases unlike the training images", ("case", "verdict", "reason"), rows, caption)]
+    columns = tuple(named("imaging.verdicts", "case", "verdict", "reason").values())
+    return [Table(Message("imaging.verdicts.title"), columns, rows, Message(key, counts=counts, listed=LISTED))]

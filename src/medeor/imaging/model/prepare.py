@@ -67,9 +67,9 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, values in (("intensity", self.intensities), ("window", self.windows)):
             if len(values) != self.channels:
-                raise UserError(f"preparation.{name}: {len(values)} are given for {self.channels} channels")
+                raise UserError("imaging.preparation.each", name=name, count=len(values), channels=self.channels)
         if self.spacing is not None and len(self.spacing) != len(self.size):
-            raise UserError(f"preparation.spacing: {len(self.spacing)} axes, and preparation.size has {len(self.size)}")
+            raise UserError("imaging.preparation.spacing", count=len(self.spacing), axes=len(self.size))
         if self.channels * math.prod(self.size) > LARGEST:
             raise ValueError(f"size: an image has at most {LARGEST:,} numbers, channels counted; choose a smaller size")
 
@@ -160,17 +160,11 @@ def standardised(images: Tensor) -> Tensor:
 
 
 def _check(shape: tuple[int, ...], preparation: Preparation) -> None:
-    names = {2: "flat images", 3: "volumes"}
-    asked, found = len(preparation.size), len(shape) - 1
-    if asked != found:
-        kinds = [names.get(count, f"images of {count} sides") for count in (asked, found)]
-        raise UserError(f"the plan asks for {kinds[0]} (preparation.size), and these are {kinds[1]}")
+    if len(preparation.size) != len(shape) - 1:
+        raise UserError("imaging.preparation.flat" if len(preparation.size) == 2 else "imaging.preparation.volumes")
     # Grey may stand for colour, but never T1 for both T1 and T2.
     if shape[0] != preparation.channels and (shape[0], preparation.channels) != (1, 3):
-        raise UserError(
-            f"the plan asks for images with {preparation.channels} channel(s) (preparation.channels), and one has "
-            f"{shape[0]}"
-        )
+        raise UserError("imaging.preparation.channels", count=preparation.channels, found=shape[0])
 
 
 def _write(store: ImageStore, rows: list[list[str]], preparation: Preparation, path: Path) -> None:

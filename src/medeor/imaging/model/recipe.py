@@ -14,15 +14,7 @@ from torch import Tensor, nn
 from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
 from medeor.files import build
 from medeor.imaging.model import explain
-from medeor.imaging.model.augment import (
-    Augmentation,
-    AugmentationParams,
-    apply,
-    case_keys,
-    each,
-    sample_params,
-    uniform,
-)
+from medeor.imaging.model.augment import Augmentation, AugmentationParams, apply, each, sample_params
 from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, standardised
@@ -30,6 +22,7 @@ from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.batches import Rows, count, rows
 from medeor.learning.fit import fast_bfloat16
 from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.learning.keyed import case_keys, uniform
 from medeor.learning.saved import AsJson
 from medeor.learning.summaries import Summaries, summaries_of
 from medeor.statistics.moments import Moments
@@ -239,7 +232,7 @@ class ImageRecipe(AsJson):
         heads = heads_from(processors.get("heads"), "model.json")
         made = build(ImageProcessors, {**processors, "heads": heads}, "model.json")
         if not len(made.mean) == len(made.spread) == self.preparation.channels or min(made.spread) <= 0:
-            raise UserError("model.json: the processors have no mean and spread for each channel; it is damaged")
+            raise UserError("imaging.recipe.damaged")
         return made
 
     def batches(self, cases: Cases, processors: ImageProcessors, seed: int) -> ImageBatches:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, Text, UserError, listed
 from medeor.files import digest
 from medeor.formats.images import lists, tables
 from medeor.formats.images.arrays import ImageArray
@@ -22,7 +22,7 @@ from medeor.formats.images.folders import ImageFiles, find_all
 from medeor.formats.images.image import BrokenImage, kind_of
 from medeor.formats.images.lists import LABEL, Listing
 from medeor.formats.images.store import ImageStore
-from medeor.formats.images.tables import Places, listed
+from medeor.formats.images.tables import Places
 from medeor.formats.tables.facts import TABLES
 from medeor.formats.tables.read import read_table, set_apart, table_findings
 from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_targets
@@ -75,7 +75,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     names = _targets(listing, study) if sources.labelled else ()
     for name in (study.group, study.site, study.time, *study.subgroups):
         if name and name not in listing.facts.columns:
-            raise UserError(_no_column(f"there is no column '{name}'", listing))
+            raise _no_column(name, listing)
     # What is wrong with the table is told before the images are read, which may take long.
     targets, answers, of_targets = _answers(listing, names, study, sources.targets)
     parts = _parts(listing, study)
@@ -85,7 +85,9 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     broken = [one.broken for one in read]
     if names:
         unknown = answers.select(pl.all_horizontal(pl.all().is_null())).to_series()
-        broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
+        broken = [
+            why or (str(Message("imaging.cases.no-label")) if none else None) for why, none in zip(broken, unknown)
+        ]
     identities = _identities(listing, study, read)
     named = _patients(listing, study)
     ids = case_ids(identities, named, listing.rows["source"].to_list())
@@ -132,7 +134,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
 def _gathered(sources: Sources, study: Study) -> Listing:
     """All cases of all sources, of which none has been read."""
     if not sources.given:
-        raise UserError("no source is given: name a folder, a table, an .npz file or images")
+        raise UserError("imaging.cases.no-source")
     tables = [_opened(item) for item in sources.given if _is_table(item)]
     if study.labels:
         tables.append(_opened(Path(study.labels)))
@@ -140,14 +142,14 @@ def _gathered(sources: Sources, study: Study) -> Listing:
     paths = [Path(item) for item in sources.given if isinstance(item, (str, Path)) and not _is_table(item)]
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path} does not exist")
+            raise UserError("images.nowhere", path=path)
     if arrays:
         if paths:
-            raise UserError("arrays and files cannot be read together; give one or the other")
+            raise UserError("imaging.cases.arrays-and-files")
         return _of_arrays(arrays, tables, study)
     archives = [path for path in paths if path.is_file() and kind_of(path) == "npz"]
     if tables and archives:
-        raise UserError(f"{archives[0]} holds its own labels; give the archive or a table of paths, not both")
+        raise UserError("imaging.cases.archive-and-table", path=archives[0])
     if tables:
         return lists.together([_of_table(*table, paths, study) for table in tables])
     listings = []
@@ -178,7 +180,7 @@ def _prefixed(paths: Sequence[Path]) -> list[tuple[Path, str]]:
 
 class _Table(NamedTuple):
     rows: pl.DataFrame
-    name: str
+    name: Text
     folder: Path
 
 
@@ -195,17 +197,17 @@ def _is_table(item: object) -> bool:
 
 def _opened(item: object) -> _Table:
     if isinstance(item, pl.DataFrame):
-        return _Table(item, "the table", Path())
+        return _Table(item, Message("imaging.cases.table"), Path())
     path = Path(str(item))
     return _Table(read_table(path), path.name, path.parent)
 
 
-def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path], study: Study) -> Listing:
+def _of_table(rows: pl.DataFrame, name: Text, beside: Path, paths: Sequence[Path], study: Study) -> Listing:
     images: list[ImageFiles] = []
     folders = [path for path in paths if path.is_dir()]
     aside: list[ImageFiles] = []
-    unread: list[tuple[ImageFiles, str]] = []
-    passed: Counter[tuple[str, str]] = Counter()
+    unread: list[tuple[ImageFiles, Text]] = []
+    passed: Counter[tuple[str, Text]] = Counter()
     for path, prefix in _prefixed(paths):
         if not path.is_dir():
             images.append(ImageFiles(prefix + path.name, (path,)))
@@ -218,7 +220,7 @@ def _of_table(rows: pl.DataFrame, name: str, beside: Path, paths: Sequence[Path]
         unread += [(image._replace(name=prefix + image.name), kind) for image, kind in found.unread]
         passed += lists.passed_over(found)
     if paths and not images:
-        raise UserError(f"{paths[0]} holds no image; medeor reads {lists.READS}")
+        raise UserError("images.folder.none-read", folder=paths[0])
     columns = [column.strip() for column in study.options.get("image", "").split(",") if column.strip()]
     places = Places(tuple(images), (*folders, beside), bool(folders), tuple(aside), tuple(unread), passed)
     return tables.of_table(rows, name, places, columns)
@@ -229,14 +231,15 @@ def _of_arrays(arrays: Sequence[np.ndarray], tables: Sequence[_Table], study: St
     images, *others = arrays
     images = images[None] if images.ndim == 2 else images
     if len(others) > 1 or len(tables) > 1 or (others and tables):
-        raise UserError("give one array of images and at most one array or table of labels")
+        raise UserError("imaging.cases.one-array")
     array = ImageArray(images.shape, images.dtype, images)
-    listing = lists.of_array(array, others[0] if others else None, "the array", "array", None, study.target)
+    where = Message("imaging.cases.array")
+    listing = lists.of_array(array, others[0] if others else None, where, "array", None, study.target)
     if not tables:
         return listing
     rows = tables[0].rows
     if rows.height != len(array):
-        raise UserError(f"the array has {len(array)} images and the table {rows.height} rows; give one row an image")
+        raise UserError("imaging.cases.rows", images=len(array), rows=rows.height)
     return replace(listing, facts=rows)
 
 
@@ -247,7 +250,7 @@ def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
     if study.target:
         for name in study.target:
             if name not in listing.facts.columns:
-                raise UserError(_no_column(f"target '{name}' is no column", listing))
+                raise _no_column(name, listing)
         return study.target
     if listing.labels:
         return listing.labels
@@ -259,7 +262,7 @@ def _targets(listing: Listing, study: Study) -> tuple[str, ...]:
     if len(free) == 1:
         return (free[0],)
     if study.labels:
-        raise UserError(f"{study.labels}: say which column to predict with --target; it has {listed(free)}")
+        raise UserError("imaging.cases.no-target", table=study.labels, columns=listed(free))
     return ()
 
 
@@ -268,9 +271,9 @@ def _are_folders(listing: Listing) -> bool:
     return bool(listing.files) and listing.labels == (LABEL,)
 
 
-def _no_column(what: str, listing: Listing) -> str:
-    known = listed(listing.facts.columns)
-    return f"{what}; " + (f"there are {known}" if known else "give a table of the cases with --labels")
+def _no_column(name: str, listing: Listing) -> UserError:
+    key = "imaging.cases.no-column" if listing.facts.columns else "imaging.cases.no-table"
+    return UserError(key, name=name, columns=listed(listing.facts.columns))
 
 
 def _classes(study: Study) -> tuple[str, ...]:
@@ -319,9 +322,8 @@ def _parts_told(listing: Listing, study: Study) -> list[Finding]:
             continue
         if {value.strip().lower() for value in values} <= {*PARTS} or name in study.target:
             continue
-        does = "rows with the same value stay together" if study.split else "it is not used, and cases are divided anew"
-        text = f"the column '{name}' holds {listed(list(map(repr, values)), 5)} and names no official split: {does}"
-        message = f"{text}; write train, validation and test for one"
+        key = "imaging.cases.split-by-value" if study.split else "imaging.cases.no-split"
+        message = Message(key, column=name, values=listed(map(repr, values), 5))
         return [Finding("official-split", "quality", "unknown", message)]
     return []
 
@@ -365,7 +367,7 @@ class _Read(NamedTuple):
     """What is kept of an image after it has been looked at."""
 
     broken: str | None = None
-    message: str = ""
+    message: Text = ""
     size: tuple[int, ...] = ()
     """Channels, then the spatial axes; empty for an image that cannot be read."""
     content: str | None = None
@@ -386,8 +388,8 @@ def _read_all(store: ImageStore, rows: pl.DataFrame) -> list[_Read]:
     with ThreadPoolExecutor(threads()) as pool:
         read = list(pool.map(partial(_look, store), rows["images"].to_list(), rows["problem"].to_list()))
     if not any(one.size for one in read):
-        first = next((one.message for one in read if one.message), None) or f"{read[0].broken}"
-        raise UserError(first if len(read) == 1 else f"none of the {len(read)} images can be read; {first}")
+        first = next((one.message for one in read if one.message), str(read[0].broken))
+        raise UserError(Message("imaging.cases.none", count=len(read), first=first))
     return read
 
 
@@ -397,9 +399,10 @@ def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> _Read:
     try:
         image = store.read(keys)
     except BrokenImage as error:
-        return _Read(error.reason, str(error))
+        return _Read(str(error.reason), error.message)
     except MemoryError:
-        return _Read("it needs more memory than there is", f"{keys[0]}: it needs more memory than there is")
+        reason = Message("imaging.cases.memory")
+        return _Read(str(reason), Message("images.broken", path=keys[0], reason=reason))
     pixels = image.pixels
     content = hashlib.blake2b(f"{pixels.dtype.str}{pixels.shape}".encode(), digest_size=16)
     content.update(pixels.data)
@@ -417,21 +420,18 @@ def _of_one_kind(read: list[_Read], sources: pl.Series) -> list[_Read]:
     solid = [index for index, one in enumerate(read) if len(one.size) == 4]
     few, _ = sorted((flat, solid), key=len)
     if len(few) > STRAY * len(read):
-        raise UserError(
-            f"{len(flat)} flat images and {len(solid)} volumes are mixed (such as '{sources[flat[0]]}' and "
-            f"'{sources[solid[0]]}'); keep one kind"
-        )
-    kinds = ("it is a volume", "flat images") if few is solid else ("it is a flat image", "volumes")
+        such = {"first": sources[flat[0]], "second": sources[solid[0]]}
+        raise UserError("imaging.cases.mixed", flat=len(flat), volumes=len(solid), **such)
     read = list(read)
     for index in few:
-        read[index] = _Read(f"{kinds[0]} where most cases are {kinds[1]}")
+        read[index] = _Read(str(Message("imaging.cases.volume" if few is solid else "imaging.cases.flat")))
     counts = [one.size[0] for one in read if one.size]
     usual = 3 if set(counts) == {1, 3} else max(sorted(set(counts)), key=counts.count)
     allowed = {1, 3} if usual in (1, 3) and {1, 3} <= set(counts) else {usual}
     return [
         one
         if not one.size or one.size[0] in allowed
-        else _Read(f"it has {one.size[0]} channels where most have {usual}")
+        else _Read(str(Message("imaging.cases.channels", count=one.size[0], usual=usual)))
         for one in read
     ]
 
@@ -468,7 +468,7 @@ def _headers(headers: Sequence[Mapping[str, str]]) -> list[pl.Series]:
 def _identities(listing: Listing, study: Study, read: Sequence[_Read]) -> list[str]:
     column = study.options.get("id", "")
     if column and column not in listing.facts.columns:
-        raise UserError(_no_column(f"there is no column '{column}' of ids", listing))
+        raise _no_column(column, listing)
     column = column or ("case_id" if "case_id" in listing.facts.columns else "")
     given = listing.facts[column].cast(pl.String).to_list() if column else [None] * len(read)
     files = [[file for key in keys for file in listing.files.get(key, ())] for keys in listing.rows["images"].to_list()]
@@ -507,11 +507,9 @@ def _guessed(
     """What the study leaves open and medeor decided: the first thing that the user should check."""
     said = []
     if names and not study.target:
-        folders = f", the folders {listed(targets[0].classes, 6)}" if _are_folders(listing) else ""
-        said.append(f"target: {', '.join(names)}{folders} (guessed; another: --target COLUMN)")
+        key = "imaging.guessed.folders" if _are_folders(listing) else "imaging.guessed.target"
+        said.append(Message(key, targets=names, folders=listed(targets[0].classes, 6)))
     if not study.group:
-        if any(one.patient or one.study for one in read):
-            said.append("group: the patient that DICOM names (guessed; another: --group COLUMN)")
-        else:
-            said.append("group: none, each image counts as a patient of its own (guessed; else --group COLUMN)")
-    return [Finding("guessed", "quality", "unknown", "; ".join(said))] if said else []
+        known = any(one.patient or one.study for one in read)
+        said.append(Message("imaging.guessed.dicom-patient" if known else "imaging.guessed.no-group"))
+    return [Finding("guessed", "quality", "unknown", lists.in_turn(said))] if said else []

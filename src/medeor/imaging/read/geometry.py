@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message
 
 LEAN = 2.0
 """Degrees by which slices may lean before it is told."""
@@ -27,16 +27,10 @@ def geometry_told(leans: Sequence[float | None], solid: Sequence[bool], ids: Seq
     leaning = [row for row, lean in enumerate(leans) if solid[row] and lean is not None and lean > LEAN]
     if leaning:
         most = max(lean for lean in leans if lean is not None)
-        message = (
-            f"{len(leaning)} volumes have slices that are shifted against each other (a tilted gantry; by up to "
-            f"{most:.0f} degrees): they are stacked as they are; resample them where the angle matters"
-        )
+        message = Message("imaging.geometry.leaning", count=len(leaning), most=most)
         findings.append(Finding("leaning-slices", "quality", "unknown", message, tuple(ids[row] for row in leaning)))
     lost = [row for row, lean in enumerate(leans) if solid[row] and lean is None]
     if 0 < len(lost) < sum(solid):
-        message = (
-            f"{len(lost)} of {sum(solid)} volumes do not say how they lie in the patient and were not turned as the "
-            "others were: they may be mirrored or lie on their side"
-        )
+        message = Message("imaging.geometry.unknown", count=len(lost), volumes=sum(solid))
         findings.append(Finding("unknown-orientation", "quality", "fail", message, tuple(ids[row] for row in lost)))
     return findings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message
 
 _PSEUDONYM = re.compile(r"(?=[0-9-]*[a-f])[0-9a-f]{12}(-\d+)?")
 """What medeor calls a case: a table that it wrote keeps its names. A number of twelve digits may be a person's."""
@@ -70,10 +70,10 @@ def repeats(ids: Sequence[str], identities: Sequence[str], contents: Sequence[st
             )
     findings = []
     if copies:
-        message = f"{len(copies)} images are exact copies of one another; the ids of further copies end in -2, -3, …"
+        message = Message("imaging.identity.copies", count=len(copies))
         findings.append(Finding("exact-copies", "quality", "fail", message, tuple(copies)))
     if others:
-        message = f"{len(others)} images share the identifier of another image and differ from it: which is which?"
+        message = Message("imaging.identity.shared", count=len(others))
         findings.append(Finding("shared-identifiers", "quality", "fail", message, tuple(others)))
     return findings
 

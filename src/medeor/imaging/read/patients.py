@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from medeor.contracts import Finding
-from medeor.formats.images.lists import LABEL, Listing
+from medeor.contracts import Finding, Message, Text
+from medeor.formats.images.lists import LABEL, Listing, in_turn
 from medeor.formats.images.tables import without_ending
 from medeor.formats.values.missing import says_unknown
 from medeor.formats.values.people import names_people
@@ -48,14 +48,13 @@ def suspected(listing: Listing, taken: Sequence[str], groups: Sequence[str], ids
         if column not in taken and names_people(column) and not values.dtype.is_float():
             keys = values.cast(pl.String, strict=False).to_list()
             if len(set(keys) - {None}) > 2 and (torn := _torn(keys, groups)):
-                what = f"the column '{column}' names {_counted(keys)}"
-                return _finding(what, f"name it: --group '{column}'", torn, ids)
+                return _finding("column", keys, torn, ids, column)
     names = [_path_of(keys, listing) for keys in listing.rows["images"].to_list()]
     for look, fewest, most, what in (
-        (_by_word, 2, len(names), "the names of the files speak of {}"),
-        (_by_side, 2, MOST, "the names of the files speak of left and right of {}"),
-        (_by_slice, FEWEST, MOST, "the names of the files look like several images of each of {}"),
-        (lambda found: _by_folder(found, listing), FEWEST, MOST, "the folders look like those of {}"),
+        (_by_word, 2, len(names), "words"),
+        (_by_side, 2, MOST, "sides"),
+        (_by_slice, FEWEST, MOST, "slices"),
+        (lambda found: _by_folder(found, listing), FEWEST, MOST, "folders"),
     ):
         keys = look(names)
         known = [key for key in keys if key is not None]
@@ -63,8 +62,7 @@ def suspected(listing: Listing, taken: Sequence[str], groups: Sequence[str], ids
             continue
         distinct = len(set(known))
         if fewest <= distinct and len(known) <= most * distinct and (torn := _torn(keys, groups)):
-            todo = "give a table with a column for the patient (--labels, --group)"
-            return _finding(what.format(_counted(keys)), todo, torn, ids)
+            return _finding(what, keys, torn, ids)
     return None
 
 
@@ -83,29 +81,27 @@ def odd_groups(column: str, keys: Sequence[str | None], ids: Sequence[str]) -> l
             spelt[re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "", key.casefold()))].add(key)
     alike = {key: sorted(names) for names in spelt.values() if len(names) > 1 for key in names}
     if alike:
-        shown = "; ".join(
-            " and ".join(map(repr, names)) for names in list(dict.fromkeys(map(tuple, alike.values())))[:3]
-        )
-        message = f"'{column}' has names that look like one patient's ({shown}) and count as several; write them alike"
+        shown = in_turn([", ".join(map(repr, names)) for names in list(dict.fromkeys(map(tuple, alike.values())))[:3]])
+        message = Message("imaging.patients.spellings", column=column, names=shown)
         torn = tuple(one for one, key in zip(ids, keys) if key in alike)
         findings.append(Finding("group-spellings", "leakage", "unknown", message, torn))
     nobody = tuple(one for one, key in zip(ids, keys) if key is None)
     unknown = Counter(key for key in keys if key is not None and (says_unknown(key) or key in ("-1", "9999")))
-    said = [f"{len(nobody)} cases have none and count as a patient each"] if nobody else []
-    said += [f"{count} cases have '{key}', which counts as one patient" for key, count in unknown.items() if count > 1]
+    said: list[Text] = [Message("imaging.patients.nobody", count=len(nobody))] if nobody else []
+    said += [Message("imaging.patients.unknown", count=count, name=key) for key, count in unknown.items() if count > 1]
     if said:
-        findings.append(Finding("missing-groups", "leakage", "unknown", f"'{column}': {'; '.join(said)}", nobody))
+        message = Message("imaging.patients.missing", column=column, said=in_turn(said))
+        findings.append(Finding("missing-groups", "leakage", "unknown", message, nobody))
     return findings
 
 
-def _finding(what: str, todo: str, torn: Sequence[int], ids: Sequence[str]) -> Finding:
-    message = f"no patient is named (--group), but {what}: a model may be tested on patients that it has seen; {todo}"
-    return Finding(CHECK, "leakage", "fail", message, tuple(ids[row] for row in torn))
-
-
-def _counted(keys: Sequence[str | None]) -> str:
+def _finding(
+    sign: str, keys: Sequence[str | None], torn: Sequence[int], ids: Sequence[str], column: str = ""
+) -> Finding:
     known = [key for key in keys if key is not None]
-    return f"{len(set(known))} patients for {len(known)} images"
+    counts = Message("imaging.patients.counts", patients=len(set(known)), images=len(known))
+    message = Message(f"imaging.patients.by-{sign}", counts=counts, column=column)
+    return Finding(CHECK, "leakage", "fail", message, tuple(ids[row] for row in torn))
 
 
 def _torn(keys: Sequence[str | None], groups: Sequence[str]) -> list[int]:

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Run, Split, UserError
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import predictions
@@ -49,8 +49,8 @@ class BaselineMethod:
         found = model.both(held_out)
         reached = {name: mean_reciprocal_rank(held_out, Predictions(found[name])) for name in NAMES}
         model = GraphBaseline(processors, model.rules, max(NAMES, key=lambda name: reached[name]), self.memory)
-        text = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
-        run.progress(f"baseline by validation MRR ({text})", 1, 1, model.chosen)
+        figures = tuple(f"{name} {value:.3f}" for name, value in reached.items())
+        run.progress(str(Message("knowledge.progress.baseline", figures=figures)), 1, 1, model.chosen)
         return Fitted(model, model.answer(found))
 
 
@@ -167,7 +167,7 @@ def load(folder: Path) -> GraphBaseline:
     check_places(triples[:, 1], len(said.relations), str(path))
     columns = vars(facts.rules)
     if len({len(column) for column in columns.values()}) > 1:
-        raise UserError(f"{where} is damaged: its rules have columns of different lengths")
+        raise UserError("knowledge.model.damaged", path=where)
     rules = pl.DataFrame(columns, schema=_SCHEMA)
     check_places(rules["relation"].to_numpy(), both, where)
     check_places(rules["first"].to_numpy(), both, where)

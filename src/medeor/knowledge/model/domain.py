@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN
+from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Message
 
 FEW = 3
 """Training triples of an entity or relation below which little was learnt of it."""
@@ -48,29 +49,25 @@ class TripleDomain(NamedTuple):
         }
         table = table.with_columns(pl.Series(f"{name} fits", fit) for name, fit in fits.items())
         count = {name: pl.col(f"{name} count") for name in known}
-        none = [
-            pl.when(count[name] == 0).then(pl.format("no training triple has the {} {}", pl.lit(what), pl.col(name)))
-            for name, what in (("head", "entity"), ("relation", "relation"), ("tail", "entity"))
-        ]
-        few = [
-            pl.when(count[name].is_between(1, FEW - 1)).then(
-                pl.format("few training triples have the {} {} ({})", pl.lit(what), pl.col(name), count[name])
-            )
-            for name, what in (("head", "entity"), ("relation", "relation"), ("tail", "entity"))
-        ]
-        odd = [
-            pl.when(~pl.col(f"{name} fits")).then(
-                pl.format("in training, {} never has a {} of the kind {}", "relation", pl.lit(name), f"{name}_kind")
-            )
-            for name in ("head", "tail")
-        ]
         unseen = pl.any_horizontal(count[name] == 0 for name in known)
         scarce = pl.any_horizontal(count[name] < FEW for name in known)
         unfit = ~pl.all_horizontal("head fits", "tail fits")
-        reason = pl.concat_str([*none, *few, *odd], separator="; ", ignore_nulls=True)
         verdict = (
             pl.when(unseen).then(pl.lit(OUT_OF_DOMAIN))
             .when(scarce | unfit).then(pl.lit(BORDERLINE))
             .otherwise(pl.lit(IN_DOMAIN))
         )  # fmt: skip
-        return table.select(verdict.alias("verdict"), pl.when(reason != "").then(reason).alias("reason"))
+        reasons = pl.Series("reason", [_reason(row) for row in table.iter_rows(named=True)], dtype=pl.String)
+        return table.select(verdict.alias("verdict"), reasons)
+
+
+def _reason(row: Mapping[str, Any]) -> str | None:
+    """Why a triple is not in the domain; None where it is."""
+    found = []
+    for name, what in (("head", "entity"), ("relation", "relation"), ("tail", "entity")):
+        if (count := row[f"{name} count"]) < FEW:
+            found.append(Message(f"knowledge.domain.{'few' if count else 'no'}-{what}", name=row[name], count=count))
+    for end in ("head", "tail"):
+        if not row[f"{end} fits"]:
+            found.append(Message(f"knowledge.domain.odd-{end}", relation=row["relation"], kind=row[f"{end}_kind"]))
+    return str(Message("knowledge.domain.reasons", reasons=tuple(found))) if found else None

@@ -40,7 +40,7 @@ def kept_graph(run: Run, processors: GraphProcessors) -> Graph | None:
         return None
     graph = Graph.open(folder)
     if tuple(graph.entities["id"]) != processors.entities or tuple(graph.relations["name"]) != processors.relations:
-        raise UserError(f"{folder} is not the graph that this model was fitted on; let `medeor train` walk again")
+        raise UserError("knowledge.model.other-graph", folder=folder)
     return graph
 
 
@@ -48,7 +48,7 @@ def _members(model: Model) -> list[tuple[Completer, GraphProcessors]]:
     found = []
     for member in model.members if isinstance(model, Ensemble) else (model,):
         if not isinstance(member, NetworkModel) or not isinstance(member.network, Completer):
-            raise UserError("this model is no network of a graph, which alone answers questions; its files do not fit")
+            raise UserError("knowledge.model.no-network")
         # Restored processors leave their triples to the network's weights.
         triples = member.network.triples.cpu()
         given = member.processors

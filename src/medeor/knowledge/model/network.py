@@ -51,11 +51,9 @@ class Completer(nn.Module):
         entities, relations = len(processors.entities), len(processors.relations)
         self.scorer = SCORERS[plan.scorer]
         if self.scorer.pairs and plan.dimension % 2:
-            raise UserError(
-                f"{plan.scorer} needs an even dimension, not {plan.dimension}: --set embedding.dimension=200"
-            )
+            raise UserError("knowledge.model.odd-dimension", scorer=plan.scorer, dimension=plan.dimension)
         if self.scorer.inverse is None and not plan.reciprocal:
-            raise UserError(f"{plan.scorer} learns inverse relations: --set embedding.reciprocal=true")
+            raise UserError("knowledge.model.not-reciprocal", scorer=plan.scorer)
         self.relations, self.plan, self.chunk = relations, plan, chunk
         width = self.scorer.width(plan.dimension)
         # The usual distance at first is the one at which a triple is as likely true as false.

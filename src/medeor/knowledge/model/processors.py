@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from medeor.contracts import Cases, UserError
+from medeor.contracts import Cases, Message, UserError, listed
 from medeor.files import build
 from medeor.knowledge.model.domain import TripleDomain
 from medeor.knowledge.model.ranking import Known
@@ -62,7 +62,7 @@ class GraphProcessors:
         facts = build(_Saved, own, "model.json")
         kinds_fit = len(facts.kinds.of) in (0, len(facts.entities))
         if facts.training > facts.triples or facts.untaught > len(facts.entities) or not kinds_fit:
-            raise UserError("model.json is damaged: its triples, entities and kinds do not fit together")
+            raise UserError("knowledge.model.damaged", path="model.json")
         empty = torch.zeros(facts.triples, 3, dtype=torch.int32)
         kinds = tuple(facts.kinds.names[place] for place in facts.kinds.of)
         return cls(facts.entities, facts.relations, empty, facts.training, Substitutes.none(facts.untaught), kinds)
@@ -126,10 +126,14 @@ class GraphProcessors:
         graph, triples = cases.store("graph", Graph), triples_of(cases)
         found = self.places(graph, triples)
         names = graph.entities["id"], graph.relations["name"]
-        for what, columns, given in (("entity", [0, 2], names[0]), ("relation", [1], names[1])):
+        own = self.entities, self.relations
+        for what, columns, given, known in zip(("entity", "relation"), ([0, 2], [1]), names, own):
             if (found[:, columns] < 0).any():
                 unseen = np.unique(triples[:, columns][found[:, columns] < 0])
-                raise UserError(_unknown(what, given[unseen], self))
+                unknown = listed((Message(f"knowledge.names.{what}", name=name) for name in given[unseen]), 3)
+                count = Message(f"common.count.{what}", count=len(known))
+                examples = listed(known, 8)
+                raise UserError("knowledge.names.unknown-all", names=unknown, known=count, examples=examples)
         return torch.from_numpy(found)
 
     def places(self, graph: Graph, triples: np.ndarray) -> np.ndarray:
@@ -176,13 +180,3 @@ def _places(ids: pl.Series, names: pl.Series, known: tuple[str, ...]) -> np.ndar
     table = table.join(place, on="id", how="left", maintain_order="left")
     table = table.join(place, left_on="name", right_on="id", how="left", maintain_order="left", suffix=" by name")
     return table.select(pl.coalesce("place", "place by name").fill_null(-1)).to_series().to_numpy()
-
-
-def _unknown(what: str, strange: pl.Series, processors: GraphProcessors) -> str:
-    several = {"entity": "entities", "relation": "relations"}[what]
-    known = processors.entities if what == "entity" else processors.relations
-    first = ", ".join(f"'{name}'" for name in strange[:3])
-    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-    shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-    text = f"the model was never taught the {what if len(strange) == 1 else several} {first}{more}; "
-    return text + f"it knows {len(known)} {several} ({shown}): check the spelling, or train with triples of it"

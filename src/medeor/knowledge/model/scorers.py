@@ -96,9 +96,8 @@ class Convolution(nn.Module):
     def __init__(self, dimension: int, dropout: float, channels: int = 32, height: int = 10) -> None:
         super().__init__()
         if dimension % height or dimension // height < 3:
-            raise UserError(
-                f"conve takes a dimension that is a multiple of {height}, from {3 * height}: not {dimension}"
-            )
+            least = 3 * height
+            raise UserError("knowledge.model.conve-dimension", height=height, least=least, dimension=dimension)
         self.height, self.across = height, dimension // height
         self.before, self.after, self.last = nn.BatchNorm2d(1), nn.BatchNorm2d(channels), nn.BatchNorm1d(dimension)
         self.convolution = nn.Conv2d(1, channels, 3)

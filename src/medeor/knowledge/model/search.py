@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Fitted, Inputs, Run, Split
+from medeor.contracts import Cases, Fitted, Inputs, Message, Run, Split
 from medeor.files import write_json
 from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.recipe import GraphRecipe
@@ -37,7 +37,8 @@ class Searched:
                 method = NetworkMethod(GraphRecipe.of(plan), short)
                 held_out = fit_or_load(method, cases, inner, inputs, run.child(f"try-{number}")).held_out
                 listed.append((mean_reciprocal_rank(judged, held_out), plan))
-                run.progress("search of settings", number + 1, self.plan.search.settings, f"MRR {listed[-1][0]:.3f}")
+                what, note = Message("knowledge.progress.search"), Message("knowledge.progress.mrr", mrr=listed[-1][0])
+                run.progress(str(what), number + 1, self.plan.search.settings, str(note))
             chosen = max(listed, key=lambda one: one[0])[1]
             told = [{"mrr": value, "chosen": plan is chosen, **_settings(plan)} for value, plan in listed]
             write_json(run.folder / "search.json", told)

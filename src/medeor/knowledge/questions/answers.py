@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Run, UserError
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Message, Run, Text, UserError, named
 from medeor.figures import Drawing, Figure, Table
 from medeor.knowledge.draw import MOST_NAMED, edges, picture
 from medeor.knowledge.model.fitted import graph_of, networks_of
@@ -30,18 +30,10 @@ PATHS = 3
 """Paths that are shown of an answer."""
 CONTROLS = 8
 """Random paths, and random edges at the same ends, against which the removal of a path is held."""
-_WITHOUT_GRAPH = (
-    "A bundle knows entities by identifier alone and carries no sources or licences: answers come without paths. "
-    "Ask the run folder for them."
+_COLUMNS = named(
+    "knowledge.answers", "answer", "probability", "known", "by-degree", "contradicted-by", "verdict", "why"
 )
-_CAPTION = (
-    "known: taught to the model, or held out from it. by degree: the rank had it been guessed by how often each entity "
-    "answers this relation in training. verdict: how the triple compares with those in training."
-)
-_PATHS_CAPTION = (
-    "drop: fall of the answer's log-probability when the model's ends are learnt again without the path; beside it the "
-    "mean fall without a random path as long from either end, and without as many random edges at both ends."
-)
+_PATH_COLUMNS = named("knowledge.answers", "path", "sources", "drop", "random-path", "same-ends")
 
 
 @dataclass(frozen=True)
@@ -77,8 +69,8 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
     sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
     triple in words), `verdict` and `reason` (of an answer out of domain nothing is chosen), `answer` (id), `name`,
-    `kind`, `known` (`taught`, `held out`; null for a new one), `rank`, `rank_by_degree`, `contradictions` and `paths`
-    (each with its edges as they stand in the source graph; null where the graph is not at hand).
+    `kind`, `known` (`in training data`, `held out`; null for a new one), `rank`, `rank_by_degree`, `contradictions`
+    and `paths` (each with its edges as they stand in the source graph; null where the graph is not at hand).
 
     Raises: UserError for a name or relation that is not known, or a question that is none."""
     networks, processors = networks_of(asked.model)
@@ -132,10 +124,10 @@ def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -
 
 def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
     if "relation" not in where or not {"head", "tail"} & set(where):
-        raise UserError("a question names a relation and an end: --query head=NAME --query relation=NAME")
+        raise UserError("knowledge.answers.no-end")
     text = where.get("top", str(TOP))
     if not text.isdecimal() or not int(text):
-        raise UserError(f"--query top={text}: top is how many answers, a whole number from 1")
+        raise UserError("knowledge.answers.top", top=text)
     relation = names.relation(graph, where["relation"])
     tails = "head" in where
     given = names.entity(graph, where["head" if tails else "tail"])
@@ -143,22 +135,24 @@ def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
     if tails and "tail" in where:
         answers = np.array([names.entity(graph, where["tail"])])
         if answers[0] == given:
-            raise UserError(f"head and tail are both '{where['head']}': a question joins two entities")
+            raise UserError("knowledge.answers.one-entity", name=where["head"])
     if "kind" in where:
         kinds = graph.entities["kind"]
         fits = (kinds.cast(pl.String).str.to_lowercase() == where["kind"].lower()).fill_null(False).to_numpy()
         answers = answers[fits[answers]]
         if not len(answers):
-            there = ", ".join(kinds.drop_nulls().cast(pl.String).unique().sort()) or "none: this graph names no kinds"
-            raise UserError(f"no entity that could answer is of the kind '{where['kind']}'; kinds: {there}")
+            there = graph.kinds or Message("knowledge.graph.no-kinds")
+            raise UserError("knowledge.answers.no-kind", kind=where["kind"], kinds=there)
     return Question(given, relation, tails, answers), int(text)
 
 
 def _rivals(graph: Graph, relation: int, asked: str) -> dict[int, str]:
     """Relations that contradict this one, and why they are taken to."""
-    named = {names.relation(graph, text.strip()): "as the question says" for text in asked.split(",") if text.strip()}
+    why = str(Message("knowledge.answers.named"))
+    chosen = {names.relation(graph, text.strip()): why for text in asked.split(",") if text.strip()}
     found = excluding(graph.triples, len(graph.entities), relation)
-    return {other: f"never together, where chance would have {times:.0f}" for other, times in found.items()} | named
+    never = {other: str(Message("knowledge.answers.never-together", times=times)) for other, times in found.items()}
+    return never | chosen
 
 
 def _scores(network: Completer, triples: np.ndarray) -> np.ndarray:
@@ -186,7 +180,7 @@ def _cases(graph: Graph, triples: np.ndarray) -> Cases:
 def _known(triples: np.ndarray, processors: GraphProcessors) -> list[str | None]:
     every = processors.triples.numpy()
     return [
-        None if not len(rows) else "taught" if rows[0] < processors.training else "held out"
+        None if not len(rows) else "in training data" if rows[0] < processors.training else "held out"
         for rows in (np.flatnonzero((every == triple).all(1)) for triple in triples)
     ]
 
@@ -221,7 +215,7 @@ def _evidence(
         why = [rivals[relation] for relation in graph.triples[against, 1].tolist()]
         spoken = [{**edge, "why": one} for edge, one in zip(_said(graph, against), why, strict=True)]
         found.append([spoken, told])
-        run.progress("evidence", number, len(shown))
+        run.progress(str(Message("knowledge.progress.evidence")), number, len(shown))
     return found
 
 
@@ -312,27 +306,29 @@ def _pairs(entities: list[int]) -> tuple[list[int], list[int]]:
 def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Figure]:
     given, relation = graph.entities["name"][question.given], graph.relations["name"][question.relation]
     title = f"{given} | {relation} | ?" if question.tails else f"? | {relation} | {given}"
-    columns = ["", "answer", "probability", "known", "by degree", "contradicted by", "verdict", "why"]
+    columns: tuple[Text, ...] = ("", *_COLUMNS.values())
     if table["reason"].null_count() == len(table):
-        columns.pop()
+        columns = columns[:-1]
+    new = Message("knowledge.answers.new")
     shown = (
-        (row["rank"], row["name"], row["value"], row["known"] or "new", row["rank_by_degree"],
+        (row["rank"], row["name"], row["value"], row["known"] or new, row["rank_by_degree"],
          ", ".join(sorted({one["relation"] for one in row["contradictions"] or []})) or None,
          row["verdict"], row["reason"])
         for row in table.iter_rows(named=True)
     )  # fmt: skip
     rows = tuple(row[: len(columns)] for row in shown)
+    caption = Message("knowledge.answers.caption")
     if not len(graph):
-        return [Table(title, tuple(columns), rows, f"{_CAPTION} {_WITHOUT_GRAPH}")]
+        return [Table(title, columns, rows, Message("knowledge.answers.no-paths", caption=caption))]
     reasons = tuple(
         (row["rank"], path["words"], _cited(path["edges"]), path["drop"], path["drop_random_path"],
          path["drop_same_ends"])
         for row in table.iter_rows(named=True)
         for path in row["paths"]
     )  # fmt: skip
-    heads = ("", "path", "sources (licence, release)", "drop", "random path", "same ends")
-    told = Table(title, tuple(columns), rows, _CAPTION), Table("What speaks for them", heads, reasons, _PATHS_CAPTION)
-    return [*told, *_drawn(graph, question, table)]
+    heads: tuple[Text, ...] = ("", *_PATH_COLUMNS.values())
+    paths = Table(Message("knowledge.answers.paths"), heads, reasons, Message("knowledge.answers.paths-caption"))
+    return [Table(title, columns, rows, caption), paths, *_drawn(graph, question, table)]
 
 
 def _drawn(graph: Graph, question: Question, table: pl.DataFrame) -> Iterator[Drawing]:
@@ -347,14 +343,15 @@ def _drawn(graph: Graph, question: Question, table: pl.DataFrame) -> Iterator[Dr
         rows = more
         marked.append(place[answer])
     if rows:
-        caption = f"The edges of the paths above; ringed: what was asked and the first {len(marked) - 1} answers."
-        yield picture(graph, np.array(sorted(rows)), "Where they lie in the graph", marked, caption)
+        caption = Message("knowledge.answers.picture-caption", count=len(marked) - 1)
+        yield picture(graph, np.array(sorted(rows)), Message("knowledge.answers.picture"), marked, caption)
 
 
-def _cited(edges: Sequence[Mapping[str, str | None]]) -> str:
+def _cited(edges: Sequence[Mapping[str, str | None]]) -> Message:
     """Where the edges of a path come from, each origin once."""
-    said = []
+    origins: list[Text] = []
     for edge in edges:
-        further = ", ".join(value for value in (edge["licence"], edge["release"]) if value)
-        said.append(f"{edge['source'] or 'source not stated'}{f' ({further})' if further else ''}")
-    return "; ".join(dict.fromkeys(said))
+        source = edge["source"] or Message("knowledge.answers.no-source")
+        terms = tuple(value for value in (edge["licence"], edge["release"]) if value)
+        origins.append(Message("knowledge.answers.origin", source=source, terms=terms) if terms else source)
+    return Message("knowledge.answers.origins", origins=tuple(dict.fromkeys(origins)))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.identifiers import read_joined
 from medeor.knowledge.read.triples import keys, seen
@@ -28,13 +28,7 @@ _MOST_HELD_OUT = 10_000
 """Triples that either part has at most: enough for an interval of a hundredth."""
 _MOST_FALSE = 20_000
 """False triples in each part at most."""
-UNDIVIDED = Finding(
-    "nothing-held-out",
-    "quality",
-    "fail",
-    "every triple, but perhaps one, is the only one of an entity or relation: none can be held out; give more, or say "
-    "--split cv, where such entities are unknown when they are tested",
-)
+UNDIVIDED = Finding("nothing-held-out", "quality", "fail", Message("knowledge.cases.undivided"))
 _TRIES = 16
 _TRAIN, _VALIDATION, _TEST = range(3)
 _DEGREES = (3, 10, 30, 100)
@@ -72,7 +66,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         graph = replace(graph, findings=(*graph.findings, UNDIVIDED))
     training = np.ones(len(graph), bool) if divided.part is None else divided.part == _TRAIN
     if not training.any():
-        raise UserError("the split leaves no triple for training; name the part of some of them 'train'")
+        raise UserError("knowledge.cases.no-training")
     chosen = _chosen(divided.part, len(graph), study.seed)
     cold = divided.column.startswith(COLD)
     wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[training], graph.triples, cold, study.seed)
@@ -178,8 +172,8 @@ def _cold(graph: Graph, way: str, seed: int) -> Parts:
     head, _, tail = graph.triples.T
     own = np.intersect1d(own, np.union1d(head, tail))
     if len(own) < 5:
-        known = ", ".join(sorted(kinds.drop_nulls().unique())) or "none: this source names no kinds of entities"
-        raise UserError(f"--split {way}: {len(own)} entities of that kind have triples, too few; kinds: {known}")
+        known = graph.kinds or Message("knowledge.graph.no-kinds")
+        raise UserError("knowledge.cases.few-of-kind", way=way, count=len(own), kinds=known)
     share = max(1, round(_HELD_OUT * len(own)))
     mixed = np.random.default_rng(seed).permutation(own)
     place = np.zeros(len(graph.entities), np.int8)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.files import digest, read_json, replacing, write_json
 from medeor.formats.graphs.read import read_tables
 from medeor.formats.graphs.tables import FACTS, PARTS, GraphTables
@@ -42,6 +42,11 @@ class Graph:
     def __len__(self) -> int:
         return len(self.triples)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its entities, sorted."""
+        return tuple(self.entities["kind"].drop_nulls().cast(pl.String).unique().sort())
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, whatever the file it came from."""
@@ -67,14 +72,14 @@ class Graph:
         folder = Path(folder)
         facts = read_json(folder / "graph.json")
         if not isinstance(facts, dict) or facts.get("version") != VERSION:
-            raise UserError(f"{folder / 'graph.json'} is not of a graph that this medeor reads; read its sources again")
+            raise UserError("knowledge.graph.other-version", path=folder / "graph.json")
         entities, relations, edges, synonyms, triples = (
             _mapped(folder / f"{name}.arrow") for name in ("entities", "relations", "facts", "synonyms", "triples")
         )
         findings = tuple(Finding.from_json(one) for one in facts["findings"])
         graph = cls(entities, relations, triples["triple"].to_numpy(), edges, synonyms, findings)
         if graph.digest != facts["digest"]:
-            raise UserError(f"{folder} was changed or damaged since it was written; read its sources again")
+            raise UserError("knowledge.graph.changed", folder=folder)
         return graph
 
     def _frames(self) -> dict[str, pl.DataFrame]:
@@ -101,12 +106,12 @@ def read_graph(
     Raises: UserError where a source is missing, empty, broken, of an unknown layout, or larger than the memory."""
     given = [Path(source) if isinstance(source, str) else source for source in sources]
     if not given:
-        raise UserError("a graph needs a source: a file or a folder of triples, an ontology, or a table of edges")
+        raise UserError("knowledge.graph.no-source")
     if len(given) == 1 and isinstance(given[0], Path) and (given[0] / "graph.json").is_file():
         return Graph.open(given[0])
     graph = assemble(read_tables(given, where or {}, memory, learnt))
     if not len(graph):
-        raise UserError(f"{', '.join(map(str, given))}: no edges were found there")
+        raise UserError("knowledge.graph.no-edges", sources=tuple(map(str, given)))
     return graph
 
 
@@ -167,7 +172,7 @@ def _two_kinds(nodes: pl.DataFrame) -> list[Finding]:
     if not twice.height:
         return []
     (name, kinds), *_ = twice.rows()
-    message = f"{twice.height} ids stand for two kinds, e.g. {name} ({', '.join(kinds)}); the first kind was taken"
+    message = Message("knowledge.graph.two-kinds", count=twice.height, id=name, kinds=tuple(kinds))
     return [Finding("entities-of-two-kinds", "quality", "fail", message)]
 
 
@@ -177,7 +182,7 @@ def _mapped(path: Path) -> pl.DataFrame:
     try:
         frame = pl.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); read the graph's sources again") from None
+        raise UserError("knowledge.graph.unreadable", path=path, problem=error) from None
     assert isinstance(frame, pl.DataFrame)
     return frame
 

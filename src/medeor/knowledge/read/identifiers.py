@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 from medeor.formats.graphs.ontology import read_obo
 from medeor.formats.graphs.read import read_tables
-from medeor.formats.graphs.tables import REFERENCES, GraphTables
+from medeor.formats.graphs.tables import NAMELESS, REFERENCES, GraphTables
 from medeor.formats.graphs.umls_rrf import is_rrf, read_rrf
 from medeor.formats.tables.read import read_table
 from medeor.knowledge.read.graph import Graph, assemble, read_graph
@@ -74,9 +74,8 @@ def normalise(ids: pl.Series, system: str = "") -> pl.DataFrame:
     Raises: UserError where no system has this name."""
     names = {one.prefix.lower(): one for one in SYSTEMS}
     if system and system.lower() not in names:
-        raise UserError(
-            f"no system of identifiers is called '{system}'; there are {', '.join(s.prefix for s in SYSTEMS)}"
-        )
+        there = tuple(one.prefix for one in SYSTEMS)
+        raise UserError("knowledge.identifiers.unknown-system", system=system, systems=there)
     text = ids.cast(pl.String).str.strip_chars().alias("given")
     table = text.unique().to_frame().with_columns(rest=pl.col("given").str.replace(r"^https?://\S+[/#]", ""))
     # A knowledge graph may put the kind before: `Compound::DB00014`, `Gene::9021`.
@@ -140,9 +139,7 @@ def references(source: str | Path | pl.DataFrame) -> pl.DataFrame:
         if len(pair) == 2 and set(pair) <= set(table.columns):
             names = {pair[0]: "from", pair[1]: "to"}
             return table.select(pl.col(name).cast(pl.String).alias(said) for name, said in names.items()).drop_nulls()
-    raise UserError(
-        f"{'the table' if isinstance(source, pl.DataFrame) else source} has one column; references need two"
-    )
+    raise UserError("knowledge.identifiers.one-column", place=NAMELESS if isinstance(source, pl.DataFrame) else source)
 
 
 def read_joined(
@@ -163,7 +160,7 @@ def read_joined(
     tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory, learnt)
     several = _by_source(tables)
     if len(several) < 2 and mapping:
-        raise UserError(f"--option mapping={mapping} joins the graphs of several sources, and edges come from one")
+        raise UserError("knowledge.identifiers.one-source", mapping=mapping)
     if len(several) < 2:
         return assemble(tables) if several else read_graph(sources, where, memory, learnt)
     links += [table.references for table in tables if table.references.height]
@@ -224,14 +221,9 @@ def merge(graphs: Sequence[Graph], mapping: pl.DataFrame | None = None) -> Merge
     coverage = _coverage(reports)
     graph = assemble(tables)
     findings = [finding for one in graphs for finding in one.findings]
-    said = [
-        _finding(one)
-        for one in coverage.drop("kind").group_by("graph", maintain_order=True).sum().iter_rows(named=True)
-    ]
-    merged = Graph(
-        graph.entities, graph.relations, graph.triples, graph.facts, graph.synonyms, (*findings, *graph.findings, *said)
-    )
-    return Merged(merged, coverage)
+    totals = coverage.drop("kind").group_by("graph", maintain_order=True).sum()
+    findings += [*graph.findings, *(_finding(one) for one in totals.iter_rows(named=True))]
+    return Merged(replace(graph, findings=tuple(findings)), coverage)
 
 
 _WAYS = ("same", "mapped", "ambiguous", "unmapped")
@@ -297,9 +289,7 @@ def _coverage(reports: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _finding(row: dict[str, int]) -> Finding:
-    text = f"{row['same']} by the same identifier, {row['mapped']} through references, {row['ambiguous']} ambiguous"
-    message = (
-        f"graph {row['graph']}: of {row['entities']} entities {text} (kept apart), {row['unmapped']} not in the others"
-    )
+    entities = Message("common.count.entity", count=row["entities"])
+    message = Message("knowledge.identifiers.joined", **{**row, "entities": entities})
     met = row["same"] + row["mapped"]
     return Finding("identifiers-joined", "quality", "pass" if met and not row["ambiguous"] else "fail", message)

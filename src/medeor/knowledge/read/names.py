@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.identifiers import normalise
 
@@ -55,10 +55,9 @@ def entity(graph: Graph, text: str) -> int:
     if len(found) == 1:
         return int(found[0])
     if not len(found):
-        raise UserError(f"no entity is called '{text}'{_said(near(graph, text))}")
-    several = graph.entities[found]
-    said = ", ".join(f"{id_} ({kind or name})" for id_, name, kind in several.head(5).rows())
-    raise UserError(f"'{text}' is the name of {len(found)} entities; say which by its identifier: {said}")
+        raise UserError("knowledge.names.no-entity", name=text, near=_suggested(near(graph, text)))
+    several = tuple(f"{id_} ({kind or name})" for id_, name, kind in graph.entities[found[:5]].rows())
+    raise UserError("knowledge.names.ambiguous", name=text, count=len(found), entities=several)
 
 
 def relation(graph: Graph, text: str) -> int:
@@ -68,14 +67,12 @@ def relation(graph: Graph, text: str) -> int:
     if len(same):
         exact = names.select((pl.col("said") == text).arg_true()).to_series()
         return int(exact[0] if len(exact) else same[0])
-    known = names["said"].to_list() if names.height <= 12 else []
-    raise UserError(
-        f"no relation is called '{text}'{_said(known or _near(names, text, 3), 'there are' if known else 'near')}"
-    )
+    known = Message("knowledge.names.all", names=tuple(names["said"])) if names.height <= 12 else None
+    raise UserError("knowledge.names.no-relation", name=text, near=known or _suggested(_near(names, text, 3)))
 
 
-def _said(names: list[str], how: str = "near") -> str:
-    return f"; {how}: {', '.join(names)}" if names else ""
+def _suggested(names: list[str]) -> Text:
+    return Message("knowledge.names.near", names=tuple(names)) if names else ""
 
 
 def _spellings(graph: Graph) -> pl.DataFrame:

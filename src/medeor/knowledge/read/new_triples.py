@@ -6,21 +6,20 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Answering, Cases, Sources, Study, UserError
+from medeor.contracts import Answering, Cases, Message, Sources, Study, UserError
 from medeor.knowledge.model.fitted import graph_of, known_to
 from medeor.knowledge.read.cases import COLD, HOLDS, asked_cases, degree, false_triples
 from medeor.knowledge.read.graph import Graph, read_graph
 from medeor.knowledge.read.identifiers import normalise
 from medeor.knowledge.read.triples import keys
 
-_TAUGHT = "it taught the model, and so proves nothing of it"
-
 
 def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     """The triples of some sources as cases of a model: `case_id`, `group`, `triple` (rows of the model's entities and
     relations), `source` (in words), `broken` (why it cannot be used, null where it can: a name that the model does not
-    know; to score it also that the triple taught it). To score it, `holds`, `degree` and false triples as `read_cases`
-    gives them, drawn from what training has in that place; none is known to the model or stands here.
+    know; to score the model also that the triple is in its training data). To score it, `holds`, `degree` and false
+    triples as `read_cases` gives them, drawn from what training has in that place; none is known to the model or
+    stands here.
 
     Raises: UserError where nothing can be read, or no triple can be used."""
     processors, taught = known_to(asked.model)
@@ -38,10 +37,9 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
         size = len(own.entities), len(own.relations)
         told = ~unseen & np.isin(keys(triples, *size), keys(taught, *size))
         if (unseen | told).all():
-            raise UserError(
-                f"none of {len(given)} triples can score this model: it was taught them, or not their names"
-            )
-        broken[told] = _TAUGHT
+            count = Message("common.count.triple", count=len(given))
+            raise UserError("knowledge.cases.none-scores", triples=count)
+        broken[told] = str(Message("knowledge.cases.in-training"))
     written = pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3))
     table = cases.table.with_columns(triple=written, broken=pl.Series(broken.tolist(), dtype=pl.String))
     if not sources.labelled:
@@ -89,9 +87,11 @@ def _unknown(given: Graph, triple: np.ndarray, place: np.ndarray) -> str:
     entity, relation = given.entities["id"], given.relations["name"]
     what = (("entity", entity), ("relation", relation), ("entity", entity))
     unseen = dict.fromkeys(
-        f"the {kind} '{names[int(row)]}'" for (kind, names), row, at in zip(what, triple, place) if at < 0
+        Message(f"knowledge.names.{kind}", name=names[int(row)])
+        for (kind, names), row, at in zip(what, triple, place)
+        if at < 0
     )
-    return f"the model was never taught {' and '.join(unseen)}"
+    return str(Message("knowledge.names.unknown", names=tuple(unseen)))
 
 
 def _units(own: Graph, triples: np.ndarray, taught: np.ndarray) -> pl.Series:

@@ -6,12 +6,12 @@ from typing import Literal
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split
+from medeor.contracts import Cases, Finding, Split, Text
 
 Kind = Literal["leakage", "quality", "shortcut", "labels", "identifiers"]
 
 
-def found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, bad: str, good: str) -> Finding:
+def found(check: str, kind: Kind, concerned: pl.Series | pl.DataFrame, bad: Text, good: Text) -> Finding:
     """A check that fails where it concerns any case: their ids, or rows of the case table."""
     ids = concerned["case_id"] if isinstance(concerned, pl.DataFrame) else concerned
     cases = tuple(ids.cast(pl.String))

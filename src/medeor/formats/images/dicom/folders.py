@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from medeor.contracts import Message, Text
 from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers, settle
 from medeor.formats.images.dicom.places import UNEVEN, is_mosaic
 from medeor.formats.images.dicom.values import DISPLAYED
@@ -36,11 +37,9 @@ _NO_IMAGE_CLASSES = tuple(
 )  # fmt: skip
 """Presentation states, reports, waveforms, documents, registrations, spectra, structures and plans of radiotherapy."""
 _DIRECTORY = "1.2.840.10008.1.3.10"
-_DERIVED = {
-    "SEG": "segmentations (SEG)", f"{_STORAGE}.66.4": "segmentations (SEG)", "RTDOSE": "doses (RTDOSE)",
-    f"{_STORAGE}.481.2": "doses (RTDOSE)",
-}  # fmt: skip
-LOCALISER, CAPTURE = "localisers", "captures and single images without a place"
+_MASKS, _DOSES = Message("images.kinds.segmentations"), Message("images.kinds.doses")
+_DERIVED = {"SEG": _MASKS, f"{_STORAGE}.66.4": _MASKS, "RTDOSE": _DOSES, f"{_STORAGE}.481.2": _DOSES}
+LOCALISER, CAPTURE = Message("images.kinds.localisers"), Message("images.kinds.captures")
 _LOCALISER = re.compile(
     r"(^|[^a-z])(localizers?|localisers?|scouts?|topograms?|surview|scanogram|scano|surveys?|3[\s_-]?plane|3pl|pilot)($|[^a-z])",
     re.IGNORECASE,
@@ -62,9 +61,9 @@ class _Header(NamedTuple):
     size: tuple[int, int] = (0, 0)
     thickness: float = 0.0
     modality: str = ""
-    role: str = ""
+    role: Text = ""
     """What it is that accompanies images; empty for an image."""
-    nothing: str = ""
+    nothing: Text = ""
     """What a sound file is that holds no image."""
 
     @property
@@ -81,7 +80,7 @@ def gathered(folder: Path, paths: Sequence[Path]) -> Found:
     any image, and localisers and captures where there is a volume."""
     with ThreadPoolExecutor(threads()) as pool:
         headers = list(pool.map(_header, paths))
-    others: Counter[str] = Counter()
+    others: Counter[Text] = Counter()
     singles: _Slices = []
     series: dict[str, dict[Path, _Slices]] = defaultdict(lambda: defaultdict(list))
     for path, header in zip(paths, headers):
@@ -114,7 +113,9 @@ def gathered(folder: Path, paths: Sequence[Path]) -> Found:
     return _sorted_out(found, others, scattered)
 
 
-def _sorted_out(found: Sequence[tuple[ImageFiles, str, bool]], others: Counter[str], scattered: Counter[str]) -> Found:
+def _sorted_out(
+    found: Sequence[tuple[ImageFiles, Text, bool]], others: Counter[Text], scattered: Counter[str]
+) -> Found:
     """Apart: images, and what accompanies them. Each comes with its role and whether it is a volume."""
     any_image = any(role not in _DERIVED.values() for _, role, _ in found)
     any_volume = any(solid and not role for _, role, solid in found)
@@ -137,7 +138,7 @@ def _named(
     return ImageFiles(name, tuple(path for path, _ in there))
 
 
-def _role(slices: _Slices) -> str:
+def _role(slices: _Slices) -> Text:
     roles = {header.role for _, header in slices}
     return roles.pop() if len(roles) == 1 else ""
 
@@ -186,9 +187,7 @@ def _header(path: Path) -> _Header:
     if kind == _DIRECTORY:
         return _Header(nothing="DICOMDIR")
     if "Rows" not in data and (modality in _NO_IMAGE or kind.startswith(_NO_IMAGE_CLASSES)):
-        return _Header(
-            nothing=f"DICOM without an image ({modality})" if modality in _NO_IMAGE else "DICOM without an image"
-        )
+        return _Header(nothing=Message("images.kinds.no-image", modality=modality if modality in _NO_IMAGE else "-"))
     frames = max(1, int(min(number(data.get("NumberOfFrames"), 1.0), 1e9)))
     if modality in DISPLAYED:
         return _Header(modality=modality)
@@ -207,7 +206,7 @@ def _header(path: Path) -> _Header:
     )
 
 
-def _role_of(data: Dataset, kind: str, modality: str, placed: bool) -> str:
+def _role_of(data: Dataset, kind: str, modality: str, placed: bool) -> Text:
     if derived := _DERIVED.get(modality) or _DERIVED.get(kind):
         return derived
     image_type = data.get("ImageType") or ()

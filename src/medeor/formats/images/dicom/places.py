@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
+from medeor.contracts import listed
 from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers
 from medeor.formats.images.image import BrokenImage
 
@@ -112,30 +113,25 @@ def stacked(
     lengths = [spacing for spacing in spacings if spacing is not None]
     if len(known) < len(places) or len(lengths) < len(places):
         lacking = len(places) - min(len(known), len(lengths))
-        raise BrokenImage(where, f"{lacking} slices do not say where they lie in the patient")
+        raise BrokenImage(where, "images.dicom.unplaced", count=lacking)
     positions = np.stack([position for position, _ in known])
     axes = np.stack([directions for _, directions in known])
     if np.abs(axes - axes[0]).max() > 1e-3:
-        raise BrokenImage(
-            where, "slices of several orientations in one series (a localiser among them?); separate them"
-        )
+        raise BrokenImage(where, "images.dicom.orientations")
     apart = np.array(lengths)
     if (np.ptp(apart, axis=0) > ALIKE * apart[0]).any():
         found = sorted({f"{row:.3g} x {column:.3g}" for row, column in lengths})
-        raise BrokenImage(where, f"slices of several pixel spacings in one series ({', '.join(found[:4])} mm)")
+        raise BrokenImage(where, "images.dicom.spacings", spacings=listed(found, 4))
     along_row, along_column = axes[0]
     height = positions @ np.cross(along_row, along_column)
     order = np.argsort(height, kind="stable")
     gaps = np.diff(height[order])
     same = int(np.count_nonzero(gaps < 1e-3))
     if same:
-        raise BrokenImage(
-            where, f"{same} of {len(known)} slices share the position of another (echoes, phases or copies)"
-        )
+        raise BrokenImage(where, "images.dicom.one-place", count=same, slices=len(known))
     usual = float(np.median(gaps))
     if np.abs(gaps - usual).max() > UNEVEN * usual:
-        distances = f"{gaps.min():.2f} to {gaps.max():.2f} mm apart, mostly {usual:.2f}"
-        raise BrokenImage(where, f"slices are unevenly spaced ({distances}): some may be missing")
+        raise BrokenImage(where, "images.dicom.uneven", least=gaps.min(), most=gaps.max(), usual=usual)
     first, last = positions[order[0]], positions[order[-1]]
     affine = np.eye(4)
     affine[:3, 0] = (last - first) / (len(known) - 1)
@@ -163,7 +159,7 @@ def cut(
     count, normal = _slices_of(data)
     across = math.ceil(math.sqrt(count))
     if count < 2 or mosaic.shape[0] % across or mosaic.shape[1] % across:
-        raise BrokenImage(path, "a Siemens mosaic that does not say how many slices it holds; export it as NIfTI")
+        raise BrokenImage(path, "images.dicom.mosaic")
     rows, columns = mosaic.shape[0] // across, mosaic.shape[1] // across
     tiles = mosaic.reshape(across, rows, across, columns).swapaxes(1, 2).reshape(across * across, rows, columns)
     gap = number(data.get("SpacingBetweenSlices"), 0.0) or number(data.get("SliceThickness"), 0.0)

@@ -14,7 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 from medeor.formats.images.dicom.headers import (
     UNREADABLE,
     acquisition_facts,
@@ -61,7 +61,7 @@ def read_dicom(path: Path, frame: int | None = None, window: bool | None = None)
     data = _data_set(path)
     count = _frames(data)
     if frame is not None and not 0 <= frame < count:
-        raise UserError(f"{path}: there is no frame {frame}; its frames are 0 to {count - 1}")
+        raise UserError("images.no-frame", path=path, frame=frame, last=count - 1)
     facts = [frame_facts(data, k) for k in (range(count) if frame is None else [frame])]
     pixels = _pixels(path, data, frame, facts, window)
     spacing: tuple[float, ...] | None = in_plane(facts[0])
@@ -89,13 +89,13 @@ def read_series(paths: Sequence[Path]) -> Image:
     slices = [_slice(path, len(paths)) for path in paths]
     several = {str(data.get("SeriesInstanceUID")) for data, _, _ in slices}
     if len(several) > 1:
-        raise BrokenImage(folder, f"slices of {len(several)} series; keep one series")
+        raise BrokenImage(folder, "images.dicom.several-series", count=len(several))
     sizes = {pixels.shape[2:] for _, pixels, _ in slices}
     if len(sizes) > 1:
-        raise BrokenImage(folder, f"slices of {len(sizes)} sizes in one series")
+        raise BrokenImage(folder, "images.dicom.sizes", count=len(sizes))
     headers = [data for data, _, _ in slices]
     if len({str(data.get("PatientID") or "") for data in headers}) > 1:
-        raise BrokenImage(folder, "slices of several patients in one series; separate them")
+        raise BrokenImage(folder, "images.dicom.patients")
     order, affine = stacked_in_space(folder, [place_of(data) for data in headers], [in_plane(d) for d in headers])
     channels = max(len(pixels) for _, pixels, _ in slices)
     planes = [np.broadcast_to(slices[k][1], (channels, *slices[k][1].shape[1:])) for k in order]
@@ -109,10 +109,10 @@ def _slice(path: Path, count: int) -> tuple[Dataset, np.ndarray, tuple[str, ...]
     try:
         data = _data_set(path)
         if _frames(data) > 1:
-            raise BrokenImage(path, "holds several frames")
+            raise BrokenImage(path, "images.dicom.frames")
         pixels = _pixels(path, data, None, [data], None, count)
     except BrokenImage as error:
-        raise BrokenImage(error.path, f"one of {count} slices: {error.reason}") from error
+        raise BrokenImage(error.path, "images.dicom.one-slice", slices=count, reason=error.reason) from error
     names = identifiers(data)
     for keyword in _PIXELS:
         if keyword in data:
@@ -162,10 +162,10 @@ def _data_set(path: Path) -> Dataset:
     return data
 
 
-def _why_no_pixels(data: Dataset) -> str:
+def _why_no_pixels(data: Dataset) -> Message:
     if "Rows" in data:
-        return "no pixel data: the file is truncated, or only its header was exported; export it again"
-    return f"no image in this DICOM file ({_modality(data) or 'no modality'}): it is of another kind, or cut short"
+        return Message("images.dicom.no-pixels")
+    return Message("images.dicom.no-image", modality=_modality(data) or Message("images.dicom.no-modality"))
 
 
 def _modality(data: Dataset) -> str:
@@ -191,7 +191,7 @@ def _pixels(
     check_size(path, math.prod([*sides, len(facts), slices]) * max(1, number(data.get("BitsAllocated"), 8) / 8))
     pixels = decoded(path, data, frame)
     if pixels.ndim != 3 + is_colour(data) or len(pixels) != len(facts):
-        raise BrokenImage(path, "its pixels are not as many as its header says")
+        raise BrokenImage(path, "images.dicom.pixel-count")
     if is_colour(data):
         return grey_or_colour(np.moveaxis(pixels[..., :3], -1, 0))
     return np.stack([values(path, plane, data, own, window) for plane, own in zip(pixels, facts)])[None]

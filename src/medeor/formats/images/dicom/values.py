@@ -25,14 +25,14 @@ def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
     Raises: BrokenImage where the pixels cannot be decoded."""
     syntax = data.file_meta.TransferSyntaxUID
     if not isinstance(syntax, UID) or not syntax.is_transfer_syntax:
-        raise BrokenImage(path, "its transfer syntax is none of DICOM's: truncated or damaged")
+        raise BrokenImage(path, "images.damaged", what="DICOM")
     shift = 0 if syntax.is_compressed else _shift(data)
     stored = int(number(data.get("BitsStored"), 0))
     if shift:
         # pydicom masks what lies above BitsStored, wherever HighBit says that the value ends.
         data.BitsStored = data.BitsAllocated
         data.HighBit = data.BitsAllocated - 1
-    with damage_told(path, f"pixels ({syntax.name}) that cannot be decoded", UNREADABLE):
+    with damage_told(path, syntax.name, UNREADABLE):
         # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
         pixels = pixel_array(data, index=frame)
         if data.get("PhotometricInterpretation") == "PALETTE COLOR":
@@ -81,7 +81,7 @@ def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset, window:
     padding = _padding(plane, data)
     low, high = _stored_range(data)
     if data.get("ModalityLUTSequence"):
-        with damage_told(path, "a modality look-up table that cannot be applied", UNREADABLE):
+        with damage_told(path, "Modality LUT", UNREADABLE):
             plane = apply_modality_lut(plane, data)
         low, high = float(plane.min()), float(plane.max())
     else:
@@ -125,9 +125,9 @@ def _rescale(path: Path, data: Dataset, facts: Dataset, modality: str) -> tuple[
     slope, intercept = ((numbers(facts.get(name)) or [usual])[0] for name, usual in zip(names, (1.0, 0.0)))
     for name, value in zip(names, (slope, intercept)):
         if name and (not np.isfinite(value) or name in getattr(facts, "lost", ())):
-            raise BrokenImage(path, f"its {name} is not a number, so that its values cannot be known")
+            raise BrokenImage(path, "images.dicom.no-number", name=name)
     if slope == 0:
-        raise BrokenImage(path, f"its {names[0]} is 0, so that all its values would be one")
+        raise BrokenImage(path, "images.dicom.zero", name=names[0])
     return slope, intercept
 
 
