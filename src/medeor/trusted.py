@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from medeor.contracts import UserError
+from medeor.contracts import Text, UserError
 
 VARIABLE = "MEDEOR_TRUST"
 """Environment variable: modules, set apart by commas."""
@@ -43,7 +43,7 @@ def trusting(names: str | Iterable[str], settings: Iterable[str] = ()) -> Iterat
         _trusted.reset(token)
 
 
-def require(module: str, what: str) -> None:
+def require(module: str, what: Text) -> None:
     """Raises: UserError unless this module is trusted, exactly: a package does not vouch for its parts, nor they for
     it."""
     if not re.fullmatch(_MODULE, module):
