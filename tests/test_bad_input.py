@@ -406,7 +406,7 @@ def test_a_place_that_cannot_take_the_run_is_told_before_anything_is_read(place:
 WALK = """
 import resource, sys
 from medeor.cli import app
-from medeor.road import walk
+from medeor.road.walk import walk
 import medeor.learning.folds, medeor.imaging.task, lightgbm, captum
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
 app.main()

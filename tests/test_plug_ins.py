@@ -140,9 +140,7 @@ def test_a_task_of_another_package_is_listed_recognised_trained_and_used(
     WARDS.write_csv(tmp_path / "wards.csv")
     (tmp_path / "x.ward").write_text("")
     assert {task_of(Study((source,))) for source in (WARDS, str(tmp_path / "x.ward"))} == {"ward-score"}
-    with pytest.raises(
-        UserError, match=r"ward-score has no option 'bed'; --option takes beds \(column of the beds\)"
-    ):
+    with pytest.raises(UserError, match=r"ward-score has no option 'bed'; --option takes beds \(column of the beds\)"):
         medeor.plan(WARDS, task="ward-score", options={"bed": "x"})
     run = medeor.train(WARDS, task="ward-score", split="group", out=tmp_path / "run")
     bundle = tmp_path / "run" / "run.medeor"

@@ -30,7 +30,7 @@ ROOMS = ("imaging", "knowledge", "molecules", "tabular")
 TASKS: dict[str, TaskFacts] = {facts.name: facts for room in ROOMS for facts in find(f"medeor.{room}.facts:TASKS")}
 
 LOADERS: dict[str, str] = {
-    "network": "medeor.learning.network:load",
+    "network": "medeor.learning.networks.method:load",
     "folds": "medeor.learning.folds:load",
     "trees": "medeor.learning.trees.method:load",
     "stack": "medeor.learning.stack:load",

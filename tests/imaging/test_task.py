@@ -14,11 +14,11 @@ from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import plan as planning
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
-from medeor.learning import budget
-from medeor.learning.budget import Trial
 from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import Folds, SingleFit
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks import budget
+from medeor.learning.networks.budget import Trial
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.stack import Stack
 from medeor.learning.trees.method import TreeMethod
 from medeor.statistics.split import split_cases

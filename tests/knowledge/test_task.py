@@ -19,7 +19,7 @@ from medeor.formats.graphs.facts import OPTIONS
 from medeor.knowledge.read.cases import triples_of
 from medeor.registry import TASKS
 from medeor.road.bundle import load
-from medeor.road.walk import walk
+from medeor.road.walk.walk import walk
 from tiny import medeor as command
 
 SETTINGS = {"embedding.dimension": "32", "schedule.epochs": "60", "embedding.n3": "0.001", "training.batch": "32"}

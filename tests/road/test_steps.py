@@ -19,11 +19,11 @@ import tiny
 from medeor.console import Console
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Message, Predictions, Stopped, UserError
 from medeor.files import read_json
-from medeor.road import results
-from medeor.road.scoring import ScoredPart
-from medeor.road.step import RoadStep, Walk
-from medeor.road.steps import json_digest
-from medeor.road.walk import walk
+from medeor.road.walk import results
+from medeor.road.walk.scoring import ScoredPart
+from medeor.road.walk.step import RoadStep, Walk
+from medeor.road.walk.steps import json_digest
+from medeor.road.walk.walk import walk
 
 ALL = ["read", "split", "audit", "plan", "fit", "calibrate", "labels", "evaluate", "explain", "report", "bundle"]
 FIELDS = {"labels": "h/labels.csv", "target": "lesion", "group": "patient_id", "split": "part"}

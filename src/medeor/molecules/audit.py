@@ -12,7 +12,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Finding, Message, Split, Target, Text, listed
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.units import is_unit
+from medeor.formats.values.measured.units import is_unit
 from medeor.learning.pool import in_chunks
 from medeor.molecules.read.cases import endpoint_of
 from medeor.molecules.read.endpoints import Endpoint, wrong_unit

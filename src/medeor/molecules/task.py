@@ -11,7 +11,7 @@ from medeor.contracts import Budget, Cases, Message, Method, Result, Split, Targ
 from medeor.figures import Figure, Table
 from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.trees.method import TreeMethod
 from medeor.molecules.audit import audit_molecules, clean

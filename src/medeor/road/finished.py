@@ -15,8 +15,8 @@ from medeor.files import read_json, read_parquet, write_json
 from medeor.formats.values.targets import positive_class
 from medeor.learning.predictions import load_arrays
 from medeor.road.bundle import Trained, load
-from medeor.road.reading import reasons
-from medeor.road.results import PARTS, place_of_arrays
+from medeor.road.walk.reading import reasons
+from medeor.road.walk.results import PARTS, place_of_arrays
 
 
 def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predictions]:

@@ -18,7 +18,7 @@ from medeor.formats.molecules.structures import is_structure, of_inchi, share, s
 from medeor.formats.molecules.tables import identifiers, is_headless, named, read_text_table
 from medeor.formats.tables.facts import TABLES, TEXTS, WORKBOOKS
 from medeor.formats.tables.read import content_of, decoded, read_table, typed
-from medeor.formats.values.measurements import Decimal
+from medeor.formats.values.measured.measurements import Decimal
 
 __all__ = ["MoleculeRows", "identifiers", "read_molecules", "structure_column", "write_sdf"]
 

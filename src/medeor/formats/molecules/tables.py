@@ -16,8 +16,8 @@ from medeor.contracts import Message, Text, UserError
 from medeor.formats.molecules.facts import NAMES
 from medeor.formats.molecules.structures import is_structure, share
 from medeor.formats.tables.read import MISSING, content_of, decoded, delimiter, rows_of, typed
-from medeor.formats.values.measurements import Decimal, decimal_sign
-from medeor.formats.values.units import is_unit, usual_unit
+from medeor.formats.values.measured.measurements import Decimal, decimal_sign
+from medeor.formats.values.measured.units import is_unit, usual_unit
 
 IDENTIFIERS = (
     "name", "id", "compoundid", "compoundname", "compound", "moleculeid", "moleculename", "chemblid",

@@ -14,9 +14,9 @@ from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, Us
 from medeor.files import exists
 from medeor.formats.molecules.read import MoleculeRows, identifiers, read_molecules
 from medeor.formats.tables.read import set_apart, table_findings
-from medeor.formats.values.measurements import is_measured
+from medeor.formats.values.measured.measurements import is_measured
+from medeor.formats.values.measured.unit_columns import is_beside
 from medeor.formats.values.targets import PARTS, names_cases, read_parts
-from medeor.formats.values.unit_columns import is_beside
 from medeor.molecules.read.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.read.measured import known_endpoints, read_answers
 from medeor.molecules.read.splits import WAYS, parts, units

@@ -14,7 +14,7 @@ import numpy as np
 
 from medeor.contracts import Message, Target, Text, UserError
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.units import factor
+from medeor.formats.values.measured.units import factor
 from medeor.targets import of
 
 FEW = 5

@@ -11,11 +11,11 @@ import polars as pl
 
 from medeor.contracts import Finding, Message, Study, Target, Text, UserError, listed
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.measured.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.measured.unit_columns import Beside, beside, kinds_of_measurement
+from medeor.formats.values.measured.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.targets import asks_number, exclusive, read_target
-from medeor.formats.values.unit_columns import Beside, beside, kinds_of_measurement
-from medeor.formats.values.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.molecules.read.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
 from medeor.targets import of
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Run, Stopped, UserError
-from medeor.learning.fit import fit_network
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.schedule import Schedule
 
 
 @dataclass(frozen=True)

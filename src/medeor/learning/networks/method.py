@@ -14,11 +14,11 @@ from medeor import registry
 from medeor.console import aside
 from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
-from medeor.learning.fit import HeldOutFigures, channels_last, device, fit_network
+from medeor.learning.networks.fit import HeldOutFigures, channels_last, device, fit_network
+from medeor.learning.networks.schedule import Schedule
+from medeor.learning.networks.validation import held_out_figures
 from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, check_arrays, facts_of
-from medeor.learning.schedule import Schedule
-from medeor.learning.validation import held_out_figures
 
 
 @dataclass(frozen=True)

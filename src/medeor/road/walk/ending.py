@@ -13,8 +13,9 @@ from medeor.contracts import Explanations, Message, Result
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
-from medeor.road.step import RoadStep, Walk, content
-from medeor.road.steps import (
+from medeor.road.study_file import study_values
+from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk.steps import (
     AUDIT,
     CALIBRATE,
     EVALUATE,
@@ -28,7 +29,6 @@ from medeor.road.steps import (
     scored_cases,
     sources_read,
 )  # fmt: skip
-from medeor.road.study_file import study_values
 
 
 def facts(walk: Walk) -> dict[str, str]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medeor.contracts import Answering, Exports, Message, Text, UserError
 from medeor.learning.folds import Ensemble
-from medeor.learning.network import NetworkModel
+from medeor.learning.networks.method import NetworkModel
 from medeor.learning.stack import StackModel, innermost
 
 TOLERANCE = 1e-4

@@ -30,10 +30,11 @@ from medeor.contracts import (
 from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
-from medeor.road import reading, results, run_folder
+from medeor.road import run_folder
 from medeor.road.bundle import STORES
-from medeor.road.scoring import ScoredPart, calibrated, predicted, score, with_skill
-from medeor.road.step import RoadStep, Walk, content
+from medeor.road.walk import reading, results
+from medeor.road.walk.scoring import ScoredPart, calibrated, predicted, score, with_skill
+from medeor.road.walk.step import RoadStep, Walk, content
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration

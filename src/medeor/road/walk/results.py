@@ -11,7 +11,7 @@ import polars as pl
 from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Message, Predictions, UserError
 from medeor.files import read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.predictions import load_arrays, save_arrays
-from medeor.road.scoring import ScoredPart
+from medeor.road.walk.scoring import ScoredPart
 
 PARTS = ("test", "cv", "validation")
 """Parts of a study itself; other data are scored under other names."""

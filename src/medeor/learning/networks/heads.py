@@ -12,8 +12,8 @@ from torch import Tensor
 
 from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.files import build
+from medeor.learning.networks.summaries import Summaries
 from medeor.learning.saved import checked_targets
-from medeor.learning.summaries import Summaries
 from medeor.statistics.outcomes import long_table
 from medeor.targets import items, of
 from medeor.targets.common.kind import Fit, TargetKind

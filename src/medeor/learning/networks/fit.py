@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from medeor.console import aside
 from medeor.contracts import Batch, Batches, Join, Message, Run, Stopped, Text, UserError
 from medeor.files import digest, explained, replacing, write_text
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.schedule import Schedule
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
 HeldOutFigures = Callable[[nn.Module], Mapping[str, float]]
