@@ -1,5 +1,5 @@
-"""How cases compare with those that a model was fitted on: verdicts with reasons, put beside its predictions. What
-distance is, and which reasons there are, is for each kind of data to say."""
+"""How cases compare with those that a model was fitted on: verdicts with reasons, added to its predictions. Each kind
+of data defines its own distance and reasons."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Domain(Protocol):
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """`case_id`, where targets differ also `item`, `verdict` and, where it is not in domain, its `reason`; and
-        whatever else goes beside the predictions."""
+        further columns of predictions."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes `model.json` and what goes with it; the model that it judges for lies in `model` beside it."""
+        """Writes `model.json` and its arrays; the model itself lies in the folder `model` next to it."""
         ...
 
 
@@ -61,7 +61,7 @@ class DomainCheck(NamedTuple):
 
     levels: np.ndarray
     """Places in `VERDICTS`, shape (n,)."""
-    reason: Callable[[int], str]
+    reason: Callable[[int], Message]
     """That of a case, by its row; asked only where it decides."""
 
 
@@ -70,7 +70,7 @@ def worst(ids: Sequence[str], checks: Sequence[DomainCheck]) -> pl.DataFrame:
     levels = np.stack([check.levels for check in checks])
     level, first = levels.max(axis=0, initial=0), levels.argmax(axis=0)
     reasons = [
-        checks[check].reason(row) if worst else None
+        str(checks[check].reason(row)) if worst else None
         for row, (worst, check) in enumerate(zip(level.tolist(), first.tolist(), strict=True))
     ]
     schema = {"case_id": pl.String, "verdict": pl.String, "reason": pl.String}
@@ -78,7 +78,7 @@ def worst(ids: Sequence[str], checks: Sequence[DomainCheck]) -> pl.DataFrame:
 
 
 def with_verdicts(predictions: Predictions, judged: pl.DataFrame) -> Predictions:
-    """Predictions beside what `Domain.judge` gives."""
+    """Predictions with the columns of `Domain.judge`."""
     keys = ["case_id", "item"] if "item" in judged.columns else ["case_id"]
     return replace(predictions, table=predictions.table.join(judged, on=keys, how="left", maintain_order="left"))
 

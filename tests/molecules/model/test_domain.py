@@ -1,4 +1,4 @@
-"""Distances are those of the compounds that taught the model that was asked; what is far, large or strange is said."""
+"""Distances are those to the compounds that trained the model; what is far, large or new is reported."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_many_compounds_are_predicted_in_batches_and_keep_their_arrays(
 ) -> None:
     cases, split = chains
     found, _ = learn(cases, split, off_by(cases, np.ones(len(cases))))
-    monkeypatch.setattr(domain, "BATCH_SIZE", 25)
+    monkeypatch.setattr(domain.ApplicabilityDomain, "at_once", 25)
     counted = Counted([])
     whole = asked(cases.table["smiles"].to_list(), cases.targets)
     table, arrays = vars(DomainModel(counted, found).predict(whole, Run(Path()))).values()

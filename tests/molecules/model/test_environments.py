@@ -36,14 +36,14 @@ def behind(batch: DirectedBonds, bond: int, rounds: int) -> object:
 @given(st.lists(st.sampled_from(SMILES), min_size=1, max_size=4), st.integers(1, 4))
 def test_as_many_messages_as_there_are_different_ones(smiles: list[str], depth: int) -> None:
     batch = batch_of(*smiles)
-    found = environments(batch, len(smiles), depth)
+    found = environments(batch, len(smiles), depth)[2]
     counted = [len(found.leaving), *(len(one.along) for one in found.rounds)]
     bonds = range(len(batch.source))
     different = [len({behind(batch, bond, rounds) for bond in bonds}) for rounds in range(depth)]
     assert all(least <= count <= least * 1.2 + 1 for least, count in zip(different, counted, strict=True))
-    apart = environments(batch, len(smiles), depth, apart=True)
-    assert all(len(one.along) == len(batch.source) for one in apart.rounds)
-    assert len(apart.atoms.one) == len(batch.atoms)
+    atoms, _, distinct = environments(batch, len(smiles), depth, distinct=True)
+    assert all(len(one.along) == len(batch.source) for one in distinct.rounds)
+    assert len(atoms.one) == len(batch.atoms)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1)), st.integers(1, 5))
@@ -55,7 +55,7 @@ def test_what_is_joined_is_the_same_and_most_of_it_is_joined(numbers: list[int],
 
 
 def test_links_say_the_same_from_both_sides() -> None:
-    found = environments(batch_of(*SMILES), len(SMILES), 3)
+    found = environments(batch_of(*SMILES), len(SMILES), 3)[2]
     for links in (*(one.heard for one in found.rounds), found.ends.heard, found.molecules):
         there = np.repeat(np.arange(len(links.start) - 1), np.diff(links.start))
         back = np.repeat(np.arange(len(links.first) - 1), np.diff(links.first))

@@ -19,8 +19,8 @@ DRUGS = ("CC(=O)Nc1ccc(O)cc1", "CC(C)NCC(O)COc1ccc(CCOC)cc1", "FC(F)(F)c1ccccc1S
 def copies_of(smiles: str) -> Copies:
     known = graphs([smiles])
 
-    def copies(kept: np.ndarray, apart: bool = False) -> Molecules:
-        return Molecules.of(known.batch(np.zeros(len(kept), int)), len(kept), 3, apart, kept.ravel())
+    def copies(kept: np.ndarray, distinct: bool = False) -> Molecules:
+        return Molecules.of(known.batch(np.zeros(len(kept), int)), len(kept), 3, distinct, kept.ravel())
 
     return copies
 
@@ -30,7 +30,7 @@ def atoms_of(smiles: str) -> int:
 
 
 def whole(smiles: str) -> Molecules:
-    return copies_of(smiles)(np.ones((1, atoms_of(smiles)), bool), apart=True)
+    return copies_of(smiles)(np.ones((1, atoms_of(smiles)), bool), distinct=True)
 
 
 def additive(weights: torch.Tensor) -> Values:

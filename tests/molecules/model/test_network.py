@@ -25,8 +25,8 @@ from medeor.molecules.read.store import MoleculeStore
 SMILES = ("CC(=O)Oc1ccccc1C(=O)O", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "C", "[Na+].[Cl-]", "CC#N", "C[C@H](N)C(=O)O")
 
 
-def molecules(*smiles: str, depth: int = 3, apart: bool = False) -> Molecules:
-    return Molecules.of(graphs(smiles).batch(np.arange(len(smiles))), len(smiles), depth, apart)
+def molecules(*smiles: str, depth: int = 3, distinct: bool = False) -> Molecules:
+    return Molecules.of(graphs(smiles).batch(np.arange(len(smiles))), len(smiles), depth, distinct)
 
 
 def by_hand(network: DirectedMessages, given: Molecules) -> torch.Tensor:
@@ -57,12 +57,12 @@ def by_hand(network: DirectedMessages, given: Molecules) -> torch.Tensor:
     return network.readout.dense(torch.stack(sums) / 20)
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("distinct", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_directed_messages_are_those_of_the_paper(depth: int, apart: bool) -> None:
+def test_directed_messages_are_those_of_the_paper(depth: int, distinct: bool) -> None:
     torch.manual_seed(0)
     network = DirectedMessages(3, width=8, depth=depth).eval()
-    given = molecules(*SMILES, depth=depth, apart=apart)
+    given = molecules(*SMILES, depth=depth, distinct=distinct)
     torch.testing.assert_close(network(given), by_hand(network, given))
     weights = tuple(network.parameters())
     slopes = [
@@ -78,7 +78,7 @@ def test_what_is_not_known_says_nothing_shared_or_apart(name: str) -> None:
     network = NETWORKS[name](2, width=16).eval()
     batch = graphs(SMILES).batch(np.arange(len(SMILES)))
     seen = np.random.default_rng(0).random(len(batch.atoms)) < 0.6
-    apart = Molecules.of(batch, len(SMILES), 3, apart=True).scaled(torch.from_numpy(seen).float())
+    apart = Molecules.of(batch, len(SMILES), 3, distinct=True).scaled(torch.from_numpy(seen).float())
     torch.testing.assert_close(network(Molecules.of(batch, len(SMILES), 3, seen=seen)), network(apart))
 
 

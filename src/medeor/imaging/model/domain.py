@@ -7,7 +7,6 @@ by fold, and so by group, from the means and covariances that they are compared 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -19,17 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from medeor import registry
-from medeor.contracts import (
-    BORDERLINE,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    Cases,
-    Message,
-    Predictions,
-    Split,
-    UserError,
-    named,
-)
+from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Cases, Message, Predictions, Split, UserError, named
 from medeor.figures import Figure, Table
 from medeor.imaging.model.appearance import Appearance, appearance
 from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
@@ -56,7 +45,7 @@ _FILE = "domain.safetensors"
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """What else is known of the training images."""
+    """Facts of the training images."""
 
     images: Annotated[int, Field(ge=1)]
     modalities: tuple[str, ...] = ()
@@ -94,7 +83,8 @@ class ImageDomain:
         images = _levels(cases, self.preparation)
         checks = [_constant(images), *self._stated(cases)]
         if self.gaussians:
-            checks.append(self._far(appearance(images)))
+            seen = appearance(images)
+            checks.append(self._far(seen, distances(self.gaussians, seen)))
         return worst(cases.ids, checks)
 
     def save(self, folder: Path) -> None:
@@ -105,12 +95,19 @@ class ImageDomain:
         }
         save_model(folder, "image-domain", {"preparation": self.preparation, "facts": self.facts}, arrays, _FILE)
 
-    def _far(self, seen: Appearance) -> DomainCheck:
-        found = distances(self.gaussians, seen)
-        return _beyond(found, self.facts, evidence(self.gaussians, seen, found, self.facts.usual))
+    def _far(self, seen: Appearance, found: Distances) -> DomainCheck:
+        farthest = ratios(found, self.facts.usual).max(axis=1, initial=0)
+        levels = np.where(farthest > self.facts.out, 2, np.where(farthest > self.facts.border, 1, 0))
+        kinds = evidence(self.gaussians, seen, found, self.facts.usual)
+
+        def reason(row: int) -> Message:
+            share = OUT if levels[row] == 2 else BORDER
+            return Message("imaging.domain.far", seen=Message(f"imaging.seen.{kinds[row]}"), share=share)
+
+        return DomainCheck(levels, reason)
 
     def _stated(self, cases: Cases) -> list[DomainCheck]:
-        """What file headers and sizes say."""
+        """Checks of file headers and sizes."""
         facts, table = self.facts, cases.table
         modality = table["modality"].to_list() if "modality" in table.columns else [None] * len(cases)
         new = [bool(facts.modalities and one and one not in facts.modalities) for one in modality]
@@ -121,25 +118,15 @@ class ImageDomain:
         other = (spacing * COARSER < lowest) | (spacing > COARSER * highest)
         few = np.full(len(cases), 0 if self.gaussians else 1)
         return [
-            _check(np.where(new, 2, 0), "modality", lambda row: {"own": modality[row], "known": facts.modalities}),
-            _check(few, "few", lambda row: {"count": facts.images}),
-            _check(np.where(coarse, 1, 0), "side", lambda row: {"own": sides[row], "smallest": facts.smallest}),
-            _check(np.where(other, 1, 0), "spacing", lambda row: {"own": spacing[row], "low": lowest, "high": highest}),
+            DomainCheck(np.where(new, 2, 0), lambda row: _why("modality", own=modality[row], known=facts.modalities)),
+            DomainCheck(few, lambda row: _why("few", count=facts.images)),
+            DomainCheck(np.where(coarse, 1, 0), lambda row: _why("side", own=sides[row], smallest=facts.smallest)),
+            DomainCheck(np.where(other, 1, 0), lambda row: _why("spacing", own=spacing[row], low=lowest, high=highest)),
         ]
 
 
-def _beyond(found: Distances, facts: TrainingImages, evidence: Sequence[str]) -> DomainCheck:
-    farthest = ratios(found, facts.usual).max(axis=1, initial=0)
-    levels = np.where(farthest > facts.out, 2, np.where(farthest > facts.border, 1, 0))
-
-    def values(row: int) -> dict[str, object]:
-        return {"seen": Message(f"imaging.seen.{evidence[row]}"), "share": OUT if levels[row] == 2 else BORDER}
-
-    return _check(levels, "far", values)
-
-
-def _check(levels: np.ndarray, reason: str, values: Callable[[int], Mapping[str, object]]) -> DomainCheck:
-    return DomainCheck(levels, lambda row: str(Message(f"imaging.domain.{reason}", **values(row))))
+def _why(key: str, **values: object) -> Message:
+    return Message(f"imaging.domain.{key}", **values)
 
 
 def learned(
@@ -175,13 +162,11 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
         found.parts[own], found.inverted[own] = distances(others, part)
     usual = [_quantile(one, OUT) for one in found.parts.T]
     usual.append(_quantile(turned(found, usual), OUT))
-    facts = replace(facts, usual=tuple(usual))
     farthest = ratios(found, usual).max(axis=1)
-    facts = replace(facts, border=_quantile(farthest, BORDER), out=_quantile(farthest, OUT))
+    facts = replace(facts, usual=tuple(usual), border=_quantile(farthest, BORDER), out=_quantile(farthest, OUT))
     gaussians = tuple(Gaussian.of(seen.values[:, columns]) for columns in places)
     domain = replace(domain, facts=facts, gaussians=gaussians)
-    far = _beyond(found, facts, evidence(gaussians, seen, found, usual))
-    return domain, worst(known.ids, [_constant(images), *domain._stated(known), far])
+    return domain, worst(known.ids, [_constant(images), *domain._stated(known), domain._far(seen, found)])
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
@@ -222,7 +207,7 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
 def _constant(images: Tensor) -> DomainCheck:
     flat = images.float().flatten(1)
     same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return _check(np.where(same.numpy(), 2, 0), "constant", lambda row: {})
+    return DomainCheck(np.where(same.numpy(), 2, 0), lambda row: _why("constant"))
 
 
 def _levels(cases: Cases, preparation: Preparation) -> Tensor:

@@ -1,12 +1,12 @@
-"""How far a compound is from those that taught a model, what a prediction is worth at that distance, and which measured
-analogues stand nearest."""
+"""How far a compound is from the training compounds, what a prediction is worth at that distance, and which measured
+analogues are nearest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -14,18 +14,7 @@ from pydantic import Field
 from rdkit import Chem
 
 from medeor import registry
-from medeor.contracts import (
-    BORDERLINE,
-    IN_DOMAIN,
-    Cases,
-    Message,
-    Model,
-    Predictions,
-    Run,
-    Split,
-    Target,
-    UserError,
-)
+from medeor.contracts import BORDERLINE, IN_DOMAIN, Cases, Message, Model, Predictions, Run, Split, Target, UserError
 from medeor.files import read_json, read_parquet, write_json
 from medeor.learning.domain import DomainCheck, DomainModel, with_verdicts, worst
 from medeor.learning.saved import Shape, arrays_of, checked_targets, facts_of, save_model
@@ -37,10 +26,10 @@ from medeor.targets import by_item, categorical, of
 from medeor.targets.outcomes import line_up
 
 BITS = 512
-"""Bits of a compound's sketch: told apart as well as by 4,096 (rank correlation of distance and error over eight
-divided sets .278 and .282), and too few to write the compound down again."""
+"""Bits of a compound's sketch: as good as 4,096 (rank correlation of distance and error over eight divided sets .278
+and .282), and too few to reconstruct the compound."""
 NEIGHBOURS = 3
-"""Training compounds whose mean distance tells the error; one alone is a matter of luck."""
+"""Training compounds whose mean distance predicts the error; one alone is a matter of luck."""
 BATCH_SIZE = 16_384
 """Compounds that are predicted at once, so that any number fits in memory."""
 EDGE, BEYOND = 0.05, 0.005
@@ -70,7 +59,7 @@ class DistanceModel:
     """Which of the two."""
     near: float | None = None
     """Mean absolute error of held-out compounds at no distance, in the target's unit (in powers of ten where its
-    logarithm is learnt); None for classes, or too few."""
+    logarithm is learned); None for classes, or too few."""
     slope: float = 0.0
     """By how much it grows from there to a compound that shares nothing with its `NEIGHBOURS`."""
     least: float = 0.0
@@ -78,8 +67,8 @@ class DistanceModel:
     few: int | None = None
     """How many compounds were held out, where they are too few to say anything: the verdict is out of domain."""
     stereo: bool = False
-    """Whether the compounds that taught the model tell stereoisomers apart (see `doubts.distinguishes`): then one whose
-    configuration is left open is borderline."""
+    """Whether the training compounds distinguish stereoisomers (see `doubts.distinguishes`): then one whose
+    configuration is undefined is borderline."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +76,7 @@ class ApplicabilityDomain:
     """What is kept of the training compounds: of each a sketch, from which no structure can be read; who has a
     candidate can guess whether it was among them."""
 
+    at_once: ClassVar[int] = BATCH_SIZE
     targets: tuple[Target, ...]
     sketches: np.ndarray
     """Shape (compounds, BITS), uint8: which hashed substructures it has."""
@@ -102,52 +92,49 @@ class ApplicabilityDomain:
     their structures and values go into the model, and so into its bundle."""
 
     @property
-    def at_once(self) -> int:
-        return BATCH_SIZE
-
-    @property
     def holds_training_values(self) -> bool:
         """A sketch is no value, and no structure can be read from it (see `BITS`)."""
         return self.measured is not None
 
     def save(self, folder: Path) -> None:
         arrays = {"sketches": np.packbits(self.sketches, axis=1), "known": np.packbits(self.known, axis=1)}
-        facts = {
-            "targets": self.targets,
-            "reaches": self.reaches,
-            "elements": self.elements,
-            "largest": self.largest,
-        }
+        facts = {"targets": self.targets, "reaches": self.reaches, "elements": self.elements, "largest": self.largest}
         if self.measured is not None:
             write_json(folder / _ANALOGUES, self.measured.to_dict(as_series=False))
         save_model(folder, "molecule-domain", facts, arrays, _FILE)
 
     def judge(self, cases: Cases) -> pl.DataFrame:
-        """One row a case and item: `spread` (the expected error, of a number learnt by its logarithm a factor; null
+        """One row a case and item: `spread` (the expected error, of a number learned by its logarithm a factor; null
         for classes), `similarity` to the nearest training compound, `verdict` and, where it is not in domain, its
         `reason`."""
         first, mean = alike(sketch(cases), self.sketches, self.known)
-        graphs = cases.store("molecules", MoleculeStore).graphs
-        rows = cases.store("molecules", MoleculeStore).rows(cases.table["smiles"])
-        atoms = np.diff(graphs.atom_start)[rows]
-        strange = self._new_elements(graphs.batch(rows).atoms[:, 0], np.repeat(np.arange(len(rows)), atoms), len(rows))
-        parts = [
-            self.verdicts(model, cases.ids, first[:, place], mean[:, place], atoms, strange)
-            for place, model in enumerate(self.reaches)
-        ]
-        told = doubts(cases.table, any(model.stereo for model in self.reaches))
+        changed, undefined = doubts(cases.table, any(model.stereo for model in self.reaches))
+        checks = self._composition(cases)
         return pl.concat(
-            _doubted(part, told.changed, told.undefined if model.stereo else {})
-            for part, model in zip(parts, self.reaches, strict=True)
+            _doubted(
+                self.verdicts(model, cases.ids, first[:, place], mean[:, place], checks),
+                changed,
+                undefined if model.stereo else {},
+            )
+            for place, model in enumerate(self.reaches)
         )
 
-    def _new_elements(self, elements: np.ndarray, case: np.ndarray, count: int) -> np.ndarray:
-        """The lowest atomic number of each case that no training compound has, or 0; shape (count,). Hydrogen, which
-        is an atom of its own where it is labelled, is in every compound."""
+    def _composition(self, cases: Cases) -> list[DomainCheck]:
+        """Whether a compound has an element that no training compound has, or is larger than all. Hydrogen, which is an
+        atom of its own where it is labelled, is in every compound."""
+        store = cases.store("molecules", MoleculeStore)
+        rows = store.rows(cases.table["smiles"])
+        atoms = np.diff(store.graphs.atom_start)[rows]
+        elements = store.graphs.batch(rows).atoms[:, 0]
         new = ~np.isin(elements, (1, *self.elements))
-        lowest = np.full(count, 255)
-        np.minimum.at(lowest, case[new], elements[new])
-        return np.where(lowest == 255, 0, lowest)
+        lowest = np.full(len(rows), 255)
+        np.minimum.at(lowest, np.repeat(np.arange(len(rows)), atoms)[new], elements[new])
+        large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
+        symbol = Chem.GetPeriodicTable().GetElementSymbol
+        return [
+            DomainCheck(np.where(lowest < 255, 2, 0), lambda row: _why("element", element=symbol(int(lowest[row])))),
+            DomainCheck(large, lambda row: _why("size", atoms=int(atoms[row]), largest=self.largest)),
+        ]
 
     def verdicts(
         self,
@@ -155,20 +142,16 @@ class ApplicabilityDomain:
         ids: Sequence[str],
         first: np.ndarray,
         mean: np.ndarray,
-        atoms: np.ndarray,
-        new: np.ndarray,
+        further: Sequence[DomainCheck] = (),
     ) -> pl.DataFrame:
-        """What is said of one target of these cases, from the similarity to the nearest compound and the mean to the
-        nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
+        """The rows of one target, from the similarity of each case to the nearest compound and the mean to the next few,
+        of shape (cases,), and from `further` checks."""
         far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
-        large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
         few = np.full(len(ids), 0 if model.few is None else 2)
         edge = ("", "edge", "guess" if model.guess else "untested")
-        symbol = Chem.GetPeriodicTable().GetElementSymbol
         checks = [
             DomainCheck(few, lambda row: _why("few", count=model.few)),
-            DomainCheck(np.where(new > 0, 2, 0), lambda row: _why("element", element=symbol(int(new[row])))),
-            DomainCheck(large, lambda row: _why("size", atoms=int(atoms[row]), largest=self.largest)),
+            *further,
             DomainCheck(far, lambda row: _why(edge[far[row]], similarity=float(first[row]), share=EDGE)),
         ]
         spread = None
@@ -186,8 +169,8 @@ class ApplicabilityDomain:
         return judged.explode("item")
 
 
-def _why(key: str, **values: object) -> str:
-    return str(Message(f"molecules.domain.{key}", **values))
+def _why(key: str, **values: object) -> Message:
+    return Message(f"molecules.domain.{key}", **values)
 
 
 def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
@@ -223,58 +206,39 @@ def learned(
 ) -> tuple[ApplicabilityDomain, Predictions]:
     """See `DomainMethod.learn`; `sharing`: whether the training compounds themselves go into the model."""
     domain, held_out = learn(cases, split, held_out)
-    told = measured_in(cases, split).drop("place", strict=False) if sharing else None  # it names a file
-    return replace(domain, measured=told), held_out
+    shared = measured_in(cases, split).drop("place", strict=False) if sharing else None  # it names a file
+    return replace(domain, measured=shared), held_out
 
 
 def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[ApplicabilityDomain, Predictions]:
-    """The domain of a model that was taught with the training and validation parts, and its held-out predictions with
-    what was known of each at that time: the distance to the compounds that taught the model that was asked."""
-    taught = split.part(cases, "train", "validation")
-    known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
-    graphs = taught.store("molecules", MoleculeStore).graphs
-    rows = taught.store("molecules", MoleculeStore).rows(taught.table["smiles"])
-    domain = ApplicabilityDomain(
-        cases.targets,
-        sketch(taught),
-        known,
-        tuple(np.unique(graphs.batch(rows).atoms[:, 0]).tolist()),
-        int(np.diff(graphs.atom_start)[rows].max()),
-        (),
-    )
-    places, first, mean = _when_held_out(taught, split, held_out, domain)
-    of_row = np.full(len(taught), -1)
-    of_row[places] = np.arange(len(places))
-    reaches = []
-    for number, target in enumerate(cases.targets):
-        held = line_up(taught, held_out, target) if len(places) else None
-        own = np.empty(0, np.int64) if held is None else of_row[held.rows]
-        model = _distance_model(target, held, first[own, number], mean[own, number])
-        reaches.append(replace(model, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
-    domain = replace(domain, reaches=tuple(reaches))
-    if not len(places):
-        return domain, held_out
-    ids = taught.table["case_id"].gather(places).to_list()
-    still, none = np.ones(len(ids), np.int64), np.zeros(len(ids), np.int64)
-    judged = pl.concat(
-        [domain.verdicts(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
-    )
-    return domain, with_verdicts(held_out, judged)
-
-
-def _when_held_out(
-    taught: Cases, split: Split, held_out: Predictions, domain: ApplicabilityDomain
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the held-out compounds among the taught, and how alike (see `alike`) each was to those that taught the
-    model it was held out from: the other folds, or all that were not held out."""
-    out = taught.table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
-    fold = split.folds_of(taught) if out.all() else np.where(out, 0, 1)
-    places = np.flatnonzero(out)
-    first, mean = (np.zeros((len(taught), len(domain.targets)), np.float32) for _ in range(2))
+    """The domain of a model that was fitted on the training and validation parts, and its held-out predictions, each
+    with the distance of its compound to those that trained the model that it was held out from: the other folds, or all
+    that were not held out."""
+    training = split.part(cases, "train", "validation")
+    known = training.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
+    store = training.store("molecules", MoleculeStore)
+    rows = store.rows(training.table["smiles"])
+    elements = tuple(np.unique(store.graphs.batch(rows).atoms[:, 0]).tolist())
+    largest = int(np.diff(store.graphs.atom_start)[rows].max())
+    sketches = sketch(training)
+    out = training.table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
+    fold = split.folds_of(training) if out.all() else np.where(out, 0, 1)
+    first, mean = (np.zeros(known.shape, np.float32) for _ in range(2))
     for number in np.unique(fold[out]):
         own = fold == number
-        first[own], mean[own] = alike(domain.sketches[own], domain.sketches[~own], domain.known[~own])
-    return places, first[places], mean[places]
+        first[own], mean[own] = alike(sketches[own], sketches[~own], known[~own])
+    reaches = []
+    for number, target in enumerate(cases.targets):
+        held = line_up(training, held_out, target) if out.any() else None
+        scored = np.empty(0, np.int64) if held is None else held.rows
+        model = _distance_model(target, held, first[scored, number], mean[scored, number])
+        reaches.append(replace(model, stereo=distinguishes(training.table["smiles"].filter(known[:, number]))))
+    domain = ApplicabilityDomain(cases.targets, sketches, known, elements, largest, tuple(reaches))
+    if not out.any():
+        return domain, held_out
+    ids = training.table["case_id"].filter(pl.Series(out)).to_list()
+    judged = pl.concat([domain.verdicts(r, ids, first[out, n], mean[out, n]) for n, r in enumerate(reaches)])
+    return domain, with_verdicts(held_out, judged)
 
 
 def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
@@ -323,7 +287,7 @@ def load(folder: Path) -> DomainModel:
     arrays = arrays_of(folder / _FILE, shapes)
     if len(arrays["sketches"]) != len(arrays["known"]):
         raise UserError("molecules.model.damaged", path=where)
-    told = folder / _ANALOGUES
+    shared = folder / _ANALOGUES
     domain = ApplicabilityDomain(
         targets,
         np.unpackbits(arrays["sketches"], axis=1, count=BITS),
@@ -331,7 +295,7 @@ def load(folder: Path) -> DomainModel:
         facts.elements,
         facts.largest,
         facts.reaches,
-        _measured_from(told, targets, len(arrays["sketches"])) if told.exists() else None,
+        _measured_from(shared, targets, len(arrays["sketches"])) if shared.exists() else None,
     )
     return DomainModel(registry.load_part(folder, "model"), domain)
 
@@ -361,7 +325,7 @@ def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.
 
 
 def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
-    """The compounds that taught a model: `smiles`, `place` where known, and the targets with their limits
+    """The training compounds of a model: `smiles`, `place` where known, and the targets with their limits
     (`Target.limit`) where some are censored; in the order of `ApplicabilityDomain.sketches`."""
     table = split.part(cases, "train", "validation").table
     columns = ["place", *(name for target in cases.targets for name in (target.name, target.limit))]

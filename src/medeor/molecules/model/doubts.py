@@ -1,9 +1,7 @@
 """Compounds of which less is known than a prediction needs: what standardisation took from them, and configurations
-that are left open where a model tells them apart."""
+that are left open where a model distinguishes them."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import polars as pl
 from rdkit import Chem, rdBase
@@ -17,29 +15,21 @@ MOST = 0.5
 """Share of the training compounds that have several configurations of which it has to be stated."""
 
 
-class Doubts(NamedTuple):
-    """Why a prediction may be of another compound, by case id."""
-
-    changed: dict[str, str]
-    undefined: dict[str, str]
-
-
-def doubts(table: pl.DataFrame, stereo: bool) -> Doubts:
-    """What is doubtful of cases (`case_id`, `smiles`, `changes`); with `stereo`, also which leave their configuration
-    open."""
-    rows = table.select("case_id", "smiles", "changes").iter_rows()
+def doubts(table: pl.DataFrame, stereo: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Why a prediction may be of another compound, by case id: what standardisation changed and, with `stereo`, which
+    configurations are undefined. The table has `case_id`, `smiles` and `changes`."""
     changed, undefined = {}, {}
-    for case_id, smiles, changes in rows:
+    for case_id, smiles, changes in table.select("case_id", "smiles", "changes").iter_rows():
         if why := [DOUBTFUL[change] for change in changes or () if change in DOUBTFUL]:
             changed[case_id] = "; ".join(map(str, why))
         if stereo and (left := open_stereo(smiles)):
             undefined[case_id] = str(Message("molecules.doubt.undefined", open=_counted(*left)))
-    return Doubts(changed, undefined)
+    return changed, undefined
 
 
 def distinguishes(smiles: pl.Series) -> bool:
-    """Whether compounds tell stereoisomers apart: of those that have some, most state which they are. Similarity, which
-    looks at atoms and bonds alone, does not see it."""
+    """Whether compounds distinguish stereoisomers: of those that have some, most state which they are. Similarity looks
+    at atoms and bonds alone and does not see it."""
     marked = smiles.str.contains(r"[@/\\]")
     stated = len(smiles.filter(marked))
     if stated < ENOUGH:

@@ -1,19 +1,17 @@
-"""Equal environments once. Passing messages, two directed bonds are sent the same message if the bonds, and the atoms
-up to as many bonds behind them as there were rounds, are the same, in whatever molecules they lie (the colours of
-Weisfeiler and Leman, 1968). Of the messages in 64 drug-like molecules one in forty is different from all others in the
-first round, one in six in the second and three in eight in the third: a network that computes each of these once gives
-the same answers in a fraction of the time."""
+"""Equal environments are computed once. After k rounds, two directed bonds carry the same message if their k-hop
+neighbourhoods are identical, whatever molecule they are in (the colours of Weisfeiler and Leman, 1968). In 64 drug-like
+molecules one message in forty is unique in the first round, one in six in the second and three in eight in the third: a
+network that computes each of these once gives the same answers in a fraction of the time."""
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from medeor.molecules.read.graphs import BOND_CODES, DirectedBonds
-
-A = TypeVar("A")
-"""Arrays, or the same as tensors."""
 
 
 class Same(NamedTuple):
@@ -25,54 +23,50 @@ class Same(NamedTuple):
     """Shape (classes,): one thing of each class."""
 
 
-class Links(NamedTuple, Generic[A]):
+class Links(NamedTuple):
     """Which rows are added up, place by place: those of place i are `rows[start[i]:start[i + 1]]`. And the same from
     the other side, for gradients: row j goes into the places `places[first[j]:first[j + 1]]`."""
 
-    rows: A
-    start: A
-    places: A
-    first: A
+    rows: Tensor
+    start: Tensor
+    places: Tensor
+    first: Tensor
 
 
-class Round(NamedTuple, Generic[A]):
+class Round(NamedTuple):
     """The different messages of one round."""
 
-    along: A
+    along: Tensor
     """Shape (messages,): for each the message of the first round along the same bond."""
-    heard: Links[A]
+    heard: Links
     """The messages of the round before that each is made of."""
 
 
-class Environments(NamedTuple):
+class Messages(NamedTuple):
     """What is computed once for the molecules of a batch, from kinds of atoms and bonds to the whole molecules."""
 
-    atoms: Same
-    """Atoms of one kind."""
-    bonds: Same
-    """Directed bonds of one kind."""
-    leaving: np.ndarray
+    leaving: Tensor
     """Shape (messages of the first round,): the kind of the atom that each leaves."""
-    along: np.ndarray
+    along: Tensor
     """Shape (messages of the first round,): the kind of the bond that each follows."""
-    rounds: tuple[Round[np.ndarray], ...]
+    rounds: tuple[Round, ...]
     """All further rounds."""
-    ends: Round[np.ndarray]
-    """The different atoms when all has been heard; `along` is the kind of each."""
-    molecules: Links[np.ndarray]
+    ends: Round
+    """The different atoms after the last round; `along` is the kind of each."""
+    molecules: Links
     """The different atoms that each molecule is made of."""
 
 
 def environments(
-    batch: DirectedBonds, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
-) -> Environments:
-    """The environments of `count` molecules for `depth` rounds of messages, the sum over neighbours after them among
-    these. `apart`: every atom and every bond is taken for different from all others. `seen`, shape (atoms,), bool: of
-    which atoms anything is known; an atom of which nothing is, and a bond at it, is as any other such.
+    batch: DirectedBonds, count: int, depth: int, distinct: bool = False, seen: np.ndarray | None = None
+) -> tuple[Same, Same, Messages]:
+    """The kinds of atoms and of directed bonds of `count` molecules, and the messages of `depth` rounds between them.
 
-    Environments are told apart by hashes of 64 bits: of 10,000 two different ones are taken for the same with a chance
-    of 1 in 10^11."""
-    same = _apart if apart else _same
+    `distinct`: every atom and every bond counts as different from all others. `seen`, shape (atoms,), bool: which atoms
+    are known; all unknown atoms are alike, and so are all bonds at them.
+
+    Hashes of 64 bits stand for environments: among 10,000, two different ones collide with a chance of 1 in 10^11."""
+    same = _distinct if distinct else _same
     # The eight codes of an atom, of one byte each, are one number of 64 bits.
     atom_key = _mixed(np.ascontiguousarray(batch.atoms).view(np.uint64).ravel())
     bond_key = 1 + np.ravel_multi_index(tuple(batch.bonds.T), tuple(BOND_CODES.values())).astype(np.uint64)
@@ -102,19 +96,18 @@ def environments(
         key = _mixed(first_key + _ODD * (entered(key)[batch.source] - key[back]))
         earlier, now = now, same(key)
         bonds_in, counts = entering(batch.source[now.one], back[now.one])
-        rounds.append(Round(first.of[now.one], _links(earlier.of[bonds_in], counts, len(earlier.one))))
+        heard = _links(earlier.of[bonds_in], counts, len(earlier.one))
+        rounds.append(Round(torch.from_numpy(first.of[now.one]), heard))
     ends = same(_mixed(atom_key + _ODD * entered(key)))
     bonds_in, counts = entering(ends.one)
-    sizes = np.bincount(batch.molecule, minlength=count)
-    return Environments(
-        atoms,
-        bonds,
-        atoms.of[batch.source[first.one]],
-        bonds.of[first.one],
+    messages = Messages(
+        torch.from_numpy(atoms.of[batch.source[first.one]]),
+        torch.from_numpy(bonds.of[first.one]),
         tuple(rounds),
-        Round(atoms.of[ends.one], _links(now.of[bonds_in], counts, len(now.one))),
-        _links(ends.of, sizes, len(ends.one)),
+        Round(torch.from_numpy(atoms.of[ends.one]), _links(now.of[bonds_in], counts, len(now.one))),
+        _links(ends.of, np.bincount(batch.molecule, minlength=count), len(ends.one)),
     )
+    return atoms, bonds, messages
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -144,7 +137,7 @@ def _same(keys: np.ndarray) -> Same:
     return Same(number[like], one)
 
 
-def _apart(keys: np.ndarray) -> Same:
+def _distinct(keys: np.ndarray) -> Same:
     everything = np.arange(len(keys))
     return Same(everything, everything)
 
@@ -159,8 +152,9 @@ def _runs(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
-def _links(rows: np.ndarray, counts: np.ndarray, of: int) -> Links[np.ndarray]:
+def _links(rows: np.ndarray, counts: np.ndarray, of: int) -> Links:
     """`rows`, each below `of`, of which place after place has so many."""
     places = np.repeat(np.arange(len(counts)), counts)
     order = np.argsort(rows, kind="stable")
-    return Links(rows, _starts(counts), places[order], _starts(np.bincount(rows, minlength=of)))
+    arrays = rows, _starts(counts), places[order], _starts(np.bincount(rows, minlength=of))
+    return Links(*map(torch.from_numpy, arrays))

@@ -29,19 +29,13 @@ Values = Callable[[Molecules], Tensor]
 
 class Copies(Protocol):
     """Makes copies of one molecule: one for each row of `kept`, shape (m, atoms), bool, in which nothing is known of
-    the other atoms; `apart`, every atom and bond a kind of its own."""
+    the other atoms; `distinct`: see `environments`."""
 
-    def __call__(self, kept: np.ndarray, apart: bool = False) -> Molecules: ...
+    def __call__(self, kept: np.ndarray, distinct: bool = False) -> Molecules: ...
 
 
 _MARKED = [
-    Chem.MolFromSmarts(pattern)
-    for pattern in (
-        "[!#6]",
-        "[#6;!a]=,#[!#6]",
-        "[#6;!a]=,#[#6;!a]",
-        "[CX4](-[!#6])-[!#6]",
-    )
+    Chem.MolFromSmarts(pattern) for pattern in ("[!#6]", "[#6;!a]=,#[!#6]", "[#6;!a]=,#[#6;!a]", "[CX4](-[!#6])-[!#6]")
 ]
 """Atoms of functional groups (Ertl 2017, doi:10.1186/s13321-017-0225-z): atoms other than carbon, carbon in double and
 triple bonds outside of aromatic rings, carbon of acetals. What else a pattern matches is no carbon."""
@@ -54,25 +48,21 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
     known of every atom, and of the bonds between them, from none to all, and add up nearly to the difference between
     the two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
     if method == "occlusion":
-        told = _told(values, copies, np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)]))
-        return told[0] - told[1:]
+        kept = np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)])
+        with torch.inference_mode():
+            chunks = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))
+            found = torch.cat([values(copies(chunk)) for chunk in chunks]).double().cpu().numpy()
+        return found[0] - found[1:]
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     total = np.zeros(atoms)
     with torch.inference_mode(False), torch.enable_grad():
         for some in np.array_split(np.arange(NODES), -(-NODES * atoms // ATOMS_AT_ONCE)):
-            many = copies(np.ones((len(some), atoms), bool), apart=True)
+            many = copies(np.ones((len(some), atoms), bool), distinct=True)
             at = torch.tensor((nodes[some] + 1) / 2, dtype=torch.float32, device=many.atoms.device)
             share = at.repeat_interleave(atoms).requires_grad_()
             (slope,) = torch.autograd.grad(values(many.scaled(share)).sum(), share)
             total += weights[some] / 2 @ slope.double().cpu().numpy().reshape(-1, atoms)
     return total
-
-
-def _told(values: Values, copies: Copies, kept: np.ndarray) -> np.ndarray:
-    """The value of one molecule for each row of kept atoms, shape (m, atoms)."""
-    with torch.inference_mode():
-        chunks = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))
-        return torch.cat([values(copies(chunk)) for chunk in chunks]).double().cpu().numpy()
 
 
 # --- atoms and groups -------------------------------------------------------------------------------------
@@ -104,13 +94,13 @@ def groups(smiles: str) -> Groups:
         for matched in mol.GetSubstructMatches(pattern, maxMatches=100_000):
             kind[list(matched)] = 1
     ring = [atom.GetIdx() for atom in mol.GetAtoms() if atom.IsInRing()]
-    beside = [
+    attached = [
         bond.GetOtherAtomIdx(atom)
         for atom in ring
         for bond in mol.GetAtomWithIdx(atom).GetBonds()
         if bond.GetBondTypeAsDouble() == 2 and not bond.IsInRing()
     ]
-    kind[[*ring, *beside]] = 2
+    kind[[*ring, *attached]] = 2
     joined = [
         (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
         for bond in mol.GetBonds()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medeor.molecules.model.environments import Links, Round, environments
+from medeor.molecules.model.environments import Links, Messages, environments
 from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, DirectedBonds
 
 ATOM_WIDTH = sum(ATOM_CODES.values())
@@ -42,25 +42,16 @@ class Molecules(NamedTuple):
     """Shape (atoms,): the molecule of each atom."""
     sizes: Tensor
     """Shape (molecules,): atoms of each."""
-    leaving: Tensor
-    """Shape (first messages,): the kind of the atom that each leaves."""
-    along: Tensor
-    """Shape (first messages,): the kind of the bond that each follows."""
-    rounds: tuple[Round[Tensor], ...]
-    """Further messages, round by round."""
-    ends: Round[Tensor]
-    """The different atoms when all has been heard; `along` is the kind of each."""
-    whole: Links[Tensor]
-    """The different atoms of each molecule."""
+    messages: Messages
+    """Those between them."""
 
     @classmethod
     def of(
-        cls, batch: DirectedBonds, count: int, depth: int, apart: bool = False, seen: np.ndarray | None = None
+        cls, batch: DirectedBonds, count: int, depth: int, distinct: bool = False, seen: np.ndarray | None = None
     ) -> Molecules:
-        """For a network of this depth. `apart`: every atom and every bond is a kind of its own. `seen`, shape (atoms,),
-        bool: of the other atoms, and of the bonds at them, nothing is known but how they are joined."""
-        found = environments(batch, count, depth, apart, seen)
-        atom, bond = found.atoms.one, found.bonds.one
+        """For a network of this depth; `distinct` and `seen`: see `environments`."""
+        kinds, bond_kinds, messages = environments(batch, count, depth, distinct, seen)
+        atom, bond = kinds.one, bond_kinds.one
         atoms = one_hot(torch.from_numpy(batch.atoms[atom]), tuple(ATOM_CODES.values()))
         bonds = one_hot(torch.from_numpy(batch.bonds[bond]), tuple(BOND_CODES.values()))
         if seen is not None:
@@ -69,17 +60,13 @@ class Molecules(NamedTuple):
         return cls(
             atoms,
             bonds,
-            torch.from_numpy(found.atoms.of),
-            torch.from_numpy(found.bonds.of),
+            torch.from_numpy(kinds.of),
+            torch.from_numpy(bond_kinds.of),
             torch.from_numpy(batch.source),
             torch.from_numpy(batch.target),
             torch.from_numpy(batch.molecule),
-            torch.from_numpy(np.diff(found.molecules.start)),
-            torch.from_numpy(found.leaving),
-            torch.from_numpy(found.along),
-            tuple(map(_round, found.rounds)),
-            _round(found.ends),
-            _links(found.molecules),
+            messages.molecules.start.diff(),
+            messages,
         )
 
     def to(self, device: torch.device) -> Molecules:
@@ -90,14 +77,6 @@ class Molecules(NamedTuple):
         is a kind of its own."""
         both = share[self.source] * share[self.target]
         return self._replace(atoms=self.atoms * share[:, None], bonds=self.bonds * both[:, None])
-
-
-def _links(links: Links[np.ndarray]) -> Links[Tensor]:
-    return Links(*map(torch.from_numpy, links))
-
-
-def _round(one: Round[np.ndarray]) -> Round[Tensor]:
-    return Round(torch.from_numpy(one.along), _links(one.heard))
 
 
 def _moved(one: Any, device: torch.device) -> Any:
@@ -123,7 +102,7 @@ class _Sum(torch.autograd.Function):
     one pass in cache, where `index_add_` and `index_select` would take five through memory."""
 
     @staticmethod
-    def forward(context: Any, values: Tensor, links: Links[Tensor]) -> Tensor:
+    def forward(context: Any, values: Tensor, links: Links) -> Tensor:
         context.links = links
         return _summed(values, links.rows, links.start)
 
@@ -179,17 +158,18 @@ class DirectedMessages(nn.Module):
 
     def forward(self, molecules: Molecules) -> Tensor:
         """Shape (molecules, outputs)."""
-        first = _at(self.atom_in(molecules.atoms), molecules.leaving)
-        first = first + _at(self.bond_in(molecules.bonds), molecules.along)
+        along = molecules.messages
+        first = _at(self.atom_in(molecules.atoms), along.leaving)
+        first = first + _at(self.bond_in(molecules.bonds), along.along)
         messages = first.relu()
-        for one in molecules.rounds:
+        for one in along.rounds:
             # The sum of what is renewed, for the renewal of the sum: there are fewer messages than sums of them.
             heard = _Sum.apply(self.renew(messages), one.heard)
             messages = self.dropout((_at(first, one.along) + heard).relu())
-        kinds, heard = molecules.ends
+        kinds, heard = along.ends
         gathered = self.gathered_out(_Sum.apply(messages, heard))
         atoms = self.dropout((_at(self.atom_out(molecules.atoms), kinds) + gathered).relu())
-        return self.readout(_Sum.apply(atoms.float(), molecules.whole))
+        return self.readout(_Sum.apply(atoms.float(), along.molecules))
 
 
 class Attention(nn.Module):
@@ -221,14 +201,13 @@ class Attention(nn.Module):
             self.norms, self.says, self.hears, self.bonds, self.weigh, self.mix, strict=True
         ):
             calm = norm(atoms)
-            said = (_at(says(calm), source) + _at(bonds(molecules.bonds), molecules.bond)).unflatten(
-                1, (self.heads, -1)
-            )
-            heard = nn.functional.leaky_relu(said + _at(hears(calm), target).unflatten(1, (self.heads, -1)), 0.2)
+            sent = _at(says(calm), source) + _at(bonds(molecules.bonds), molecules.bond)
+            sent = sent.unflatten(1, (self.heads, -1))
+            heard = nn.functional.leaky_relu(sent + _at(hears(calm), target).unflatten(1, (self.heads, -1)), 0.2)
             logits = (heard * weigh).sum(-1)
             share = (logits - _largest(logits.detach(), target, len(atoms))[target]).exp()
             whole = _sums(share, target, len(atoms)).clamp_min(1e-12)
-            news = said * (share / _at(whole, target))[..., None]
+            news = sent * (share / _at(whole, target))[..., None]
             atoms = atoms + self.dropout(_sums(news.flatten(1), target, len(atoms)))
             atoms = atoms + self.dropout(mix(atoms))
         return self.readout(_sums(atoms.float(), molecules.molecule, len(molecules.sizes)))

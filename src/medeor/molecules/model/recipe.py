@@ -34,20 +34,7 @@ class MoleculeProcessors(AsJson):
 
     heads: Heads
 
-    @property
-    def holds_training_values(self) -> bool:
-        return False
-
-
-def given(
-    facts: MoleculeNetwork,
-    graphs: MoleculeGraphs,
-    numbers: np.ndarray,
-    apart: bool = False,
-    seen: np.ndarray | None = None,
-) -> Molecules:
-    """The molecules of these numbers as this network is given them."""
-    return Molecules.of(graphs.batch(numbers), len(numbers), facts.depth, apart, seen)
+    holds_training_values: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,8 @@ class MoleculeBatch(Rows):
     @property
     def inputs(self) -> Molecules:
         # Where messages are dropped, each is so by its own chance.
-        return given(self.facts, self.graphs, self.numbers, self.facts.dropout > 0).to(self.truth.device)
+        batch, distinct = self.graphs.batch(self.numbers), self.facts.dropout > 0
+        return Molecules.of(batch, len(self.numbers), self.facts.depth, distinct).to(self.truth.device)
 
 
 @dataclass(frozen=True)
@@ -92,9 +80,8 @@ class MoleculeRecipe(AsJson):
 
     def batches(self, cases: Cases, processors: MoleculeProcessors, seed: int) -> ShuffledBatches[MoleculeBatch]:
         store, heads = cases.store("molecules", MoleculeStore), processors.heads
-        every = MoleculeBatch(
-            store.graphs, store.rows(cases.table["smiles"]), heads.truth(cases), heads, self.network_facts
-        )
+        numbers = store.rows(cases.table["smiles"])
+        every = MoleculeBatch(store.graphs, numbers, heads.truth(cases), heads, self.network_facts)
 
         def take(rows: Tensor) -> MoleculeBatch:
             return replace(every, numbers=every.numbers[rows.numpy()], truth=every.truth[rows])
@@ -103,8 +90,7 @@ class MoleculeRecipe(AsJson):
 
     def network(self, processors: MoleculeProcessors) -> nn.Module:
         facts = self.network_facts
-        made = NETWORKS[facts.name]
-        return made(processors.heads.outputs, facts.width, facts.depth, facts.dropout)
+        return NETWORKS[facts.name](processors.heads.outputs, facts.width, facts.depth, facts.dropout)
 
     def loss(self, outputs: Tensor, batch: MoleculeBatch) -> tuple[Tensor, Tensor]:
         loss, weight = batch.heads.loss(outputs, batch.truth)
@@ -115,7 +101,7 @@ class MoleculeRecipe(AsJson):
     ) -> Iterator[Predictions]:
         store = cases.store("molecules", MoleculeStore)
         numbers, place = np.unique(store.rows(cases.table["smiles"]), return_inverse=True)
-        values = self._ask(network, store.graphs, numbers, processors)
+        values = self._values(network, store.graphs, numbers, processors)
         yield processors.heads.predictions(cases, values[place])
 
     def attribute(
@@ -145,17 +131,18 @@ class MoleculeRecipe(AsJson):
         """Of an atom that is not kept, and of the bonds at it, nothing is known but how they are joined."""
         store = case.store("molecules", MoleculeStore)
         numbers = np.repeat(store.rows(case.table["smiles"]), len(kept))
-        values = self._ask(network, store.graphs, numbers, processors, kept)
+        values = self._values(network, store.graphs, numbers, processors, kept)
         return values[:, processors.heads.items.index(item)]
 
     def _copies(
-        self, graphs: MoleculeGraphs, number: int, network: nn.Module, kept: np.ndarray, apart: bool = False
+        self, graphs: MoleculeGraphs, number: int, network: nn.Module, kept: np.ndarray, distinct: bool = False
     ) -> Molecules:
         """See `explain.Copies`."""
-        one = given(self.network_facts, graphs, np.full(len(kept), number), apart, kept.ravel())
+        batch = graphs.batch(np.full(len(kept), number))
+        one = Molecules.of(batch, len(kept), self.network_facts.depth, distinct, kept.ravel())
         return one.to(next(network.parameters()).device)
 
-    def _ask(
+    def _values(
         self,
         network: nn.Module,
         graphs: MoleculeGraphs,
@@ -174,8 +161,9 @@ class MoleculeRecipe(AsJson):
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
             for chunk in slices_of(atoms[order].tolist(), ATOMS_AT_ONCE):
                 seen = None if kept is None else kept[order[chunk]].ravel()
-                molecules = given(self.network_facts, graphs, numbers[order[chunk]], seen=seen).to(device)
-                values[order[chunk]] = processors.heads.values(network(molecules)).cpu().numpy()
+                batch = graphs.batch(numbers[order[chunk]])
+                some = Molecules.of(batch, len(order[chunk]), self.network_facts.depth, seen=seen).to(device)
+                values[order[chunk]] = processors.heads.values(network(some)).cpu().numpy()
         return values
 
 
