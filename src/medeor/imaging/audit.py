@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
 NO_PART = Message("imaging.audit.no-part")
 SIDE = 32
-"""Pixels of a thumbnail's side: enough to know a picture again, too few to tell its grain."""
+"""Pixels of a thumbnail's side: enough to recognise a picture, too few to show its grain."""
 
 _READ = {
     "width", "height", "depth", "channels", "spacing", "modality", "identifiers", "nonfinite", "content", "images",
     "source", "broken",
 }  # fmt: skip
 """Columns of the case table that say what was read of the images."""
+_REMOVED = {
+    "unreadable-images": "unreadable", "unlisted": "unlisted", "non-finite-pixels": "non-finite",
+    "constant-images": "constant", "conflicting-labels": "conflicting",
+}  # fmt: skip
+"""Why a cleaned table leaves out the cases of a finding."""
 
 
 def audit_images(
@@ -55,9 +60,10 @@ def audit_images(
     finite = np.isfinite(small).all(axis=(1, 2))
     # Readers put other numbers in place of those that are none, and count them.
     numbers = (finite | broken) & (_given(table, "nonfinite").cast(pl.Int64).fill_null(0) == 0).to_numpy()
-    constant = _constant(small) & finite & ~broken
+    # Averages of equal numbers differ in their last digits.
+    constant = (np.ptp(small, axis=(1, 2)) <= 1e-5 * np.abs(small).max(axis=(1, 2))) & finite & ~broken
     good = finite & ~constant & ~broken
-    looks = _looks(small)
+    border, brightness = _looks(small)
     open_cases = pl.Series(table["in_part"].ne_missing("test").to_numpy() & good)
     seen = cases.where(open_cases)
     alike = _look_alike(table, small, good)
@@ -68,13 +74,13 @@ def audit_images(
         _counted("constant-images", cases, constant),
         _within_parts(table),
         _across_parts(table),
-        _near_within(table, alike),
-        _near_across(table, alike),
+        _near(table, "near-duplicates-within-parts", "quality", alike.within, "" if alike.parts else "no-images"),
+        _near(table, "near-duplicates-across-parts", "leakage", alike.across, "" if alike.parts[1:] else "one-part"),
         _conflicting(cases, alike),
         _modalities(table),
         _size(cases.where(table["in_part"].ne_missing("test"))),
-        shortcut("shortcut/border", Message("imaging.looks.border"), looks.border.filter(open_cases), seen),
-        shortcut("shortcut/brightness", Message("imaging.looks.brightness"), looks.brightness.filter(open_cases), seen),
+        shortcut("shortcut/border", Message("imaging.looks.border"), border.filter(open_cases), seen),
+        shortcut("shortcut/brightness", Message("imaging.looks.brightness"), brightness.filter(open_cases), seen),
         _identifiers(table),
     ]
 
@@ -118,12 +124,9 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split | None = None)
         for case_id in case_ids:
             reasons.setdefault(case_id, str(Message(f"imaging.removed.{why}")))
 
-    remove(named.get("unreadable-images", []), "unreadable")
-    unlisted = _given(cases.table, "broken").eq_missing(str(UNLISTED))
-    remove(cases.table.filter(unlisted)["case_id"].to_list(), "unlisted")
-    remove(named.get("non-finite-pixels", []), "non-finite")
-    remove(named.get("constant-images", []), "constant")
-    remove(named.get("conflicting-labels", []), "conflicting")
+    named["unlisted"] = cases.table.filter(_given(cases.table, "broken").eq_missing(str(UNLISTED)))["case_id"].to_list()
+    for check, why in _REMOVED.items():
+        remove(named.get(check, []), why)
     known = _known(divided(cases, split).filter(~pl.col("case_id").is_in(list(reasons))))
     remove(known.filter(yielding(known, "content"))["case_id"].to_list(), "copy")
     # Pairs, the one that yields first; of a pair that has lost one already, the other may stay.
@@ -179,19 +182,8 @@ def _areas(old: int, new: int) -> np.ndarray:
     return (np.maximum(overlap, 0) * new / old).astype(np.float32)
 
 
-def _constant(small: np.ndarray) -> np.ndarray:
-    # Averages of equal numbers differ in their last digits.
-    return np.ptp(small, axis=(1, 2)) <= 1e-5 * np.abs(small).max(axis=(1, 2))
-
-
-class _Looks(NamedTuple):
-    """A few numbers for each image, that say nothing of what it shows."""
-
-    border: pl.DataFrame
-    brightness: pl.DataFrame
-
-
-def _looks(small: np.ndarray) -> _Looks:
+def _looks(small: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Border and brightness of each image, in numbers that do not depend on what it shows."""
     flat = small.reshape(len(small), -1)
     width = max(1, small.shape[1] // 16)
     ring = np.ones(small.shape[1:], dtype=bool)
@@ -200,10 +192,8 @@ def _looks(small: np.ndarray) -> _Looks:
     border = {"mean": small[:, ring].mean(axis=1), "spread": small[:, ring].std(axis=1)}
     border |= {f"corner {n}": corner for n, corner in enumerate(corners.T)}
     # Quantiles up to the third quarter: a bright lesion moves the mean, and it is no shortcut.
-    quantiles = dict(
-        zip(("5 %", "25 %", "50 %", "75 %"), np.quantile(flat, [0.05, 0.25, 0.5, 0.75], axis=1), strict=True)
-    )
-    return _Looks(pl.DataFrame(border), pl.DataFrame(quantiles))
+    quantiles = zip(("5 %", "25 %", "50 %", "75 %"), np.quantile(flat, [0.05, 0.25, 0.5, 0.75], axis=1), strict=True)
+    return pl.DataFrame(border), pl.DataFrame(dict(quantiles))
 
 
 # --- copies ----------------------------------------------------------------------------------------------
@@ -235,11 +225,11 @@ def _across_parts(table: pl.DataFrame) -> Finding:
         return Finding(check, "leakage", "unknown", Message("imaging.audit.no-digests"))
     copies = across_parts(_known(table), "content")
     counts = []
-    for held, learnt in (("validation", "train"), ("test", "train"), ("test", "validation")):
-        contents = copies.filter(pl.col("in_part") == learnt)["content"]
+    for held, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        contents = copies.filter(pl.col("in_part") == other)["content"]
         again = copies.filter((pl.col("in_part") == held) & pl.col("content").is_in(contents.implode())).height
         if again:
-            counts.append(Message("imaging.audit.shared", count=again, part=held, other=learnt))
+            counts.append(Message("imaging.audit.shared", count=again, part=held, other=other))
     return _found(check, "leakage", copies, counts=counts)
 
 
@@ -261,9 +251,9 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
         return Finding(check, "labels", "pass", Message("imaging.audit.labels-agree"))
     disputes = Message("common.count.case", count=conflicting.height)
     counts = {"labels-differ": conflicting["content"].n_unique(), "near-labels-differ": len(near)}
-    said = [Message(f"imaging.audit.{key}", count=count, cases=disputes) for key, count in counts.items() if count]
+    words = [Message(f"imaging.audit.{key}", count=count, cases=disputes) for key, count in counts.items() if count]
     concerned = dict.fromkeys([*conflicting["case_id"], *(cases.ids[row] for row in near.ravel())])
-    return Finding(check, "labels", "fail", in_turn(said), tuple(concerned))
+    return Finding(check, "labels", "fail", in_turn(words), tuple(concerned))
 
 
 class _Alike(NamedTuple):
@@ -273,7 +263,7 @@ class _Alike(NamedTuple):
     """Both in one part and of two groups; of each pair the later one yields."""
     across: np.ndarray
     """The one in the lesser part yields."""
-    places: Sequence[str]
+    parts: Sequence[str]
     """The parts that there are."""
 
     @property
@@ -298,40 +288,24 @@ def _look_alike(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> _Al
         own = np.arange(len(rows))
         pairs = near_duplicates(small[rows], small[rows], content[rows], content[rows], describe, own)
         within |= {(int(rows[max(pair)]), int(rows[min(pair)])) for pair in pairs}
-    # Of one patient more than one picture is expected, and counted as one.
+    # Several pictures of one patient are expected.
     within = {pair for pair in within if groups[pair[0]] != groups[pair[1]]}
-    for held, learnt in (("validation", ("train",)), ("test", ("train", "validation"))):
+    for held, others in (("validation", ("train",)), ("test", ("train", "validation"))):
         queries = np.flatnonzero(good & (part == held))
-        references = np.flatnonzero(good & np.isin(part, learnt))
+        references = np.flatnonzero(good & np.isin(part, others))
         if len(queries) and len(references):
             pairs = near_duplicates(small[queries], small[references], content[queries], content[references], describe)
             across += [(int(references[reference]), int(queries[query])) for query, reference in pairs]
     return _Alike(np.array(sorted(within), int).reshape(-1, 2), np.array(across, int).reshape(-1, 2), places)
 
 
-def _near_within(table: pl.DataFrame, alike: _Alike) -> Finding:
-    """Its cases stand in pairs, one after another: the later one, then the one before it."""
-    check = "near-duplicates-within-parts"
-    if not alike.places:
-        return Finding(check, "quality", "unknown", Message("imaging.audit.no-images"))
-    return _found(check, "quality", _ids(table, alike.within), counts=_by_part(table, alike.within[:, 0]))
-
-
-def _near_across(table: pl.DataFrame, alike: _Alike) -> Finding:
-    """Its cases stand in pairs, one after another: the one in the lesser part, then the one in the greater."""
-    check = "near-duplicates-across-parts"
-    if len(alike.places) < 2:
-        return Finding(check, "leakage", "unknown", Message("imaging.audit.one-part"))
-    return _found(check, "leakage", _ids(table, alike.across), counts=_by_part(table, alike.across[:, 1]))
-
-
-def _by_part(table: pl.DataFrame, rows: np.ndarray) -> tuple[Message, ...]:
-    parts = Counter(table["in_part"].to_numpy()[rows].tolist())
-    return tuple(Message("imaging.audit.in-part", count=count, part=part or NO_PART) for part, count in parts.items())
-
-
-def _ids(table: pl.DataFrame, pairs: np.ndarray) -> pl.Series:
-    return table["case_id"][pairs.ravel().tolist()]
+def _near(table: pl.DataFrame, check: str, kind: Kind, pairs: np.ndarray, unknown: str) -> Finding:
+    """Its cases are pairs, one after another, as in `_Alike`; `unknown`: why nothing was compared."""
+    if unknown:
+        return Finding(check, kind, "unknown", Message(f"imaging.audit.{unknown}"))
+    counts = Counter(table["in_part"].to_numpy()[pairs[:, 1]].tolist())
+    by_part = tuple(Message("imaging.audit.in-part", count=n, part=part or NO_PART) for part, n in counts.items())
+    return _found(check, kind, table["case_id"][pairs.ravel().tolist()], counts=by_part)
 
 
 # --- the rest --------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-"""What can be wrong with a table of compounds before anything is fitted: rows that are no molecule, the same compound
-twice, contradictory values, near copies across parts, columns in another unit."""
+"""What can be wrong with a table of compounds before anything is fitted: rows that are no molecule, duplicates,
+contradictory values, near copies across parts, columns in another unit."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from medeor.molecules.read.measured import counted
 from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.read.store import MoleculeStore
 from medeor.targets import measured, of
-from medeor.trust.audits.checks import divided, found, such_as
-from medeor.trust.audits.copies import YIELDS, across_parts, within_parts, yielding
+from medeor.trust.audits.checks import Kind, divided, found, such_as
+from medeor.trust.audits.copies import across_parts, rank, within_parts, yielding
 
 NEAR = 0.9
 """Tanimoto similarity of ECFP4 from which two compounds are nearly one."""
@@ -30,14 +30,14 @@ MANY_NEAR = 0.05
 """Share of tested compounds that may have a near copy to learn from."""
 CLIFFS = 0.02
 """Share of compounds on activity cliffs from which they are worth a warning."""
-APART = 0.5
-"""Standard deviations by which two measurements of one compound may differ; of logarithms, and of what is learnt by
-its logarithm, three-fold."""
+REPEATABLE = 0.5
+"""Standard deviations by which two measurements of one compound may differ; on a log scale, three-fold."""
 CLIFF = 2.0
-"""Standard deviations between near copies that make a cliff; of logarithms, and of what is learnt by its logarithm,
-ten-fold."""
+"""Standard deviations between near copies that make a cliff; on a log scale, ten-fold."""
 LARGE = 100
 """Atoms other than hydrogen beyond which a compound is unlike those that such models are made for."""
+HEAVY_ATOM = r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops]"
+"""One atom of a SMILES."""
 COMPARED = 20_000
 """Rows whose compounds are compared with each other; of more, the first so many, and the findings say so."""
 _READ = ("given", "place", "source", "content", "changes", "unread", "broken", "fold")
@@ -50,25 +50,45 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     good = table.filter(pl.col("broken").is_null())
     open_cases = good.filter(pl.col("in_part") != "test")
     store = cases.store("molecules", MoleculeStore)
-    findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
-    findings += [_mixtures(table), _metals(good), _large(good)]
-    findings += [_within_parts(good), _across_parts(good), _tautomers(good), _conflicting(good, cases)]
-    findings += _near(good, cases)
-    findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
-    findings += [_left_out(store)]
-    return findings
+    mixtures = table.filter(pl.col("changes").list.contains(MIXTURE))
+    large = good.filter(pl.col("smiles").str.count_matches(HEAVY_ATOM) > LARGE)
+    unread = table.filter(pl.col("unread").list.len() > 0)
+    return [
+        _as_read(table, store),
+        _unreadable(table),
+        _standardised(table),
+        _failing("mixtures", "quality", mixtures, "mixtures", "no-mixtures"),
+        _metals(good),
+        _failing("large-molecules", "quality", large, "large", "none-large", atoms=LARGE),
+        _within_parts(good),
+        _across_parts(good),
+        _tautomers(good),
+        _conflicting(good, cases),
+        *_near(good, cases),
+        _units(open_cases, cases),
+        _failing("implausible-values", "labels", _implausible(good, cases), "implausible", "all-plausible"),
+        _censored(good, cases),
+        _failing("unread-values", "labels", unread, "unread", "all-read"),
+        _left_out(store),
+    ]
+
+
+def _failing(check: str, kind: Kind, rows: pl.DataFrame, bad: str, good: str, **values: object) -> Finding:
+    """A check that these rows fail, with the first of them in its message."""
+    values = {"count": rows.height, "such_as": such_as(rows, "place"), **values}
+    return found(check, kind, rows, *(Message(f"molecules.audit.{key}", **values) for key in (bad, good)))
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
-    """The case table as a table of labels: without what was read of the structures, which stand in `smiles`, and with a
-    column `removed` that says why a case should go, null for those that stay. What is no
-    molecule goes; so do all measurements of a compound that contradict each other; of other repeats one stays, that of
-    the part that is scored last, with what they all say of each target (see `_together`)."""
-    conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
+    """The case table as a table of labels: structures in `smiles`, and a column `removed` that says why a case should
+    go, null for those that stay. Rows that are no molecule go; so do all measurements of a compound that contradict
+    each other; of other duplicates one stays, that of the part that is scored last, with the values of all (see
+    `_together`)."""
+    conflicting = [case for f in findings if f.check == "conflicting-labels" for case in f.cases]
     table = divided(cases, split).with_row_index("row")
-    disputed = pl.col("case_id").is_in(list(conflicting))
-    said = [one for target in cases.targets for one in _together(target, table.columns)]
-    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in said)
+    disputed = pl.col("case_id").is_in(conflicting)
+    merged = [one for target in cases.targets for one in _together(target, table.columns)]
+    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in merged)
     kept = usable.filter(~yielding(usable, "smiles"))
     repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept["case_id"].implode())
     reason = (
@@ -79,24 +99,17 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .when(repeat)
         .then(pl.lit(str(Message("molecules.removed.repeated"))))
     )
-    table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
-    table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
-    return table.with_columns(reason.alias("removed")).drop("row", "in_part", *_READ, strict=False)
-
-
-def _needs_unit(target: Target, cases: Cases) -> bool:
-    """Whether a table of these cases says the unit of a target only beside its values: its heading names none, or that
-    from which they were converted."""
-    guessed = target.name in cases.store("molecules", MoleculeStore).assumed
-    return is_unit(target.unit) and read_heading(target.name).measured_in != target.unit and not guessed
-
-
-def _with_unit(target: Target) -> pl.Expr:
-    return (pl.col(target.name).cast(pl.String) + f" {target.unit}").alias(target.name)
+    table = table.update(kept.select("row", *(one.meta.output_name() for one in merged)), on="row")
+    # A unit that the heading does not name, or not the converted one, is written after each value.
+    assumed = cases.store("molecules", MoleculeStore).assumed
+    for target in cases.targets:
+        if is_unit(target.unit) and target.unit != read_heading(target.name).measured_in and target.name not in assumed:
+            table = table.with_columns(pl.col(target.name).cast(pl.String) + f" {target.unit}")
+    return table.with_columns(removed=reason).drop("row", "in_part", *_READ, strict=False)
 
 
 def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
-    """What the rows of one compound say together of a target, under the name of its column and, where that is among
+    """The value of a target over the rows of one compound, under the name of its column and, where that is among
     `columns`, of its limits: the mean of exact values (geometric for a log scale), else the tightest limit, a lower
     before an upper one; of classes the most frequent."""
     known = pl.col(target.name)
@@ -116,7 +129,7 @@ def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
 
 
 def _side(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is said of it."""
+    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where unknown."""
     return pl.col(target.limit).fill_null(0) if target.limit in columns else pl.lit(0)
 
 
@@ -157,25 +170,11 @@ def _standardised(table: pl.DataFrame) -> Finding:
     return Finding("standardised", "quality", "pass", Message(key, changes=changes))
 
 
-def _mixtures(table: pl.DataFrame) -> Finding:
-    rows = table.filter(pl.col("changes").list.contains(MIXTURE))
-    text = Message("molecules.audit.mixtures", count=rows.height, such_as=such_as(rows, "place"))
-    return found("mixtures", "quality", rows, text, Message("molecules.audit.no-mixtures"))
-
-
 def _metals(table: pl.DataFrame) -> Finding:
     metal = pl.col("smiles").map_elements(lambda text: METALS.search(text) is not None, return_dtype=pl.Boolean)
     rows = table.filter(metal | pl.col("changes").list.contains(METAL))
     lost = rows.filter(pl.col("changes").list.contains(METAL)).height
-    text = Message("molecules.audit.metals", count=rows.height, lost=lost, such_as=such_as(rows, "place"))
-    return found("metal-complexes", "quality", rows, text, Message("molecules.audit.no-metals"))
-
-
-def _large(table: pl.DataFrame) -> Finding:
-    atoms = pl.col("smiles").str.count_matches(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops]")
-    rows = table.filter(atoms > LARGE)
-    text = Message("molecules.audit.large", count=rows.height, atoms=LARGE, such_as=such_as(rows, "place"))
-    return found("large-molecules", "quality", rows, text, Message("molecules.audit.none-large", atoms=LARGE))
+    return _failing("metal-complexes", "quality", rows, "metals", "no-metals", lost=lost)
 
 
 # --- copies ----------------------------------------------------------------------------------------------
@@ -206,8 +205,7 @@ def _tautomers(table: pl.DataFrame) -> Finding:
     forms, parts = (pl.col(name).n_unique().over("tautomers") > 1 for name in ("content", "in_part"))
     rows = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
     count = rows["tautomers"].n_unique()
-    text = Message("molecules.audit.tautomers", count=count, such_as=such_as(rows, "place"))
-    return found("tautomers-across-parts", "quality", rows, text, Message("molecules.audit.no-tautomers"))
+    return _failing("tautomers-across-parts", "quality", rows, "tautomers", "no-tautomers", count=count)
 
 
 def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
@@ -226,7 +224,7 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
         text = Message("molecules.audit.measured-once")
         return Finding(check, "labels", "pass" if cases.targets else "unknown", text)
     disputed = [
-        _spread(target, table.columns).over("smiles") > _tolerance(table, target, cases, APART, 3.0)
+        _spread(target, table.columns).over("smiles") > _tolerance(table, target, cases, REPEATABLE, 3.0)
         for target in cases.targets
     ]
     contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
@@ -236,14 +234,14 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """How far apart the measurements of one target are: the largest distance of two numbers, of a number and a limit
-    that excludes it, or of two limits that exclude each other; 0 or less where one number satisfies all."""
+    """The largest distance between measurements of one target: two numbers, a number and a limit that excludes it, or
+    two limits that exclude each other; 0 or less where one number satisfies all."""
     low, high = _bounds(target, columns)
     return (low.max() - high.min()).fill_null(0)
 
 
 def _tolerance(table: pl.DataFrame, target: Target, cases: Cases, deviations: float, fold: float) -> float:
-    """How far two measurements may be apart, on the scale of `_bounds`."""
+    """How much two measurements may differ, on the scale of `_bounds`."""
     if of(target).classes:
         return 0.99
     endpoint = endpoint_of(target, cases)
@@ -284,10 +282,9 @@ def _pairs(prints: np.ndarray) -> np.ndarray:
 
 def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) -> Finding:
     check = "near-duplicates-across-parts"
-    rank = table["in_part"].replace_strict(YIELDS, default=0, return_dtype=pl.Int8).to_numpy()
     highest = np.full(len(place), -1)
     rows = table["smiles"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
-    np.maximum.at(highest, rows, rank)
+    np.maximum.at(highest, rows, table.select(rank().clip(0)).to_series().to_numpy())
     if highest.max(initial=0) == 0:
         return Finding(check, "quality", "unknown", Message("molecules.audit.one-compared"))
     crossing = pairs[highest[pairs[:, 0]] != highest[pairs[:, 1]]]
@@ -367,15 +364,13 @@ def _in_turn(statements: Iterable[Text]) -> Text:
     return reduce(lambda one, other: Message("molecules.audit.in-turn", one=one, other=other), statements)
 
 
-def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
-    outside = []
+def _implausible(table: pl.DataFrame, cases: Cases) -> pl.DataFrame:
+    outside = [pl.lit(False)]
     for target in measured(cases.targets):
         if (endpoint := endpoint_of(target, cases)) is not None:
             value = pl.col(target.name)
             outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))
-    rows = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
-    text = Message("molecules.audit.implausible", count=rows.height, such_as=such_as(rows, "place"))
-    return found("implausible-values", "labels", rows, text, Message("molecules.audit.all-plausible"))
+    return table.filter(pl.any_horizontal(outside))
 
 
 def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
@@ -387,12 +382,6 @@ def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
             censored.append(Message("molecules.audit.limits", target=target.name, **counts))
     text = Message("molecules.audit.censored" if censored else "molecules.audit.uncensored", limits=censored)
     return Finding("censored-values", "labels", "pass", text)
-
-
-def _unread(table: pl.DataFrame) -> Finding:
-    rows = table.filter(pl.col("unread").list.len() > 0)
-    text = Message("molecules.audit.unread", count=rows.height, such_as=such_as(rows, "place"))
-    return found("unread-values", "labels", rows, text, Message("molecules.audit.all-read"))
 
 
 def _left_out(store: MoleculeStore) -> Finding:

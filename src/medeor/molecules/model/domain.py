@@ -144,8 +144,8 @@ class ApplicabilityDomain:
         mean: np.ndarray,
         further: Sequence[DomainCheck] = (),
     ) -> pl.DataFrame:
-        """The rows of one target, from the similarity of each case to the nearest compound and the mean to the next few,
-        of shape (cases,), and from `further` checks."""
+        """The rows of one target, from the similarity to the nearest compound and the mean to the nearest few, each of
+        shape (cases,), and from `further` checks."""
         far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
         few = np.full(len(ids), 0 if model.few is None else 2)
         edge = ("", "edge", "guess" if model.guess else "untested")
