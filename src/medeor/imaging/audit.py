@@ -150,16 +150,16 @@ def _named(table: pl.DataFrame) -> list[pl.Expr]:
 # --- thumbnails ------------------------------------------------------------------------------------------
 
 
-def thumbnails(cases: Cases, side: int = SIDE) -> np.ndarray:
-    """Every case as a small grey picture, shape (cases, side, side), float32: the mean over channels and, in 3-D, over
+def thumbnails(cases: Cases) -> np.ndarray:
+    """Every case as a small grey picture, shape (cases, SIDE, SIDE), float32: the mean over channels and, in 3-D, over
     the first axis, then over areas. An image that cannot be read or holds a NaN has NaN in its picture."""
     store = cases.store("images", ImageStore)
-    result = np.full((len(cases), side, side), np.nan, np.float32)
+    result = np.full((len(cases), SIDE, SIDE), np.nan, np.float32)
     rows = cases.table["images"].to_list()
     readable = np.flatnonzero(_given(cases.table, "broken").is_null().to_numpy()).tolist()
 
     def one(row: int) -> None:
-        result[row] = thumbnail(store.read(rows[row]).pixels, side)
+        result[row] = thumbnail(store.read(rows[row]).pixels)
 
     with ThreadPoolExecutor(threads()) as pool:
         list(pool.map(one, readable))

@@ -26,7 +26,9 @@ _TONES = {"bad": "wrong", "good": "right", "": "open"}
 
 def galleries(result: Result) -> list[Figure]:
     """The explained cases: the wrong, the right, and those of which nobody can say."""
-    explained = _by_case(result.explanations.cases)
+    explained: dict[str, list[Explanation]] = {}
+    for explanation in result.explanations.cases:
+        explained.setdefault(explanation.case_id, []).append(explanation)
     kind = "classes" if categorical(result.cases.targets) else "numbers"
     pictures: dict[str, list[Picture]] = {tone: [] for tone in _TONES}
     preparation = preparation_of(result.model)
@@ -53,8 +55,8 @@ def judged(case: Cases, predictions: Predictions) -> tuple[bool | None, Text]:
     for target in case.targets:
         own = rows.filter(pl.col("item").is_in(of(target).items))
         truth = case.table.get_column(target.name).cast(pl.Float64)[0]
-        right, said = of(target).judge(own, truth)
-        words.append(said)
+        right, answer = of(target).judge(own, truth)
+        words.append(answer)
         if truth is not None:
             verdicts.append(right)
     right = False if False in verdicts else None if None in verdicts or not verdicts else True
@@ -71,11 +73,7 @@ def preparation_of(model: object) -> Preparation | None:
 
 
 def picture_of(
-    case: Cases,
-    explanation: Explanation | None,
-    caption: Text,
-    tone: str = "",
-    preparation: Preparation | None = None,
+    case: Cases, explanation: Explanation | None, caption: Text, tone: str = "", preparation: Preparation | None = None
 ) -> Picture:
     """One case as a picture, with the map of its explanation where that is shown; of a volume, the slice where the
     map is strongest, else the middle one. The map lies on the grid of `preparation`."""
@@ -100,13 +98,6 @@ def picture_of(
     if weights is not None:
         overlay = np.maximum(weights, 0) / max(float(weights.max()), 1e-12)
     return Picture(np.moveaxis(grey, 0, -1) if channels == 3 else grey[0], caption, overlay, tone)
-
-
-def _by_case(explanations: Sequence[Explanation]) -> dict[str, list[Explanation]]:
-    by_case: dict[str, list[Explanation]] = {}
-    for explanation in explanations:
-        by_case.setdefault(explanation.case_id, []).append(explanation)
-    return by_case
 
 
 def _limited(sides: tuple[int, ...]) -> tuple[int, ...]:

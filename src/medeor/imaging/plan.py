@@ -15,6 +15,7 @@ from pydantic import Field
 from medeor.contracts import Cases
 from medeor.files import with_settings
 from medeor.imaging.model.augment import AXES, Augmentation
+from medeor.imaging.model.convolutional import MANY
 from medeor.imaging.model.grid import affordable, alike, covered, slice_axis
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.read.cases import ImageStore
@@ -46,23 +47,13 @@ class ImageNetwork:
 
     def options(self) -> dict[str, object]:
         """What the network of this name is built with."""
-        if ":" in self.name:
-            return {}
-        every: dict[str, object] = {
-            "pooling": self.pooling,
-            "widths": self.widths,
-            "blocks": self.blocks,
-            "norm": self.norm,
-            "dropout": self.dropout,
-        }
-
         taken = {
             "small-cnn": ("widths",),
             "resnet": ("widths", "blocks", "norm", "dropout", "pooling"),
             "resnet50": ("widths", "norm", "dropout", "pooling"),
             "convnet": ("widths", "blocks", "dropout"),
         }
-        return {name: every[name] for name in taken.get(self.name, ())}
+        return {option: getattr(self, option) for option in taken.get(self.name, ())}
 
 
 @dataclass(frozen=True)
@@ -106,23 +97,14 @@ class ImagePlan:
 
 FEW = 10_000
 """Up to so many training cases an ensemble of folds is affordable."""
-
 SMALL = 2000
 """Below so many training cases a network sees each image more often, in smaller batches, and whole."""
-
-
 VOXELS = 64**3
 """Voxels of a prepared volume at most: what a processor trains on in minutes."""
-
 LONGEST = 224
 """Pixels of a flat image's longer side, and voxels along one axis of a volume."""
-
-MANY = 1 << 17
-"""Voxels of a prepared volume beyond which a network is kept narrow and its fit short."""
-
 WHOLE = 0.95
 """Share of the volumes that fit into the grid whole; larger ones are shrunk."""
-
 AGREED = 0.95
 """Share of the images of a channel, of those that name their modality, that have to agree on it."""
 
@@ -253,9 +235,7 @@ def _grid(facts: ImageFingerprint) -> tuple[tuple[int, ...], tuple[float, ...] |
     """Size and spacing of the network's grid. Flat images of one small size stay as they are; others go to a multiple
     of 32 near their median, up to 224, with their aspect. Volumes get as many voxels as is affordable, none finer than
     they were, so that thick slices stay as they are; where their spacing is not known each axis is taken by itself."""
-    if len(facts.sides) == 2:
-        return _size(facts), None
-    if facts.spacing is None or facts.extents is None:
+    if len(facts.sides) == 2 or facts.spacing is None or facts.extents is None:
         return _size(facts), None
     spacing = affordable(facts.extents, facts.spacing, VOXELS, LONGEST)
     size = tuple(map(_side, facts.extents, spacing, facts.spacing))
@@ -293,20 +273,14 @@ def _size(facts: ImageFingerprint) -> tuple[int, ...]:
 
 
 def _augmentation(facts: ImageFingerprint, preparation: Preparation) -> Augmentation:
-    axes = len(facts.sides)
     few = facts.cases < SMALL
     tones = {"gamma": (0.6, 1.6), "curve": (-0.5, 0.5), "slope": (-0.5, 0.5)} if few else {"erase": (0.1, 0.5)}
+    across = slice_axis(preparation.spacing)
     return Augmentation(
         rotation=(-5.0, 5.0),
         scale=(0.9, 1.25),
         translation=(-0.05, 0.05),
-        flips=(0.0,) * (axes - 1) + (0.5,),
-        slices=_slices(preparation),
+        flips=(0.0,) * (len(facts.sides) - 1) + (0.5,),
+        slices="" if across is None else AXES[across],
         **tones,
     )
-
-
-def _slices(preparation: Preparation) -> Literal["", "depth", "height", "width"]:
-    """The axis along which the slices of a grid lie at least twice as far apart as the pixels within them."""
-    across = slice_axis(preparation.spacing)
-    return "" if across is None else AXES[across]

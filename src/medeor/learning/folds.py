@@ -143,13 +143,9 @@ def members(method: Method, how: Literal["folds", "single"]) -> Method:
     processes of `torchrun` work on one fold together."""
     if how == "single":
         return SingleFit(method)
-    apart = (
-        isinstance(method, NetworkMethod)
-        and method.side_by_side
-        and device().type == "cpu"
-        and "WORLD_SIZE" not in os.environ
-    )
-    return Folds(method, workers=threads() if apart else 1)
+    network = isinstance(method, NetworkMethod) and method.side_by_side
+    alone = device().type == "cpu" and "WORLD_SIZE" not in os.environ
+    return Folds(method, workers=threads() if network and alone else 1)
 
 
 @dataclass(frozen=True)
@@ -159,8 +155,8 @@ class Ensemble:
     members: tuple[Model, ...]
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
-        with scratch(run) as apart:
-            return averaged([m.predict(cases, apart.child(f"fold-{i}")) for i, m in enumerate(self.members)], run)
+        with scratch(run) as own:
+            return averaged([m.predict(cases, own.child(f"fold-{i}")) for i, m in enumerate(self.members)], run)
 
     @property
     def holds_training_values(self) -> bool:

@@ -1,5 +1,4 @@
-"""What is done with predictions, those that are arrays on disk among them: joined over cases, averaged over models, and
-kept with a run.
+"""Predictions, with arrays on disk: joined over cases, averaged over models, and kept with a run.
 
 An array holds numbers that can be averaged, as `value` does: a restored volume, or the probability of each class in
 each voxel. Which class a voxel belongs to, how large a lesion is: what is decided from an array is decided after the
@@ -66,11 +65,11 @@ def averaged_arrays(parts: Sequence[Predictions], run: Run) -> dict[str, Path]:
 def scratch(run: Run) -> Iterator[Run]:
     """A run for the answers of the members of one model: the arrays that they write are gone when the block ends, and
     never take the place of those that a member held out in its own folder."""
-    apart = run.child(f"members-{os.getpid()}")
+    members = run.child(f"members-{os.getpid()}")
     try:
-        yield apart
+        yield members
     finally:
-        shutil.rmtree(apart.folder, ignore_errors=True)
+        shutil.rmtree(members.folder, ignore_errors=True)
 
 
 def write_array(run: Run, case_id: str, values: np.ndarray) -> Path:
@@ -159,6 +158,5 @@ def _within(array: Path, path: Path) -> Path:
 
 def _is_entry(one: object) -> bool:
     """Whether this is a place below the folder, and a digest."""
-    if not (isinstance(one, list) and len(one) == 2 and all(isinstance(part, str) for part in one)):
-        return False
-    return not Path(one[0]).is_absolute() and ".." not in Path(one[0]).parts
+    pair = isinstance(one, list) and len(one) == 2 and all(isinstance(part, str) for part in one)
+    return pair and not Path(one[0]).is_absolute() and ".." not in Path(one[0]).parts  # type: ignore[index]

@@ -43,14 +43,13 @@ POOL = "log-odds"
 
 
 class StackWeight(NamedTuple):
-    """What one part did by itself, and what it is worth beside the others."""
+    """The loss of one part alone, and its weight in the stack."""
 
     part: str
     target: str
     weight: float
     loss: float
-    """On held-out cases: log-loss for classes, mean squared error for numbers (of logarithms, where these are
-    learnt)."""
+    """On held-out cases: log-loss for classes, mean squared error for numbers, on the learned scale."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,14 @@ class Stack:
         held_out: list[Predictions] = []
         for target in cases.targets:
             known = _lined_up(cases, split, target, tables)
-            weights[target.name] = best_weights(known.values, known.truth, target)
-            held_out.append(_blended(known, target))
-            alone = [
-                loss(known.values[part : part + 1], np.ones(1), known.truth, target) for part in range(len(tables))
-            ]
-            earned += map(StackWeight, tables, [target.name] * len(tables), weights[target.name].tolist(), alone)
-            stacked = held_out[-1].table["value"].to_numpy().reshape(1, -1, len(of(target).items))[:, known.labelled]
-            earned.append(StackWeight("together", target.name, 1.0, loss(stacked, np.ones(1), known.truth, target)))
+            values, truth = known.values[:, known.labelled], known.truth[known.labelled]
+            weights[target.name] = best_weights(values, truth, target)
+            blended = _blended(known, target)
+            held_out.append(Predictions(long_table(known.case_ids, of(target).items, blended)))
+            each = [*values, blended[known.labelled]]
+            losses = [loss(own[None], np.ones(1), truth, target) for own in each]
+            shares = [*weights[target.name].tolist(), 1.0]
+            earned += map(StackWeight, [*tables, "together"], [target.name] * len(each), shares, losses)
         models = {name: one.model for name, one in fitted.items()}
         plain = {name: tuple(own.tolist()) for name, own in weights.items()}
         arrays = averaged_arrays([one.held_out for one in fitted.values()], run)
@@ -102,8 +101,8 @@ class StackModel:
     def predict(self, cases: Cases, run: Run) -> Predictions:
         if not len(cases):
             return EMPTY
-        with scratch(run) as apart:
-            found = [part.predict(cases, apart.child(name)) for name, part in self.parts.items()]
+        with scratch(run) as own:
+            found = [part.predict(cases, own.child(name)) for name, part in self.parts.items()]
             arrays = averaged_arrays(found, run)
         blended = []
         for target in self.targets:
@@ -166,7 +165,7 @@ def innermost(model: Model) -> Model:
 
 
 def weights_table(model: StackModel) -> Figure:
-    """What each part earned, target by target, as a table for the report."""
+    """The weight and the loss of each part, target by target, as a table for the report."""
     names = [*model.parts, "together"]
     rows = []
     for target in model.targets:
@@ -221,22 +220,14 @@ class _Known(NamedTuple):
     """The held-out predictions of one target by all parts, where its truth is known or not."""
 
     case_ids: pl.Series
-    everyone: np.ndarray
-    """Shape (parts, cases, items), of all cases."""
+    values: np.ndarray
+    """Shape (parts, cases, items)."""
     labelled: np.ndarray
     """Shape (cases,): whether a case is scored."""
     fold: np.ndarray
     """Shape (cases,)."""
-    answers: np.ndarray
-    """The truth, see `TargetKind.truth`."""
-
-    @property
-    def values(self) -> np.ndarray:
-        return self.everyone[:, self.labelled]
-
-    @property
-    def truth(self) -> np.ndarray:
-        return self.answers[self.labelled]
+    truth: np.ndarray
+    """See `TargetKind.truth`."""
 
 
 def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, pl.DataFrame]) -> _Known:
@@ -254,17 +245,18 @@ def _lined_up(cases: Cases, split: Split, target: Target, tables: Mapping[str, p
     return _Known(rows["case_id"], np.stack(values), of(target).scored(truth), fold, truth)
 
 
-def _blended(known: _Known, target: Target) -> Predictions:
-    """The blend of all held-out cases, that of each fold by weights that were chosen on the other folds."""
-    blended = np.empty(known.everyone.shape[1:])
+def _blended(known: _Known, target: Target) -> np.ndarray:
+    """The blend of all held-out cases, shape (cases, items), that of each fold by weights that were chosen on the other
+    folds."""
+    blended = np.empty(known.values.shape[1:])
     for fold in np.unique(known.fold):
         here = known.fold == fold
         others = known.labelled & ~here
         if not others.any():
             others = known.labelled
-        weights = best_weights(known.everyone[:, others], known.answers[others], target)
-        blended[here] = blend(known.everyone[:, here], weights, target)
-    return Predictions(long_table(known.case_ids, of(target).items, blended))
+        weights = best_weights(known.values[:, others], known.truth[others], target)
+        blended[here] = blend(known.values[:, here], weights, target)
+    return blended
 
 
 def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.ndarray:

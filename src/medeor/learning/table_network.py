@@ -89,9 +89,7 @@ class TableProcessors:
     features: TableFeatures
     heads: Heads
 
-    @property
-    def holds_training_values(self) -> bool:
-        return False
+    holds_training_values: ClassVar[bool] = False
 
     def to_json(self) -> Mapping[str, object]:
         return {"features": self.features.to_json(), "heads": self.heads.to_json()}

@@ -4,7 +4,7 @@ methods that learn from columns. The same for tables, and for whatever else is l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -16,12 +16,13 @@ from medeor.contracts import Cases, Fitted, Inputs, Run, Split, UserError
 from medeor.files import build
 from medeor.formats.values.columns import ColumnKind, as_days, as_levels, as_numbers
 from medeor.formats.values.missing import without_missing_numbers
+from medeor.learning.saved import AsJson
 from medeor.learning.trees.method import Boosting, TreeMethod
 
 RAREST = 5
 """Training rows that a category needs to count as one of its own."""
 MOST_LEVELS = 64
-"""Categories of a column that a network tells apart, the commonest; trees tell all of them apart."""
+"""Categories of a column that a network distinguishes, the commonest; trees distinguish all."""
 MOST_INPUTS = 4096
 """Inputs of a network up to which numbers are laid out in several pieces."""
 _FARTHEST = 4.0
@@ -109,7 +110,7 @@ class CategoryColumn:
 
 
 @dataclass(frozen=True)
-class TableFeatures:
+class TableFeatures(AsJson):
     """The columns of a table, fitted on training rows: a table of numbers for boosted trees (`trees.method.Features`)
     and, with one or more inputs a column, for networks."""
 
@@ -123,13 +124,11 @@ class TableFeatures:
     def of(cls, cases: Cases, columns: Mapping[str, ColumnKind], pieces: int = 1) -> TableFeatures:
         """Fitted on these cases. `columns`: what each is read as; `pieces`: into how many a number is laid out for a
         network."""
-        table = cases.table
-        kinds = columns.items()
+        table, kinds = cases.table, columns.items()
         pieces = max(1, min(pieces, MOST_INPUTS // max(1, len(columns))))
         numbers = tuple(_number(table, name, kind, pieces) for name, kind in kinds if kind != "category")
         categories = tuple(_category(table, name) for name, kind in kinds if kind == "category")
-        fitted = cls(numbers, categories, ())
-        laid_out = fitted._laid_out(table)
+        laid_out = cls(numbers, categories, ())._laid_out(table)
         known = ~np.isnan(laid_out)
         means = np.where(known, laid_out, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         return cls(numbers, categories, tuple(means.tolist()))
@@ -141,10 +140,6 @@ class TableFeatures:
         if len(made.means) != sum(column.width for column in made.columns):
             raise UserError("files.damaged.at", path="model.json", detail="means")
         return made
-
-    def to_json(self) -> Mapping[str, object]:
-        numbers, categories = ([asdict(one) for one in some] for some in (self.numbers, self.categories))
-        return {"numbers": numbers, "categories": categories, "means": list(self.means)}
 
     @property
     def columns(self) -> Sequence[NumberColumn | CategoryColumn]:
@@ -200,17 +195,9 @@ def _number(table: pl.DataFrame, name: str, kind: ColumnKind, pieces: int) -> Nu
     distinct = np.unique(known)
     edges = np.quantile(known, (np.arange(pieces + 1) + 0.5) / (pieces + 1))
     edges = distinct if len(distinct) <= pieces + 1 else np.unique(edges)
-    return NumberColumn(
-        name,
-        kind,
-        unit,
-        codes,
-        float(np.median(known)),
-        float(known.mean()),
-        float(known.std()) or 1.0,
-        tuple(edges.tolist()) if pieces > 1 else (),
-        missing,
-    )
+    median, mean, deviation = float(np.median(known)), float(known.mean()), float(known.std()) or 1.0
+    edges = tuple(edges.tolist()) if pieces > 1 else ()
+    return NumberColumn(name, kind, unit, codes, median, mean, deviation, edges, missing)
 
 
 def _floats(column: pl.Series, kind: ColumnKind, unit: str) -> tuple[np.ndarray, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -90,18 +91,16 @@ def _scale(width: int, height: int, reach: float, unit: str) -> str:
         f'fill="{_hex(_tone(2 * (step + 0.5) / steps - 1))}"/>'
         for step in range(steps)
     )
-    said = [(left, f"{-reach:.2g}"), (width / 2, f"0 {unit}".strip()), (left + across, f"{reach:+.2g}")]
+    labels = [(left, f"{-reach:.2g}"), (width / 2, f"0 {unit}".strip()), (left + across, f"{reach:+.2g}")]
     style = 'font-size="11" text-anchor="middle" fill="#444444"'
-    letters = "".join(f'<text x="{x:.1f}" y="{height + 26}" {style}>{_escaped(text)}</text>' for x, text in said)
+    letters = "".join(
+        f'<text x="{x:.1f}" y="{height + 26}" {style}>{escape(text, quote=False)}</text>' for x, text in labels
+    )
     return strip + letters
 
 
 def _hex(colour: tuple[float, float, float]) -> str:
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in colour)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _plain(svg: str, size: tuple[int, int], more: str) -> str:

@@ -27,10 +27,7 @@ TASKS = (
                 named("molecules.query", "suggest", "candidates", "aim", "endpoint", "better", "than"),
             ),
             Offer(
-                "compounds",
-                "page",
-                Message("molecules.task.compounds"),
-                "medeor.molecules.questions.panel:case_page",
+                "compounds", "page", Message("molecules.task.compounds"), "medeor.molecules.questions.panel:case_page"
             ),
             Offer(
                 "sdf",

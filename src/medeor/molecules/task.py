@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-import polars as pl
-
 from medeor.contracts import Budget, Cases, Message, Method, Result, Split, Target, Text, named
 from medeor.figures import Figure, Table
 from medeor.learning.domain import DomainMethod
@@ -59,8 +57,7 @@ class MoleculeTask(SupervisedTask[MoleculePlan]):
         return DomainMethod(method, partial(learned, plan.analogues))
 
     def baseline(self, plan: MoleculePlan) -> Method:
-        """The nearest measured compounds: what a chemist does without a model. Beside an adapted model, the same as it
-        was."""
+        """The nearest measured compounds: what a chemist does without a model. For an adapted model, its base."""
         if "base" in plan.parts:
             return Unadapted()
         return members(NeighbourMethod(), plan.members)
@@ -74,20 +71,11 @@ class MoleculeTask(SupervisedTask[MoleculePlan]):
 def _endpoints(result: Result) -> Figure:
     cases, rows = result.cases, []
     for target in cases.targets:
-        known = cases.table[target.name].drop_nulls()
-        fact = endpoint_of(target, cases)
-        limits = cases.table[target.limit].fill_null(0) if target.limit in cases.table.columns else pl.Series([0])
-        rows.append(
-            (
-                target.name,
-                fact.title if fact else None,
-                target.unit or " / ".join(of(target).words),
-                fact.direction if fact else None,
-                len(known),
-                int((limits != 0).sum()) or None,
-                _scored(target, result),
-            )
-        )
+        fact, known = endpoint_of(target, cases), cases.table[target.name].count()
+        limits = (cases.table[target.limit] != 0).sum() if target.limit in cases.table.columns else 0
+        title, direction = (fact.title, fact.direction) if fact else (None, None)
+        unit = target.unit or " / ".join(of(target).words)
+        rows.append((target.name, title, unit, direction, known, int(limits) or None, _scored(target, result)))
     heads = named("molecules.endpoints", "endpoint", "measures", "unit", "direction", "known", "limit", "result")
     title, caption = named("molecules.endpoints", "title", "caption").values()
     return Table(title, tuple(heads.values()), tuple(rows), caption)

@@ -1,5 +1,5 @@
-"""How sure a figure is: the one interval of the house, a bootstrap of independent groups (patients, compounds), and
-what follows from it, paired differences and p-values."""
+"""The one interval of the house, a bootstrap of independent groups (patients, compounds), and what follows from it,
+paired differences and p-values."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def multiplicities(generator: np.random.Generator, groups: int, rows: int) -> Ar
     return np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups).astype(float)
 
 
-def interval(figure: Resampled, level: float = LEVEL) -> Measure:
+def interval(figure: Resampled) -> Measure:
     """The figure with its bias-corrected and accelerated interval (BCa, Efron 1987), widened for few groups as
     Hesterberg (2015, section 5.3) does for percentiles.
 
@@ -107,17 +107,17 @@ def interval(figure: Resampled, level: float = LEVEL) -> Measure:
 
     if not np.isfinite(figure.value):
         return Measure(None, n=figure.units)
-    draws = figure.draws[np.isfinite(figure.draws)]
-    if figure.units < 2 or len(draws) < max(20, len(figure.draws) // 2):
+    draws = _draws(figure)
+    if draws is None:
         return Measure(figure.value, n=figure.units)
     if np.ptp(draws) == 0:
         if figure.trials and figure.value in (0.0, 1.0):
-            bound = ((1 - level) / 2) ** (1 / figure.trials)
+            bound = ((1 - LEVEL) / 2) ** (1 / figure.trials)
             low, high = (bound, 1.0) if figure.value == 1 else (0.0, 1 - bound)
             return Measure(figure.value, low, high, figure.units)
         return Measure(figure.value, n=figure.units)
     centre, acceleration = _bias(figure, draws)
-    span = _widened(ndtri((1 - level) / 2), figure.units)
+    span = _widened(ndtri((1 - LEVEL) / 2), figure.units)
     shifted = centre + np.array([span, -span])
     rank = ndtr(centre + shifted / np.maximum(1 - acceleration * shifted, 0.1))
     low, high = (float(end) for end in np.quantile(draws, rank))
@@ -129,8 +129,8 @@ def p_value(figure: Resampled) -> float | None:
     just reach zero. None where there is no interval; 1 where every resample gives zero."""
     from scipy.special import ndtri, stdtr
 
-    draws = figure.draws[np.isfinite(figure.draws)]
-    if not np.isfinite(figure.value) or figure.units < 2 or len(draws) < max(20, len(figure.draws) // 2):
+    draws = _draws(figure)
+    if not np.isfinite(figure.value) or draws is None:
         return None
     if np.ptp(draws) == 0:
         return 1.0 if figure.value == 0 else None
@@ -186,6 +186,12 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(known) - rank) * p))
         adjusted[place] = largest
     return adjusted
+
+
+def _draws(figure: Resampled) -> Array | None:
+    """The draws that have a value; None where groups or draws are too few."""
+    draws = figure.draws[np.isfinite(figure.draws)]
+    return None if figure.units < 2 or len(draws) < max(20, len(figure.draws) // 2) else draws
 
 
 def _bias(figure: Resampled, draws: Array) -> tuple[float, float]:

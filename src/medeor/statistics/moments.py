@@ -36,9 +36,9 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         count = self.count + other.count
         share = other.count / np.maximum(count, 1.0)
-        apart = other.mean - self.mean
-        squares = self.squares + other.squares + apart**2 * self.count * share
-        return Moments(count, self.mean + apart * share, squares)
+        shift = other.mean - self.mean
+        squares = self.squares + other.squares + shift**2 * self.count * share
+        return Moments(count, self.mean + shift * share, squares)
 
     @property
     def deviation(self) -> Array:

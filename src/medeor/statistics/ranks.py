@@ -14,11 +14,7 @@ from medeor.statistics.statistic import Statistic
 HITS = (1, 3, 10)
 RANKED = ("mrr", *(f"hits@{k}" for k in HITS))
 
-STATISTICS = (
-    Statistic("mrr"),
-    Statistic("hits"),
-    Statistic("mean_rank", higher_is_better=False),
-)
+STATISTICS = (Statistic("mrr"), Statistic("hits"), Statistic("mean_rank", higher_is_better=False))
 
 
 def ranked(cases: Cases, predictions: Predictions) -> list[Estimator]:

@@ -95,10 +95,10 @@ def kappa(counts: Array) -> Array:
     """Cohen's kappa with quadratic weights (Cohen 1968) of confusion matrices, shape (resamples, k, k)."""
     classes = counts.shape[-1]
     grades = np.arange(classes)
-    apart = ((grades[:, None] - grades) ** 2).astype(float)
+    cost = ((grades[:, None] - grades) ** 2).astype(float)
     total = counts.sum(axis=(1, 2))
-    by_chance = np.einsum("ri,rj,ij->r", counts.sum(axis=2), counts.sum(axis=1), apart)
-    return 1 - ratio(np.einsum("rij,ij->r", counts, apart) * total, by_chance)
+    by_chance = np.einsum("ri,rj,ij->r", counts.sum(axis=2), counts.sum(axis=1), cost)
+    return 1 - ratio(np.einsum("rij,ij->r", counts, cost) * total, by_chance)
 
 
 def means(columns: Sequence[Array]) -> Score:

@@ -14,10 +14,7 @@ def kaplan_meier(time: Array, event: Array) -> tuple[Array, Array]:
     Args:
         time: shape (n,).
         event: whether the event was seen then, shape (n,), bool; else the case was last seen without it."""
-    times, place = np.unique(time, return_inverse=True)
-    ended = np.bincount(place, minlength=len(times))
-    happened = np.bincount(place, weights=event, minlength=len(times))
-    at_risk = np.cumsum(ended[::-1])[::-1]
+    times, happened, _, at_risk = _life_table(time, event)
     return times, np.cumprod(1 - happened / at_risk)
 
 
@@ -35,12 +32,17 @@ def left_before(curve: tuple[Array, Array], at: Array) -> Array:
 
 def censoring(time: Array, event: Array) -> tuple[Array, Array]:
     """The curve of those that are not censored yet. At a time with both, events come first."""
-    times, place = np.unique(time, return_inverse=True)
-    happened = np.bincount(place, weights=event, minlength=len(times))
-    ended = np.bincount(place, minlength=len(times))
-    at_risk = np.cumsum(ended[::-1])[::-1] - happened
-    lost = ended - happened
+    times, happened, lost, at_risk = _life_table(time, event)
+    at_risk = at_risk - happened
     return times, np.cumprod(1 - np.divide(lost, at_risk, out=np.zeros(len(times)), where=at_risk > 0))
+
+
+def _life_table(time: Array, event: Array) -> tuple[Array, Array, Array, Array]:
+    """The distinct times; events, censored cases and cases at risk at each."""
+    times, place = np.unique(time, return_inverse=True)
+    ended = np.bincount(place, minlength=len(times))
+    happened = np.bincount(place, weights=event, minlength=len(times))
+    return times, happened, ended - happened, np.cumsum(ended[::-1])[::-1]
 
 
 def known_by(time: Array, event: Array, horizon: float) -> tuple[Array, Array]:

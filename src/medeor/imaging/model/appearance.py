@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from medeor.imaging.model.grid import at_most
 
 ImageStatistic = Literal["brightness", "colour", "texture", "layout"]
 
@@ -59,13 +61,14 @@ class Appearance:
 
 def appearance(images: Tensor) -> Appearance:
     """The numbers of images of shape (n, channels, *size) with values between 0 and 1."""
-    blank = list(_numbers(_at_most(torch.zeros(1, *images.shape[1:]))))
+    largest = LARGEST[images.ndim - 2]
+    blank = list(_numbers(at_most(torch.zeros(1, *images.shape[1:]), largest)))
     kinds: list[ImageStatistic] = [one.kind for one in blank for _ in range(one.values.shape[1])]
     signs = np.array([one.sign for one in blank for _ in range(one.values.shape[1])], dtype=float)
     values = np.empty((len(images), len(kinds)))
     at_once = max(1, NUMBERS_AT_ONCE // max(1, math.prod(images.shape[1:])))
     for start in range(0, len(images), at_once):
-        chunk = _at_most(images[start : start + at_once].float())
+        chunk = at_most(images[start : start + at_once].float(), largest)
         values[start : start + at_once] = torch.cat([one.values for one in _numbers(chunk)], 1).numpy()
     return Appearance(values, tuple(kinds), signs)
 
@@ -135,22 +138,9 @@ def _texture(images: Tensor) -> Iterator[_Numbers]:
 
 def _layout(images: Tensor) -> _Numbers:
     """A thumbnail of mean 0 and standard deviation 1."""
-    small = _means(images, THUMBNAIL[images.ndim - 2]).flatten(1)
+    small = at_most(images, THUMBNAIL[images.ndim - 2]).flatten(1)
     centred = small - small.mean(1, keepdim=True)
     return _Numbers("layout", -1, centred / centred.std(1, keepdim=True, correction=0).clamp_min(0.02))
-
-
-def _at_most(images: Tensor) -> Tensor:
-    return _means(images, LARGEST[images.ndim - 2])
-
-
-def _means(images: Tensor, side: int) -> Tensor:
-    """Means over boxes, so that no side is longer."""
-    if max(images.shape[2:]) <= side:
-        return images
-    sides = [min(side, one) for one in images.shape[2:]]
-    pool = nn.AdaptiveAvgPool2d(sides) if len(sides) == 2 else nn.AdaptiveAvgPool3d(sides)  # type: ignore[arg-type]
-    return pool(images)
 
 
 def _halved(images: Tensor) -> Tensor:

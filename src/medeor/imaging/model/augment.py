@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -114,7 +115,7 @@ def _bounds(value: Range) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class AugmentationParams:
-    """What happens to each image of one batch of n; `None` where nothing does."""
+    """What happens to each image of one batch of n, `(n, 1)` unless stated; `None` where nothing does."""
 
     keys: Tensor
     """`(n,)`; the noise of each pixel is hashed from them."""
@@ -125,19 +126,14 @@ class AugmentationParams:
     flips: Tensor | None = None
     """`(n, d)`, true where mirrored, as far as `matrix` does not hold the flips too."""
     brightness: Tensor | None = None
-    """`(n, 1)`."""
     contrast: Tensor | None = None
-    """`(n, 1)`."""
     gamma: Tensor | None = None
-    """`(n, 1)`."""
     curve: Tensor | None = None
-    """`(n, 1)`."""
     slope: Tensor | None = None
     """`(n, d)`."""
     blur: Tensor | None = None
-    """`(n, 1)`, in pixels."""
+    """In pixels."""
     noise: Tensor | None = None
-    """`(n, 1)`."""
     box: Tensor | None = None
     """`(n, 2, d)`: first and last position of the erased box along each axis, as fractions of the sides."""
     across: int | None = None
@@ -152,8 +148,7 @@ def each(drawn: AugmentationParams, what: Tensor | torch.device) -> Augmentation
             return value
         return value[what] if isinstance(what, Tensor) else value.to(what, non_blocking=True)
 
-    values: dict[str, Any] = {field.name: getattr(drawn, field.name) for field in fields(drawn)}
-    return replace(drawn, **{name: change(value) for name, value in values.items() if value is not None})
+    return replace(drawn, **{name: change(value) for name, value in vars(drawn).items()})
 
 
 def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> AugmentationParams:
@@ -178,14 +173,8 @@ def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> 
     across = AXES.index(augmentation.slices) if augmentation.slices and dimensions == 3 else None
     axes = [axis for axis in range(dimensions) if axis != across]
     shift, stretch = value("translation", dimensions), value("stretch", dimensions)
-    matrix = _matrix(
-        len(axes),
-        rotation=value("rotation"),
-        tilt=value("tilt", 2) if len(axes) == 3 else None,
-        scale=value("scale"),
-        stretch=None if stretch is None else stretch[:, axes],
-        shear=value("shear"),
-    )
+    tilt, stretch = value("tilt", 2) if len(axes) == 3 else None, None if stretch is None else stretch[:, axes]
+    matrix = _matrix(len(axes), value("rotation"), tilt, value("shear"), stretch, value("scale"))
     if matrix is not None or shift is not None:
         if matrix is None:
             matrix = torch.eye(len(axes), device=keys.device).repeat(len(keys), 1, 1)
@@ -203,31 +192,18 @@ def sample_params(augmentation: Augmentation, keys: Tensor, dimensions: int) -> 
     if side is not None:
         first = chance("place", dimensions) * (1 - side)
         box = torch.stack([first, first + side], dim=1)
-    return AugmentationParams(
-        keys=keys,
-        matrix=matrix,
-        shift=shift,
-        flips=flips,
-        brightness=value("brightness"),
-        contrast=value("contrast"),
-        gamma=value("gamma"),
-        curve=value("curve"),
-        slope=value("slope", dimensions),
-        blur=value("blur"),
-        noise=value("noise"),
-        box=box,
-        across=across,
-    )
+    shades = {name: value(name) for name in ("brightness", "contrast", "gamma", "curve", "blur", "noise")}
+    slope = value("slope", dimensions)
+    return AugmentationParams(keys, matrix, shift, flips, slope=slope, box=box, across=across, **shades)
 
 
 def _matrix(
     dimensions: int,
-    *,
     rotation: Tensor | None,
     tilt: Tensor | None,
-    scale: Tensor | None,
-    stretch: Tensor | None,
     shear: Tensor | None,
+    stretch: Tensor | None,
+    scale: Tensor | None,
 ) -> Tensor | None:
     """The maps `(n, d, d)` from output to input position: each step is the inverse of what it does to the content."""
     steps: list[Tensor] = []
@@ -243,12 +219,7 @@ def _matrix(
         steps.append(torch.diag_embed(1 / stretch))
     if scale is not None:
         steps.append(torch.diag_embed((1 / scale).expand(-1, dimensions)))
-    if not steps:
-        return None
-    matrix = steps[0]
-    for step in steps[1:]:
-        matrix = matrix @ step
-    return matrix
+    return reduce(torch.matmul, steps) if steps else None
 
 
 def _turn(degrees: Tensor, dimensions: int, first: int, second: int) -> Tensor:

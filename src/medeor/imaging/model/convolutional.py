@@ -20,7 +20,7 @@ SMALL = 64
 """Side in pixels up to which a network keeps full resolution in its stem: there is none to throw away."""
 
 MANY = 1 << 17
-"""Voxels beyond which the stem of a network for volumes shortens the finer axes."""
+"""Voxels beyond which a network for volumes is kept narrow, and its stem shortens the finer axes."""
 
 
 class _Layers(NamedTuple):
@@ -29,10 +29,7 @@ class _Layers(NamedTuple):
     max_pool: Callable[..., nn.Module]
 
 
-_LAYERS = {
-    2: _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
-    3: _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d),
-}
+_LAYERS = {2: _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d), 3: _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d)}
 
 
 def _norm(norm: Norm, dimensions: int, channels: int) -> nn.Module:
@@ -78,13 +75,13 @@ def _steps(size: Sequence[int], spacing: Sequence[float], halve: Sequence[bool])
     """Kernels and strides of stages, of which some halve the sides: along an axis where neighbours lie twice as far
     apart as along the finest, or more, nothing is convolved or halved until the others have caught up (nnU-Net;
     Isensee et al. 2021)."""
-    sides, apart, steps = list(size), list(spacing), []
+    sides, spacings, steps = list(size), list(spacing), []
     for halving in halve:
-        fine = [own < 2 * min(apart) for own in apart]
+        fine = [own < 2 * min(spacings) for own in spacings]
         stride = tuple(2 if halving and one and side >= 4 else 1 for one, side in zip(fine, sides))
         steps.append(_Step(tuple(3 if one else 1 for one in fine), stride))
         sides = [-(-side // by) for side, by in zip(sides, stride)]
-        apart = [own * by for own, by in zip(apart, stride)]
+        spacings = [own * by for own, by in zip(spacings, stride)]
     return steps
 
 
@@ -111,6 +108,15 @@ class SmallCNN(nn.Module):
         return self.head(self.features(images).flatten(1))
 
 
+def _convolutions(dimensions: int, norm: Norm, *steps: tuple[int, int, Sides, Sides]) -> nn.Sequential:
+    """Convolutions from inputs to outputs by a kernel and a stride, each normalised, with rectifiers between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs, kernel, stride in steps:
+        convolution = _convolution(dimensions, inputs, outputs, kernel, stride=stride)
+        layers += [convolution, _norm(norm, dimensions, outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385, figure 5 left)."""
 
@@ -118,13 +124,7 @@ class BasicBlock(nn.Module):
 
     def __init__(self, dimensions: int, inputs: int, width: int, stride: Sides, norm: Norm, kernel: Sides = 3) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            _convolution(dimensions, inputs, width, kernel, stride=stride),
-            _norm(norm, dimensions, width),
-            nn.ReLU(inplace=True),
-            _convolution(dimensions, width, width, kernel),
-            _norm(norm, dimensions, width),
-        )
+        self.body = _convolutions(dimensions, norm, (inputs, width, kernel, stride), (width, width, kernel, 1))
         self.shortcut = _shortcut(dimensions, inputs, width, stride, norm)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -139,16 +139,8 @@ class Bottleneck(nn.Module):
     def __init__(self, dimensions: int, inputs: int, width: int, stride: Sides, norm: Norm, kernel: Sides = 3) -> None:
         super().__init__()
         outputs = width * self.expansion
-        self.body = nn.Sequential(
-            _convolution(dimensions, inputs, width, 1),
-            _norm(norm, dimensions, width),
-            nn.ReLU(inplace=True),
-            _convolution(dimensions, width, width, kernel, stride=stride),
-            _norm(norm, dimensions, width),
-            nn.ReLU(inplace=True),
-            _convolution(dimensions, width, outputs, 1),
-            _norm(norm, dimensions, outputs),
-        )
+        steps = (inputs, width, 1, 1), (width, width, kernel, stride), (width, outputs, 1, 1)
+        self.body = _convolutions(dimensions, norm, *steps)
         self.shortcut = _shortcut(dimensions, inputs, outputs, stride, norm)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -158,7 +150,7 @@ class Bottleneck(nn.Module):
 def _shortcut(dimensions: int, inputs: int, outputs: int, stride: Sides, norm: Norm) -> nn.Module:
     if inputs == outputs and stride in (1, (1,) * dimensions):
         return nn.Identity()
-    return nn.Sequential(_convolution(dimensions, inputs, outputs, 1, stride=stride), _norm(norm, dimensions, outputs))
+    return _convolutions(dimensions, norm, (inputs, outputs, 1, stride))
 
 
 class ResNet(nn.Module):

@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from medeor.contracts import Cases
 from medeor.files import build
-from medeor.imaging.model.grid import slice_axis
+from medeor.imaging.model.grid import at_most, box_means, slice_axis
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.saved import AsJson
@@ -71,15 +71,11 @@ class ImageFeatures(AsJson):
     def _look(self, images: Tensor) -> np.ndarray:
         at_once = PIXELS_AT_ONCE if images.ndim == 4 else VOXELS_AT_ONCE
         chunk = max(1, at_once // images[0].numel())
-        return np.concatenate(
-            [
-                torch.cat([found.flatten(1) for _, found in self._found(some.float())], 1).numpy()
-                for some in images.split(chunk)
-            ]
-        )
+        parts = (self._found(some.float()) for some in images.split(chunk))
+        return np.concatenate([torch.cat([found.flatten(1) for _, found in part], 1).numpy() for part in parts])
 
     def _found(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        yield from _features(_shrunk(images))
+        yield from _features(at_most(images, LARGEST[images.ndim - 2]))
         if self.spots:
             yield from _spots(images.movedim(2 + (slice_axis(self.preparation.spacing) or 0), 2))
 
@@ -90,26 +86,10 @@ def _known(store: str, features: ImageFeatures) -> dict[str, np.ndarray]:
     return {}
 
 
-def _shrunk(images: Tensor) -> Tensor:
-    return _at_most(images, LARGEST[images.ndim - 2])
-
-
-def _at_most(images: Tensor, side: int) -> Tensor:
-    """Means over boxes, so that no side is longer."""
-    if max(images.shape[2:]) <= side:
-        return images
-    return _means(images, [min(side, one) for one in images.shape[2:]])
-
-
-def _means(images: Tensor, size: list[int]) -> Tensor:
-    pool = nn.AdaptiveAvgPool2d(size) if len(size) == 2 else nn.AdaptiveAvgPool3d(size)  # type: ignore[arg-type]
-    return pool(images)
-
-
 def _features(images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """By name, each of shape (n, channels, numbers), of images of shape (n, channels, *size) between 0 and 1."""
     axes, channels = images.ndim - 2, images.shape[1]
-    yield "pixel", _at_most(images, THUMBNAIL[axes]).flatten(2)
+    yield "pixel", at_most(images, THUMBNAIL[axes]).flatten(2)
     yield "level", _shares(_steps(images, 16), 16)
     yield "level in the middle", _shares(_steps(_middle(images), 8), 8)
     yield "quantile", _quantiles(images, (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99))
@@ -126,7 +106,7 @@ def _features(images: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield f"edge, quantile at scale {scale}", _quantiles(edges, (0.5, 0.9, 0.99))
         yield f"edge by axis at scale {scale}", slopes.abs().flatten(3).mean(3).permute(1, 2, 0)
         yield f"pattern at scale {scale}", _shares(_patterns(images), 4**axes)
-        images = _means(images, [side // 2 for side in images.shape[2:]])
+        images = box_means(images, [side // 2 for side in images.shape[2:]])
 
 
 def _steps(images: Tensor, levels: int) -> Tensor:
@@ -178,8 +158,8 @@ def _spots(images: Tensor) -> Iterator[tuple[str, Tensor]]:
     below show there, as a small finding may lie in one slice alone."""
     for width in SPOTS:
         within = _smoothed(images, width) - _smoothed(images, 2 * width)
-        beside = (within.roll(1, 2) + within.roll(-1, 2)) / 2
-        for name, spots in (("within slices", within), ("in one slice", within - beside)):
+        neighbours = (within.roll(1, 2) + within.roll(-1, 2)) / 2
+        for name, spots in (("within slices", within), ("in one slice", within - neighbours)):
             flat = spots.flatten(2)
             spread = flat.std(2, correction=0, keepdim=True).clamp_min(1e-9)
             extremes = torch.cat([flat.amax(2, keepdim=True), flat.amin(2, keepdim=True)], 2) / spread

@@ -64,10 +64,8 @@ def resized(pixels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     volumes, each axis by itself."""
     tensor = torch.from_numpy(np.ascontiguousarray(pixels))
     if len(sides) == 2:
-        size = list(sides)
-        return functional.interpolate(tensor[None], size, mode="bilinear", antialias=True, align_corners=False)[
-            0
-        ].numpy()
+        options = {"mode": "bilinear", "antialias": True, "align_corners": False}
+        return functional.interpolate(tensor[None], list(sides), **options)[0].numpy()  # type: ignore[arg-type]
     # What shrinks most goes first: less is left for the others.
     for axis in sorted(range(1, tensor.ndim), key=lambda axis: sides[axis - 1] / tensor.shape[axis]):
         tensor = _along(tensor, axis, sides[axis - 1])
@@ -82,6 +80,18 @@ def resized_by_blocks(pixels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     if min(new / old for new, old in zip(sides, pixels.shape[1:])) < 1:
         return functional.interpolate(tensor, list(sides), mode="area")[0].numpy()
     return functional.interpolate(tensor, list(sides), mode="trilinear", align_corners=False)[0].numpy()
+
+
+def at_most(images: Tensor, side: int) -> Tensor:
+    """Images of shape (n, channels, *size) as means over boxes, so that no side is longer."""
+    sides = [min(side, one) for one in images.shape[2:]]
+    return images if max(images.shape[2:]) <= side else box_means(images, sides)
+
+
+def box_means(images: Tensor, sides: Sequence[int]) -> Tensor:
+    """Images of shape (n, channels, *size) as means over so many boxes along each axis."""
+    pool = functional.adaptive_avg_pool2d if len(sides) == 2 else functional.adaptive_avg_pool3d
+    return pool(images, tuple(sides))  # type: ignore[arg-type]
 
 
 def framed(pixels: np.ndarray, size: Sequence[int], fill: Sequence[float]) -> np.ndarray:

@@ -29,16 +29,12 @@ from medeor.statistics.moments import Moments
 
 BATCH_SIZE = 256
 """Images asked at once."""
-
 BATCH_VOXELS = 1 << 20
 """Voxels of volumes asked at once: a network holds a hundred numbers for each."""
-
 CHUNK_NUMBERS = 1 << 19
 """Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
-
 MOMENTS_AT_ONCE = 1 << 24
 """Numbers of which mean and spread are taken at once."""
-
 MIXUP_STREAM = 1 << 12
 """A stream of random numbers that no augmentation uses."""
 
@@ -54,9 +50,7 @@ class ImageProcessors(AsJson):
     spread: tuple[float, ...]
     """Mean and standard deviation of each channel of all prepared images."""
 
-    @property
-    def holds_training_values(self) -> bool:
-        return False
+    holds_training_values: ClassVar[bool] = False
 
     def scaled(self, images: Tensor) -> Tensor:
         """Prepared images, shape (n, channels, *size), with each channel at mean 0 and standard deviation 1."""
@@ -246,7 +240,7 @@ class ImageRecipe(AsJson):
             channels=self.preparation.channels,
             outputs=processors.heads.outputs,
             size=self.preparation.size,
-            spacing=_apart(self.preparation),
+            spacing=_network_spacing(self.preparation),
             **self.network_facts.options(),
         )
 
@@ -317,7 +311,7 @@ def _moments(images: Tensor) -> Moments:
     return Moments(counts, mean.numpy(), square.numpy())
 
 
-def _apart(preparation: Preparation) -> tuple[float, ...] | None:
+def _network_spacing(preparation: Preparation) -> tuple[float, ...] | None:
     """Spacing of the grid as a network for volumes is built by it; where millimetres are not known, as if the volumes
     were as deep as they are wide. None for flat images and for models of medeor 0.1."""
     if len(preparation.size) == 2 or preparation.arithmetic == 1:

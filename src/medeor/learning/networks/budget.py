@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
@@ -38,12 +39,20 @@ def trial(recipe: Recipe[Any, Any, Any], cases: Cases, schedule: Schedule, run: 
     batches = recipe.batches(cases, processors, run.seed)
     torch.manual_seed(run.seed)
     network = recipe.network(processors)
-    clock = _Clock()
     short = replace(schedule, epochs=1 + STEPS // len(batches), checkpoint=1 << 30)
-    stopping = Run(run.folder, run.seed, run.threads, stopping=clock.tick)
+    times: list[float] = []
+
+    def tick() -> bool:
+        times.append(time.perf_counter())
+        if len(times) > STEPS:
+            raise _Enough
+        return False
+
+    timed = Run(run.folder, run.seed, run.threads, stopping=tick)
     with suppress(_Enough):
-        fit_network(network, batches, recipe.loss, short, stopping, fabric_for(short, processes=1))
-    return Trial(clock.seconds(), len(batches), peak_memory())
+        fit_network(network, batches, recipe.loss, short, timed, fabric_for(short, processes=1))
+    seconds = min((after - before for before, after in pairwise(times)), default=0.0)
+    return Trial(seconds, len(batches), peak_memory())
 
 
 class NetworkPlan(Protocol):
@@ -59,7 +68,7 @@ class NetworkPlan(Protocol):
 
 
 class StackPlan(NetworkPlan, Protocol):
-    """One that may have other parts beside the network, or in its place."""
+    """One that may have other parts, with or without the network."""
 
     @property
     def parts(self) -> Sequence[str]: ...
@@ -97,27 +106,10 @@ def plan_with_budget(
     plan = with_settings(plan, budget.settings, "--set")
     if "network" not in plan.parts:
         return plan
-    # Each teaches one network four fifths of these cases, or one a fold.
+    # Each fits one network on four fifths of these cases, or one a fold.
     networks = (split.folds if plan.members == "folds" else 1) * (1 - 1 / max(2, split.folds))
     return fit_budget(plan, recipe(plan), train, networks, budget)
 
 
 class _Enough(Exception):
-    """The trial has seen what it came for."""
-
-
-class _Clock:
-    """Notes the time after each step and ends the trial."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def tick(self) -> bool:
-        self.times.append(time.perf_counter())
-        if len(self.times) > STEPS:
-            raise _Enough
-        return False
-
-    def seconds(self) -> float:
-        gaps = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
-        return min(gaps) if gaps else 0.0
+    """Ends a trial."""

@@ -42,14 +42,13 @@ def fast_bfloat16() -> bool:
 
 def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
     """One device, or as many processes as `torchrun` started."""
-    # Fabric tells of its precision at every setup; the plan says it once.
+    # Fabric logs its precision at every setup; the plan states it once.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if processes is None:
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = world_size() if processes is None else processes
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1
     fabric = Fabric(
-        accelerator="auto",
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1,
-        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if processes > 1 else 1,
+        devices=devices,
+        num_nodes=processes // devices if processes > 1 else 1,
         strategy="ddp" if processes > 1 else "auto",
         precision="bf16-mixed" if schedule.precision == "bf16" else "32-true",
     )
@@ -94,7 +93,7 @@ def _fit(
     network = channels_last(network).to(fabric.device)
     optimiser = _optimiser(network, schedule)
     state = State(network, optimiser, schedule)
-    done = state.load(run.folder / "checkpoint.safetensors", aside if fabric.is_global_zero else _silent)
+    done = state.load(run.folder / "checkpoint.safetensors", aside if fabric.is_global_zero else lambda message: None)
     if not fabric.is_global_zero:
         state.heard.zero_()  # A checkpoint holds what all processes heard.
     wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
@@ -243,9 +242,9 @@ class State:
         with replacing(path) as new:
             save_file(tensors, new, metadata={**facts, "digest": _digest(tensors, facts)})
 
-    def load(self, path: Path, tell: Callable[[Text], object] = aside) -> int:
-        """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit. One that is
-        there and is not taken up, as it was damaged or is of another fit, is told of."""
+    def load(self, path: Path, warn: Callable[[Text], object] = aside) -> int:
+        """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit. Warns of one
+        that is damaged or belongs to another fit."""
         if not path.exists():
             return 0
         try:
@@ -255,10 +254,10 @@ class State:
         except (SafetensorError, OSError, RuntimeError, ValueError):
             facts, tensors = {}, {}
         if facts.pop("digest", "") != _digest(tensors, facts):
-            tell(Message("learning.fit.damaged", path=path))
+            warn(Message("learning.fit.damaged", path=path))
             return 0
         if facts["key"] != self.key():
-            tell(Message("learning.fit.another-fit", path=path))
+            warn(Message("learning.fit.another-fit", path=path))
             return 0
         own = self.network.state_dict()
         self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
@@ -284,10 +283,6 @@ def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
         parts.append(f"{name} {value.dtype} {list(value.shape)}")
         parts.append(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest(*parts)
-
-
-def _silent(message: Text) -> None:
-    pass
 
 
 def _laid_out_as(model: Tensor, value: Tensor) -> Tensor:
@@ -322,16 +317,21 @@ def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
 
 
+def world_size() -> int:
+    """Processes of the `torchrun` that this one belongs to; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def wait_for_all() -> None:
     """Returns when every process of a `torchrun` has come here; at once when there is only one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if world_size() > 1:
         fabric_for(Schedule()).barrier()
 
 
 def stop_between_fits(run: Run) -> None:
     """Raises: Stopped when the run was asked to stop, unless several processes work on it together: those stop after
     the same step of the next fit."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and run.stopping():
+    if world_size() == 1 and run.stopping():
         raise Stopped
 
 
@@ -345,11 +345,9 @@ def _summed(values: Tensor, fabric: Fabric) -> Tensor:
 
 def _anyone(asked: bool, fabric: Fabric) -> bool:
     """Whether any process was asked to stop, so that all stop after the same step."""
-    if fabric.world_size == 1:
-        return asked
-    flag = torch.tensor(float(asked), device=fabric.device)
-    torch.distributed.all_reduce(flag)
-    return bool(flag > 0)
+    return (
+        bool(_summed(torch.tensor(float(asked), device=fabric.device), fabric) > 0) if fabric.world_size > 1 else asked
+    )
 
 
 def _seed(value: int) -> None:

@@ -40,8 +40,8 @@ class Schedule:
     def measures(self, epoch: int) -> bool:
         """Whether the held-out part is measured after an epoch: each where the schedule has patience, else few of them
         and the last."""
-        apart = 1 if self.patience else max(SELDOM, -(-self.epochs // SELDOM))
-        return (epoch + 1) % apart == 0 or epoch + 1 == self.epochs
+        every = 1 if self.patience else max(SELDOM, -(-self.epochs // SELDOM))
+        return (epoch + 1) % every == 0 or epoch + 1 == self.epochs
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step `step` of `steps`."""

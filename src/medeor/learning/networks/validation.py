@@ -26,8 +26,8 @@ def held_out_figures(
     quiet = Run(run.folder, run.seed, run.threads)
 
     def measure(network: nn.Module) -> dict[str, float]:
-        with torch.inference_mode(), scratch(quiet) as apart:
-            return figures(joined(list(recipe.infer(network, cases, processors, apart))), cases)
+        with torch.inference_mode(), scratch(quiet) as own:
+            return figures(joined(list(recipe.infer(network, cases, processors, own))), cases)
 
     return measure
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import polars as pl
@@ -99,6 +99,7 @@ class TreeModel:
     features: Features
     targets: tuple[Target, ...]
     boosters: tuple[Booster, ...]
+    holds_training_values: ClassVar[bool] = False
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         if not len(cases):
@@ -128,10 +129,6 @@ class TreeModel:
 
     def _answering(self, item: str) -> tuple[Target, Booster]:
         return next(both for both in self._both() if item in of(both[0]).items)
-
-    @property
-    def holds_training_values(self) -> bool:
-        return False
 
     def save(self, folder: Path) -> None:
         for number, booster in enumerate(self.boosters):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -56,8 +56,8 @@ class Adapt:
         held_out = []
         for fold in range(split.folds):
             own = folds == fold
-            learnt = _learn(training.where(pl.Series(~own)), before, prints[~own])
-            held_out.append(_corrected(training.where(pl.Series(own)), before, prints[own], learnt))
+            fitted = _learn(training.where(pl.Series(~own)), before, prints[~own])
+            held_out.append(_corrected(training.where(pl.Series(own)), before, prints[own], fitted))
             run.progress("adapt", fold + 1, split.folds)
         return Fitted(AdaptedModel(base.model, _learn(training, before, prints)), joined(held_out))
 
@@ -93,7 +93,7 @@ def _asked(target: Target) -> tuple[str, ...]:
 
 
 class Correction(NamedTuple):
-    """What was learnt of the errors of one target."""
+    """What was learned of the errors of one target."""
 
     target: Target
     prints: np.ndarray
@@ -110,11 +110,14 @@ class Correction(NamedTuple):
         return (self.alike * _tanimoto(prints, self.prints) + self.common) @ self.weights
 
 
-def _learn(taught: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
+def _learn(training: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
     made = []
-    for target in taught.targets:
-        errors = _exactly(taught, target) - _values(taught, before, target)
-        known = ~np.isnan(errors).any(axis=1)
+    for target in training.targets:
+        kind = of(target)
+        truth = kind.truth(training.table)
+        errors = kind.one_hot(truth).astype(np.float64) - _values(training, before, target)
+        # Where only a limit is known, the error is not.
+        known = kind.scored(truth) & ~np.isnan(errors).any(axis=1)
         made.append(_fitted(target, prints[known], errors[known]))
     return tuple(made)
 
@@ -148,15 +151,6 @@ def _tanimoto(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
     return np.concatenate([found for _, found in blocks(queries, references)]).astype(np.float64)
 
 
-def _exactly(cases: Cases, target: Target) -> np.ndarray:
-    """What is known of a target on the learned scale; NaN where only a limit is known. Shape (cases, items)."""
-    kind = of(target)
-    truth = kind.truth(cases.table)
-    known = kind.one_hot(truth).astype(np.float64)
-    known[~kind.scored(truth)] = np.nan
-    return known
-
-
 def _values(cases: Cases, predictions: Predictions, target: Target) -> np.ndarray:
     """What a model predicts, on the learned scale."""
     kind = of(target)
@@ -178,6 +172,8 @@ class AdaptedModel:
 
     base: Model
     corrections: tuple[Correction, ...]
+    holds_training_values: ClassVar[bool] = True
+    """The weights are the errors of the base on each compound."""
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         if not len(cases):
@@ -187,11 +183,6 @@ class AdaptedModel:
     @property
     def explained_by(self) -> Model:
         return self.base
-
-    @property
-    def holds_training_values(self) -> bool:
-        """Its weights are what the base got wrong on each compound."""
-        return True
 
     def save(self, folder: Path) -> None:
         save_part(self.base, folder / "base")

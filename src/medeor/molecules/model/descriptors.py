@@ -60,24 +60,24 @@ _NUMBERS: dict[str, Callable[[Chem.Mol], float]] = {
     "largest partial charge": Descriptors.MaxPartialCharge,
     "smallest partial charge": Descriptors.MinPartialCharge,
 }
-_SERIES = {
-    "surface by logP": rdMolDescriptors.SlogP_VSA_,
-    "surface by refractivity": rdMolDescriptors.SMR_VSA_,
-    "surface by charge": rdMolDescriptors.PEOE_VSA_,
+_SERIES: dict[str, tuple[Callable[[Chem.Mol], Sequence[float]], int]] = {
+    "surface by logP": (rdMolDescriptors.SlogP_VSA_, 12),
+    "surface by refractivity": (rdMolDescriptors.SMR_VSA_, 10),
+    "surface by charge": (rdMolDescriptors.PEOE_VSA_, 14),
 }
-_LENGTHS = {"surface by logP": 12, "surface by refractivity": 10, "surface by charge": 14}
+"""Descriptors of several numbers, and of how many."""
 
 
 def names() -> tuple[str, ...]:
     """What each column of `descriptors` is."""
-    series = (f"{name} [{place}]" for name in _SERIES for place in range(_LENGTHS[name]))
+    series = (f"{name} [{place}]" for name, (_, length) in _SERIES.items() for place in range(length))
     return (*_NUMBERS, *series)
 
 
-def descriptors(smiles: Sequence[str], workers: int = 0) -> np.ndarray:
+def descriptors(smiles: Sequence[str]) -> np.ndarray:
     """Shape (n, len(names())), float32; NaN where a descriptor does not exist for a molecule (partial charges of a
     metal) or is beyond what float32 holds."""
-    parts = in_chunks(_chunk, smiles, workers=workers)
+    parts = in_chunks(_chunk, smiles)
     return np.concatenate(parts) if parts else np.zeros((0, len(names())), np.float32)
 
 
@@ -91,18 +91,12 @@ def _chunk(smiles: Sequence[str]) -> np.ndarray:
 
 
 def _row(mol: Chem.Mol) -> list[float]:
-    row = [_number(of, mol) for of in _NUMBERS.values()]
-    for name, of in _SERIES.items():
+    every = [(lambda mol, of=of: [float(of(mol))], 1) for of in _NUMBERS.values()]
+    row: list[float] = []
+    for of, length in (*every, *_SERIES.values()):
         try:
-            row += list(of(mol))
-        except (ValueError, RuntimeError, ZeroDivisionError):
-            row += [np.nan] * _LENGTHS[name]
+            row += of(mol)
+        except (ValueError, RuntimeError, ZeroDivisionError, OverflowError):
+            # RDKit raises for molecules that a descriptor was not made for.
+            row += [np.nan] * length
     return row
-
-
-def _number(of: Callable[[Chem.Mol], float], mol: Chem.Mol) -> float:
-    """RDKit raises for molecules that a descriptor was not made for."""
-    try:
-        return float(of(mol))
-    except (ValueError, RuntimeError, ZeroDivisionError, OverflowError):
-        return np.nan

@@ -1,11 +1,11 @@
-"""The compound is as its nearest measured analogues are: the control that every model of compounds has to beat."""
+"""The prediction is the mean of the nearest measured analogues: the control that every model of compounds must beat."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -41,35 +41,34 @@ class NeighbourModel:
     answers: tuple[np.ndarray, ...]
     """By target, shape (compounds, items), float32; NaN where unknown."""
     k: int
+    holds_training_values: ClassVar[bool] = True
 
     def predict(self, cases: Cases, run: Run) -> Predictions:
         prints = fingerprints(cases.table["smiles"].to_list())
         tables = []
-        for place, kind in enumerate(map(of, self.targets)):
-            tables.append(long_table(cases.ids, kind.items, kind.stated(self._means(prints, place))))
+        for target in self.targets:
+            values, weights = self._neighbours(prints, target)
+            means = (values.astype(np.float64) * weights[..., None]).sum(axis=1) / weights.sum(axis=1, keepdims=True)
+            tables.append(long_table(cases.ids, of(target).items, of(target).stated(means)))
         return Predictions(pl.concat(tables))
 
     def attribute(self, cases: Cases, items: Sequence[str], run: Run) -> list[Attribution]:
-        """The weight of each neighbour, times how far its value lies from the mean."""
+        """The weight of each neighbour, times the distance of its value from the mean."""
         prints = fingerprints(cases.table["smiles"].to_list())
         reasons = []
         for case_id, item, row in zip(cases.ids, items, prints, strict=True):
-            values, weights = self._neighbours(row[None], item)
-            apart = values[0] - np.average(values[0], weights=weights[0])
-            names = tuple(f"neighbour {number}" for number in range(1, len(apart) + 1))
-            reasons.append(Attribution(case_id, item, "neighbours", weights[0] * apart, names))
+            values, weights = self._of_item(row[None], item)
+            from_mean = values[0] - np.average(values[0], weights=weights[0])
+            names = tuple(f"neighbour {number}" for number in range(1, len(from_mean) + 1))
+            reasons.append(Attribution(case_id, item, "neighbours", weights[0] * from_mean, names))
         return reasons
 
     def ablate(self, case: Cases, item: str, kept: np.ndarray, run: Run) -> np.ndarray:
         """The mean of the neighbours that are kept; of none, that of all."""
-        values, weights = self._neighbours(fingerprints(case.table["smiles"].to_list()), item)
+        values, weights = self._of_item(fingerprints(case.table["smiles"].to_list()), item)
         shares = np.where(kept.any(axis=1, keepdims=True), kept, True) * weights
         kind = of(by_item(self.targets)[item])
         return kind.stated((shares * values).sum(axis=1) / shares.sum(axis=1))
-
-    @property
-    def holds_training_values(self) -> bool:
-        return True
 
     def save(self, folder: Path) -> None:
         arrays = {"prints": np.packbits(self.prints > 0, axis=1)}
@@ -77,24 +76,19 @@ class NeighbourModel:
         facts = {"k": self.k, "bits": self.prints.shape[1], "targets": self.targets}
         save_model(folder, "molecule-neighbours", facts, arrays, "neighbours.safetensors")
 
-    def _neighbours(self, prints: np.ndarray, item: str) -> tuple[np.ndarray, np.ndarray]:
+    def _of_item(self, prints: np.ndarray, item: str) -> tuple[np.ndarray, np.ndarray]:
         target = by_item(self.targets)[item]
-        place = self.targets.index(target)
-        known, found, weights = self._nearest(prints, place)
-        return self.answers[place][known][found, of(target).items.index(item)], weights
+        values, weights = self._neighbours(prints, target)
+        return values[..., of(target).items.index(item)], weights
 
-    def _nearest(self, prints: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Compounds of which the target is known; rows of the nearest of them, and their weights, (queries, k)."""
-        known = np.flatnonzero(~np.isnan(self.answers[place][:, 0]))
+    def _neighbours(self, prints: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:
+        """Answers of the nearest compounds of which the target is known, shape (queries, k, items), and their weights,
+        shape (queries, k)."""
+        answers = self.answers[self.targets.index(target)]
+        known = ~np.isnan(answers[:, 0])
         found = nearest(prints, self.prints[known], self.k)
-        # Squared, the likest count most; nothing is so unlike that it has no weight.
-        return known, found.places, np.maximum(found.similarity, 0.01) ** 2
-
-    def _means(self, prints: np.ndarray, place: int) -> np.ndarray:
-        """Shape (queries, items)."""
-        known, found, weights = self._nearest(prints, place)
-        values = self.answers[place][known][found].astype(np.float64)
-        return (values * weights[..., None]).sum(axis=1) / weights.sum(axis=1, keepdims=True)
+        # Squared, the most similar count most; nothing is so dissimilar that it has no weight.
+        return answers[known][found.places], np.maximum(found.similarity, 0.01) ** 2
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What is shown of single compounds: every endpoint with its unit, interval, verdict and direction, the nearest
-measured analogues, and a drawing of the atoms that speak for the answer where that can be believed."""
+"""The page on single compounds: every endpoint with its unit, interval, verdict and direction, the nearest measured
+analogues, and a drawing of the atoms behind the answer where that explanation is faithful."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from medeor.contracts import (
-    Answering,
-    Cases,
-    Explanation,
-    Message,
-    Model,
-    Predictions,
-    Result,
-    Run,
-    Target,
-    Text,
-    named,
-)
+from medeor.contracts import Answering, Cases, Explanation, Message, Predictions, Result, Target, Text, named
 from medeor.figures import Drawing, Figure, Table
 from medeor.molecules.draw import LARGEST, draw
 from medeor.molecules.model.domain import ApplicabilityDomain, analogues, domain_of, measured_of
@@ -42,11 +30,10 @@ def case_page(
     asked: Answering, cases: Cases, predictions: Predictions, withheld: Mapping[str, str] | None
 ) -> Iterable[Figure]:
     """Of each compound the endpoints and the nearest measured compounds; unless `withheld` is None also the reasons for
-    the first `DRAWN` endpoints, as far as they can be believed and are not withheld."""
-    model, run = asked.model, asked.run
-    explained = [] if withheld is None else _explained(cases, model, run, withheld)
-    domain = domain_of(model)
-    measured = measured_of(domain, run)
+    the first `DRAWN` endpoints, as far as they are faithful and not withheld."""
+    explained = [] if withheld is None else _explained(asked, cases, withheld)
+    domain = domain_of(asked.model)
+    measured = measured_of(domain, asked.run)
     items = by_item(cases.targets)
     usable = cases.usable
     for case in cases.table.iter_rows(named=True):
@@ -56,7 +43,7 @@ def case_page(
             continue
         own = predictions.table.filter(pl.col("case_id") == case["case_id"])
         rows = tuple(_row(one, items[one["item"]], cases) for one in own.iter_rows(named=True))
-        yield _without_empty(Table(title, tuple(_ENDPOINT.values()), rows, _said(case, own, items)))
+        yield _without_empty(Table(title, tuple(_ENDPOINT.values()), rows, _caption(case, own, items)))
         if domain is not None and measured is not None:
             yield _nearest(domain, usable.where(pl.col("case_id") == case["case_id"]), measured)
         elif domain is not None:
@@ -68,21 +55,18 @@ def case_page(
                 yield from _reason(case["smiles"], reason, items[reason.item], why)
 
 
-def _explained(cases: Cases, model: Model, run: Run, withheld: Mapping[str, str]) -> list[Explanation]:
+def _explained(asked: Answering, cases: Cases, withheld: Mapping[str, str]) -> list[Explanation]:
     """The reasons for the first endpoints of each compound, each by the method that was the most faithful."""
-    usable = cases.usable
-    items = items_of(cases.targets)[:DRAWN]
-    each = [faithfulness.examine(model, usable, [item] * len(usable), run, withheld).cases for item in items]
-    return _best([one for found in each for one in found])
+    usable, items = cases.usable, items_of(cases.targets)[:DRAWN]
+    each = [faithfulness.examine(asked.model, usable, [item] * len(usable), asked.run, withheld) for item in items]
+    return _best([one for found in each for one in found.cases])
 
 
 def reasons(result: Result) -> Iterable[Figure]:
     """The explained compounds of a study, each with what was predicted and what was measured."""
     items = by_item(result.cases.targets)
-    values = {
-        (case_id, item): value
-        for case_id, item, value in result.predictions.table.select("case_id", "item", "value").iter_rows()
-    }
+    predicted = result.predictions.table.select("case_id", "item", "value")
+    values = {(case_id, item): value for case_id, item, value in predicted.iter_rows()}
     rows = {row["case_id"]: row for row in result.cases.table.iter_rows(named=True)}
     for reason in _best(result.explanations.cases):
         target, case = items[reason.item], rows[reason.case_id]
@@ -107,39 +91,30 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[Text 
     return *found, fact.direction if fact else "", str(one.get("verdict") or "")
 
 
-def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
-    """What the standardisation did, and why a compound is not in domain: of which endpoints, where not of all."""
-    statements = []
-    if changes := case.get("changes"):
-        statements.append(Message("molecules.page.standardised", changes=changes))
+def _caption(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
+    """What the standardisation did, and why a compound is not in domain: for which endpoints, where not for all."""
+    changes = case.get("changes")
+    statements = [Message("molecules.page.standardised", changes=changes)] if changes else []
     if "reason" in own.columns:
-        names = [items[item].name for item in own["item"]]
-        concerned: dict[str, list[str]] = {}
-        for name, reason in zip(names, own["reason"]):
-            if reason and name not in concerned.setdefault(reason, []):
-                concerned[reason].append(name)
+        concerned: dict[str, dict[str, None]] = {}
+        for item, reason in own.select("item", "reason").drop_nulls("reason").iter_rows():
+            concerned.setdefault(reason, {})[items[item].name] = None
+        everything = {items[item].name for item in own["item"]}
         for reason, some in concerned.items():
-            whole = set(some) == set(names)
-            reason = f"{reason[0].upper()}{reason[1:]}" if whole else reason
-            key = "molecules.page.reason" if whole else "molecules.page.reason-of"
-            statements.append(Message(key, endpoints=some, reason=reason))
+            if set(some) == everything:
+                statements.append(Message("molecules.page.reason", reason=f"{reason[0].upper()}{reason[1:]}"))
+            else:
+                statements.append(Message("molecules.page.reason-of", endpoints=list(some), reason=reason))
     return " ".join(map(str, statements))
 
 
 def _nearest(domain: ApplicabilityDomain, case: Cases, measured: pl.DataFrame) -> Table:
-    found = analogues(domain, case, measured)
-    targets = domain.targets
-    rows = tuple(
-        (
-            f"{row['similarity']:.2f}",
-            row["smiles"],
-            *(_measured(row[one.name], one, row.get(one.limit)) for one in targets),
-        )
-        for row in found.iter_rows(named=True)
-    )
-    names = [target.name for target in targets]
+    rows = []
+    for row in analogues(domain, case, measured).iter_rows(named=True):
+        values = (_measured(row[one.name], one, row.get(one.limit)) for one in domain.targets)
+        rows.append((f"{row['similarity']:.2f}", row["smiles"], *values))
     title, caption = named("molecules.page", "nearest", "similar").values()
-    return Table(title, (*_NEAREST.values(), *names), rows, caption)
+    return Table(title, (*_NEAREST.values(), *(target.name for target in domain.targets)), tuple(rows), caption)
 
 
 def _measured(value: float | None, target: Target, limit: int | None) -> str:
@@ -149,27 +124,24 @@ def _measured(value: float | None, target: Target, limit: int | None) -> str:
 
 def _best(found: Sequence[Explanation]) -> list[Explanation]:
     """Of each case and item the explanation that did best, those that can be shown first."""
-    best: dict[tuple[str, str], Explanation] = {}
+    by_question: dict[tuple[str, str], list[Explanation]] = {}
     for one in found:
-        other = best.get((one.case_id, one.item))
-        if other is None or (one.shown, one.scores.get("effect", 0.0)) > (other.shown, other.scores.get("effect", 0.0)):
-            best[one.case_id, one.item] = one
-    return list(best.values())
+        by_question.setdefault((one.case_id, one.item), []).append(one)
+    return [max(some, key=lambda one: (one.shown, one.scores.get("effect", 0.0))) for some in by_question.values()]
 
 
 def _reason(smiles: str, reason: Explanation, target: Target, title: Text) -> Iterable[Figure]:
-    """The compound, coloured where the reason can be believed, and the groups that count the most."""
+    """The compound, coloured where the reason is faithful, and the groups that count the most."""
     weights = reason.attribution
     if smiles.count("") > 4 * LARGEST or len(weights) > LARGEST:
         return
-    unit = of(target).unit
-    parts = groups(smiles)
     if not reason.shown or tuple(reason.elements) != atom_names(smiles):
         why = reason.reason or Message("molecules.page.no-atoms", method=reason.method)
         yield Drawing(title, draw(smiles), Message("molecules.page.not-shown", smiles=smiles, why=why))
         return
     effect = reason.scores.get("effect", 0.0)
     caption = Message("molecules.page.shown", smiles=smiles, method=reason.method, effect=effect)
+    unit, parts = of(target).unit, groups(smiles)
     yield Drawing(title, draw(smiles, weights, unit=str(unit)), caption)
     sums = parts.summed(weights)
     order = sorted(range(len(sums)), key=lambda place: -abs(sums[place]))[:NAMED]

@@ -1,5 +1,5 @@
-"""What to make or to measure next: of a file of candidates those that may beat what was measured, or those that would
-teach the model the most."""
+"""What to make or to measure next: the candidates of a file that may beat all measured compounds, or from which the
+model would learn the most."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ Better = Literal["higher", "lower"]
 
 
 def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
-    """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
-    compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
-    measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
-    less, the more it is like one that was chosen before it; one that was measured, or is unlike all that taught the
-    model, is not chosen for its value.
+    """The chosen candidates, the first to make first: the columns of predictions, `source`, what names the compound in
+    the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best measured value, of a class
+    its probability; or, with `aim=learn`, the uncertainty of the model. A candidate counts the less, the more similar
+    it is to one chosen before; one that was measured or is out of domain is not chosen for its value.
 
     Raises: UserError for a question that is none, and candidates that cannot be read."""
     count, aim = _count(where), _aim(where)
@@ -77,7 +76,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
 
 
 def _unmeasured(cases: Cases, asked: Answering) -> Cases:
-    """Each candidate once, less those that taught the model, where it is known which did."""
+    """Each candidate once, less the training compounds, where these are known."""
     cases = cases.where(cases.table["smiles"].is_first_distinct())
     measured = measured_of(domain_of(asked.model), asked.run)
     if measured is not None:
@@ -88,8 +87,7 @@ def _unmeasured(cases: Cases, asked: Answering) -> Cases:
 
 
 def _doubt(table: pl.DataFrame, target: Target) -> np.ndarray:
-    """How unsure the model is, shape (candidates,): the standard deviation of a number (of its logarithm), or of a
-    class."""
+    """The standard deviation of a number (of its logarithm), or of a class, shape (candidates,)."""
     if not of(target).classes:
         return _normal(table, target)[1]
     value = table["value"].to_numpy()
@@ -99,7 +97,7 @@ def _doubt(table: pl.DataFrame, target: Target) -> np.ndarray:
 def _improvement(
     table: pl.DataFrame, target: Target, cases: Cases, asked: Answering, where: Mapping[str, str]
 ) -> np.ndarray:
-    """The gain that may be hoped for, shape (candidates,); 0 for what is unlike all that taught the model."""
+    """The expected gain, shape (candidates,); 0 out of domain."""
     better = _better(where, target, cases)
     if not of(target).classes:
         value, deviation = _normal(table, target)
@@ -115,7 +113,7 @@ def _improvement(
 
 
 def _normal(table: pl.DataFrame, target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Value and standard deviation of each candidate, of the logarithm where that is learnt."""
+    """Value and standard deviation of each candidate, on the learned scale."""
     columns = [table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("value", "low", "high")]
     value, low, high = map(of(target).learned, columns)
     return value, np.maximum((high - low) / SIGMAS, 1e-9)
@@ -130,7 +128,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
 
 
 def _reference(where: Mapping[str, str], target: Target, asked: Answering, better: Better) -> float:
-    """The value to beat, on the scale that is learnt; by default the best that was measured, limits left out."""
+    """The value to beat, on the learned scale; by default the best that was measured, limits left out."""
     text = where.get("than", "")
     measured = measured_of(domain_of(asked.model), asked.run)
     if text:
@@ -153,11 +151,10 @@ def _reference(where: Mapping[str, str], target: Target, asked: Answering, bette
 
 def _diverse(gain: np.ndarray, prints: np.ndarray, count: int) -> np.ndarray:
     """Candidates one by one, each the one whose gain, less the share that is like one chosen before, is the highest."""
-    worth = gain.copy()
     left = np.ones(len(gain))
     chosen: list[int] = []
     for _ in range(min(count, int((gain > 0).sum()))):
-        best = int(np.argmax(worth * left))
+        best = int(np.argmax(gain * left))
         chosen.append(best)
         similarity = np.concatenate([found[:, 0] for _, found in blocks(prints, prints[best : best + 1])])
         left = np.minimum(left, 1 - similarity)
