@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from medeor.contracts import Message, UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
     import pydantic
 
@@ -195,26 +194,6 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
     content = io.BytesIO()
     table.write_parquet(content)
     write_bytes(path, content.getvalue())
-
-
-def read_arrays(path: Path, expected: Mapping[str, tuple[type[np.generic], int]]) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, each of the type and the number of axes that are expected of it.
-
-    Raises: UserError when these are not what the file holds."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(path)
-    except FileNotFoundError:
-        raise UserError("files.read.missing", path=path) from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise unreadable(path, "safetensors", error) from None
-    odd = sorted(set(arrays) ^ set(expected))
-    odd += [name for name, form in expected.items() if not odd and (arrays[name].dtype, arrays[name].ndim) != form]
-    if odd:
-        raise UserError("files.damaged.at", path=path, detail=odd[0][:40])
-    return arrays
 
 
 def read_json(path: Path) -> Any:

@@ -244,7 +244,7 @@ def _conflicting(cases: Cases, alike: _Alike) -> Finding:
     labels = np.array([cases.table[name].cast(pl.Float64).to_numpy() for name in classes]).reshape(-1, len(cases))
     one, other = labels[:, alike.pairs[:, 0]], labels[:, alike.pairs[:, 1]]
     near = alike.pairs[((one != other) & ~np.isnan(one) & ~np.isnan(other)).any(axis=0)]
-    # A label that is disputed already says nothing against another.
+    # A label that is disputed already is no evidence against another.
     disputed = cases.table["case_id"].is_in(conflicting["case_id"].implode()).to_numpy()
     near = near[~disputed[near].any(axis=1)]
     if conflicting.is_empty() and not len(near):

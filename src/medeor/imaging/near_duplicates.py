@@ -8,7 +8,6 @@ import numpy as np
 
 ALIKE = 0.92
 """Correlation of two thumbnails' descriptions from which they may be one picture."""
-
 CHANCE = 0.01
 """Near duplicates that chance may bring to a whole study."""
 

@@ -120,7 +120,7 @@ class ImageFingerprint:
     """Whether all images have the same sides."""
     channels: int
     modality: str
-    """Of each channel, set apart by commas; one for all channels where they agree, empty where cases do not."""
+    """Of each channel, separated by commas; one for all channels where they agree, empty where cases do not."""
     rarest: float
     """Share of the rarest class; 1 for numbers."""
     spacing: tuple[float, ...] | None = None

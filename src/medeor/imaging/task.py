@@ -44,7 +44,7 @@ class ImageTask(SupervisedTask[ImagePlan]):
         }
 
     def method(self, plan: ImagePlan) -> Method:
-        """The parts with their domain; where images are denoised or enhanced, beside the same without it."""
+        """The parts with their domain; where images are denoised or enhanced, compared with the same without it."""
         method = super().method(plan)
         if plan.domain:
             method = DomainMethod(method, partial(learned, plan.preparation))
@@ -55,7 +55,7 @@ class ImageTask(SupervisedTask[ImagePlan]):
         return WithGain(method, self.method(plain), " + ".join(steps))
 
     def baseline(self, plan: ImagePlan) -> Method:
-        """Trees alone: what can be said without a network."""
+        """Trees alone, without a network."""
         return members(_trees(plan), plan.members)
 
     def show(self, result: Result) -> Iterable[Figure]:

@@ -11,26 +11,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import polars as pl
 
-from medeor.contracts import (
-    BORDERLINE,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    Cases,
-    Fitted,
-    Inputs,
-    Message,
-    Method,
-    Model,
-    Predictions,
-    Run,
-    Split,
-)
+from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split
 from medeor.learning.folds import fit_or_load
-from medeor.learning.predictions import joined
+from medeor.learning.predictions import VERDICTS, joined
 from medeor.learning.saved import save_part
-
-VERDICTS = np.array([IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN])
-"""By level: 0, 1 and 2."""
 
 
 class Domain(Protocol):
@@ -74,7 +58,7 @@ def worst(ids: Sequence[str], checks: Sequence[DomainCheck]) -> pl.DataFrame:
         for row, (worst, check) in enumerate(zip(level.tolist(), first.tolist(), strict=True))
     ]
     schema = {"case_id": pl.String, "verdict": pl.String, "reason": pl.String}
-    return pl.DataFrame({"case_id": ids, "verdict": VERDICTS[level], "reason": reasons}, schema=schema)
+    return pl.DataFrame({"case_id": ids, "verdict": np.array(VERDICTS)[level], "reason": reasons}, schema=schema)
 
 
 def with_verdicts(predictions: Predictions, judged: pl.DataFrame) -> Predictions:

@@ -1,4 +1,4 @@
-"""What gives the reasons of a fitted model, whatever it is combined with."""
+"""The explanation of a fitted model, whatever it is combined with."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def out_of_fold(
 
 def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: Inputs, run: Run, workers: int) -> None:
     """Fits every fold that is not finished yet; each leaves its model in its folder, for `fit_or_load` to read. Small
-    networks keep no more than one core busy, and the bits of a fold do not depend on how many run beside it.
+    networks keep no more than one core busy, and the bits of a fold do not depend on how many run at the same time.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the fit would."""
     waiting = [number for number in range(split.folds) if not finished(member(run, number).folder)]

@@ -22,6 +22,8 @@ from medeor.files import digest, private_folder, read_json, read_parquet, replac
 
 EMPTY = Predictions(pl.DataFrame(schema={"case_id": pl.String, "item": pl.String, "value": pl.Float64}))
 
+VERDICTS = (IN_DOMAIN, BORDERLINE, OUT_OF_DOMAIN)
+"""By level: 0, 1 and 2."""
 ARRAYS = "arrays"
 """The folder below that of a run in which its arrays lie."""
 
@@ -42,7 +44,7 @@ def averaged(parts: Sequence[Predictions], run: Run) -> Predictions:
     mean = every.group_by("case_id", "item", maintain_order=True).agg(pl.col("value").mean())
     if "verdict" not in every.columns:
         return Predictions(mean, arrays)
-    order = pl.col("verdict").replace_strict({IN_DOMAIN: 0, BORDERLINE: 1, OUT_OF_DOMAIN: 2}, default=None)
+    order = pl.col("verdict").replace_strict(VERDICTS, range(len(VERDICTS)), default=None)
     mildest = every.select("case_id", "item", "verdict", "reason").sort(order, nulls_last=True, maintain_order=True)
     mildest = mildest.unique(["case_id", "item"], keep="first")
     return Predictions(mean.join(mildest, on=["case_id", "item"], how="left", maintain_order="left"), arrays)

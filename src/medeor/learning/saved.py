@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def facts_of(folder: Path, kind: type[T]) -> T:
-    """What the `model.json` of a folder states beside its `kind`, as a dataclass with every value checked.
+    """What the `model.json` of a folder states besides its `kind`, as a dataclass with every value checked.
 
     Raises: UserError naming the first wrong key."""
     path = folder / "model.json"
@@ -56,7 +56,7 @@ def save_model(
     folder: Path, kind: str, facts: Mapping[str, object], arrays: Mapping[str, np.ndarray] | None = None, file: str = ""
 ) -> None:
     """Writes a model that `registry.load_model` reads back: `facts` as its `model.json`, and its arrays, where it has
-    some, to `file` beside it."""
+    some, to `file` in the same folder."""
     if arrays is not None:
         with replacing(folder / file) as new:
             save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, new)

@@ -14,20 +14,7 @@ from pydantic import Field
 from scipy.optimize import minimize
 
 from medeor import registry
-from medeor.contracts import (
-    Cases,
-    Fitted,
-    Inputs,
-    Message,
-    Method,
-    Model,
-    Predictions,
-    Run,
-    Split,
-    Target,
-    Text,
-    UserError,
-)
+from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
@@ -37,7 +24,6 @@ from medeor.targets import of
 
 PRIOR = 50
 """Cases that it takes to move the weights half of the way from equal ones."""
-
 POOL = "log-odds"
 """How classes are pooled; kept with a model, as the weights mean nothing without it."""
 
@@ -172,18 +158,20 @@ def weights_table(model: StackModel) -> Figure:
         own = {one.part: one for one in model.earned if one.target == target.name}
         weights = " : ".join(f"{own[name].weight:.2f}" for name in model.parts)
         rows.append((target.name, *(f"{own[name].loss:.4f}" for name in names), weights))
-    weights_head = Message("learning.stack.weights", parts=" : ".join(model.parts))
-    heads: tuple[Text, ...] = ("", *model.parts, Message("learning.stack.together"), weights_head)
+    shares = Message("learning.stack.weights", parts=" : ".join(model.parts))
     caption = Message("learning.stack.caption", explained=next(iter(model.parts)))
-    return Table(Message("learning.stack.title"), heads, tuple(rows), caption)
+    heads = "", *model.parts
+    return Table(
+        Message("learning.stack.title"), (*heads, Message("learning.stack.together"), shares), tuple(rows), caption
+    )
 
 
 # --- weights ---------------------------------------------------------------------------------------------
 
 
 def blend(values: np.ndarray, weights: np.ndarray, target: Target) -> np.ndarray:
-    """What the parts say together, shape (cases, items), from what each says, shape (parts, cases, items), as the kind
-    of the target combines it."""
+    """The values of all parts, shape (parts, cases, items), as the kind of the target combines them, shape (cases,
+    items)."""
     return of(target).combine(values, weights)
 
 
@@ -192,7 +180,7 @@ def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.nd
     nearer to equal. Those of what is averaged add up to one.
 
     Args:
-        values: what each part says of each item, shape (parts, cases, items).
+        values: of each part and item, shape (parts, cases, items).
         truth: as `TargetKind.truth` gives it, or its first column.
     """
     parts, cases = values.shape[:2]

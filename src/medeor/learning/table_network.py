@@ -213,8 +213,7 @@ def _rows(cases: Cases, processors: TableProcessors) -> RowBatch:
 
 
 def _values(network: nn.Module, inputs: Tensor, processors: TableProcessors) -> np.ndarray:
-    """Values of the items, shape (rows, items); in double precision, so that the other rows beside one leave no trace
-    in its own."""
+    """Values of the items, shape (rows, items); in double precision, so that a row does not depend on the others."""
     asked, device = ExportedTable(deepcopy(network), processors.heads).double(), next(network.parameters()).device
     parts = [asked(chunk.to(device).double()).cpu() for chunk in inputs.split(ROWS_AT_ONCE)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(processors.heads.items)))

@@ -23,14 +23,7 @@ LARGEST = 250
 _LEGEND = 34
 
 
-def draw(
-    smiles: str,
-    weights: np.ndarray | None = None,
-    *,
-    unit: str = "",
-    most: float | None = None,
-    size: tuple[int, int] = SIZE,
-) -> str:
+def draw(smiles: str, weights: np.ndarray | None = None, *, unit: str = "", most: float | None = None) -> str:
     """A molecule as SVG without scripts, outside addresses or fonts of its own.
 
     Args:
@@ -47,32 +40,26 @@ def draw(
     if weights is not None and weights.shape != (mol.GetNumAtoms(),):
         raise ValueError(f"{mol.GetNumAtoms()} atoms have weights of shape {weights.shape}")
     rdDepictor.Compute2DCoords(mol, useRingTemplates=True)
-    width, height = size
-    canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
+    canvas = rdMolDraw2D.MolDraw2DSVG(*SIZE)
     options: Any = canvas.drawOptions()
     options.clearBackground = False
     # Letters of one colour: those of the elements would be read as weights.
     options.useBWAtomPalette()
     options.highlightBondWidthMultiplier = 12
     options.fillHighlights = True
-    if weights is None:
-        canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol))
-        canvas.FinishDrawing()
-        return _plain(canvas.GetDrawingText(), size, "")
-    span = most or float(np.abs(weights).max()) or 1.0
-    tones = {atom: _tone(weight / span) for atom, weight in enumerate(weights.tolist())}
-    ends = {bond.GetIdx(): (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()}
-    between = {bond: _tone((weights[a] + weights[b]) / 2 / span) for bond, (a, b) in ends.items()}
-    canvas.DrawMolecule(
-        rdMolDraw2D.PrepareMolForDrawing(mol),
-        highlightAtoms=list(tones),
-        highlightAtomColors=tones,
-        highlightBonds=list(between),
-        highlightBondColors=between,
-        highlightAtomRadii=dict.fromkeys(tones, 0.4),
-    )
+    colours: dict[str, Any] = {}
+    scale = ""
+    if weights is not None:
+        span = most or float(np.abs(weights).max()) or 1.0
+        tones = {atom: _tone(weight / span) for atom, weight in enumerate(weights.tolist())}
+        ends = {bond.GetIdx(): (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()}
+        between = {bond: _tone((weights[a] + weights[b]) / 2 / span) for bond, (a, b) in ends.items()}
+        colours = {"highlightAtoms": list(tones), "highlightAtomColors": tones, "highlightBonds": list(between)}
+        colours |= {"highlightBondColors": between, "highlightAtomRadii": dict.fromkeys(tones, 0.4)}
+        scale = _scale(*SIZE, span, unit)
+    canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol), **colours)
     canvas.FinishDrawing()
-    return _plain(canvas.GetDrawingText(), (width, height + _LEGEND), _scale(width, height, span, unit))
+    return _plain(canvas.GetDrawingText(), scale)
 
 
 def _tone(share: float) -> tuple[float, float, float]:
@@ -103,11 +90,11 @@ def _hex(colour: tuple[float, float, float]) -> str:
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in colour)
 
 
-def _plain(svg: str, size: tuple[int, int], more: str) -> str:
-    """The drawing alone, in a frame of this size: no header, comments or namespaces of RDKit."""
+def _plain(svg: str, scale: str) -> str:
+    """The drawing and its scale alone: no header, comments or namespaces of RDKit."""
     inside = re.sub(r"<!--.*?-->", "", svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")], flags=re.S)
-    width, height = size
+    width, height = SIZE[0], SIZE[1] + (_LEGEND if scale else 0)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f"{inside.strip()}{more}</svg>"
+        f"{inside.strip()}{scale}</svg>"
     )

@@ -62,10 +62,8 @@ class MoleculePlan:
 
 FEW = 10_000
 """Up to so many training compounds an ensemble of folds is affordable."""
-
 SMALL = 1500
 """Below so many a network sees each compound more often, in smaller batches."""
-
 SURE = 150
 """Rounds of boosting on classes: more leave the order of compounds as it is and only make the trees too sure."""
 

@@ -14,7 +14,6 @@ from medeor.statistics.scores import Array, Score
 
 LEVEL = 0.95
 """Of every interval that medeor reports."""
-
 _BLOCK = 1 << 19
 """Weights held at once: few enough to stay near the processor."""
 _JACKKNIFE = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,20 @@ from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.statistics.scores import Array
 
 
+class _Rows:
+    """A dataclass whose arrays have one row a case."""
+
+    def where(self: R, kept: Array) -> R:
+        """Some of the rows: `kept` is a mask or an index."""
+        arrays = {name: own[kept] for name, own in vars(self).items() if isinstance(own, np.ndarray)}
+        return replace(self, **arrays)  # type: ignore[type-var]
+
+
+R = TypeVar("R", bound=_Rows)
+
+
 @dataclass(frozen=True)
-class Outcomes:
+class Outcomes(_Rows):
     """One row a case whose truth is known; `k` is the number of the target's items, `classes` that of its classes."""
 
     target: Target
@@ -36,16 +48,12 @@ class Outcomes:
     """Shape (n,), of a number."""
     high: Array | None
     spread: Array | None = None
-    """Shape (n,), of a number: how far the model says that its value is likely to be off."""
+    """Shape (n,), of a number: the expected error."""
     side: Array | None = None
     """Shape (n,), of a time until an event: 1 where the truth lies after it, 0 where it is the truth."""
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def where(self, kept: Array) -> Outcomes:
-        """Some of the cases: `kept` is a mask or an index."""
-        return _some(self, kept)
 
 
 def units(groups: Array) -> int:
@@ -59,7 +67,7 @@ def group_codes(cases: Cases) -> tuple[Array, int]:
     table = cases.table
     group = pl.col("case_id").cast(pl.String)
     if "group" in table.columns:
-        # The prefix keeps the id of a case without a group apart from the groups' names.
+        # The prefix distinguishes the id of a case without a group from the groups' names.
         known = pl.lit("g") + pl.col("group").cast(pl.String)
         group = pl.coalesce(known, pl.lit("c") + group)
     codes = table.select(group.rank("dense") - 1).to_series().to_numpy().astype(np.int64)
@@ -67,7 +75,7 @@ def group_codes(cases: Cases) -> tuple[Array, int]:
 
 
 @dataclass(frozen=True)
-class Arranged:
+class Arranged(_Rows):
     """The long table of predictions as arrays, one row a case and one column an item of the target."""
 
     predicted: Array
@@ -80,18 +88,6 @@ class Arranged:
     low: Array | None
     high: Array | None
     spread: Array | None
-
-    def where(self, kept: Array) -> Arranged:
-        """Some of the rows: `kept` is a mask or an index."""
-        return _some(self, kept)
-
-
-T = TypeVar("T", Outcomes, Arranged)
-
-
-def _some(one: T, kept: Array) -> T:
-    arrays: dict[str, Any] = {name: own[kept] for name, own in vars(one).items() if isinstance(own, np.ndarray)}
-    return replace(one, **arrays)
 
 
 def arrange(case_ids: pl.Series, predictions: Predictions, items: Sequence[str], name: str) -> Arranged:

@@ -15,7 +15,6 @@ Score = Callable[[Array], Array]
 
 SPECIFICITIES = SENSITIVITIES = (0.95, 0.90)
 """The fixed sides of the operating points that are read off the ROC curve."""
-
 BINS = 15
 """Bins of the expected calibration error, of equal mass."""
 

@@ -17,7 +17,8 @@ from medeor import cache
 from medeor.contracts import UserError
 from medeor.imaging.model import grid
 from medeor.imaging.model import prepare as rooms
-from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, prepare_one
+from medeor.imaging.model.features import ImageFeatures
+from medeor.imaging.model.prepare import Preparation, prepare, prepare_one
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -125,7 +126,8 @@ def test_shrinking_keeps_the_mean_and_enlarging_the_range(old: int, new: int, se
 
 
 def test_a_model_of_the_first_version_prepares_as_it_did() -> None:
-    plan = preparation_from({"size": [8, 8, 8], "channels": 1, "intensity": "range"}, "model.json")
+    old = {"size": [8, 8, 8], "channels": 1, "intensity": "range"}
+    plan = ImageFeatures.from_json({"preparation": old}).preparation
     volume = np.full((1, 4, 16, 16), 100, np.uint8)
     volume[0, 0, 0, 0] = 0
     found = prepare_one(volume, plan, (5.0, 0.5, 0.5))[0]

@@ -18,7 +18,6 @@ Pooling = Literal["mean", "mean and max"]
 
 SMALL = 64
 """Side in pixels up to which a network keeps full resolution in its stem: there is none to throw away."""
-
 MANY = 1 << 17
 """Voxels beyond which a network for volumes is kept narrow, and its stem shortens the finer axes."""
 

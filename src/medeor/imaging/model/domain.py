@@ -30,7 +30,7 @@ BORDER, OUT = 0.95, 0.975
 """Shares of held-out training images that lie nearer: beyond the first the verdict is borderline, beyond the second out
 of domain."""
 FEW = 40
-"""Training images with which nothing can be said of distances."""
+"""Training images below which distances cannot be judged."""
 MOST = 20_000
 """Training images from which means and covariances are estimated."""
 COARSER = 2.0

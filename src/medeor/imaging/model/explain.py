@@ -1,24 +1,21 @@
-"""Where in an image a network sees its reasons: Grad-CAM and integrated gradients, for any `nn.Module` in 2-D and 3-D.
-Whether to believe a map is for `trust.faithfulness` to say."""
+"""Maps of what a network relies on in an image: Grad-CAM and integrated gradients, for any `nn.Module` in 2-D and 3-D.
+`trust.faithfulness` measures whether a map is faithful."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medeor.imaging.model.network import last_features
+from medeor.imaging.model.network import evaluating, last_features
 
 METHODS = ("grad-cam", "integrated-gradients")
-
 NODES = 32
 """Points of the path from baseline to image at which integrated gradients are taken."""
-
 _PIXELS_AT_ONCE = 1 << 20
 """Pixels or voxels of images that pass the network together: gradients keep every layer in memory."""
 
@@ -38,7 +35,7 @@ def maps(network: nn.Module, images: Tensor, places: int | Sequence[int], method
     explain = {"grad-cam": grad_cam, "integrated-gradients": integrated_gradients}[method]
     device = next((parameter.device for parameter in network.parameters()), images.device)
     chunk = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:]))
-    with _evaluating(network), torch.inference_mode(False), torch.enable_grad():
+    with evaluating(network), torch.inference_mode(False), torch.enable_grad():
         asked = torch.as_tensor(places).expand(len(images)).to(device)
         found = [
             explain(network, images[first : first + chunk].to(device).clone(), asked[first : first + chunk]).cpu()
@@ -106,15 +103,3 @@ def blurred(images: Tensor) -> Tensor:
 def _chosen(outputs: Tensor, places: Tensor) -> Tensor:
     """The sum of each image's chosen output; no image's output depends on another image's pixels."""
     return outputs.gather(1, places[:, None]).sum()
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes: list[tuple[Callable[[bool], nn.Module], bool]] = [(m.train, m.training) for m in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        # From the inside out, so that a part that was frozen by its owner stays so.
-        for train, mode in modes:
-            train(mode)

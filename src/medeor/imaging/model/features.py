@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 
 from medeor.contracts import Cases
-from medeor.files import build
 from medeor.imaging.model.grid import at_most, box_means, slice_axis
-from medeor.imaging.model.prepare import Preparation, preparation_from, prepare
+from medeor.imaging.model.prepare import Preparation, PreparedAsJson, prepare
 from medeor.imaging.read.cases import ImageStore
-from medeor.learning.saved import AsJson
 
 THUMBNAIL = {2: 7, 3: 4}
 """Sides of the thumbnail, by the number of axes."""
@@ -34,19 +32,13 @@ KEPT = 20_000
 
 
 @dataclass(frozen=True)
-class ImageFeatures(AsJson):
-    """What can be said of an image without learning shapes; chosen by cross-validation on public sets."""
+class ImageFeatures(PreparedAsJson):
+    """Numbers of an image that need no learned shapes; chosen by cross-validation on public sets."""
 
     preparation: Preparation
     spots: bool = False
     """Whether the brightest and darkest spots of a volume are looked for; models of medeor 0.1 did not."""
     kind: str = "image-features"
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> ImageFeatures:
-        facts = dict(values)
-        preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
-        return build(cls, {**facts, "preparation": preparation}, "model.json")
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32. An image that several folds ask for is looked at once."""

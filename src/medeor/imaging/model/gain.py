@@ -17,8 +17,8 @@ FILE = "gain.json"
 
 @dataclass(frozen=True)
 class WithGain:
-    """Fits a method and beside it the same without the step of preparation that was asked for; what is kept is the
-    first, and `gain.json` says what the step earned on cases that fitted neither."""
+    """Fits a method with and without a step of preparation. The first is kept, and `gain.json` has the gain of the step
+    on held-out cases."""
 
     method: Method
     without: Method

@@ -7,7 +7,8 @@ import difflib
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -62,8 +63,7 @@ def build(
 def _listed(name: str) -> Callable[..., nn.Module]:
     if name in NETWORKS:
         return NETWORKS[name]
-    close = difflib.get_close_matches(name, NETWORKS, n=1)
-    if close:
+    if close := difflib.get_close_matches(name, NETWORKS, n=1):
         raise UserError("imaging.network.close", name=name, close=close[0])
     raise UserError("imaging.network.unknown", name=name, known=tuple(NETWORKS))
 
@@ -96,15 +96,27 @@ def _called(name: str, factory: Callable[..., nn.Module], facts: dict[str, Any],
         raise UserError("imaging.network.settings", name=name, error=error) from error
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode; each of its modules is left in the mode that it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        # From the outside in, so that a part that was frozen by its owner stays so.
+        for module, mode in modes:
+            module.train(mode)
+
+
 @torch.no_grad()
 def _check(name: str, network: nn.Module, channels: int, outputs: int, size: Sequence[int]) -> None:
     images = torch.zeros(2, channels, *size)
-    training = network.training
     try:
-        logits = network.eval()(images)
+        with evaluating(network):
+            logits = network(images)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise UserError("imaging.network.fails", name=name, shape=tuple(images.shape), error=error) from error
-    network.train(training)
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if shape != (2, outputs):
         given = tuple(images.shape)
@@ -133,11 +145,10 @@ def last_features(network: nn.Module, images: Tensor) -> nn.Module:
             found.append((module, math.prod(output.shape[2:])))
 
     hooks = [module.register_forward_hook(note) for module in network.modules() if module is not network]
-    training = network.training
     try:
-        network.eval()(images)
+        with evaluating(network):
+            network(images)
     finally:
-        network.train(training)
         for hook in hooks:
             hook.remove()
     if not found:

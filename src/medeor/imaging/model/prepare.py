@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from medeor.contracts import Cases, UserError
 from medeor.files import build, digest
 from medeor.imaging.model import grid
 from medeor.imaging.read.cases import ImageStore
+from medeor.learning.saved import AsJson
 from medeor.machine import threads
 
 VERSION = "2"
@@ -37,6 +38,7 @@ FEW = 5
 HIGHEST = 6e4
 """What half precision can hold."""
 
+T = TypeVar("T")
 Intensity = Literal["range", "image", "window"]
 Window = tuple[float, float]
 
@@ -91,11 +93,13 @@ class Preparation:
         return (self.window,) * self.channels if shared else self.window  # type: ignore[return-value]
 
 
-def preparation_from(values: Mapping[str, object], where: str) -> Preparation:
-    """The preparation that a model was saved with; one of medeor 0.1 says nothing of its arithmetic.
+class PreparedAsJson(AsJson):
+    """`AsJson` with a preparation; in models of medeor 0.1 it does not state its arithmetic."""
 
-    Raises: UserError as `files.build`."""
-    return build(Preparation, {"arithmetic": 1, **values}, where)
+    @classmethod
+    def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
+        preparation = build(Preparation, {"arithmetic": 1, **values["preparation"]}, "model.json")
+        return build(cls, {**values, "preparation": preparation}, "model.json")
 
 
 def prepare(cases: Cases, preparation: Preparation) -> Tensor:
@@ -124,7 +128,7 @@ def prepare_one(pixels: np.ndarray, preparation: Preparation, spacing: Sequence[
     out = pixels.astype(np.float32, copy=False)
     out = np.nan_to_num(out, nan=float(np.nanmin(out)) if np.isfinite(out).any() else 0.0, copy=False)
     old, bytes_stored = preparation.arithmetic == 1, pixels.dtype == np.uint8
-    out = _as_in_0_1(out, bytes_stored, preparation) if old else _to_unit(out, bytes_stored, preparation)
+    out = (_as_in_0_1 if old else _to_unit)(out, bytes_stored, preparation)
     if preparation.denoise != "none" or preparation.enhance != "none":
         out = np.stack([_enhanced(channel, preparation) for channel in out])
     darkest = [float(out.min())] * len(out) if old or bytes_stored else [max(float(c.min()), -1.0) for c in out]
@@ -141,14 +145,11 @@ def _on_grid(
 ) -> np.ndarray:
     """Shape (channels, *size); what the image does not cover is filled with the darkest value of its channel."""
     sides, size = out.shape[1:], preparation.size
-    if preparation.arithmetic == 1:
-        return (
-            out
-            if sides == size
-            else grid.framed(grid.resized_by_blocks(out, grid.covered_by_count(sides, size)), size, darkest)
-        )
-    inner = grid.covered(sides, spacing, size, preparation.spacing)
-    return out if sides == size == inner else grid.framed(grid.resized(out, inner), size, darkest)
+    old = preparation.arithmetic == 1
+    inner = grid.covered_by_count(sides, size) if old else grid.covered(sides, spacing, size, preparation.spacing)
+    if sides == size and (old or inner == size):
+        return out
+    return grid.framed((grid.resized_by_blocks if old else grid.resized)(out, inner), size, darkest)
 
 
 def standardised(images: Tensor) -> Tensor:

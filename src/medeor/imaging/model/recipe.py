@@ -17,7 +17,7 @@ from medeor.imaging.model import explain
 from medeor.imaging.model.augment import Augmentation, AugmentationParams, apply, each, sample_params
 from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
-from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, standardised
+from medeor.imaging.model.prepare import Preparation, PreparedAsJson, prepare, standardised
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.networks.batches import Rows, count, rows
 from medeor.learning.networks.fit import fast_bfloat16
@@ -147,15 +147,9 @@ class ImageBatches:
     def batch(self, epoch: int, index: int) -> ImageBatch:
         chosen = self._rows(epoch, index, 1)
         number, place = divmod(index, self._together)
-        mixed = self.training.mixup
-        return ImageBatch(
-            self._chunk(epoch, number),
-            place,
-            self.truth[chosen],
-            self.processors,
-            self.training.smoothing,
-            _shares(case_keys(self.seed, epoch, chosen), mixed) if mixed else None,
-        )
+        chunk, truth, mixup = self._chunk(epoch, number), self.truth[chosen], self.training.mixup
+        mixed = _shares(case_keys(self.seed, epoch, chosen), mixup) if mixup else None
+        return ImageBatch(chunk, place, truth, self.processors, self.training.smoothing, mixed)
 
     @cached_property
     def _together(self) -> int:
@@ -187,7 +181,7 @@ def _shares(keys: Tensor, alpha: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ImageRecipe(AsJson):
+class ImageRecipe(PreparedAsJson):
     """See `contracts.Recipe`."""
 
     joinable: ClassVar[bool] = True
@@ -201,12 +195,6 @@ class ImageRecipe(AsJson):
     @classmethod
     def of(cls, plan: ImagePlan) -> ImageRecipe:
         return cls(plan.preparation, plan.network, plan.augmentation, plan.training, plan.mirrored)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> ImageRecipe:
-        facts = dict(values)
-        preparation = preparation_from(facts.pop("preparation"), "model.json")  # type: ignore[arg-type]
-        return build(cls, {**facts, "preparation": preparation}, "model.json")
 
     def summaries(self, cases: Cases) -> Summaries:
         images = prepare(cases, self.preparation)
@@ -303,9 +291,10 @@ def _moments(images: Tensor) -> Moments:
         spread = sample.std(axes).double().numpy()
         return Moments(counts, sample.mean(axes).double().numpy(), spread**2 * (count - 1))
     mean, square = torch.zeros(2, images.shape[1], dtype=torch.float64)
-    for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
+    chunks = images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8))
+    for some in chunks:
         mean += some.double().sum(axes) / count
-    for some in images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8)):
+    for some in chunks:
         away = some.double() - mean.view(1, -1, *[1] * (images.ndim - 2))
         square += away.square().sum(axes)
     return Moments(counts, mean.numpy(), square.numpy())

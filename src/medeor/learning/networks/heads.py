@@ -40,8 +40,8 @@ class Heads:
         return items(self.targets)
 
     def truth(self, cases: Cases) -> Tensor:
-        """The columns of each target's truth (see `TargetKind.truth`) beside each other, shape (cases, columns),
-        float32, NaN where not known."""
+        """The columns of all targets' truth (see `TargetKind.truth`), shape (cases, columns), float32, NaN where not
+        known."""
         columns = [of(target).truth(cases.table) for target in self.targets]
         return torch.from_numpy(np.concatenate(columns, axis=1)).float()
 

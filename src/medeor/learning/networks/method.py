@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from medeor import registry
 from medeor.console import aside
 from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Processors, Recipe, Run, Split, UserError
-from medeor.files import replacing, write_json
-from medeor.learning.networks.fit import HeldOutFigures, channels_last, device, fit_network
+from medeor.files import replacing
+from medeor.learning.networks.fit import channels_last, device, fit_network
 from medeor.learning.networks.schedule import Schedule
 from medeor.learning.networks.validation import held_out_figures
 from medeor.learning.predictions import EMPTY, joined
-from medeor.learning.saved import Shape, check_arrays, facts_of
+from medeor.learning.saved import Shape, check_arrays, facts_of, save_model
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,18 @@ class NetworkMethod:
         processors = self.recipe.processors(summaries)
         torch.manual_seed(run.seed)
         network = self.recipe.network(processors)
-        network = fit_network(
-            network,
-            self.recipe.batches(train, processors, run.seed),
-            self.recipe.loss,
-            self.schedule,
-            run,
-            held_out=self._figures(processors, held_out, run),
-        )
+        figures = held_out_figures(self.recipe, processors, held_out, run)
+        if figures is None and self.schedule.patience and run.leader:
+            aside(Message("learning.network.no-held-out"))
+        batches = self.recipe.batches(train, processors, run.seed)
+        network = fit_network(network, batches, self.recipe.loss, self.schedule, run, held_out=figures)
         model = NetworkModel(self.recipe, processors, network)
         return Fitted(model, model.predict(held_out, run))
-
-    def _figures(self, processors: Processors, held_out: Cases, run: Run) -> HeldOutFigures | None:
-        found = held_out_figures(self.recipe, processors, held_out, run)
-        if found is None and self.schedule.patience and run.leader:
-            aside(Message("learning.network.no-held-out"))
-        return found
 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A fitted network with the processors that were fitted beside it."""
+    """A fitted network with its fitted processors."""
 
     recipe: Recipe[Any, Any, Any]
     processors: Processors
@@ -77,12 +68,8 @@ class NetworkModel:
         return self.processors.holds_training_values
 
     def save(self, folder: Path) -> None:
-        facts = {
-            "kind": "network",
-            "recipe": {"kind": self.recipe.kind, **self.recipe.to_json()},
-            "processors": self.processors.to_json(),
-        }
-        write_json(folder / "model.json", facts)
+        recipe = {"kind": self.recipe.kind, **self.recipe.to_json()}
+        save_model(folder, "network", {"recipe": recipe, "processors": self.processors.to_json()})
         weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with replacing(folder / "weights.safetensors") as new:
             save_file(weights, new)

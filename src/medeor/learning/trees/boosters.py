@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from medeor.contracts import UserError
-from medeor.files import read_arrays, replacing
+from medeor.files import replacing
+from medeor.learning.saved import Shape, check_arrays
 from medeor.learning.trees.shapley import Paths
 
 Objective = Literal["binary", "multiclass", "regression"]
@@ -21,7 +23,6 @@ NONE, ZERO, NAN = 0, 1, 2
 """What counts as missing at a node and goes to its default side: nothing (NaN stands for 0), zeros and NaN, NaN."""
 NIL = 1e-35
 """Numbers as near to 0 as this are 0 (single precision, as in LightGBM)."""
-
 MOST_LEAVES, MOST_TREES, MOST_FEATURES = 4096, 100_000, 1 << 24
 """Of one tree, of one booster, of one table: more are refused before memory is taken for them."""
 MOST_NODES = 1 << 24
@@ -31,17 +32,17 @@ _BLOCK = 1 << 13
 _CELLS = 1 << 20
 """Conditions (nodes × rows) that are evaluated at once."""
 
-_COLUMNS: dict[str, tuple[type[np.generic], Literal["trees", "nodes", "ends"]]] = {
-    "leaves": (np.int32, "trees"),
-    "feature": (np.int32, "nodes"),
-    "threshold": (np.float64, "nodes"),
-    "missing": (np.uint8, "nodes"),
-    "default_left": (np.uint8, "nodes"),
-    "left": (np.int32, "nodes"),
-    "right": (np.int32, "nodes"),
-    "count": (np.int64, "nodes"),
-    "value": (np.float64, "ends"),
-    "leaf_count": (np.int64, "ends"),
+_COLUMNS = {
+    "leaves": ("I32", "trees"),
+    "feature": ("I32", "nodes"),
+    "threshold": ("F64", "nodes"),
+    "missing": ("U8", "nodes"),
+    "default_left": ("U8", "nodes"),
+    "left": ("I32", "nodes"),
+    "right": ("I32", "nodes"),
+    "count": ("I64", "nodes"),
+    "value": ("F64", "ends"),
+    "leaf_count": ("I64", "ends"),
 }
 """The arrays of a booster, their types, and what they have one element for: trees, inner nodes, or leaves."""
 
@@ -75,8 +76,8 @@ class Booster:
     leaf_count: np.ndarray
 
     def margins(self, rows: np.ndarray) -> np.ndarray:
-        """The sums of the leaves that rows, shape (n, features), fall into: shape (n, classes). What is said of a row
-        does not depend on the others."""
+        """The sums of the leaves that rows, shape (n, features), fall into: shape (n, classes). The sum of a row does
+        not depend on the others."""
         return np.concatenate(
             [self._margins(chunk) for chunk in _chunks(self._prepared(rows), self._rows_at_once)], axis=1
         ).T
@@ -119,7 +120,7 @@ class Booster:
         return {name: getattr(self, name) for name in _COLUMNS}
 
     def facts(self) -> dict[str, object]:
-        """What `read_booster` must know beside the arrays."""
+        """What `read_booster` needs in addition to the arrays."""
         return {"objective": self.objective, "features": self.features, "classes": self.classes}
 
     # --- evaluation ------------------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ class _Block(NamedTuple):
         return cls(conditions.column[nodes], single, double, levels, place + 1, leaves, values.ravel())
 
     def values_of(self, columns: np.ndarray) -> np.ndarray:
-        """What each tree says of each row, shape (trees, n)."""
+        """The value of each tree for each row, shape (trees, n)."""
         n = columns.shape[1]
         met = columns.take(self.column, axis=0) <= (self.single if columns.dtype == np.float32 else self.double)
         passing = np.empty((self.places, n), bool)
@@ -332,8 +333,6 @@ def _chunks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 def write_booster(path: Path, booster: Booster) -> None:
     """The arrays of a booster, as safetensors."""
-    from safetensors.numpy import save_file
-
     with replacing(path) as new:
         save_file(booster.arrays(), new)
 
@@ -345,8 +344,8 @@ def read_booster(path: Path, facts: object) -> Booster:
     keys = {"objective", "features", "classes"}
     if not isinstance(facts, Mapping) or set(facts) != keys:
         raise UserError("files.damaged.at", path=path.with_name("model.json"), detail=path.stem)
-    arrays = read_arrays(path, {name: (dtype, 1) for name, (dtype, _) in _COLUMNS.items()})
-    return checked(str(path), **facts, **arrays)
+    check_arrays(path, {name: Shape(kind, (None,)) for name, (kind, _) in _COLUMNS.items()})
+    return checked(str(path), **facts, **load_file(path))
 
 
 def checked(where: str, *, objective: object, features: object, classes: object, **arrays: np.ndarray) -> Booster:

@@ -1,5 +1,5 @@
-"""Boosted trees (Ke et al. 2017) on a table of features: a method of its own and the strong simple baseline beside a
-network. LightGBM fits them and is needed for nothing else."""
+"""Boosted trees (Ke et al. 2017) on a table of features: a method of its own and a strong simple baseline for networks.
+LightGBM fits them and is needed for nothing else."""
 
 from __future__ import annotations
 

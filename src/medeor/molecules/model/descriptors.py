@@ -1,5 +1,5 @@
 """Molecules as numbers that chemists know: size, polarity, charge, shape, and counts of groups. Those that cost more
-than a fingerprint and earn nothing beside one (QED, E-state, Balaban) are left out."""
+than a fingerprint and add nothing to one (QED, E-state, Balaban) are left out."""
 
 from __future__ import annotations
 

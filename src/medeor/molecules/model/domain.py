@@ -37,7 +37,7 @@ EDGE, BEYOND = 0.05, 0.005
 TRIED = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Shares of the farthest held-out compounds that are asked whether the model was better than a guess there."""
 FEW = 20
-"""Held-out compounds with which nothing can be said of errors."""
+"""Held-out compounds below which errors cannot be estimated."""
 LARGER = 1.5
 """Times the largest training compound from which a compound is unknown by its size."""
 
@@ -174,7 +174,7 @@ def _why(key: str, **values: object) -> Message:
 
 
 def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
-    """Verdicts that are borderline at best where something is doubted of a case, with the reasons behind the others."""
+    """Verdicts that are borderline at best where a case is in doubt, with the doubt added to the reasons."""
     for why in doubts:
         if why:
             doubt = pl.col("case_id").replace_strict(why, default=None, return_dtype=pl.String)
@@ -242,7 +242,6 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
 
 
 def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
-    """What held-out predictions say of distance."""
     if held is None or len(held) < FEW:
         return DistanceModel(target.name, of(target).items, 0.0, 0.0, few=0 if held is None else len(held))
     edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
@@ -274,7 +273,7 @@ class _Saved:
     elements: tuple[Annotated[int, Field(ge=0, le=118)], ...]
     largest: Annotated[int, Field(ge=0)]
     processors: dict[str, bool] = field(default_factory=dict)
-    """Of medeor 0.1, which said here whether the compounds go along."""
+    """Only in models of medeor 0.1: whether they hold the compounds."""
 
 
 def load(folder: Path) -> DomainModel:

@@ -1,5 +1,5 @@
-"""Which atoms and which groups of a compound speak for its prediction, for any network over molecules as graphs.
-Whether to believe it is for `trust.faithfulness` to say."""
+"""The contribution of atoms and groups of a compound to its prediction, for any network over molecular graphs.
+`trust.faithfulness` measures whether it is faithful."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from medeor.molecules.model.network import Molecules
 from medeor.molecules.read.standardise import molecule
 
 METHODS = ("integrated-gradients", "occlusion")
-
 NODES = 16
 """Points of the path from no atoms to all of them at which integrated gradients are taken."""
 ATOMS_AT_ONCE = 1 << 13

@@ -27,7 +27,7 @@ def _rows(smiles: tuple[str, ...], size: int, radius: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MoleculeFeatures(AsJson):
-    """ECFP counts beside descriptors."""
+    """ECFP counts and descriptors."""
 
     size: Annotated[int, Field(ge=16, le=65536)] = 1024
     """Numbers that the fingerprint is folded to."""

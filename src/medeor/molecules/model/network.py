@@ -23,8 +23,7 @@ UNIT = 20
 
 
 class Molecules(NamedTuple):
-    """Several molecules as one graph; directed bonds 2k and 2k + 1 are the two directions of one bond. What lies in
-    equal environments stands once in what a network of directed messages computes."""
+    """Several molecules as one graph; directed bonds 2k and 2k + 1 are the two directions of one bond."""
 
     atoms: Tensor
     """Shape (kinds of atoms, ATOM_WIDTH): each code as ones and zeros."""
@@ -173,7 +172,7 @@ class DirectedMessages(nn.Module):
 
 
 class Attention(nn.Module):
-    """Atoms that weigh what each neighbour says (GATv2), with residual connections."""
+    """Atoms that weigh the messages of their neighbours (GATv2), with residual connections."""
 
     def __init__(self, outputs: int, width: int = 300, depth: int = 3, dropout: float = 0.0, heads: int = 4) -> None:
         super().__init__()

@@ -108,7 +108,7 @@ class MoleculeRecipe(AsJson):
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: MoleculeProcessors, run: Run
     ) -> list[Attribution]:
         """By every method of `explain.METHODS`, towards the log-odds of a class, or the number in the target's unit (in
-        powers of ten where its logarithm is learnt)."""
+        powers of ten where its logarithm is learned)."""
         store, heads = cases.store("molecules", MoleculeStore), processors.heads
         torch.manual_seed(run.seed + 1)
         untrained = self.network(processors).eval().to(next(network.parameters()).device)
@@ -168,5 +168,5 @@ class MoleculeRecipe(AsJson):
 
 
 def _toward(network: nn.Module, place: int, width: float) -> explain.Values:
-    """What the network says at one place, in units of `width`."""
+    """The output of the network at one place, in units of `width`."""
     return lambda molecules: network(molecules)[:, place] * width

@@ -85,7 +85,7 @@ def _without_empty(table: Table) -> Table:
 
 
 def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[Text | float | None, ...]:
-    """One endpoint; of a class the value is its probability, and beside it which classes are plausible."""
+    """One endpoint; of a class the value is its probability, followed by the plausible classes."""
     fact, answer = endpoint_of(target, cases), of(target).describe(one, _number)
     found = str(one["item"]), _number(one["value"]), answer.plausible, answer.unit, answer.decided
     return *found, fact.direction if fact else "", str(one.get("verdict") or "")
