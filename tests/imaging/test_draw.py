@@ -33,8 +33,8 @@ def test_a_decision_is_judged_by_its_threshold_and_told_in_words() -> None:
     said = predictions(cases, [0.3, 0.3, 0.9], ("malignant",), [True, True, True])
     one = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in one] == [True, False, None]
-    assert [str(words).split(": ", 1)[1].split(";")[0] for _, words in one[:2]] == ["truly malignant", "truly benign"]
-    assert "truly" not in str(one[2][1])
+    assert [str(words).split(": ", 1)[1].split(";")[0] for _, words in one[:2]] == ["truth malignant", "truth benign"]
+    assert "truth" not in str(one[2][1])
     assert all(str(words).startswith(case) for case, (_, words) in zip(cases.ids, one))
 
 
@@ -44,10 +44,10 @@ def test_the_likeliest_class_and_a_number_are_told() -> None:
     said = predictions(cases, [0.1, 0.2, 0.7, 0.5, 0.3, 0.2], of(grades).items)
     results = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in results] == [True, False]
-    assert "truly II; II 70%, so said II" in str(results[0][1])
+    assert "truth II; II 70%, decision II" in str(results[0][1])
     number = Target("size", "continuous")
     cases = asked(number, [12.5])
-    assert "size 11.2, truly 12.5" in str(judged(cases, predictions(cases, [11.25], ("size",)))[1])
+    assert "size 11.2, truth 12.5" in str(judged(cases, predictions(cases, [11.25], ("size",)))[1])
 
 
 def test_who_decides_nothing_is_neither_right_nor_wrong() -> None:
@@ -72,7 +72,7 @@ def test_of_several_labels_one_error_is_an_error_and_one_gap_leaves_it_open() ->
     said = predictions(cases, [0.9, 0.9, 0.9, 0.9, 0.9, 0.1], ("a", "b"), [True, True, True, True, True, None])
     judgements = [judged(cases.where(pl.col("case_id") == case), said) for case in cases.ids]
     assert [right for right, _ in judgements] == [False, True, None]
-    assert "truly no; b 90%, so said yes" in str(judgements[0][1])
+    assert "truth no; b 90%, decision yes" in str(judgements[0][1])
 
 
 @pytest.mark.parametrize(

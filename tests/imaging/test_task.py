@@ -137,7 +137,7 @@ def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
     said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder)
     assert said.code == 0, said.err
     report = (folder / "report.html").read_text()
-    assert ("What each part earned" in report) == (len(parts) > 1)
+    assert ("How much each part contributes" in report) == (len(parts) > 1)
     table = medeor.load(folder / "r.medeor").predict(tiny_hospital / "images")
     kept = pl.read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
     both = kept.join(table, on="case_id", suffix="_again")

@@ -54,7 +54,7 @@ def test_every_step_leaves_its_file(run: Path) -> None:
     assert left >= tables | {"audit.json", "plan.toml", "model", "calibration.json", "metrics.json", "explanations"}
     assert left >= {"report.html", "card.md", "run.medeor"}
     page = (run / "report.html").read_text()
-    assert "What each part earned" in page
+    assert "How much each part contributes" in page
     endpoints = page[page.index("Endpoints") :]
     assert "Half-life in plasma" in endpoints
     assert f"{read_json(run / 'metrics.json')['test']['fold_error/half_life']['value']:.3g}" in endpoints

@@ -270,7 +270,7 @@ def test_age_and_sex_are_plausible() -> None:
         ({"images_per_patient": (3, 1)}, "images_per_patient"),
         ({"prevalence": 1.5}, "prevalence"),
         ({"difficulty": -1}, "difficulty"),
-        ({"plant": Planted(duplicates=-1)}, "0 or more"),
+        ({"plant": Planted(duplicates=-1)}, "duplicates=-1: it is 0 or more"),
         ({"plant": Planted(label_errors=999)}, "only .* cases are left"),
     ],
 )

@@ -108,7 +108,7 @@ def test_files_are_put_together_and_what_they_say_oddly_is_found(tmp_path: Path)
 @pytest.mark.parametrize(
     ("study", "said"),
     [
-        (Study(), "say which column to predict with --target"),
+        (Study(), "name the column to predict with --target"),
         (Study(target=("gone",)), "no column 'gone' in the table"),
         (Study(target=("sick",), group="gone"), "no column 'gone'"),
         (Study(target=("sick",), options={"drop": "|".join(TABLE.drop("sick").columns)}), "no column to predict from"),

@@ -48,7 +48,7 @@ GRADE, SIZE = Target("grade", "ordinal", ("1", "2", "3")), Target("size", "conti
     ],
 )
 def test_a_figure_has_its_label_and_direction_by_its_name(metric: str, text: str, higher: bool) -> None:
-    assert label(metric) == text
+    assert str(label(metric)) == text
     assert statistic(metric).higher_is_better == higher
 
 
@@ -86,7 +86,11 @@ def test_a_target_that_is_none_is_refused_by_name(target: Target) -> None:
 
 def test_items_and_classes_of_each_kind() -> None:
     assert [of(one).items for one in (SICK, OLD, GRADE, SIZE)] == [("yes",), ("old",), ("1", "2", "3"), ("size",)]
-    assert [of(one).classes for one in (SICK, OLD, SIZE)] == [("no", "yes"), ("not old", "old"), ()]
+    assert [tuple(map(str, of(one).classes)) for one in (SICK, OLD, SIZE)] == [
+        ("no", "yes"),
+        ("not old", "old"),
+        (),
+    ]
     assert of(OLD).class_name(1) == "old = 1"
 
 

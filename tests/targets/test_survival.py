@@ -38,7 +38,7 @@ def predictions_of(risk: np.ndarray, target: Target = DEATH) -> Predictions:
 
 def test_items_are_horizons() -> None:
     assert KIND.items == ("death by 1 y", "death by 3 y")
-    assert label("c_index") == "C-index (Harrell)"
+    assert str(label("c_index")) == "C-index (Harrell)"
     assert headlines((DEATH,)) == ("c_index", "integrated_brier")
     assert [of(Target("d", "survival", ends)).sound for ends in (("1", "2"), ("2", "1"), ("a",), ("0",), ())] == [
         True, False, False, False, False,

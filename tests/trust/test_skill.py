@@ -36,8 +36,8 @@ def test_what_ranks_the_held_out_cases_is_knowledge_and_noise_is_not() -> None:
     assert informed.value == pytest.approx(0.875, abs=0.04)
     assert not informed.missing
     (noise,) = skills(*held_out(sick, generator.uniform(size=300), SICK))
-    assert "held-out AUROC" in noise.missing
-    assert "a guess 0.5" in noise.missing
+    assert "held-out AUROC" in str(noise.missing)
+    assert "a guess reaches 0.5" in str(noise.missing)
 
 
 def test_many_images_of_a_patient_show_no_more_than_one() -> None:
@@ -79,12 +79,12 @@ def test_a_number_is_known_where_its_order_is(scale: str) -> None:
     assert informed.figure == "spearman"
     assert not informed.missing
     (noise,) = skills(*held_out(truth, generator.permutation(truth), target))
-    assert "Spearman's correlation" in noise.missing
+    assert "Spearman's correlation" in str(noise.missing)
 
 
 def test_too_few_cases_show_nothing() -> None:
     (found,) = skills(*held_out(np.array([0, 1]), np.array([0.1, 0.9]), SICK))
-    assert found.missing == "too few held-out cases to show that the model knows anything"
+    assert str(found.missing) == "too few held-out cases to show that the model knows anything"
 
 
 def test_a_calibration_written_before_skill_was_measured_withholds_nothing() -> None:

@@ -91,5 +91,5 @@ def heads_from(values: object, where: str) -> Heads:
     widths = [max(1, len(of(target).classes)) for target in heads.targets]
     spreads = [spread for _, spread in heads.scales]
     if not widths or [len(own) for own in heads.weights] != widths or len(spreads) != len(widths) or min(spreads) <= 0:
-        raise UserError(f"{where}: the heads have no scale and weights that go with their targets")
+        raise UserError("files.damaged.at", path=where, detail="heads")
     return heads

@@ -18,6 +18,7 @@ from medeor.contracts import (
     Finding,
     Fitted,
     Kept,
+    Message,
     Method,
     OnDisk,
     Plan,
@@ -45,8 +46,12 @@ LABEL_ERRORS = "label-errors"
 
 
 def json_digest(values: object) -> str:
-    """The digest of what can be written as JSON."""
-    return digest(json.dumps(values, sort_keys=True, default=str))
+    """The digest of what can be written as JSON; of messages by key and values, in whatever language they are shown."""
+    return digest(json.dumps(values, sort_keys=True, default=_plain))
+
+
+def _plain(value: object) -> object:
+    return value.to_json() if isinstance(value, Message) else str(value)
 
 
 def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -135,8 +140,8 @@ def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
         walk.console.say(finding.message)
     for finding in findings:
         if finding.status == "fail":
-            text = f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}"
-            walk.console.say(text)
+            key = "road.steps.accepted" if finding.accepted else "road.steps.failed"
+            walk.console.say(Message(key, check=finding.check, message=finding.message))
 
 
 def _checks_in(path: Path) -> str:
@@ -280,7 +285,7 @@ LABELS = RoadStep(
 
 
 def _evaluate(walk: Walk) -> ScoredPart:
-    walk.console.say("evaluating, with the simple baseline beside")
+    walk.console.say(Message("road.steps.evaluating"))
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
     baseline = _fitted(walk, walk.task.baseline(walk.value(PLAN)), run)
@@ -333,7 +338,7 @@ def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
 
 
 def _explain(walk: Walk) -> Explanations:
-    walk.console.say("explaining, with the faithfulness of each explanation")
+    walk.console.say(Message("road.steps.explaining"))
 
     def progress(what: str, done: int, total: int, note: str = "") -> None:
         walk.console(what, done, total, note)

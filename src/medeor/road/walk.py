@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from medeor import cache
 from medeor.console import Console
-from medeor.contracts import Logger, Run, Stopped, Study, UserError
+from medeor.contracts import Logger, Message, Run, Stopped, Study, UserError
 from medeor.learning.fit import wait_for_all
 from medeor.learning.folds import fit_or_load
 from medeor.machine import threads
@@ -72,7 +72,8 @@ def _walk(study: Study, folder: Path, console: Console, run: Run, again: bool) -
         run_folder.note(folder, finished=True, facts=facts(walked))
     else:
         report = folder / "report.html"
-        console.say(f"{folder} is finished" + (f": report {report}" if report.exists() else ""))
+        key = "road.walk.finished-with-report" if report.exists() else "road.walk.finished"
+        console.say(Message(key, folder=folder, report=report))
     return load(folder)
 
 

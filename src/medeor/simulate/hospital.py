@@ -102,7 +102,7 @@ def hospital(
     rng = np.random.default_rng([seed, 0])
     site, sick, part = _patients(rng, n_patients, sites, prevalence)
     leaked = np.zeros(n_patients, bool)
-    leaked[_some(rng, np.flatnonzero(part == "train"), plant.leaked_patients, "leaked patients")] = True
+    leaked[_some(rng, np.flatnonzero(part == "train"), plant.leaked_patients, "leaked_patients")] = True
     low, high = images_per_patient
     count = np.maximum(rng.integers(low, high + 1, n_patients), np.where(leaked, 2, 1))
     rows = pl.DataFrame(
@@ -186,17 +186,17 @@ def _with_mistakes(rows: pl.DataFrame, plant: Planted, rng: np.random.Generator)
     carries = (rng.random(len(rows)) < strength) & bool(plant.shortcut)
     copies = {
         "duplicate": take(plant.duplicates, "duplicates"),
-        "conflicting-duplicate": take(plant.conflicting_duplicates, "conflicting duplicates"),
-        "duplicate-across-parts": take(plant.duplicates_across_parts, "duplicates across parts", ("train",)),
-        "near-duplicate": take(plant.near_duplicates, "near duplicates", ("train",)),
+        "conflicting-duplicate": take(plant.conflicting_duplicates, "conflicting_duplicates"),
+        "duplicate-across-parts": take(plant.duplicates_across_parts, "duplicates_across_parts", ("train",)),
+        "near-duplicate": take(plant.near_duplicates, "near_duplicates", ("train",)),
     }
-    for name, number in (
-        ("label_error", plant.label_errors),
-        ("constant", plant.constant),
-        ("unreadable", plant.unreadable),
-        ("identified", plant.identifiers),
+    for name, what in (
+        ("label_error", "label_errors"),
+        ("constant", "constant"),
+        ("unreadable", "unreadable"),
+        ("identified", "identifiers"),
     ):
-        chosen = np.isin(np.arange(len(rows)), take(number, name.replace("_", " ") + "s"))
+        chosen = np.isin(np.arange(len(rows)), take(getattr(plant, what), what))
         rows = rows.with_columns(pl.Series(name, chosen))
     rows = rows.with_columns(pl.Series("shortcut", carries), copy=pl.lit(None, pl.String))
 
@@ -261,7 +261,7 @@ def _tables(rows: pl.DataFrame, masks: Array) -> tuple[pl.DataFrame, pl.DataFram
 
 def _some(rng: np.random.Generator, among: Array, number: int, what: str) -> Array:
     if number > len(among):
-        raise UserError(f"cannot plant {number} {what}: only {len(among)} cases are left for them; ask for less")
+        raise UserError("simulate.hospital.few-left", what=what, number=number, count=len(among))
     return rng.choice(among, number, replace=False)
 
 
@@ -276,24 +276,20 @@ def _check(
     plant: Planted,
 ) -> None:
     if kind not in KINDS:
-        raise UserError(f"no images of kind '{kind}' can be simulated; there are {', '.join(KINDS)}")
+        raise UserError("simulate.hospital.kind", kind=kind, kinds=list(KINDS))
     dimensions = 3 if kind == "ct" else 2
-    numbers = [getattr(plant, one.name) for one in fields(plant) if one.type == "int"]
-    for right, message in (
-        (n_patients >= 1, f"n_patients={n_patients}: at least 1"),
-        (
-            len(size) == dimensions and min(size) >= 8,
-            f"size={size}: {kind} has {dimensions} sides of 8 or more",
-        ),
-        (1 <= sites <= 26, f"sites={sites}: 1 to 26"),
-        (
-            1 <= images_per_patient[0] <= images_per_patient[1],
-            f"images_per_patient={images_per_patient}: (low, high)",
-        ),
-        (0 <= prevalence <= 1, f"prevalence={prevalence}: 0 to 1"),
-        (0 <= difficulty <= 1, f"difficulty={difficulty}: 0 to 1"),
-        (0 <= plant.shortcut_strength <= 1, f"shortcut_strength={plant.shortcut_strength}: 0 to 1"),
-        (min(numbers) >= 0, "numbers of planted mistakes are 0 or more"),
+    if len(size) != dimensions or min(size) < 8:
+        raise UserError("simulate.hospital.size", size=size, kind=kind, count=dimensions)
+    if not 1 <= images_per_patient[0] <= images_per_patient[1]:
+        raise UserError("simulate.hospital.images", images=images_per_patient)
+    for name, value, low, high in (
+        ("n_patients", n_patients, 1, np.inf),
+        ("sites", sites, 1, 26),
+        ("prevalence", prevalence, 0, 1),
+        ("difficulty", difficulty, 0, 1),
+        ("shortcut_strength", plant.shortcut_strength, 0, 1),
+        *((one.name, getattr(plant, one.name), 0, np.inf) for one in fields(plant) if one.type == "int"),
     ):
-        if not right:
-            raise UserError(f"cannot simulate: {message}")
+        if not low <= value <= high:
+            key = "simulate.hospital.range" if high < np.inf else "simulate.hospital.at-least"
+            raise UserError(key, name=name, value=value, low=low, high=high)

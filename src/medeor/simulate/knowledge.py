@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 from medeor.files import replacing, write_text
 from medeor.formats.graphs.tables import GraphTables
 from medeor.simulate.write import NOTICE
@@ -50,7 +50,7 @@ def knowledge(
 
     A tenth of the `treats` edges is the validation part and a tenth the test part; all other edges train."""
     if min(compounds, genes, diseases) < 5:
-        raise UserError("a simulated graph has at least 5 compounds, 5 genes and 5 diseases")
+        raise UserError("simulate.knowledge.few")
     generator = np.random.default_rng(seed)
     inhibits = generator.random((compounds, genes)) < 2.5 / genes
     causes = generator.random((genes, diseases)) < 2.5 / diseases
@@ -94,7 +94,7 @@ def large_graph(edges: int = 5_000_000, entities: int = 50_000, relations: int =
     as a power of their rank."""
     generator = np.random.default_rng(seed)
     if edges > entities * entities * relations // 4:
-        raise UserError(f"{entities} entities and {relations} relations cannot bear {edges} distinct edges")
+        raise UserError("simulate.knowledge.edges", entities=entities, relations=relations, edges=edges)
     keys = np.empty(0, np.int64)
     while len(keys) < edges:
         more = int(1.2 * (edges - len(keys))) + 1000
@@ -122,7 +122,7 @@ def write_graph(graph: KnownGraph, folder: Path) -> Path:
         named = named.with_columns(pl.col("synonyms").list.join("|"))
         nodes = graph.tables.nodes.join(named, on="id", how="left", maintain_order="left")
         nodes.write_csv(new / "nodes.tsv", separator="\t")
-        write_text(new / NOTICE, "This graph is simulated. Nothing in it is true of any compound, gene or disease.\n")
+        write_text(new / NOTICE, f"{Message('simulate.knowledge.notice')}\n")
     return Path(folder)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 from medeor.files import exists, replacing
 from medeor.simulate.hospital import Hospital
 from medeor.simulate.images import Array
@@ -35,19 +35,17 @@ def write(hospital: Hospital, folder: Path, format: Format = "png") -> Path:  # 
     folder = Path(folder)
     writers = {"png": _png, "dicom": _dicom, "nifti": _nifti}
     if format not in (*writers, "npz"):
-        raise UserError(f"no simulated files are written as '{format}'; there are {', '.join([*writers, 'npz'])}")
+        raise UserError("simulate.write.format", format=format, formats=(*writers, "npz"))
     if format == "png" and hospital.images.ndim == 4:
-        raise UserError("a PNG holds no volume; write this hospital as dicom, nifti or npz")
+        raise UserError("simulate.write.volume")
     if format == "npz" and hospital.planted.unreadable:
-        raise UserError("an npz holds all images in one file, so none of them can be unreadable; write png or dicom")
+        raise UserError("simulate.write.unreadable")
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; name a new folder")
+        raise UserError("simulate.write.not-empty", folder=folder)
     with replacing(folder) as new:
         (new / "images").mkdir(parents=True)
-        (new / NOTICE).write_text(
-            f"{MARK}: no patient, no hospital, no examination. Made by medeor.simulate: {len(hospital)} images of kind "
-            f"{hospital.kind}, seed {hospital.seed}.\nNames, birthdays and addresses in headers are fictional.\n"
-        )
+        facts = {"count": len(hospital), "kind": hospital.kind, "seed": hospital.seed}
+        (new / NOTICE).write_text(f"{MARK}: {Message('simulate.write.notice', **facts)}\n", encoding="utf-8")
         if format == "npz":
             table = _npz(hospital, new)
         else:

@@ -106,16 +106,11 @@ def arrange(case_ids: pl.Series, predictions: Predictions, items: Sequence[str],
     flat = long["row"].to_numpy() * shape[1] + long["column"].to_numpy()
     twice = long.filter(long.select("case_id", "item").is_duplicated())
     if twice.height:
-        raise UserError(
-            f"'{twice['item'][0]}' is predicted twice for case {twice['case_id'][0]}: targets that share a class name "
-            "cannot be told apart; give the classes of each target their own names"
-        )
+        raise UserError("statistics.outcomes.twice", item=twice["item"][0], case=twice["case_id"][0])
     broken = long.filter(~pl.col("value").cast(pl.Float64).is_finite().fill_null(False))
     if broken.height:
-        raise UserError(
-            f"{broken.height} predictions of '{name}' are no numbers, the first for case {broken['case_id'][0]};"
-            " the model has diverged or its inputs hold NaN"
-        )
+        case = broken["case_id"][0]
+        raise UserError("statistics.outcomes.no-number", count=broken.height, target=name, case=case)
 
     def column(what: str) -> Array | None:
         """Shape (cases, items), NaN for null; None where the column is missing or empty."""

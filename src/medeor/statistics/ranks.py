@@ -15,9 +15,9 @@ HITS = (1, 3, 10)
 RANKED = ("mrr", *(f"hits@{k}" for k in HITS))
 
 STATISTICS = (
-    Statistic("mrr", "Mean reciprocal rank (MRR)"),
-    Statistic("hits", "Hits"),
-    Statistic("mean_rank", "Mean rank", higher_is_better=False),
+    Statistic("mrr"),
+    Statistic("hits"),
+    Statistic("mean_rank", higher_is_better=False),
 )
 
 

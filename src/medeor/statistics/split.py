@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Split, Study, UserError
+from medeor.contracts import Cases, Message, Split, Study, UserError
 
 PARTS = ("train", "validation", "test")
 WAYS = ("cv", "random", "group", "time")
@@ -28,17 +28,17 @@ def split_cases(cases: Cases, study: Study, strata: np.ndarray | None = None) ->
     way = "group" if study.split and study.split in (study.group, "random") else study.split
     official = "part" in table.columns and table["part"].null_count() < table.height
     if way and way not in WAYS and way not in table.columns:
-        raise UserError(f"--split {way}: no such column; use cv, time, group or one of {', '.join(table.columns)}")
+        raise UserError("statistics.split.no-column", way=way, columns=table.columns)
     named = way in table.columns and table[way].dtype == pl.String and set(table[way].unique()) <= {*PARTS, None}
     units = table[way] if way in table.columns and not named and way not in ("time", "group") else table["group"]
-    what = "group (patient)" if units.name == "group" else f"value of '{units.name}'"
+    what = Message("statistics.split.group" if units.name == "group" else "statistics.split.value", column=units.name)
     if units.n_unique() < 2:
-        raise UserError(f"all {table.height} cases belong to one {what}: nothing is left to test on; add more")
+        raise UserError("statistics.split.one-group", count=table.height, what=what)
     strata = np.zeros(len(cases)) if strata is None else strata
     if named or (official and not way):
         part = table[way if named else "part"].cast(pl.String).fill_null("train").to_numpy().astype(object)
         if not (part == "train").any():
-            raise UserError("the split leaves no case for training; name some of them 'train'")
+            raise UserError("statistics.split.no-training")
     elif way == "cv":
         part = np.full(table.height, "train", dtype=object)
     elif way == "time":
@@ -49,7 +49,7 @@ def split_cases(cases: Cases, study: Study, strata: np.ndarray | None = None) ->
     open_to_fit = part != "test"
     folds = min(FOLDS, int(units.filter(pl.Series(open_to_fit)).n_unique()))
     if folds < 2:
-        raise UserError(f"the cases to train on belong to one {what} alone; at least two are needed")
+        raise UserError("statistics.split.one-training-group", what=what)
     fold = np.full(table.height, -1)
     fold[open_to_fit] = deal(units.filter(pl.Series(open_to_fit)), strata[open_to_fit], folds, study.seed)
     split = pl.DataFrame({"case_id": table["case_id"], "part": part.astype(str), "fold": fold})
@@ -75,7 +75,7 @@ def deal(units: pl.Series, strata: np.ndarray, slots: int, seed: int) -> np.ndar
 def _latest_last(table: pl.DataFrame) -> np.ndarray:
     """Parts by time: groups whose last case is among the latest fifth are the test part."""
     if "time" not in table.columns or table["time"].null_count():
-        raise UserError("--split time needs a time for every case; name its column with --set time=COLUMN")
+        raise UserError("statistics.split.no-time")
     last = table.group_by("group").agg(pl.col("time").max()).sort("time", "group")
     test = set(last.tail(max(1, last.height // _SLOTS))["group"])
     return np.array(["test" if group in test else "train" for group in table["group"]], dtype=object)

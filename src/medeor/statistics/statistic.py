@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from medeor.messages import Text
+from medeor.messages import Message, Text
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Statistic:
 
     name: str
     """As in `metrics.json`, without what follows a `/`, `@` or `[`."""
-    label: Text
-    """For a reader."""
+    given: Text = ""
+    """What a reader calls it; by default, the catalogue has it under the name."""
     higher_is_better: bool = True
     headline: Literal["", "alone", "together", "always"] = ""
     """Whether it is reported of subgroups and drawn first: where a target stands alone, where several of its kind are
@@ -34,3 +34,7 @@ class Statistic:
     """Whether it is listed among what a threshold gives."""
     chance: float | None = None
     """Its value for a model that knows nothing."""
+
+    @property
+    def label(self) -> Text:
+        return self.given or Message(f"statistics.label.{self.name}")

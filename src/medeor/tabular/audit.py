@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split
-from medeor.formats.tables.rows import listed
+from medeor.contracts import Cases, Finding, Message, Split, Text, listed
 from medeor.formats.values.columns import as_numbers, known_texts, meaning
 from medeor.formats.values.later import is_follow_up, speaks_of_later
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.people import names_people
 from medeor.statistics.copies import equal_by_chance
 from medeor.targets import of
-from medeor.trust.audits.checks import divided, found
+from medeor.trust.audits.checks import Kind, divided, found
 from medeor.trust.audits.copies import across_parts, within_parts, yielding
 from medeor.trust.shortcuts import reached
 
@@ -28,12 +27,12 @@ def audit_table(cases: Cases, split: Split) -> list[Finding]:
     table = divided(cases, split)
     learned_from = split.part(cases, "train", "validation")
     aside = table.filter(pl.col("broken").is_not_null())
-    text = f"{aside.height} rows have no label, or nothing else, and are set aside"
+    text = Message("tabular.audit.aside", count=aside.height)
     return [
         *_columns(learned_from),
         _outcome(learned_from),
         _later(cases),
-        found("rows-set-aside", "labels", aside, text, "every row has a label"),
+        found("rows-set-aside", "labels", aside, text, Message("tabular.audit.labelled")),
         _people(table),
         *_copies(cases, table.filter(pl.col("broken").is_null())),
     ]
@@ -47,8 +46,8 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     table = divided(cases, split)
     disputed = pl.col("case_id").is_in(failed.get("conflicting-labels", []))
     repeated = pl.col("case_id").is_in(copies) & yielding(table, "content")
-    reasons = {"a copy of another row with another label": disputed, "a copy of another row": repeated}
-    reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(why)) for why, holds in reasons.items()))
+    reasons = {Message("tabular.removed.disputed"): disputed, Message("tabular.removed.copy"): repeated}
+    reason = pl.coalesce("broken", *(pl.when(holds).then(pl.lit(str(why))) for why, holds in reasons.items()))
     return table.with_columns(removed=reason).drop("in_part", "source", "content", "broken")
 
 
@@ -57,29 +56,29 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
 
 def _columns(cases: Cases) -> Iterator[Finding]:
     """Columns that no model is given, and cells that are read as missing."""
-    unused: dict[str, list[str]] = {}
-    odd: dict[str, list[str]] = {"number-codes": [], "unread-cells": [], "mixed-units": []}
+    unused: dict[Text, list[str]] = {}
+    lost = False
+    odd: dict[str, list[Text]] = {"number-codes": [], "unread-cells": [], "mixed-units": []}
     for name in cases.features:
         column, meant = cases.table[name], meaning(cases.table[name])
         if meant.kind is None:
             unused.setdefault(meant.why, []).append(name)
+            lost |= meant.lost
         elif meant.kind == "number":
             read = as_numbers(column)
             unread = len(known_texts(column)) - read.values.count() if column.dtype == pl.String else 0
             odd["number-codes"] += [f"'{name}': {code}" for code in without_missing_numbers(read.values).codes]
             odd["unread-cells"] += [f"'{name}': {unread}"] * (unread > 0)
-            odd["mixed-units"] += [f"'{name}': {unit} besides {read.unit}" for unit, _ in read.foreign]
-    text = "not given to a model: " + "; ".join(f"{listed(names)}: {why}" for why, names in unused.items())
-    # One value in every row, and names of rows, hold nothing to learn from.
-    lost = any("row" not in why for why in unused)
-    yield Finding("columns-not-used", "quality", "fail" if lost else "pass", text if unused else "every column is used")
-    for check, what, none in (
-        ("number-codes", "numbers that are no measurement, read as missing", "no number stands for an unknown one"),
-        ("unread-cells", "cells with text among numbers, read as missing", "every cell was read"),
-        ("mixed-units", "units that cannot be converted, whose numbers stand as written", "each column has one unit"),
-    ):
-        text = f"{what}: {'; '.join(odd[check])}" if odd[check] else none
-        yield Finding(check, "quality", "fail" if odd[check] else "pass", text)
+            units = (Message("tabular.audit.units", column=name, unit=one, other=read.unit) for one, _ in read.foreign)
+            odd["mixed-units"] += units
+    each = tuple(
+        Message("tabular.audit.because", columns=listed(map(repr, names)), why=why) for why, names in unused.items()
+    )
+    text = Message("tabular.audit.not-used", columns=each) if each else Message("tabular.audit.used")
+    yield Finding("columns-not-used", "quality", "fail" if lost else "pass", text)
+    for check, cells in odd.items():
+        text = Message(f"tabular.audit.{check}" if cells else f"tabular.audit.no-{check}", cells=tuple(cells))
+        yield Finding(check, "quality", "fail" if cells else "pass", text)
 
 
 def _outcome(cases: Cases) -> Finding:
@@ -88,24 +87,22 @@ def _outcome(cases: Cases) -> Finding:
     used = cases.table.select(name for name in cases.features if meaning(cases.table[name]).kind)
     telling = [name for name, auroc in reached(used, cases).items() if auroc >= GIVES_AWAY]
     if not telling:
-        return Finding(check, "leakage", "pass", "no column alone gives the outcome away")
-    text = f"each alone predicts the outcome nearly perfectly and may be it under another name: {listed(telling)}"
-    return Finding(check, "leakage", "fail", f"{text}; leave out what is: --option drop='{'|'.join(telling)}'")
+        return Finding(check, "leakage", "pass", Message("tabular.audit.no-outcome"))
+    text = Message("tabular.audit.outcome", columns=listed(map(repr, telling)), drop="|".join(telling))
+    return Finding(check, "leakage", "fail", text)
 
 
 def _later(cases: Cases) -> Finding:
     """Columns whose headings speak of the outcome, or of what comes after the prediction."""
     check = "recorded-after-the-outcome"
     targets = [target.name for target in cases.targets]
-    named = [name for name in cases.features if speaks_of_later(name, targets)]
-    if not named:
-        return Finding(check, "shortcut", "pass", "no heading speaks of what is known only later")
-    text = f"by their headings, these may be known only after the outcome: {listed(named)}"
-    text += f"; leave out what is: --option drop='{'|'.join(named)}'"
-    times = [name for name in named if is_follow_up(name)]
+    late = [name for name in cases.features if speaks_of_later(name, targets)]
+    if not late:
+        return Finding(check, "shortcut", "pass", Message("tabular.audit.not-later"))
+    text = Message("tabular.audit.later", columns=listed(map(repr, late)), drop="|".join(late))
+    times = [name for name in late if is_follow_up(name)]
     if times and len(cases.targets) == 1 and len(of(cases.targets[0]).items) == 1:
-        text += f". If '{times[0]}' is the time until '{cases.targets[0].name}' or the last visit, it can be learned: "
-        text += f"--option follow_up={times[0]}"
+        text = Message("tabular.audit.follow-up", later=text, time=times[0], target=targets[0])
     return Finding(check, "shortcut", "fail", text)
 
 
@@ -120,26 +117,28 @@ def _people(table: pl.DataFrame) -> Finding:
         known = table.filter(pl.col(name).is_not_null())
         people, torn = known[name].n_unique(), across_parts(known, name)
         if people < known.height:
-            text = (
-                f"column '{name}' names {people} patients in {known.height} rows; {torn[name].n_unique()} of them are "
-            )
-            text += f"in two parts: --group {name} keeps the rows of each together"
+            patients = Message("common.count.patient", count=people)
+            rows, several = Message("common.count.row", count=known.height), torn[name].n_unique()
+            text = Message("tabular.audit.people", column=name, patients=patients, rows=rows, count=several)
             return Finding(check, "leakage", "fail" if torn.height else "unknown", text, tuple(torn["case_id"]))
-    return Finding(check, "leakage", "pass", "no column names patients with several rows")
+    return Finding(check, "leakage", "pass", Message("tabular.audit.no-people"))
 
 
 def _copies(cases: Cases, table: pl.DataFrame) -> list[Finding]:
     """The same row twice, where that is no chance."""
-    copies, none = table.filter(pl.col("content").is_duplicated()), "no row is a copy of another"
+    copies, none = table.filter(pl.col("content").is_duplicated()), Message("tabular.audit.no-copies")
     if copies.height and equal_by_chance(table.select(cases.features)):
-        none = f"{copies.height} rows are equal to another, as chance explains"
+        none = Message("tabular.audit.by-chance", count=copies.height)
         copies = copies.clear()
     differ = [pl.col(target.name).n_unique().over("content") > 1 for target in cases.targets]
     within, across = within_parts(copies, "content"), across_parts(copies, "content")
     disputed = copies.filter(pl.any_horizontal(differ)) if differ else copies.clear()
-    here, there = f"{within.height} rows have a copy in their part", f"{across.height} rows have a copy in another part"
+    checks: dict[str, tuple[Kind, pl.DataFrame]] = {
+        "duplicates-within-parts": ("quality", within),
+        "duplicates-across-parts": ("leakage", across),
+        "conflicting-labels": ("labels", disputed),
+    }
     return [
-        found("duplicates-within-parts", "quality", within, here, none),
-        found("duplicates-across-parts", "leakage", across, there, none),
-        found("conflicting-labels", "labels", disputed, f"{disputed.height} copies have different labels", none),
+        found(check, kind, rows, Message(f"tabular.audit.{check}", count=rows.height), none)
+        for check, (kind, rows) in checks.items()
     ]

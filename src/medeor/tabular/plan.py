@@ -46,5 +46,5 @@ def rules(train: Cases) -> TablePlan:
     kinds = {name: meaning(train.table[name]).kind for name in train.features}
     columns = {name: kind for name, kind in kinds.items() if kind is not None}
     if not columns:
-        raise UserError(f"no column can be used to predict {', '.join(target.name for target in train.targets)}")
+        raise UserError("tabular.plan.no-column", targets=[target.name for target in train.targets])
     return TablePlan(columns, schedule=Schedule(epochs=15), members="folds" if len(train) <= FEW else "single")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Cases, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Message, Sources, Study, Target, Text, UserError, listed
 from medeor.formats.tables.read import read_table, set_apart, table_findings
-from medeor.formats.tables.rows import counted, digest_of, digests, listed
+from medeor.formats.tables.rows import counted, digest_of, digests
 from medeor.formats.values.columns import as_numbers
 from medeor.formats.values.measurements import read_limits
 from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_target, read_targets
@@ -49,7 +49,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     dropped = _several(study.options.get("drop", ""))
     for column in (*names, *roles, *study.subgroups, own_id, *dropped, study.options.get("follow_up")):
         if column and column not in rows.columns:
-            raise UserError(f"there is no column '{column}' in {name}; it has {listed(rows.columns)}")
+            raise UserError("tabular.read.missing", column=column, table=name, columns=_names(rows))
     answers = _answers(rows, names, study, sources.targets)
     part = _part(rows, study)
     here = set_apart(rows.columns, _OWN.__contains__)
@@ -60,7 +60,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     features = [here[column] for column in others if column not in apart]
     rest = rows.select(pl.col(column).alias(here[column]) for column in others)
     if not features:
-        raise UserError(f"{name} has no column to predict from; it has {listed(rows.columns)}")
+        raise UserError("tabular.read.no-feature", table=name, columns=_names(rows))
     content = digests(rest.select(features))
     called = rows[own_id].cast(pl.String).to_list() if own_id else [None] * rows.height
     ids = counted([digest_of(text) if text else alike for text, alike in zip(called, content)])
@@ -72,28 +72,36 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         case_id=pl.Series(ids, dtype=pl.String),
         source=pl.Series([text or f"row {row}" for row, text in enumerate(called, 2)], dtype=pl.String),
         content=pl.Series(content, dtype=pl.String),
-        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(pl.lit("it has no value in any column")),
+        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(_lit("no-value")),
     ).with_columns(pl.col("group").fill_null(pl.col("case_id")))
     if answers.targets:
         unknown = pl.all_horizontal(pl.col(target.name).is_null() for target in answers.targets)
-        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(pl.lit("it has no label"))))
+        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(_lit("no-label"))))
     subgroups = tuple(roles.get(column) or here[column] for column in study.subgroups)
     paths = [Path(item) for item in sources.given if isinstance(item, str | Path)]
     findings = (*(one for path in paths for one in table_findings(path)), *answers.findings)
     return Cases(table, answers.targets, subgroups=subgroups, features=tuple(features), findings=findings)
 
 
-def _gathered(sources: Sources) -> tuple[pl.DataFrame, str]:
+def _lit(reason: str) -> pl.Expr:
+    return pl.lit(str(Message(f"tabular.broken.{reason}")))
+
+
+def _names(rows: pl.DataFrame) -> Text | tuple[object, ...]:
+    return listed(map(repr, rows.columns))
+
+
+def _gathered(sources: Sources) -> tuple[pl.DataFrame, tuple[Text, ...]]:
     """The rows of all sources, and what to call them in a message."""
     if not sources.given:
-        raise UserError("no source is given: name a table, with one row a case")
-    tables, names = [], []
+        raise UserError("tabular.read.no-source")
+    tables, names = [], list[Text]()
     for item in sources.given:
         if not isinstance(item, str | Path | pl.DataFrame):
-            raise UserError(f"a table is read from a file or a data frame, not from {type(item).__name__}")
+            raise UserError("tabular.read.source", type=type(item).__name__)
         tables.append(item if isinstance(item, pl.DataFrame) else read_table(Path(item)))
-        names.append("the table" if isinstance(item, pl.DataFrame) else Path(item).name)
-    return pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0], ", ".join(names)
+        names.append(Message("tabular.read.table") if isinstance(item, pl.DataFrame) else Path(item).name)
+    return pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0], tuple(names)
 
 
 def _present(study: Study, columns: Sequence[str]) -> Study:
@@ -107,11 +115,11 @@ def _present(study: Study, columns: Sequence[str]) -> Study:
     return replace(study, group=group, site=site, time=time, split=split, subgroups=subgroups, options=options)
 
 
-def _target_names(rows: pl.DataFrame, study: Study, name: str) -> tuple[str, ...]:
+def _target_names(rows: pl.DataFrame, study: Study, name: tuple[Text, ...]) -> tuple[str, ...]:
     """The columns to predict: those that the study names, else one of a usual name."""
     usual = [column for column in rows.columns if column.lower() in USUAL_TARGETS]
     if not study.target and len(usual) != 1:
-        raise UserError(f"{name}: say which column to predict with --target; it has {listed(rows.columns)}")
+        raise UserError("tabular.read.no-target", table=name, columns=_names(rows))
     return study.target or (usual[0],)
 
 
@@ -142,11 +150,11 @@ def _until_event(
     event = read_target(rows[names[0]], "classes", classes, options.get("positive", ""))
     words = of(event.target).words
     if len(names) > 1 or len(words) != 2:
-        raise UserError("--option follow_up goes with one target, a column that says whether the event has happened")
+        raise UserError("tabular.read.one-event")
     try:
         ends = [float(end) for end in (known.classes if known else _several(options.get("horizons", "")))]
     except ValueError:
-        raise UserError(f"--option horizons={options['horizons']}: these are times, set apart by |") from None
+        raise UserError("tabular.read.horizons", horizons=options["horizons"]) from None
     time = as_numbers(rows[options["follow_up"]])
     target, values = read_survival(names[0], event.values, time.values, ends, time.unit)
     return TargetColumns((replace(target, values=words),), values, event.findings)
@@ -157,7 +165,7 @@ def _scaled(target: Target, values: pl.DataFrame, options: Mapping[str, str]) ->
     if scale == "linear":
         return target
     if scale != "log" or target.classes or (values[target.name].drop_nulls() <= 0).any():
-        raise UserError(f"--option scale={scale}: it is linear, or log for a target of numbers above 0")
+        raise UserError("tabular.read.scale", scale=scale)
     return replace(target, scale="log")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from medeor.contracts import Target, UserError
+from medeor.contracts import Message, Target, Text, UserError
 
 if TYPE_CHECKING:
     from medeor.statistics.statistic import Statistic
@@ -59,7 +59,7 @@ def measured(targets: Iterable[Target]) -> list[Target]:
 
 def _class(target: Target) -> Any:
     if target.kind not in KINDS:
-        raise UserError(f"'{target.name}' is of the kind '{target.kind[:40]}', and there are {', '.join(KINDS)}")
+        raise UserError("targets.kind.unknown", target=target.name, kind=target.kind[:40], kinds=list(KINDS))
     return _loaded(KINDS[target.kind])
 
 
@@ -91,17 +91,17 @@ def _statistics() -> dict[str, Statistic]:
     return {one.name: one for one in reversed((*stated, *label_map.STATISTICS, *ranks.STATISTICS))}
 
 
-def label(metric: str) -> str:
+def label(metric: str) -> Text:
     """A metric's name for a reader: `recall/mild` is "Recall: mild", `auroc[sex=F]` "AUROC, sex: F"."""
     name, _, inside = metric.removesuffix("]").partition("[")
     name, _, of_what = name.partition("/")
     name, _, at = name.partition("@")
-    text = str(statistic(name).label)
+    text = statistic(name).label
     if at:
-        text += " at " + " ".join(at.split("="))
+        text = Message("targets.label.at", label=text, at=at.replace("=", " "))
     if of_what:
-        text += f": {of_what}"
-    return f"{text}, {inside.replace('=', ': ', 1)}" if inside else text
+        text = Message("targets.label.of", label=text, what=of_what)
+    return Message("targets.label.subgroup", label=text, subgroup=inside.replace("=", ": ", 1)) if inside else text
 
 
 def averaged(targets: Sequence[Target]) -> tuple[Statistic, ...]:

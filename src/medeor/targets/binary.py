@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Target, UserError
+from medeor.contracts import Message, Target, Text, UserError
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator, resample
@@ -20,6 +20,7 @@ from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
 from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.categories import AUROC, DETAILS, SURE, Categories
+from medeor.targets.common.drawings import WORDS
 from medeor.targets.common.kind import Fit
 
 if TYPE_CHECKING:
@@ -43,18 +44,11 @@ class Binary(Categories):
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
         replace(AUROC, headline="always", main=True, averaged=True),
-        Statistic("sensitivity", "Sensitivity", headline="alone", compared=True, on_forest=True, operating_point=True),
-        Statistic("specificity", "Specificity", headline="alone", compared=True, on_forest=True, operating_point=True),
+        Statistic("sensitivity", headline="alone", compared=True, on_forest=True, operating_point=True),
+        Statistic("specificity", headline="alone", compared=True, on_forest=True, operating_point=True),
         Statistic("auprc", "AUPRC", compared=True, averaged=True, on_forest=True),
-        Statistic("accuracy", "Accuracy", compared=True, averaged=True, on_forest=True),
-        Statistic(
-            "balanced_accuracy",
-            "Balanced accuracy",
-            headline="together",
-            compared=True,
-            averaged=True,
-            on_forest=True,
-        ),
+        Statistic("accuracy", compared=True, averaged=True, on_forest=True),
+        Statistic("balanced_accuracy", headline="together", compared=True, averaged=True, on_forest=True),
         Statistic("f1", "F1", compared=True, averaged=True, on_forest=True),
         Statistic("ppv", "PPV", on_forest=True, operating_point=True),
         Statistic("npv", "NPV", on_forest=True, operating_point=True),
@@ -69,20 +63,22 @@ class Binary(Categories):
         return self.target.classes[1:] or (self.target.name,)
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return self.target.classes or (f"not {self.target.name}", self.target.name)
+    def classes(self) -> tuple[Text, ...]:
+        name = self.target.name
+        return self.target.classes or (Message("targets.answer.not", target=name), name)
 
     @property
     def words(self) -> tuple[str, ...]:
         return super().words or ("no", "yes")
 
     @property
-    def positive(self) -> str:
+    def positive(self) -> Text:
         if not (self.target.classes or self.target.values):
             return ""
         no, yes = self.words
-        text = f"positive class{f' of {self.target.name}' if self.target.values else ''}: {yes}"
-        return f"{text} (guessed; change it with --option positive={no})" if self.target.guessed else text
+        key = "targets.positive.of-target" if self.target.values else "targets.positive.class"
+        text = Message(key, positive=yes, target=self.target.name)
+        return Message("targets.positive.guessed", positive=text, other=no) if self.target.guessed else text
 
     @property
     def by_own_name(self) -> Target:
@@ -151,7 +147,7 @@ class Binary(Categories):
         if pick is None:
             return replace(one, rule=name, threshold=float(name))
         if len(np.unique(held.truth)) < 2:
-            return replace(one, rule=f"0.5, as the held-out cases do not allow '{name}'", threshold=0.5)
+            return replace(one, rule=str(Message("targets.threshold.not-allowed", rule=name)), threshold=0.5)
         calibrated = class_calibration.calibrated(self, one, held.values)
         return replace(one, rule=name, threshold=_threshold(calibrated[:, 0], held, pick, asked.seed))
 
@@ -202,12 +198,11 @@ class Binary(Categories):
 
     def draw(self, every: Sequence[Outcomes], baseline: Sequence[Outcomes]) -> list[Figure]:
         alone = len(every) == 1
-        lines = [_scored("Model" if alone else one.target.name, one) for one in every]
-        simple = [_scored("Baseline", one)._replace(dashed=True) for one in baseline if alone]
-        caption = ""
+        lines = [_scored(WORDS["model"] if alone else one.target.name, one) for one in every]
+        simple = [_scored(WORDS["baseline"], one)._replace(dashed=True) for one in baseline if alone]
+        caption: Text = ""
         if alone:
-            share = float((every[0].truth == 1).mean())
-            caption = f"Chance would give a precision of {share:.2f}, the share of positives. "
+            caption = Message("targets.figure.chance-precision", share=float((every[0].truth == 1).mean()))
         drawn: list[Figure] = [drawings.roc(lines, simple), drawings.precision_recall(lines, simple, caption)]
         if not alone:
             return [*drawn, drawings.label_reliability(every)]
@@ -215,7 +210,7 @@ class Binary(Categories):
 
     def sure(self, values: Array, truth: Array) -> drawings.Sure:
         probability, positive = self.confidence(values, truth)
-        return drawings.Sure(probability, positive, "Predicted probability", "Observed frequency", self.classes)
+        return drawings.Sure(probability, positive, WORDS["probability"], WORDS["frequency"], self.classes)
 
     def likeliest(self, column: pl.Series) -> int:
         return int(column[0] >= 0.5)
@@ -225,7 +220,7 @@ class Binary(Categories):
         return no, yes
 
 
-def _scored(name: str, one: Outcomes) -> drawings.ScoredCases:
+def _scored(name: Text, one: Outcomes) -> drawings.ScoredCases:
     return drawings.ScoredCases(name, one.values[:, 0], one.truth == 1)
 
 
@@ -260,10 +255,7 @@ def rule(threshold: str) -> Pick | None:
         )
     if re.fullmatch(r"0?\.\d+", threshold):
         return None
-    raise UserError(
-        f"no threshold rule is called '{threshold}'; there are youden, equal, accuracy, prevalence, sensitivity=0.95, "
-        "specificity=0.95 and a number between 0 and 1"
-    )
+    raise UserError("targets.threshold.unknown", rule=threshold)
 
 
 def _apart(true: Array, false: Array) -> Array:

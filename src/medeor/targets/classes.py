@@ -15,9 +15,9 @@ class Classes(Categories):
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
         replace(AUROC, headline="always", main=True),
-        Statistic("balanced_accuracy", "Balanced accuracy", headline="always", compared=True, on_forest=True),
+        Statistic("balanced_accuracy", headline="always", compared=True, on_forest=True),
         Statistic("auprc", "AUPRC", compared=True, on_forest=True),
-        Statistic("accuracy", "Accuracy", compared=True, on_forest=True),
+        Statistic("accuracy", compared=True, on_forest=True),
         Statistic("f1", "F1", compared=True, on_forest=True),
         *DETAILS,
     )

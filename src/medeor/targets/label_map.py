@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STATISTICS = (
     Statistic("dice", "Dice", headline="always", main=True, compared=True, on_forest=True, details=True),
-    Statistic("hd95", "95th percentile of the surface distance (HD95)", higher_is_better=False, compared=True),
+    Statistic("hd95", higher_is_better=False, compared=True),
 )
 
 

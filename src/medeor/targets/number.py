@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
+from medeor.contracts import Message, Text
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator
@@ -42,17 +43,17 @@ class Number(Quantity):
     """See `TargetKind`. A number known by a limit teaches a network and is not scored."""
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
-        Statistic("fold_error", "Fold error (geometric mean)", higher_is_better=False),
-        Statistic("within_2_fold", "Within twofold"),
-        Statistic("within_3_fold", "Within threefold"),
-        Statistic("mae", "Mean absolute error", higher_is_better=False, compared=True),
+        Statistic("fold_error", higher_is_better=False),
+        Statistic("within_2_fold"),
+        Statistic("within_3_fold"),
+        Statistic("mae", higher_is_better=False, compared=True),
         Statistic("r2", "R²", compared=True, on_forest=True, chance=0.0),
-        Statistic("rmse", "Root mean squared error", higher_is_better=False, compared=True),
-        Statistic("pearson", "Pearson's correlation", on_forest=True),
-        Statistic("spearman", "Spearman's correlation", compared=True, on_forest=True, chance=0.0),
-        Statistic("coverage", "Coverage of sets and intervals"),
-        Statistic("interval_width", "Width of the interval", higher_is_better=False),
-        Statistic("r2 of the logarithm", "R² of the logarithm", chance=0.0),
+        Statistic("rmse", higher_is_better=False, compared=True),
+        Statistic("pearson", on_forest=True),
+        Statistic("spearman", compared=True, on_forest=True, chance=0.0),
+        Statistic("coverage"),
+        Statistic("interval_width", higher_is_better=False),
+        Statistic(_AGREED_OF_LOGARITHMS[1], chance=0.0),
     )
     comparable: ClassVar[bool] = False
     skill: ClassVar[str] = "spearman"
@@ -67,8 +68,8 @@ class Number(Quantity):
         return self.target.scale == "log"
 
     @property
-    def unit(self) -> str:
-        return "powers of ten" if self.logarithmic else self.target.unit
+    def unit(self) -> Text:
+        return Message("targets.unit.powers-of-ten") if self.logarithmic else self.target.unit
 
     @property
     def sound(self) -> bool:
@@ -109,7 +110,7 @@ class Number(Quantity):
         values = truth[:, 0]
         known = ~np.isnan(values)
         middle = np.median(values[known]) if known.any() else 0.0
-        yield YesNoQuestion(f"'{self.target.name}' above its median", values > middle, known)
+        yield YesNoQuestion(Message("targets.question.median", target=self.target.name), values > middle, known)
 
     # --- learning --------------------------------------------------------------------------------------------
 
@@ -284,20 +285,21 @@ class Number(Quantity):
             drawn.append(drawings.predicted_and_true(one.target.name, truth, values, unit))
         return drawn
 
-    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]:
+    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, Text]:
         low, high = (own[end][0] if end in own.columns else None for end in ("low", "high"))
-        text = f"{self.target.name} {own['value'][0]:.3g}"
-        text += "" if low is None or high is None else f" ({low:.3g} to {high:.3g})"
+        key = "targets.answer.number" if low is None or high is None else "targets.answer.with-interval"
+        text = Message(key, target=self.target.name, value=own["value"][0], low=low, high=high)
         if truth is None:
             return None, text
         # An end that is not there does not bound; without both there is no interval.
         known = low is not None or high is not None
         inside = (low is None or low <= truth) and (high is None or truth <= high)
-        return (inside if known else None), f"{text}, truly {truth:.3g}"
+        return (inside if known else None), Message("targets.answer.true-number", answer=text, truth=truth)
 
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described:
         low, high = answer.get("low"), answer.get("high")
-        return Described("" if low is None else f"{number(low)} to {number(high)}", self.target.unit, "")
+        interval = Message("targets.answer.interval", low=number(low), high=number(high))
+        return Described("" if low is None else interval, self.target.unit, "")
 
     def described_truth(self, value: float, side: int | None, number: Callable[[object], str]) -> str:
         return {1: ">", -1: "<"}.get(side or 0, "") + number(value)

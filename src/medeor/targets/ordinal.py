@@ -23,16 +23,8 @@ class Ordinal(Categories):
     """As `Classes`, learned with soft neighbouring grades and scored by the distance in grades."""
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
-        Statistic(
-            "quadratic_weighted_kappa",
-            "Quadratic weighted kappa",
-            headline="always",
-            main=True,
-            compared=True,
-            on_forest=True,
-            chance=0.0,
-        ),
-        Statistic("grade_error", "Mean error in grades", higher_is_better=False, headline="always", compared=True),
+        Statistic("quadratic_weighted_kappa", headline="always", main=True, compared=True, on_forest=True, chance=0.0),
+        Statistic("grade_error", higher_is_better=False, headline="always", compared=True),
         *(replace(one, headline="", main=False) for one in Classes.STATISTICS),
     )
     grades: ClassVar[bool] = True

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Predictions, Target, UserError
+from medeor.contracts import Cases, Predictions, Target, Text, UserError
 from medeor.statistics.outcomes import Outcomes, arrange, group_codes
 from medeor.statistics.scores import Array
 from medeor.targets import of
@@ -21,7 +21,7 @@ def line_up(cases: Cases, predictions: Predictions, target: Target) -> Outcomes:
     Raises: UserError when the target is missing, a truth is no class, a prediction is no number or stands twice."""
     table, kind = cases.table, of(target)
     if target.name not in table.columns:
-        raise UserError(f"the case table has no column '{target.name}'; it has {', '.join(table.columns)}")
+        raise UserError("targets.outcomes.no-column", target=target.name, columns=table.columns)
     truth = kind.truth(table)
     given = arrange(table["case_id"], predictions, kind.items, target.name)
     rows = np.flatnonzero(kind.scored(truth) & given.predicted)
@@ -52,10 +52,8 @@ def lined_up(cases: Cases, predictions: Predictions) -> list[Outcomes]:
         missing = np.setdiff1d(scored, one.rows)
         if len(missing):
             first = cases.table["case_id"][int(missing[0])]
-            raise UserError(
-                f"{len(missing)} of {len(scored)} cases have no prediction of '{target.name}', the first is {first}; "
-                "predict them all, or measure only the cases that were predicted"
-            )
+            counts = {"missing": len(missing), "cases": len(scored)}
+            raise UserError("targets.outcomes.not-predicted", **counts, target=target.name, first=first)
         result.append(one)
     return result
 
@@ -70,15 +68,13 @@ def with_truth(cases: Cases, predictions: Predictions, target: Target) -> tuple[
     return table["case_id"], kind.truth(table), given.values[given.predicted]
 
 
-def _with_classes(one: Outcomes, classes: Sequence[str], case_ids: pl.Series) -> Outcomes:
+def _with_classes(one: Outcomes, classes: Sequence[Text], case_ids: pl.Series) -> Outcomes:
     """The same with the truth as whole numbers. Raises: UserError where one is no class."""
     wrong = np.flatnonzero((one.truth % 1 != 0) | (one.truth < 0) | (one.truth >= len(classes)))
     if len(wrong):
         value, case = one.truth[wrong[0]], case_ids[int(one.rows[wrong[0]])]
-        raise UserError(
-            f"'{one.target.name}' is {value:g} in case {case}, but only 0 to {len(classes) - 1} are classes: "
-            f"{', '.join(classes)}"
-        )
+        facts = {"value": float(value), "case": case, "last": len(classes) - 1}
+        raise UserError("targets.outcomes.no-class", target=one.target.name, classes=tuple(classes), **facts)
     return replace(one, truth=one.truth.astype(np.int64))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Target, UserError
+from medeor.contracts import Message, Target, Text, UserError, named
 from medeor.figures import Figure, Lines, Series
 from medeor.statistics import scores
 from medeor.statistics import survival as censored
@@ -46,19 +46,17 @@ def read_survival(
     Raises: UserError for a time below 0, no event, or horizons at which nothing can be measured."""
     event, time = event.cast(pl.Float64), time.cast(pl.Float64).fill_nan(None)
     if ((bad := time.filter((time < 0) | time.is_infinite())).len()) > 0:
-        raise UserError(f"'{time.name}' holds {bad[0]:g}, which is no time until an event of '{name}'; it is 0 or more")
+        raise UserError("targets.survival.no-time", time=time.name, value=bad[0], event=name)
     known = event.is_not_null() & time.is_not_null()
     happened = time.filter(known & (event == 1))
     if not len(happened):
-        raise UserError(f"'{name}' has no event with a time in '{time.name}': there is nothing to learn")
+        raise UserError("targets.survival.no-event", event=name, time=time.name)
     ends = sorted(set(horizons) or {_round(float(happened.quantile(share) or 0.0)) for share in HORIZONS})
     longest = float(time.filter(known).max() or 0.0)  # type: ignore[arg-type]
     ends = [end for end in ends if end > 0] if not horizons else ends
     if not ends or ends[0] <= 0 or ends[-1] > longest:
-        raise UserError(
-            f"'{name}': horizons lie above 0 and up to {longest:g}, the longest follow-up; "
-            f"these do not: {', '.join(f'{end:g}' for end in ends) or 'all events are at 0'}"
-        )
+        given = tuple(f"{end:g}" for end in ends) or (0,)
+        raise UserError("targets.survival.horizons", event=name, longest=longest, horizons=given)
     values = {name: pl.select(pl.when(known).then(time)).to_series(), f"{name}.limit": (1 - event).cast(pl.Int8)}
     return Target(name, "survival", tuple(f"{end:g}" for end in ends), unit), pl.DataFrame(values)
 
@@ -74,21 +72,17 @@ class Survival(Quantity):
     taken as constant. What happens after the last one is not asked."""
 
     STATISTICS: ClassVar[tuple[Statistic, ...]] = (
-        Statistic(
-            "c_index", "C-index (Harrell)", headline="always", main=True, compared=True, on_forest=True, chance=0.5
-        ),
-        Statistic(
-            "integrated_brier", "Integrated Brier score", higher_is_better=False, headline="always", compared=True
-        ),
-        Statistic("c_index_uno", "C-index (Uno)", compared=True, on_forest=True, chance=0.5),
-        Statistic("brier", "Brier score", higher_is_better=False),
-        Statistic("ece", "Calibration error (ECE)", higher_is_better=False),
+        Statistic("c_index", headline="always", main=True, compared=True, on_forest=True, chance=0.5),
+        Statistic("integrated_brier", higher_is_better=False, headline="always", compared=True),
+        Statistic("c_index_uno", compared=True, on_forest=True, chance=0.5),
+        Statistic("brier", higher_is_better=False),
+        Statistic("ece", higher_is_better=False),
     )
     logarithmic: ClassVar[bool] = False
     comparable: ClassVar[bool] = True
     skill: ClassVar[str] = "c_index"
     objective: ClassVar[str] = "binary"
-    unit: ClassVar[str] = "log hazard"
+    unit: ClassVar[Text] = Message("targets.unit.log-hazard")
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -289,16 +283,18 @@ class Survival(Quantity):
                 pairs.append((float(risk[own].mean()), float(1 - censored.left_after(curve, np.array(end)))))
             predicted, observed = zip(*pairs)
             series.append(Series(item, predicted, observed))
-        text = "In fifths of the predicted risk. On the diagonal, predicted risks are those that were seen."
-        axes = f"{self.target.name}: reliability", "Predicted risk", "Observed risk (Kaplan-Meier)"
-        return [Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)]
+        words = named("targets.survival", "predicted", "observed", "caption")
+        title = Message("targets.survival.reliability", target=self.target.name)
+        axes = title, words["predicted"], words["observed"]
+        return [Lines(*axes, tuple(series), words["caption"], (0, 1), (0, 1), diagonal=True)]
 
-    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]:
-        text = ", ".join(f"{item} {value:.0%}" for item, value in own.select("item", "value").iter_rows())
-        return None, text if truth is None else f"{text}; seen until {truth:.3g}"
+    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, Text]:
+        risks = tuple(f"{item} {value:.0%}" for item, value in own.select("item", "value").iter_rows())
+        key = "targets.answer.risks" if truth is None else "targets.answer.risks-and-truth"
+        return None, Message(key, risks=risks, truth=truth)
 
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described:
-        return Described("", "probability", "")
+        return Described("", Message("targets.unit.probability"), "")
 
     def described_truth(self, value: float, side: int | None, number: Callable[[object], str]) -> str:
         return f">{number(value)}" if side else number(value)

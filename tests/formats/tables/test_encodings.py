@@ -89,8 +89,8 @@ def test_the_audit_says_which_encoding_was_assumed(tmp_path: Path) -> None:
         path.write_bytes(text.encode(encoding))
         reading = medeor.read(images, labels=str(path), target="Befund")
         assert reading.cases.targets[0].classes == ("gutartig", "bösartig")
-        said[encoding] = [found.message for found in reading.findings if found.check == "text-encoding"]
-    assert said == {"cp1252": ["cp1252.csv is in Windows Latin, and was read so"], "utf-8": []}
+        said[encoding] = [str(found.message) for found in reading.findings if found.check == "text-encoding"]
+    assert said == {"cp1252": ["cp1252.csv is encoded as Windows Latin and was read as such"], "utf-8": []}
 
 
 def test_zeros_on_both_sides_are_no_utf_16() -> None:

@@ -58,7 +58,7 @@ def test_a_title_above_a_header_in_excel_is_passed_over_and_told(images: Path, t
     found = read(images, workbook(tmp_path / "labels.xlsx", fill))
     assert found.cases.targets[0].classes == ("benign", "malignant")
     assert len(found.cases.usable) == len(found.cases) == COUNT
-    assert "Export of March" in next(one.message for one in found.findings if one.check == "rows-above-the-header")
+    assert "Export of March" in next(str(one.message) for one in found.findings if one.check == "rows-above-the-header")
 
 
 def test_of_a_header_of_two_rows_the_lower_names_the_columns(images: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_sheet_that_is_shown_is_read_and_the_others_are_named(images: Path, 
 
     found = read(images, workbook(tmp_path / "labels.xlsx", fill), target="label")
     assert found.cases.targets[0].classes == ("benign", "malignant")
-    assert "'final' is read and 'old' not" in next(one.message for one in found.findings if one.check == "sheets")
+    assert "'final' is read and 'old' not" in next(str(one.message) for one in found.findings if one.check == "sheets")
 
 
 def test_headings_have_no_line_breaks(images: Path, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_columns_that_share_a_name_are_all_kept_and_told(tmp_path: Path) -> None
     assert read_table(path).rows(named=True) == [{"id": 1, "score": 0.5, "score (2)": 0.6, "score (3)": 0.7}]
     (found,) = table_findings(path)
     assert (found.check, found.status) == ("column-names", "fail")
-    assert "'score'" in found.message
+    assert "'score'" in str(found.message)
 
 
 def test_days_that_no_calendar_has_stay_text(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_words_decide_and_not_the_alphabet(absent: str, present: str) -> Non
         assert not target.guessed
         assert column.to_list() == [int(value == present) for value in values]
         (said,) = positive_class([target])
-        assert (said.status, said.message) == ("pass", f"positive class: {present}")
+        assert (said.status, str(said.message)) == ("pass", f"positive class: {present}")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_where_the_words_decide_nothing_the_second_is_taken_and_called_guessed(f
     assert target.guessed
     (said,) = positive_class([target])
     assert said.status == "unknown"
-    assert said.message == f"positive class: {yes} (guessed; change it with --option positive={no})"
+    assert str(said.message) == f"positive class: {yes} (guessed; change it with --option positive={no})"
     # Who names it guesses nothing.
     for chosen in (first, second):
         named = read_target(pl.Series("t", [first, second]), positive=chosen).target
@@ -72,7 +72,7 @@ def test_each_of_several_labels_says_what_is_looked_for() -> None:
     assert [of(target).words for target in targets] == [("non", "oui"), ("left", "right"), ()]
     (said,) = positive_class(targets)
     assert said.status == "unknown"
-    assert said.message == (
-        "positive class of oedema: oui; positive class of side: right (guessed; change it with --option positive=left)"
+    assert str(said.message) == (
+        "positive class of oedema: oui, positive class of side: right (guessed; change it with --option positive=left)"
     )
     assert positive_class(targets[2:]) == ()

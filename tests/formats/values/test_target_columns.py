@@ -58,7 +58,7 @@ def test_the_positive_class_comes_second() -> None:
     [
         (["a", "a"], {}, r"'t' has one class alone \('a'\)"),
         ([None, None], {}, "'t' has no value"),
-        (["a", "b"], {"positive": "c"}, "classes a and b"),
+        (["a", "b"], {"positive": "c"}, r"one class of 't' \(a, b\)"),
         (["a", "b"], {"kind": "continuous"}, "holds 'a'"),
         (["a", "b"], {"kind": "numbers"}, "classes, ordinal, continuous"),
         (["a", "b"], {"classes": ("a", "c")}, "'b', which is none of the classes a, c"),
@@ -87,7 +87,7 @@ def test_each_of_several_targets_has_its_own_positive_class() -> None:
     table = pl.DataFrame({"herg": ["active", "inactive"], "ames": ["clean", "mutagenic"], "age": [50.5, 60.1]})
     targets, _, _ = read_targets(table, list(table.columns), positive="inactive|clean")
     assert [of(target).words for target in targets] == [("active", "inactive"), ("mutagenic", "clean"), ()]
-    with pytest.raises(UserError, match="clean and mutagenic of 'ames'"):
+    with pytest.raises(UserError, match=r"one class of 'ames' \(clean, mutagenic\)"):
         read_targets(table, list(table.columns), positive="active")
 
 
@@ -151,7 +151,9 @@ def test_spellings_of_one_class_are_one_and_the_finding_names_them(values: list,
     assert (target.kind, target.classes, column.to_list()) == ("binary", classes, indices)
     (found,) = findings
     assert (found.check, found.status) == ("class-spellings", "fail")
-    assert all(repr(value) in found.message for value in values if values.count(value) == 1 and value not in classes)
+    assert all(
+        repr(value) in str(found.message) for value in values if values.count(value) == 1 and value not in classes
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,11 +198,11 @@ def test_what_says_unknown_is_no_class_and_the_finding_counts_it(values: list, c
     assert column[2] is None
     (found,) = findings
     assert (found.check, found.status) == ("class-codes", "fail")
-    assert f"'{code}' in 1 row " in found.message
+    assert f"'{code}' in 1 row," in str(found.message)
 
 
 def test_one_class_beside_unknown_values_is_refused_by_name() -> None:
-    with pytest.raises(UserError, match=r"one class alone \('yes'\) beside what says unknown \('unknown'"):
+    with pytest.raises(UserError, match=r"one class alone \('yes'\) besides values read as unknown \('unknown'"):
         asked(["yes", "unknown", "yes"])
 
 
@@ -222,7 +224,7 @@ def test_numbers_come_without_what_is_no_measurement(values: list, expected: lis
 
 @pytest.mark.parametrize("values", [[">10", "3.5", "4.5"], ["3 mm", "4 cm", "5 mm"], ["3.5", "4.5", "big"]])
 def test_what_is_no_number_in_one_unit_is_no_number(values: list) -> None:
-    with pytest.raises(UserError, match=r"'t'.*(limit|is to be a number)"):
+    with pytest.raises(UserError, match=r"'t'.*(limit|must be a number)"):
         asked(values, kind="continuous")
 
 
@@ -246,7 +248,7 @@ def test_columns_of_one_class_are_told_from_labels_of_their_own() -> None:
     one_hot = pl.DataFrame({"mel": [1, 0, 0, 0] * 5, "nev": [0, 1, 0, 1] * 5, "bcc": [0, 0, 1, 0] * 5})
     (found,) = read_targets(one_hot, one_hot.columns).findings
     assert (found.check, found.status) == ("exclusive-labels", "fail")
-    assert "'mel', 'nev', 'bcc'" in found.message
+    assert "'mel', 'nev', 'bcc'" in str(found.message)
     both = one_hot.with_columns(nev=pl.Series([1, 1, 0, 1] * 5))
     assert read_targets(both, both.columns).findings == ()
     neither = one_hot.with_columns(mel=pl.Series([1, 0, 0, 0] * 4 + [0] * 4))

@@ -54,22 +54,22 @@ def read_embeddings(path: Path) -> Embeddings:
 
     Raises: UserError where it is no such table, an id is there twice, or a vector is missing or not finite."""
     if not path.exists():
-        raise UserError(f"{path}: no such table of embeddings")
+        raise UserError("tables.embeddings.missing", path=path)
     table = read_parquet(path)
     if not {"id", "vector"} <= set(table.columns):
-        raise UserError(f"{path} has the columns {', '.join(table.columns)}; a table of embeddings has id and vector")
+        raise UserError("tables.embeddings.columns", path=path, columns=table.columns)
     if not isinstance(table["vector"].dtype, pl.Array | pl.List):
-        raise UserError(f"{path}: the column vector holds {table['vector'].dtype}, not lists of numbers")
+        raise UserError("tables.embeddings.not-numbers", path=path, kind=table["vector"].dtype)
     sizes = table["vector"].arr.len() if isinstance(table["vector"].dtype, pl.Array) else table["vector"].list.len()
     if table.is_empty() or sizes.null_count() or sizes.n_unique() != 1:
-        raise UserError(f"{path}: every row needs a vector of the same length")
+        raise UserError("tables.embeddings.lengths", path=path)
     dimension = int(sizes[0])
     known = [pl.col(name).cast(kind) if name in table.columns else pl.lit(None, kind).alias(name)
              for name, kind in _COLUMNS.items()]  # fmt: skip
     table = table.select(*known, pl.col("vector").cast(pl.Array(pl.Float32, dimension)))
     twice = table.filter(pl.col("id").is_duplicated() | pl.col("id").is_null())["id"]
     if len(twice):
-        raise UserError(f"{path}: the id {twice[0]!r} stands there twice or is empty; each thing has one vector")
+        raise UserError("tables.embeddings.repeated", path=path, name=twice[0])
     if not np.isfinite(table["vector"].to_numpy()).all():
-        raise UserError(f"{path} holds numbers that are not finite; export it again")
+        raise UserError("tables.embeddings.not-finite", path=path)
     return Embeddings(table)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message
 
 SAMPLE = 2000
 """Different words beyond ASCII that are looked at to tell the encoding."""
@@ -82,15 +82,14 @@ def encoding_found(content: bytes, encoding: str, name: str) -> tuple[Finding, .
     if encoding == "utf-8":
         return ()
     if encoding != "mixed":
-        text = f"{name} is in {NAMES[encoding]}, and was read so"
+        text = Message("tables.encoding.guessed", name=name, encoding=NAMES[encoding])
         return (Finding("text-encoding", "quality", "pass", text),)
-    beyond = [i for i, line in enumerate(content.split(b"\n")) if not line.isascii()]
     lines = content.split(b"\n")
+    beyond = [i for i, line in enumerate(lines) if not line.isascii()]
     other = [i for i in beyond if not _is_utf8(lines[i])]
-    text = (
-        f"{name} mixes encodings: {len(beyond) - len(other)} lines are UTF-8 and {len(other)} are not (the first is "
-        f"line {other[0] + 1}); these were read as {NAMES[guessed(content)]}"
-    )
+    known, unknown = (Message("common.count.line", count=n) for n in (len(beyond) - len(other), len(other)))
+    asked, line = NAMES[guessed(content)], other[0] + 1
+    text = Message("tables.encoding.mixed", name=name, known=known, other=unknown, encoding=asked, line=line)
     return (Finding("text-encoding", "quality", "fail", text),)
 
 

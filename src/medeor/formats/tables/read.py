@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, Text, UserError
 from medeor.files import reading
 from medeor.formats.tables.encodings import decode, decoded, encoding_found
 from medeor.formats.tables.facts import PARQUET, TEXTS, WORKBOOKS
@@ -33,9 +33,9 @@ def read_table(path: Path) -> pl.DataFrame:
     Raises: UserError where the file is missing, empty, damaged, or has rows of different lengths."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a table")
+        raise UserError("tables.read.folder" if path.exists() else "tables.read.missing", path=path)
     if not path.stat().st_size:
-        raise UserError(f"{path} is empty")
+        raise UserError("tables.read.empty", path=path)
     ending = path.suffix.lower()
     if ending in PARQUET:
         table = _parquet(path)
@@ -45,7 +45,7 @@ def read_table(path: Path) -> pl.DataFrame:
         table = _csv(path)
     table = _without_empty_end(table)
     if not table.height:
-        raise UserError(f"{path} has a header and no rows")
+        raise UserError("tables.read.no-rows", path=path)
     return table
 
 
@@ -68,14 +68,11 @@ def table_findings(path: Path) -> tuple[Finding, ...]:
     text = _lines(text)
     names = _header(text, delimiter(text))
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    message = (
-        f"{path.name} has several columns called {', '.join(map(repr, twice))}; the first keeps the name, "
-        f"the next is called '{twice[0]} (2)'"
-        if twice
-        else ""
-    )
-    shared = (Finding("column-names", "quality", "fail", message),) if message else ()
-    return (*encoding_found(content, encoding, path.name), *shared)
+    found = encoding_found(content, encoding, path.name)
+    if not twice:
+        return found
+    message = Message("tables.read.repeated", path=path.name, names=tuple(map(repr, twice)), first=twice[0])
+    return (*found, Finding("column-names", "quality", "fail", message))
 
 
 def columns_of(path: Path) -> list[str]:
@@ -130,14 +127,15 @@ def _excel(path: Path) -> pl.DataFrame:
 def _csv(path: Path) -> pl.DataFrame:
     text = _lines(decoded(content_of(path)))
     if "\0" in text:
-        raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
+        raise UserError("tables.read.not-text", path=path)
     separator = delimiter(text)
     try:
         table = pl.read_csv(
             io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise UserError(f"{path}: {_wrong_row(text, separator, str(path)) or str(error).splitlines()[0]}") from None
+        detail = _wrong_row(text, separator, str(path)) or str(error).splitlines()[0]
+        raise UserError("tables.read.unreadable", path=path, detail=detail) from None
     names = _header(text, separator)
     names = names if len(names) == table.width else [_one_line(name) for name in table.columns]
     table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
@@ -191,10 +189,8 @@ def rows_of(text: str, separator: str, where: str, quote: str | None = '"') -> I
         for row in reader:
             yield reader.line_num, row
     except csv.Error:
-        longest = f"{csv.field_size_limit():,}"
-        raise UserError(
-            f"{where}: line {reader.line_num} holds a value of more than {longest} characters; check its quotes"
-        ) from None
+        most = csv.field_size_limit()
+        raise UserError("tables.read.long-value", path=where, line=reader.line_num, most=most) from None
 
 
 def _header(text: str, separator: str) -> list[str]:
@@ -225,7 +221,7 @@ def content_of(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}); fetch it again") from None
+        raise UserError("tables.read.damaged", path=path, detail=str(error)) from None
 
 
 def delimiter(text: str) -> str:
@@ -279,11 +275,11 @@ def _are_names(known: pl.Series) -> bool:
     return bool(plain) and (known.str.contains("E").any() or known.str.contains(r"^\d{2,}e").any())
 
 
-def _wrong_row(text: str, separator: str, where: str) -> str:
+def _wrong_row(text: str, separator: str, where: str) -> Text:
     rows = rows_of(text, separator, where)
     _, first = next(rows, (0, []))
     width = len(first)
     for line, row in rows:
         if row and len(row) != width:
-            return f"row {line} has {len(row)} values where the header has {width}; check its quotes"
+            return Message("tables.read.width", line=line, count=len(row), width=width)
     return ""

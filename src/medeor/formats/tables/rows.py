@@ -27,9 +27,3 @@ def counted(ids: Sequence[str]) -> list[str]:
         count = before[one] = before.get(one, 0) + 1
         found.append(one if count == 1 else f"{one}-{count}")
     return found
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names of columns in a message, not all of very many."""
-    shown = ", ".join(f"'{name}'" for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError
 
 if TYPE_CHECKING:
     import fastexcel
@@ -35,12 +35,12 @@ def read_workbook(path: Path) -> Sheet:
     try:
         import fastexcel
     except ModuleNotFoundError:
-        raise UserError(f'{path}: Excel needs the package fastexcel: pip install "medeor[imaging]"') from None
+        raise UserError("tables.workbook.no-fastexcel", path=path) from None
     errors = (pl.exceptions.PolarsError, fastexcel.FastExcelError, zipfile.BadZipFile, OSError, ValueError)
     try:
         workbook = fastexcel.read_excel(path)
         if not workbook.sheet_names:
-            raise UserError(f"{path} holds no sheet; it was damaged, or is another kind of file")
+            raise UserError("tables.workbook.no-sheet", path=path)
         shown, hidden = _sheets(workbook)
         name = [*shown, *hidden, None][0]
         given = {} if name is None else {"sheet_name": name}
@@ -51,12 +51,12 @@ def read_workbook(path: Path) -> Sheet:
                 path, engine="calamine", infer_schema_length=None, has_header=False, **given
             )
     except errors as error:
-        raise UserError(f"{path} is not a readable Excel workbook ({str(error).splitlines()[0]})") from None
-    findings = _sheets_told(path, name or "", [*shown[1:], *hidden])
+        raise UserError("tables.workbook.unreadable", path=path, detail=str(error).splitlines()[0]) from None
+    findings = _other_sheets(path, name or "", [*shown[1:], *hidden])
     above = _rows_above_header(plain)
     if above:
-        what = f"what stands in {above} rows above the header" if above > 1 else "the row above the header"
-        text = f"{path.name}: {what} ({_listed(plain.row(0))}) is passed over"
+        cells = tuple(repr(str(value)[:40]) for value in plain.row(0) if value is not None)
+        text = Message("tables.workbook.above", count=above, path=path.name, cells=cells)
         findings = (*findings, Finding("rows-above-the-header", "quality", "unknown", text))
         names = [" ".join(str(name).split()) for name in plain.row(above)]
         body = plain.slice(above + 1)
@@ -76,11 +76,10 @@ def _sheets(workbook: fastexcel.ExcelReader) -> tuple[list[str], list[str]]:
     return shown, hidden
 
 
-def _sheets_told(path: Path, name: str, others: list[str]) -> tuple[Finding, ...]:
+def _other_sheets(path: Path, name: str, others: list[str]) -> tuple[Finding, ...]:
     if not others:
         return ()
-    listed = ", ".join(f"'{other}'" for other in others)
-    text = f"{path.name} has several sheets: '{name}' is read and {listed} not; save another one as a file of its own"
+    text = Message("tables.workbook.sheets", path=path.name, name=name, others=tuple(map(repr, others)))
     return (Finding("sheets", "quality", "unknown", text),)
 
 
@@ -92,7 +91,3 @@ def _rows_above_header(rows: pl.DataFrame) -> int:
         if len(names) == rows.width > 1 and len(set(names)) == len(names) and words:
             return number
     return 0
-
-
-def _listed(row: tuple[object, ...]) -> str:
-    return ", ".join(f"'{str(value)[:40]}'" for value in row if value is not None)

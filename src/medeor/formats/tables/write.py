@@ -30,6 +30,6 @@ def writer_of(path: Path, others: Sequence[str] = ()) -> Callable[[pl.DataFrame,
         ".json": lambda table, file: table.write_json(file),
     }
     if path.suffix not in writers:
-        raise UserError(f"{path}: write to a file ending in {', '.join([*writers, *others])}")
+        raise UserError("tables.write.ending", path=path, endings=(*writers, *others))
     writable(path)
     return writers[path.suffix]

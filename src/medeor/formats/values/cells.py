@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, UserError, listed
 from medeor.formats.values.dates import are_days, are_written_days
 from medeor.formats.values.measurements import read_measurements
 from medeor.formats.values.missing import (
@@ -28,7 +28,7 @@ FEW = 20
 _NUMBER = r"^[+−-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?\s*(?:[\p{L}%°/µμ][^\d,;]*)?$"
 """A number, perhaps with a unit; not `007`, which is a name."""
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?")
-_SHOWN = 5
+SHOWN = 5
 """Values that a message lists."""
 
 
@@ -40,7 +40,7 @@ class ColumnCells(NamedTuple):
     def numbers(self) -> tuple[pl.Series, tuple[Finding, ...]]:
         numbers = numbers_of(self.column, True)
         if numbers is None:
-            raise UserError(f"target '{self.column.name}' is to be a number and holds {no_number(self.column)!r}")
+            raise UserError("values.target.no-number", target=self.column.name, value=no_number(self.column))
         return numbers.column.cast(pl.Float64), codes_found(self.column.name, numbers, True)
 
     def classes(self, words: Sequence[str], grades: bool) -> tuple[pl.Series, tuple[Finding, ...]]:
@@ -84,7 +84,7 @@ def numbers_of(column: pl.Series, asked: bool) -> Missing | None:
     measured = read_measurements(texts.alias(column.name))
     if asked and (measured.sides.fill_null(0) != 0).any():
         limit = texts.filter(measured.sides.fill_null(0) != 0)[0]
-        raise UserError(f"target '{column.name}' holds {limit!r}, a limit and no number; leave such cells empty")
+        raise UserError("values.target.limit", target=column.name, value=limit)
     units = measured.units.drop_nulls()
     one_unit = not len(units) or (len(units) == len(known) and units.n_unique() == 1)
     plain_numbers = known.str.contains(_NUMBER).all() and not known.str.contains(r"^[+−-]?0\d").any()
@@ -119,9 +119,7 @@ def refuse_days(column: pl.Series) -> None:
     elif known.dtype.is_numeric():
         days = are_written_days(known.unique().to_list())
     if days:
-        raise UserError(
-            f"target '{column.name}' holds days or times, such as {known[0]!s}; give a number or a class to predict"
-        )
+        raise UserError("values.target.days", target=column.name, value=known[0])
 
 
 # Classes -----------------------------------------------------------------------------------------------------------
@@ -163,8 +161,8 @@ def one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series, 
         for text, _ in variants
     }
     merged = [variants for variants in spelt.values() if len({name.strip() for name, _ in variants}) > 1]
-    note = "; ".join(" = ".join(f"{text!r} ({count})" for text, count in variants) for variants in merged)
-    message = f"'{values.name}' has several spellings of one class, which are read as one: {note}"
+    same = tuple(" = ".join(f"{text!r} ({count})" for text, count in variants) for variants in merged)
+    message = Message("values.cells.spellings", column=values.name, spellings=same)
     finding = (Finding("class-spellings", "labels", "fail", message),) if merged else ()
     return values.replace_strict(list(name_of), list(name_of.values()), default=None, return_dtype=pl.String), finding
 
@@ -181,11 +179,10 @@ def _class_form(text: str) -> str:
 def codes_found(name: str, missing: Missing, measured: bool = False) -> tuple[Finding, ...]:
     if not missing.codes:
         return ()
-    said = listed(f"'{code}' in {count} row{'s' * (count != 1)}" for code, count in missing.codes.items())
-    check, why = ("class-codes", "is read as unknown; if it is a class, name all of them with --option classes=A|B")
-    if measured:
-        check, why = "number-codes", "is no measurement and is read as unknown"
-    return (Finding(check, "labels", "fail", f"'{name}': {said} {why}"),)
+    check = "number-codes" if measured else "class-codes"
+    each = (Message("values.cells.code", code=code, count=count) for code, count in missing.codes.items())
+    text = Message(f"values.cells.{check}", column=name, codes=listed(each, SHOWN))
+    return (Finding(check, "labels", "fail", text),)
 
 
 def _as_text(column: pl.Series) -> pl.Series:
@@ -207,18 +204,10 @@ def named(name: str, found: list[str], classes: Sequence[str]) -> tuple[tuple[st
     if not classes:
         return tuple(found), {value: index for index, value in enumerate(found)}
     if len(set(classes)) < len(classes):
-        raise UserError(f"where classes={','.join(classes)}: a class is named twice")
+        raise UserError("values.target.class-twice", classes="|".join(classes))
     if set(found) <= set(classes):
         return tuple(classes), {value: index for index, value in enumerate(classes)}
     counted = {str(index): index for index in range(len(classes))}
     if set(found) <= set(counted):
         return tuple(classes), counted
-    unexpected = sorted(set(found) - set(classes))
-    raise UserError(
-        f"target '{name}' has the value '{unexpected[0]}', which is none of the classes {', '.join(classes)}"
-    )
-
-
-def listed(values: Iterable[str]) -> str:
-    shown = list(values)
-    return ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else "")
+    raise UserError("values.target.no-class", target=name, value=min(set(found) - set(classes)), classes=classes)

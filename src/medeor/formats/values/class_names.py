@@ -4,10 +4,10 @@ are hardly a class."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 
-from medeor.contracts import Finding
+from medeor.contracts import Finding, Message, listed
 from medeor.formats.values.missing import plain, without_accents
 from medeor.formats.values.positive import answer_of
 
@@ -70,24 +70,21 @@ def _several_labels(column: str, counts: Mapping[str, int]) -> Finding | None:
             several.append(name)
     if not several:
         return None
-    text = (
-        f"'{column}' holds several labels in a cell ({_listed(several)}), and each such cell counts as a class of its "
-        "own; give each label a column of 0 and 1, and name these with --target"
-    )
+    text = Message("values.classes.several-labels", column=column, cells=listed(map(repr, several), _SHOWN))
     return Finding("several-labels-in-a-cell", "labels", "fail", text)
 
 
 def _alike(column: str, counts: Mapping[str, int]) -> Finding | None:
     names = sorted(counts, key=lambda name: (counts[name], name))
     pairs = [
-        f"'{rare}' ({counts[rare]}) and '{other}' ({counts[other]})"
+        Message("values.classes.pair", rare=rare, few=counts[rare], other=other, many=counts[other])
         for place, rare in enumerate(names)
         for other in names[place + 1 :]
         if _is_slip(plain(rare), plain(other), counts[rare], counts[other])
     ]
     if not pairs:
         return None
-    text = f"'{column}' has classes whose names look like one: {'; '.join(pairs[:_SHOWN])}; put right what is one class"
+    text = Message("values.classes.similar", column=column, pairs=listed(pairs, _SHOWN))
     return Finding("similar-classes", "labels", "fail", text)
 
 
@@ -117,10 +114,8 @@ def _third(column: str, counts: Mapping[str, int]) -> Finding | None:
         others = [name for name in counts if len(counts) > 2 and (name == "None" or plain(name) in _HARDLY)]
     if not others:
         return None
-    what = ", ".join(f"'{name}' ({counts[name]})" for name in others[:_SHOWN])
-    text = (
-        f"'{column}' has {what} as a class beside the others; leave these cells empty if they say that nothing is known"
-    )
+    odd = listed((f"'{name}' ({counts[name]})" for name in others), _SHOWN)
+    text = Message("values.classes.third", column=column, classes=odd)
     return Finding("third-class", "labels", "unknown", text)
 
 
@@ -132,10 +127,7 @@ def _codes(column: str, counts: Mapping[str, int]) -> Finding | None:
     rest = numbers[len(run) :]
     if len(run) < 2 or not rest or rest[0] < run[-1] + 3 or not all(_CODE.fullmatch(str(one)) for one in rest):
         return None
-    codes = " and ".join(map(str, rest))
-    text = (
-        f"'{column}' has {codes} as classes beside {run[0]} to {run[-1]}; leave these cells empty if they say unknown"
-    )
+    text = Message("values.classes.codes", column=column, codes=tuple(rest), first=run[0], last=run[-1])
     return Finding("class-codes", "labels", "unknown", text)
 
 
@@ -168,8 +160,3 @@ def _tenths(letter: str) -> float:
 def _letter(text: str) -> _Place:
     stem, _, last = text.rpartition(" ")
     return (stem, float(ord(last))) if re.fullmatch("[a-z]", last) else None
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError
 from medeor.formats.values.dates import are_days, are_written_days, read_times
 from medeor.formats.values.measurements import Decimal, read_measurements
 from medeor.formats.values.missing import plain, says_unknown
@@ -33,8 +33,10 @@ class Meaning(NamedTuple):
     """What a column can be used as."""
 
     kind: ColumnKind | None
-    why: str = ""
+    why: Text = ""
     """Why it cannot be used, where it has no kind."""
+    lost: bool = False
+    """Whether it may hold something to learn from all the same."""
 
 
 def meaning(column: pl.Series) -> Meaning:
@@ -43,15 +45,15 @@ def meaning(column: pl.Series) -> Meaning:
 
     Names of rows (text that hardly comes again, running numbers), free text, one value alone, and lists are none."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
-        return Meaning(None, "it holds lists or binary data")
+        return Meaning(None, Message("values.column.nested"), lost=True)
     known = known_texts(column) if column.dtype == pl.String else column.drop_nulls()
     if column.dtype.is_float():
         known = known.drop_nans()
     distinct = known.n_unique()
     if not distinct:
-        return Meaning(None, "it has no value in any row")
+        return Meaning(None, Message("values.column.empty"))
     if distinct == 1 and len(known) == len(column):
-        return Meaning(None, "it has the same value in every row")
+        return Meaning(None, Message("values.column.constant"))
     if column.dtype in (pl.Date, pl.Datetime):
         return Meaning("date")
     if column.dtype in (pl.Boolean, pl.Categorical, pl.Enum):
@@ -68,7 +70,7 @@ def _of_numbers(name: str, known: pl.Series, distinct: int) -> Meaning:
     if whole and distinct == len(known) > _FEWEST_IDS:
         low, high = known.min(), known.max()
         if _NAMING.search(name) or not name or high - low + 1 == distinct:  # type: ignore[operator]
-            return Meaning(None, "it numbers the rows")
+            return Meaning(None, Message("values.column.running"))
     return Meaning("number")
 
 
@@ -84,10 +86,11 @@ def _of_text(known: pl.Series) -> Meaning:
         if are_days(known.unique()) and read_times(known):
             return Meaning("date")
     except UserError as error:
-        return Meaning(None, str(error))
+        return Meaning(None, error.message, lost=True)
     if names_cases(known):
-        words = known.str.count_matches(r"\s\S").mean()
-        return Meaning(None, "it is free text" if words >= _WORDS - 1 else "its texts name rows rather than classes")  # type: ignore[operator]
+        if known.str.count_matches(r"\s\S").mean() >= _WORDS - 1:  # type: ignore[operator]
+            return Meaning(None, Message("values.column.free-text"), lost=True)
+        return Meaning(None, Message("values.column.names"))
     return Meaning("category")
 
 

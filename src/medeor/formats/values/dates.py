@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, UserError
+from medeor.contracts import Cases, Finding, Message, UserError, named
 from medeor.formats.values.missing import plain, says_unknown, without_accents
 
 _MONTHS = (
@@ -38,7 +38,7 @@ _MONTH = re.compile(r"(\d{4})\s*[-/年]\s*(\d{1,2})\s*月?|(\d{1,2})\s*[-/]\s*(\
 _ORDERS = {"year first": ("ymd",), ".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy"), "-": ("dmy", "mdy")}
 _SHORT = {".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy", "ymd"), "-": ("dmy", "mdy", "ymd")}
 """The orders that are possible, with four digits of the year and with two."""
-_SAID = {"ymd": "year, month, day", "dmy": "day, month, year", "mdy": "month, day, year"}
+_ORDER = named("values.dates", "ymd", "dmy", "mdy")
 _YEARS = (1800, 2200)
 _TURN = 69
 """Two digits of a year up to this one are of this century, as in POSIX."""
@@ -57,8 +57,8 @@ class Times(NamedTuple):
 
     column: pl.Series
     """Date, or Datetime where a row has a time of day."""
-    order: str
-    """In which order day, month and year were read: `day, month, year`."""
+    order: Message
+    """In which order day, month and year were read: `day-month-year`."""
 
 
 def read_times(column: pl.Series) -> Times | None:
@@ -76,29 +76,21 @@ def read_times(column: pl.Series) -> Times | None:
     forms = {one.form: text for text, one in read.items() if one is not None}
     if len(forms) > 1:
         first, second = list(forms.values())[:2]
-        raise UserError(
-            f"column '{column.name}' writes its days in several ways, such as {first!r} and {second!r}; "
-            "write all of them as 2021-03-25"
-        )
+        raise UserError("values.dates.several-ways", column=column.name, first=first, second=second)
     orders = [order for order in _orders(found[0].form) if all(_moment(one, order) for one in found)]
     if not orders:
         if not are_days(known):
             return None
         first = next(text for text, one in read.items() if one and not _moment(one, _orders(one.form)[0]))
-        raise UserError(
-            f"column '{column.name}': no one order of day and month fits all of its days, such as {known[0]!r} and "
-            f"{first!r}; write days as 2021-03-25"
-        )
+        raise UserError("values.dates.no-order", column=column.name, first=known[0], second=first)
     if len(orders) > 1 and len({tuple(_moment(one, order) for one in found) for order in orders}) > 1:
         text = next(text for text, one in read.items() if one and _moment(one, orders[0]) != _moment(one, orders[1]))
-        raise UserError(
-            f"column '{column.name}': {text!r} may be {' or '.join(_SAID[order] for order in orders)}, and no row "
-            "tells which; write days as 2021-03-25"
-        )
+        several = [_ORDER[order] for order in orders]
+        raise UserError("values.dates.ambiguous", column=column.name, text=text, orders=several)
     moments = {text: _moment(one, orders[0]) for text, one in read.items() if one is not None}
     values = pl.Series(column.name, [moments.get(text) for text in texts], pl.Datetime("us"))
     timed = any(one.time is not None for one in found)
-    return Times(values if timed else values.cast(pl.Date), _SAID[orders[0]])
+    return Times(values if timed else values.cast(pl.Date), _ORDER[orders[0]])
 
 
 def are_days(texts: Iterable[str]) -> bool:
@@ -134,11 +126,9 @@ def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
         return replace(cases, table=cases.table.with_columns(counted.alias("time")))
     if read is None:
         unexpected = next(text for text in numbers.drop_nulls() if not are_days([text]))
-        raise UserError(
-            f"--split time: {unexpected!r} is neither a day nor a number; write times as 2021-03-25, or name another "
-            "column with --set time=COLUMN"
-        )
-    message = f"times are read as {read.order}: '{times.drop_nulls()[0]}' is {read.column.drop_nulls()[0]}"
+        raise UserError("values.dates.no-time", text=unexpected)
+    text, day = times.drop_nulls()[0], read.column.drop_nulls()[0]
+    message = Message("values.dates.read", order=read.order, text=text, day=day)
     finding = Finding("time-format", "quality", "pass", message)
     table = cases.table.with_columns(read.column.alias("time"))
     return replace(cases, table=table, findings=(*cases.findings, finding))

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, Target, UserError
+from medeor.contracts import Finding, Message, Target, UserError, listed
 from medeor.formats.values.cells import (
+    SHOWN,
     ColumnCells,
     codes_found,
     is_measured,
-    listed,
     named,
     no_number,
     numbers_of,
@@ -102,9 +102,9 @@ def read_target(
     if expected is not None:
         return TargetColumn(expected, *of(expected).read(ColumnCells(column)))
     if kind and kind not in KINDS:
-        raise UserError(f"where kind={kind}: a target is one of {', '.join(KINDS)}")
+        raise UserError("values.target.kind", kind=kind, kinds=list(KINDS))
     if not len(column.drop_nulls()):
-        raise UserError(f"target '{name}' has no value in any row")
+        raise UserError("values.target.empty", target=name)
     asked = KINDS.get(kind, StatedKind())
     numbers = None if classes else numbers_of(column, asked.numbers)
     if numbers is not None and (asked.numbers or (not kind and is_measured(numbers.column.drop_nulls()))):
@@ -112,7 +112,7 @@ def read_target(
             Target(name, "continuous"), numbers.column.cast(pl.Float64), codes_found(name, numbers, True)
         )
     if asked.numbers:
-        raise UserError(f"target '{name}' is to be a number and holds {no_number(column)!r}")
+        raise UserError("values.target.no-number", target=name, value=no_number(column))
     refuse_days(column)
     return _of_classes(column, kind, classes, positive)
 
@@ -126,17 +126,13 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
     counts = dict(values.drop_nulls().value_counts().iter_rows())
     found = sorted_classes(list(counts))
     if not kind and not classes and names_cases(values if column.dtype == pl.String else column):
-        raise UserError(
-            f"target '{name}' has {len(found)} different texts in {len(values.drop_nulls())} rows, which name cases "
-            "rather than classes; choose another column with --target"
-        )
+        rows = len(values.drop_nulls())
+        raise UserError("values.target.names-cases", target=name, texts=len(found), rows=rows)
     if len(found) < 2 and not classes:
-        alone = f"has one class alone ('{found[0]}')" if found else "has no class"
-        if codes := list(texts.codes):
-            alone += (
-                f" beside what says unknown ({listed(map(repr, codes))}; name it with --option classes= if it is one)"
-            )
-        raise UserError(f"target '{name}' {alone}: there is nothing to tell apart")
+        codes = listed(map(repr, texts.codes), SHOWN)
+        unknown = Message("values.target.unknown", codes=codes) if texts.codes else ""
+        key = "values.target.one-class" if found else "values.target.no-classes"
+        raise UserError(key, target=name, found=found, unknown=unknown)
     if grades and not classes and len(found) > 2:
         found = _in_order(name, found)
     names, place = named(name, found, classes)
@@ -149,7 +145,7 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
         if looked_for == 0:
             names, place = names[::-1], {value: 1 - index for value, index in place.items()}
     elif positive and plain(positive) not in map(plain, names):
-        raise UserError(f"where positive={positive}: target '{name}' has the classes {', '.join(names)}")
+        raise UserError("values.target.positive", positive=positive, target=name, classes=names)
     chosen = "binary" if len(names) == 2 else "ordinal" if grades else "multiclass"
     indices = values.replace_strict(list(place), list(place.values()), default=None, return_dtype=pl.Int64)
     target = Target(name, chosen, names, guessed=guessed)
@@ -160,10 +156,7 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
 def _in_order(name: str, found: Sequence[str]) -> list[str]:
     ordered = in_order(found)
     if ordered is None:
-        raise UserError(
-            f"target '{name}' is to be ordinal, and the order of {listed(map(repr, found))} is not known; name them "
-            "from the lowest to the highest with --option classes=A|B|C"
-        )
+        raise UserError("values.target.no-order", target=name, classes=listed(map(repr, found), SHOWN))
     return ordered
 
 
@@ -176,20 +169,14 @@ def _refuse_numbers(name: str, values: pl.Series, kind: str, classes: Sequence[s
         return
     other = known.filter(numbers.is_null()).unique(maintain_order=True).to_list()
     if other:
-        raise UserError(
-            f"target '{name}' holds numbers and also {listed(map(repr, other))}; leave such cells empty or write a "
-            "number, or name the classes with --option classes=A|B"
-        )
+        raise UserError("values.target.mixed", target=name, values=listed(map(repr, other), SHOWN))
 
 
 def _looked_for(name: str, names: Sequence[str], positive: str) -> int:
     wanted = [plain(one) for one in positive.split("|")]
     looked_for = [index for index, one in enumerate(names) if plain(one) in wanted]
     if len(looked_for) != 1:
-        raise UserError(
-            f"where positive={positive}: it is to name one of the classes {' and '.join(names)} of '{name}'; "
-            "set apart those of several targets by |"
-        )
+        raise UserError("values.target.positive", positive=positive, target=name, classes=names)
     return looked_for[0]
 
 
@@ -234,19 +221,16 @@ def exclusive(targets: Sequence[Target], values: pl.DataFrame) -> tuple[Finding,
     one = sum(none * share / (1 - share) for share in shares if share < 1)
     if (true == 0).any() and known.height * (1 - none - one) < _ENOUGH_BY_CHANCE:
         return ()
-    text = (
-        f"in none of {known.height} rows more than one of {listed(map(repr, labels))} is true: these classes exclude "
-        "each other. They are learnt as labels of their own, whose probabilities need not add up to 1; put the name of "
-        "the class into one column for one question with that many classes"
-    )
+    text = Message("values.target.exclusive", rows=known.height, labels=listed(map(repr, labels), SHOWN))
     return (Finding("exclusive-labels", "labels", "fail", text),)
 
 
 def positive_class(targets: Sequence[Target]) -> tuple[Finding, ...]:
     """What is looked for, and whether that was guessed; none without a binary target."""
-    said = [text for target in targets if (text := of(target).positive)]
+    each = tuple(text for target in targets if (text := of(target).positive))
     guessed = any(target.guessed for target in targets)
-    return (Finding("positive-class", "labels", "unknown" if guessed else "pass", "; ".join(said)),) if said else ()
+    text = Message("values.target.positive-classes", each=each)
+    return (Finding("positive-class", "labels", "unknown" if guessed else "pass", text),) if each else ()
 
 
 def read_parts(column: pl.Series) -> pl.Series:
@@ -254,10 +238,7 @@ def read_parts(column: pl.Series) -> pl.Series:
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     unexpected = sorted(set(texts.drop_nulls().unique()) - set(PARTS))
     if unexpected:
-        raise UserError(
-            f"column '{column.name}' does not name parts: found {', '.join(map(repr, unexpected[:5]))}; "
-            "use train, validation and test"
-        )
+        raise UserError("values.target.parts", column=column.name, values=listed(map(repr, unexpected), SHOWN))
     return texts.replace_strict(PARTS, default=None, return_dtype=pl.String).alias("part")
 
 

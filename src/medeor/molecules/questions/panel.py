@@ -170,7 +170,7 @@ def _reason(smiles: str, reason: Explanation, target: Target, title: Text) -> It
         return
     effect = reason.scores.get("effect", 0.0)
     caption = Message("molecules.page.shown", smiles=smiles, method=reason.method, effect=effect)
-    yield Drawing(title, draw(smiles, weights, unit=unit), caption)
+    yield Drawing(title, draw(smiles, weights, unit=str(unit)), caption)
     sums = parts.summed(weights)
     order = sorted(range(len(sums)), key=lambda place: -abs(sums[place]))[:NAMED]
     rows = tuple((parts.names[place], f"{sums[place]:+.2g}") for place in order)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from medeor.contracts import Message, Text
 from medeor.statistics.scores import Array
 from medeor.targets import statistic
 
@@ -45,15 +46,15 @@ class Skill:
             raise ValueError(f"no figure is called '{self.figure[:40]}' that a guess would reach by chance")
 
     @property
-    def missing(self) -> str:
+    def missing(self) -> Text:
         """Why no reason of this model can be believed; empty where its interval excludes a guess."""
         figure = statistic(self.figure)
         if self.value is None or self.low is None or self.high is None:
-            return "too few held-out cases to show that the model knows anything"
+            return Message("targets.skill.too-few")
         if self.low > (figure.chance or 0.0):
             return ""
-        found = f"{figure.label} {self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
-        return f"the model is not shown to know anything: held-out {found}, a guess {figure.chance:g}"
+        measured = {"value": self.value, "low": self.low, "high": self.high}
+        return Message("targets.skill.not-shown", label=figure.label, **measured, chance=figure.chance)
 
 
 @dataclass(frozen=True)

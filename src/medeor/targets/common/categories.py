@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import OUT_OF_DOMAIN, Finding, Target
+from medeor.contracts import OUT_OF_DOMAIN, Finding, Message, Target, Text
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.moments import Moments
@@ -19,6 +19,7 @@ from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
 from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.doubts import contradicted
+from medeor.targets.common.drawings import WORDS
 from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Family, Fit, LabelDoubts, YesNoQuestion
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ SURE = 1e-4
 
 AUROC = Statistic("auroc", "AUROC", compared=True, on_forest=True, details=True, chance=0.5)
 DETAILS = (
-    Statistic("brier", "Brier score", higher_is_better=False, compared=True),
-    Statistic("log_loss", "Log loss", higher_is_better=False, compared=True),
-    Statistic("ece", "Calibration error (ECE)", higher_is_better=False),
-    Statistic("coverage", "Coverage of sets and intervals"),
-    Statistic("set_size", "Classes in a set", higher_is_better=False),
-    Statistic("recall", "Recall", details=True),
+    Statistic("brier", higher_is_better=False, compared=True),
+    Statistic("log_loss", higher_is_better=False, compared=True),
+    Statistic("ece", higher_is_better=False),
+    Statistic("coverage"),
+    Statistic("set_size", higher_is_better=False),
+    Statistic("recall", details=True),
 )
 """Figures of every such target that are no headlines."""
 
@@ -58,14 +59,14 @@ class Categories:
     """How probabilities may be changed, the simplest first."""
     judged_by: ClassVar[tuple[str, ...]] = ("auroc",)
     """Statistics by which a model is shown to know something."""
-    unit: ClassVar[str] = "log-odds"
+    unit: ClassVar[Text] = Message("targets.unit.log-odds")
 
     @property
     def items(self) -> tuple[str, ...]:
         return self.target.classes or (self.target.name,)
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[Text, ...]:
         return self.items
 
     @property
@@ -73,7 +74,7 @@ class Categories:
         return self.target.classes or self.target.values
 
     @property
-    def positive(self) -> str:
+    def positive(self) -> Text:
         return ""
 
     @property
@@ -294,17 +295,20 @@ class Categories:
 
     def sure(self, values: Array, truth: Array) -> drawings.Sure:
         probability, right = self.confidence(values, truth)
-        axis, observed = "Probability of the most probable class", "Share that was right"
-        return drawings.Sure(probability, right, axis, observed, ("Wrong", "Right"))
+        axis, observed, *sides = (WORDS[name] for name in ("probability-of-class", "share-right", "wrong", "right"))
+        return drawings.Sure(probability, right, axis, observed, tuple(sides))
 
-    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]:
+    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, Text]:
         decided = self._decided(own)
         likely = own["item"][int(own["value"].arg_max() or 0)]
-        text = f"{likely} {max(own['value'].to_list()):.0%}, "
-        text += "undecided" if decided is None else f"so said {self.words[decided]}"
+        facts = {"likely": likely, "share": max(own["value"].to_list())}
+        text = Message("targets.answer.undecided-class", **facts)
+        if decided is not None:
+            text = Message("targets.answer.class", **facts, decided=self.words[decided])
         if truth is None:
             return None, text
-        return (None if decided is None else decided == int(truth)), f"truly {self.words[int(truth)]}; {text}"
+        text = Message("targets.answer.true-class", truth=self.words[int(truth)], answer=text)
+        return (None if decided is None else decided == int(truth)), text
 
     def _decided(self, own: pl.DataFrame) -> int | None:
         """The class that was decided; None where the decision was withheld, or the case is unlike the training data."""
@@ -320,9 +324,12 @@ class Categories:
 
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described:
         names = self.yes_no(str(answer["item"]))
-        may = "either" if answer.get("plausible") is None else names[bool(answer["plausible"])]
-        decided = "undecided" if answer.get("chosen") is None else names[bool(answer["chosen"])]
-        return Described(may, "probability", decided)
+
+        def class_of(key: str, unknown: str) -> Text:
+            return Message(unknown) if answer.get(key) is None else names[bool(answer[key])]
+
+        may, decided = class_of("plausible", "targets.answer.either"), class_of("chosen", "targets.answer.undecided")
+        return Described(may, Message("targets.unit.probability"), decided)
 
     def yes_no(self, item: str) -> tuple[str, str]:
         """What it is called that an item does not hold, and that it holds."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medeor.contracts import Text
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator
 from medeor.statistics.outcomes import Outcomes, units
@@ -65,7 +66,7 @@ def families(kind: Categories, one: Outcomes, prevalences: Sequence[float]) -> l
     return parts
 
 
-def areas_by_class(one: Outcomes, classes: Sequence[str]) -> tuple[tuple[str, ...], scores.Score]:
+def areas_by_class(one: Outcomes, classes: Sequence[Text]) -> tuple[tuple[str, ...], scores.Score]:
     """Means over the classes of one against the rest, then the AUROC of each."""
     present = np.array([0 < np.count_nonzero(one.truth == index) < len(one) for index in range(len(classes))])
     places = np.flatnonzero(present)

@@ -8,10 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medeor.contracts import Message, Text, named
 from medeor.figures import Lines, Matrix, Series
 from medeor.statistics.intervals import Estimator, interval, resample
 from medeor.statistics.outcomes import Outcomes
 from medeor.statistics.scores import Array, curve, mass_bins, ratio
+
+WORDS = named(
+    "targets.figure", "model", "baseline", "probability", "frequency", "probability-of-class", "share-right", "wrong",
+    "right", "roc", "false-positive-rate", "precision-recall", "recall", "precision", "treat-all", "treat-none",
+    "decision-curve", "threshold-probability", "net-benefit", "decision-caption", "calibrated", "uncalibrated",
+    "reliability", "reliability-caption", "distribution", "share", "confusion", "truth", "decision", "cases", "true",
+    "predicted",
+)  # fmt: skip
 
 POINTS = 200
 """Of one drawn line, at most."""
@@ -22,7 +31,7 @@ TOGETHER = 6
 class ScoredCases(NamedTuple):
     """A question of yes or no with a score for each case: one line of a plot over thresholds."""
 
-    name: str
+    name: Text
     score: Array
     """Shape (n,)."""
     positive: Array
@@ -35,11 +44,11 @@ class Sure(NamedTuple):
 
     probability: Array
     outcome: Array
-    axis: str
+    axis: Text
     """What the probability is."""
-    observed: str
+    observed: Text
     """What the rate at which it comes true is."""
-    sides: tuple[str, ...]
+    sides: tuple[Text, ...]
     """Cases for which it did not come true, and for which it did."""
 
 
@@ -54,11 +63,12 @@ def roc(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = ()) 
         true, false = _curve(one)
         x, y = np.append(0, false / max(false[-1], 1)), np.append(0, true / max(true[-1], 1))
         series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
-    return Lines("ROC curve", "1 − specificity", "Sensitivity", tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
+    axes = WORDS["roc"], WORDS["false-positive-rate"], Message("statistics.label.sensitivity")
+    return Lines(*axes, tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
 
 
 def precision_recall(
-    questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = (), caption: str = ""
+    questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = (), caption: Text = ""
 ) -> Lines:
     """Positive predictive value against sensitivity."""
     kept, left_out = _commonest(questions, baseline)
@@ -68,8 +78,8 @@ def precision_recall(
         precision = true / (true + false)
         x, y = np.append(0, true / max(true[-1], 1)), np.append(precision[0], precision)
         series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
-    axes = "Precision and recall", "Recall (sensitivity)", "Precision (PPV)"
-    return Lines(*axes, tuple(series), caption + left_out, (0, 1), (0, 1))
+    axes = WORDS["precision-recall"], WORDS["recall"], WORDS["precision"]
+    return Lines(*axes, tuple(series), caption or left_out, (0, 1), (0, 1))
 
 
 def _curve(one: ScoredCases) -> tuple[Array, Array]:
@@ -77,13 +87,16 @@ def _curve(one: ScoredCases) -> tuple[Array, Array]:
     return true[0], false[0]
 
 
-def _commonest(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases]) -> tuple[list[ScoredCases], str]:
+def _commonest(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases]) -> tuple[list[ScoredCases], Text]:
     """The questions that have both answers, at most `TOGETHER`, and a sentence on those left out."""
     both = [one for one in questions if 0 < np.count_nonzero(one.positive) < len(one.positive)]
     common = sorted(both, key=lambda one: -np.count_nonzero(one.positive))[:TOGETHER]
     kept = [one for one in both if any(one is other for other in common)]
-    text = f"The {TOGETHER} with the most cases of {len(both)}." if len(kept) < len(both) else ""
-    return kept + (list(baseline) if kept else []), text
+    return kept + (list(baseline) if kept else []), _left_out(len(kept), len(both))
+
+
+def _left_out(kept: int, all_: int) -> Text:
+    return Message("targets.figure.left-out", kept=kept, all=all_) if kept < all_ else ""
 
 
 def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
@@ -110,19 +123,14 @@ def decision_curve(one: ScoredCases, baseline: ScoredCases | None = None) -> Lin
         return (treated[0] - treated[1] * odds) / len(answers.score)
 
     prevalence = float(one.positive.mean())
-    series = [line("Model", at, benefit(one)), line("Treat all", at, prevalence - (1 - prevalence) * odds, True)]
-    series.append(line("Treat none", at, np.zeros_like(at), True))
+    series = [line(WORDS["model"], at, benefit(one))]
+    series.append(line(WORDS["treat-all"], at, prevalence - (1 - prevalence) * odds, True))
+    series.append(line(WORDS["treat-none"], at, np.zeros_like(at), True))
     if baseline is not None:
-        series.insert(1, line("Baseline", at, benefit(baseline)))
-    return Lines(
-        "Decision curve",
-        "Threshold probability",
-        "Net benefit",
-        tuple(series),
-        "The model is of use at the thresholds where its line is the highest.",
-        (0, 1),
-        (-0.05 - prevalence / 10, max(prevalence * 1.1, 0.05)),
-    )
+        series.insert(1, line(WORDS["baseline"], at, benefit(baseline)))
+    axes = WORDS["decision-curve"], WORDS["threshold-probability"], WORDS["net-benefit"]
+    y_range = -0.05 - prevalence / 10, max(prevalence * 1.1, 0.05)
+    return Lines(*axes, tuple(series), WORDS["decision-caption"], (0, 1), y_range)
 
 
 # --- calibration -----------------------------------------------------------------------------------------
@@ -132,12 +140,12 @@ def reliability(one: Outcomes, now: Sure, before: Sure | None, bins: int = 10, s
     """Observed against predicted frequency in bins of equal mass, with 95 % intervals clustered by group, and before
     calibration where that is known."""
     x, y, low, high = _binned(now.probability, now.outcome, one.groups, bins, seed)
-    series = [Series("Model" if before is None else "Calibrated", x, y, low, high)]
+    series = [Series(WORDS["model" if before is None else "calibrated"], x, y, low, high)]
     if before is not None:
         x, y, _, _ = _binned(before.probability, before.outcome, one.groups, bins, seed)
-        series.append(Series("Before calibration", x, y, dashed=True))
-    text = "On the diagonal, predictions mean what they say."
-    return Lines("Reliability", now.axis, now.observed, tuple(series), text, (0, 1), (0, 1), diagonal=True)
+        series.append(Series(WORDS["uncalibrated"], x, y, dashed=True))
+    axes, text = (WORDS["reliability"], now.axis, now.observed), WORDS["reliability-caption"]
+    return Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)
 
 
 def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
@@ -147,8 +155,8 @@ def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
     for one in common:
         x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
         series.append(Series(one.target.name, x, y))
-    text = f"The {TOGETHER} with the most cases of {len(every)}." if len(common) < len(every) else ""
-    axes = "Reliability", "Predicted probability", "Observed frequency"
+    text = _left_out(len(common), len(every))
+    axes = WORDS["reliability"], WORDS["probability"], WORDS["frequency"]
     return Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)
 
 
@@ -189,32 +197,33 @@ def distribution(now: Sure, bins: int = 20) -> Lines:
             share = np.histogram(of_side, edges)[0] / len(of_side)
             # A step: each height stands over its whole bin.
             series.append(line(name, np.repeat(edges, 2), np.concatenate([[0], np.repeat(share, 2), [0]])))
-    return Lines("Distribution of predictions", now.axis, "Share of cases", tuple(series), x_range=(0, 1))
+    return Lines(WORDS["distribution"], now.axis, WORDS["share"], tuple(series), x_range=(0, 1))
 
 
 # --- decisions, numbers ----------------------------------------------------------------------------------
 
 
-def confusion(truth: Array, decision: Array, classes: tuple[str, ...]) -> Matrix:
+def confusion(truth: Array, decision: Array, classes: tuple[Text, ...]) -> Matrix:
     """Cases by true and decided class."""
     counts = np.bincount(truth * len(classes) + decision, minlength=len(classes) ** 2)
     values = tuple(tuple(float(count) for count in row) for row in counts.reshape(len(classes), -1))
-    return Matrix("Confusion matrix", classes, classes, values, "Truth", "Decision")
+    return Matrix(WORDS["confusion"], classes, classes, values, WORDS["truth"], WORDS["decision"])
 
 
 def predicted_and_true(name: str, truth: Array, values: Array, unit: str, points: int = 400) -> Lines:
     """Predicted against true values, each of shape (n,); of many cases an even choice along the truth."""
     order = np.argsort(truth, kind="stable")
     kept = order[np.linspace(0, len(order) - 1, min(points, len(order))).round().astype(np.int64)]
-    unit = f" ({unit})" if unit else ""
+    true, answer = WORDS["true"], WORDS["predicted"]
+    if unit:
+        true, answer = (Message("targets.figure.in-unit", what=what, unit=unit) for what in (true, answer))
     ends = np.concatenate([truth[kept], values[kept]])
     span = (float(ends.min()), float(ends.max()))
-    text = f"{len(kept)} of {len(order)} cases." if len(kept) < len(order) else ""
-    cloud = Series("Cases", tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
-    return Lines(
-        f"{name}: predicted and true", f"True{unit}", f"Predicted{unit}", (cloud,), text, span, span, diagonal=True
-    )
+    text = Message("targets.figure.some", kept=len(kept), all=len(order)) if len(kept) < len(order) else ""
+    cloud = Series(WORDS["cases"], tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
+    title = Message("targets.figure.predicted-and-true", target=name)
+    return Lines(title, true, answer, (cloud,), text, span, span, diagonal=True)
 
 
-def line(name: str, x: Array, y: Array, dashed: bool = False) -> Series:
+def line(name: Text, x: Array, y: Array, dashed: bool = False) -> Series:
     return Series(name, tuple(x.tolist()), tuple(y.tolist()), dashed=dashed)

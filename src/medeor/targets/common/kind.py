@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import polars as pl
 
-from medeor.contracts import Finding, Target
+from medeor.contracts import Finding, Target, Text
 from medeor.figures import Figure
 from medeor.statistics.intervals import Estimator
 from medeor.statistics.moments import Moments
@@ -48,7 +48,7 @@ class Boosted(NamedTuple):
 class YesNoQuestion(NamedTuple):
     """A question of yes or no that a target contains."""
 
-    name: str
+    name: Text
     positive: Array
     """Shape (n,), bool."""
     known: Array
@@ -79,10 +79,10 @@ class AgainstChance(NamedTuple):
 class Described(NamedTuple):
     """One answer in words."""
 
-    plausible: str
+    plausible: Text
     """An interval, or the classes that are plausible."""
-    unit: str
-    decided: str
+    unit: Text
+    decided: Text
 
 
 class Cells(Protocol):
@@ -111,13 +111,13 @@ class TargetKind(Protocol):
     @property
     def items(self) -> tuple[str, ...]: ...  # under which predictions stand, one value a case each
     @property
-    def classes(self) -> tuple[str, ...]: ...  # of which the truth is one; empty where it is none of several
+    def classes(self) -> tuple[Text, ...]: ...  # of which the truth is one; empty where it is none of several
     @property
     def words(self) -> tuple[str, ...]: ...  # what a table says for each class
     @property
-    def positive(self) -> str: ...  # `positive class: malignant`, and how to change a guess; empty where there is none
+    def positive(self) -> Text: ...  # `positive class: malignant`, and how to change a guess; empty where there is none
     @property
-    def unit(self) -> str: ...  # in which what an input adds to the answer is measured
+    def unit(self) -> Text: ...  # in which what an input adds to the answer is measured
     @property
     def sound(self) -> bool: ...  # whether classes, unit and scale go with the kind; a file may say anything
     @property
@@ -183,6 +183,6 @@ class TargetKind(Protocol):
     # say), with truth and answer in words; an answer, and a truth, in words.
 
     def draw(self, every: Sequence[Outcomes], baseline: Sequence[Outcomes]) -> list[Figure]: ...
-    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, str]: ...
+    def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, Text]: ...
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described: ...
     def described_truth(self, value: float, side: int | None, number: Callable[[object], str]) -> str: ...

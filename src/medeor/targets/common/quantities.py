@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from medeor.contracts import Finding, Target
+from medeor.contracts import Finding, Target, Text
 from medeor.statistics.scores import Array
 from medeor.targets.common.kind import Cells
 
@@ -21,9 +21,9 @@ class Quantity:
     columns: ClassVar[int] = 2
     margins: ClassVar[int] = 1
     sums_to_one: ClassVar[bool] = True
-    classes: ClassVar[tuple[str, ...]] = ()
+    classes: ClassVar[tuple[Text, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
-    positive: ClassVar[str] = ""
+    positive: ClassVar[Text] = ""
 
     @property
     def by_own_name(self) -> Target:
