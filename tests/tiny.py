@@ -25,7 +25,7 @@ from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImageNetwork, ImagePlan
 from medeor.imaging.read.cases import read_cases
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.schedule import Schedule
 
 SIDE = 12
 WITH_TIME = ("run.json", "report.html", "card.md", "metrics.json")

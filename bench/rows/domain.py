@@ -22,7 +22,7 @@ from medeor.imaging.model.domain import ImageDomain, learn
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import rules
 from medeor.imaging.read.cases import ImageStore, read_cases
-from medeor.road import walk
+from medeor.road.walk import walk
 from medeor.statistics.split import FOLDS, split_cases
 
 Pixels = NDArray[np.generic]

@@ -37,11 +37,11 @@ from medeor.knowledge.questions.paths import Adjacency, random_walks
 from medeor.knowledge.read.cases import triples_of
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import both_ways
-from medeor.learning.fit import fit_network
-from medeor.learning.network import NetworkMethod, NetworkModel
-from medeor.learning.schedule import Schedule
-from medeor.road import walk
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.method import NetworkMethod, NetworkModel
+from medeor.learning.networks.schedule import Schedule
 from medeor.road.bundle import load
+from medeor.road.walk import walk
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.scores import means
 

@@ -22,7 +22,7 @@ from medeor.contracts import Cases, Measure, Predictions, Run, Sources, Split
 from medeor.files import read_json, replacing, write_json
 from medeor.molecules.read.cases import read_cases
 from medeor.registry import load_model
-from medeor.road import walk
+from medeor.road.walk import walk
 from medeor.statistics.split import split_cases
 from medeor.targets import of
 from medeor.trust.measures import measure

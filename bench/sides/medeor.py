@@ -23,9 +23,9 @@ from medeor.imaging import plan as planning
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
-from medeor.learning.fit import State, _optimiser, channels_last, device, fit_network
+from medeor.learning.networks.fit import State, _optimiser, channels_last, device, fit_network
 from medeor.machine import threads
-from medeor.road import walk
+from medeor.road.walk import walk
 
 SECONDS = 4.0
 """A stretch lasts about so long."""

@@ -24,8 +24,8 @@ from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.read.triples import both_ways
-from medeor.learning.fit import _optimiser, fit_network
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import _optimiser, fit_network
+from medeor.learning.networks.schedule import Schedule
 
 MEMORY = 1 << 30
 # A batch of triples asks twice as many questions.

@@ -30,12 +30,13 @@ from medeor.files import (
     write_toml,
 )
 from medeor.formats.tables.write import write_table, writer_of
-from medeor.road import offers, reading, run_folder
+from medeor.road import offers, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
 from medeor.road.finished import results, score
-from medeor.road.repair import repaired
 from medeor.road.study_file import asked
-from medeor.road.walk import walk
+from medeor.road.walk import reading
+from medeor.road.walk.repair import repaired
+from medeor.road.walk.walk import walk
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from medeor import __version__
 from medeor.console import aside
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 from medeor.files import digest, explained, private_folder, replacing
 
 LIMIT = "10 GiB"
@@ -86,7 +86,7 @@ def limit() -> int:
     asked = os.environ.get("MEDEOR_CACHE_LIMIT", "") or LIMIT
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", asked.strip().lower())
     if match is None:
-        raise UserError(f"MEDEOR_CACHE_LIMIT={asked} is not a size; write for example 20 GiB, 500 MB or 0")
+        raise UserError("cache.limit", value=asked)
     number, unit, binary = match.groups()
     if not unit:
         return int(float(number))
@@ -103,7 +103,7 @@ def path_for(kind: str, key: str) -> Path:
             raise ValueError(f"{name!r} cannot name a cache entry")
     root = folder()
     if root is None:
-        raise UserError("the cache is off (MEDEOR_CACHE=off) outside a run; name a folder in MEDEOR_CACHE instead")
+        raise UserError("cache.off-outside-run")
     return root / kind / (key if kind == DOWNLOADS else f"{key}-{__version__}")
 
 
@@ -116,7 +116,7 @@ def keep(kind: str, key: str, make: Callable[[Path], object]) -> Path:
     is made anew, and the user hears of it."""
     path = path_for(kind, key)
     if path.exists() and not _whole(path):
-        aside(f"the entry {kind}/{path.name[:12]}… of the cache is damaged, or of an older medeor: it is made anew")
+        aside(Message("cache.damaged", entry=f"{kind}/{path.name[:12]}"))
         with explained(path):
             _remove(path)
     if not _touch(path):
@@ -149,14 +149,14 @@ def describe() -> list[str]:
     """Where the cache lies, what it holds and how full it may get, as lines of text."""
     root = folder()
     if root is None:
-        return ["the cache is off (MEDEOR_CACHE=off)"]
+        return [str(Message("cache.off"))]
     held = entries()
     total = sum(entry.size for entry in held if entry.kind != DOWNLOADS)
-    lines = [f"{root}: {_readable(total)} of at most {_readable(limit())}, downloads not counted"]
+    lines = [Message("cache.whole", root=root, size=_readable(total), limit=_readable(limit()))]
     for kind in sorted({entry.kind for entry in held}):
         sizes = [entry.size for entry in held if entry.kind == kind]
-        lines.append(f"  {kind}: {len(sizes)} entries, {_readable(sum(sizes))}")
-    return lines
+        lines.append(Message("cache.kind", kind=kind, count=len(sizes), size=_readable(sum(sizes))))
+    return [str(line) for line in lines]
 
 
 def clear(kind: str | None = None) -> int:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,26 +110,27 @@ def writable(path: Path) -> None:
     """Finds out before long work whether its result can be written. Raises: UserError where it cannot."""
     nearest = next(place for place in (path.parent, *path.parent.parents) if place.exists())
     if not nearest.is_dir():
-        raise UserError(f"cannot write {path}: {_REFUSED[errno.ENOTDIR]}")
+        raise UserError("files.write.cannot", path=path, reason=_REFUSED[errno.ENOTDIR])
     if path.is_dir():
-        raise UserError(f"cannot write {path}: {_REFUSED[errno.EISDIR]}")
+        raise UserError("files.write.cannot", path=path, reason=_REFUSED[errno.EISDIR])
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".", suffix=_UNFINISHED, dir=nearest))
     except OSError as error:
-        raise UserError(f"cannot write {path}: {_REFUSED.get(error.errno or 0, _REFUSED[errno.EACCES])}") from error
+        reason = _REFUSED.get(error.errno or 0, _REFUSED[errno.EACCES])
+        raise UserError("files.write.cannot", path=path, reason=reason) from error
 
 
 _REFUSED = {
-    errno.ENOSPC: "the disk is full; free some space or choose another place, then run the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
-    errno.EFBIG: "no file may be as large as this one here; raise the limit or choose another place",
-    errno.EACCES: "this folder may not be written to; choose another place",
-    errno.EPERM: "this folder may not be written to; choose another place",
-    errno.EROFS: "this file system is read-only; choose another place",
-    errno.EEXIST: "a part of this path is a file, not a folder; choose another place",
-    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
-    errno.EISDIR: "there is a folder of this name; choose another name",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOSPC: Message("files.write.disk-full"),
+    errno.EDQUOT: Message("files.write.quota"),
+    errno.EFBIG: Message("files.write.too-large"),
+    errno.EACCES: Message("files.write.forbidden"),
+    errno.EPERM: Message("files.write.forbidden"),
+    errno.EROFS: Message("files.write.read-only"),
+    errno.EEXIST: Message("files.write.file-in-path"),
+    errno.ENOTDIR: Message("files.write.file-in-path"),
+    errno.EISDIR: Message("files.write.is-folder"),
+    errno.ENAMETOOLONG: Message("files.write.long-name"),
 }
 
 
@@ -142,7 +143,7 @@ def explained(path: Path) -> Iterator[None]:
         reason = _REFUSED.get(_number(error) or 0)
         if reason is None:
             raise
-        raise UserError(f"cannot write {path}: {reason}") from error
+        raise UserError("files.write.cannot", path=path, reason=reason) from error
 
 
 def _number(error: Exception) -> int | None:
@@ -170,11 +171,7 @@ def enough_memory() -> Iterator[None]:
         if isinstance(error, UserError) or not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
             raise
         detail = next((line.strip() for line in str(error).splitlines() if _NO_MEMORY.search(line)), "")
-        raise UserError(
-            f"there is not enough memory for this{f' ({detail[:120]})' if detail else ''}; give fewer or smaller cases "
-            "at once, e.g. a smaller training.batch or preparation.size (--set), or OMP_NUM_THREADS=1, or use a "
-            "machine with more"
-        ) from error
+        raise UserError("files.memory", detail=Message("files.detail", text=detail[:120]) if detail else "") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -210,17 +207,13 @@ def read_arrays(path: Path, expected: Mapping[str, tuple[type[np.generic], int]]
     try:
         arrays = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        raise UserError("files.read.missing", path=path) from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is not readable ({str(error)[:100]}); it was damaged or is another file") from None
-    if set(arrays) != set(expected):
-        odd = sorted(set(arrays) ^ set(expected))[0][:40]
-        raise UserError(f"{path}: the array {odd!r} is missing or unknown; it was damaged or is another file")
-    for name, (kind, axes) in expected.items():
-        if arrays[name].dtype != kind or arrays[name].ndim != axes:
-            raise UserError(
-                f"{path}: the array {name!r} is of another type or shape; it was damaged or is another file"
-            )
+        raise unreadable(path, "safetensors", error) from None
+    odd = sorted(set(arrays) ^ set(expected))
+    odd += [name for name, form in expected.items() if not odd and (arrays[name].dtype, arrays[name].ndim) != form]
+    if odd:
+        raise UserError("files.damaged.at", path=path, detail=odd[0][:40])
     return arrays
 
 
@@ -228,7 +221,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}); it was damaged or is another file") from None
+        raise unreadable(path, "JSON", error) from None
 
 
 def _finite(text: str) -> float:
@@ -248,7 +241,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable TOML: {error}") from None
+        raise unreadable(path, "TOML", error) from None
 
 
 @contextmanager
@@ -263,11 +256,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         try:
             yield
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-            text = f" ({(str(error).splitlines() or [type(error).__name__])[0][:150]})"
             if isinstance(error, pl.exceptions.PanicException):
-                words.clear()
-                text = ""  # of use to nobody but the authors of Polars
-            raise UserError(f"{path} is not readable {kind}{text}; it was damaged or is another file") from None
+                words.clear()  # of use to nobody but the authors of Polars
+                raise UserError("files.read.unreadable", path=path, kind=kind, detail="") from None
+            raise unreadable(path, kind, error) from None
 
 
 @contextmanager
@@ -298,11 +290,11 @@ def read_parquet(path: Path, columns: Sequence[str] = ()) -> pl.DataFrame:
     import polars as pl
 
     if not path.exists():
-        raise UserError(f"{path} is missing")
+        raise UserError("files.read.missing", path=path)
     with reading(path, "Parquet"):
         table = pl.read_parquet(path)
     if missing := set(columns) - set(table.columns):
-        raise UserError(f"{path} has no column {min(missing)!r}; it was damaged or is another file")
+        raise UserError("files.read.no-column", path=path, column=min(missing))
     return table
 
 
@@ -310,23 +302,29 @@ def read_text(path: Path, most: int) -> str:
     """A text of at most so many bytes. Raises: UserError where it is none."""
     try:
         if path.exists() and path.stat().st_size > most:
-            raise UserError(f"{path} is larger than any such file")
+            raise UserError("files.read.too-large", path=path)
         return _read(path)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not readable text ({error}); it was damaged or is another file") from None
+        raise unreadable(path, "UTF-8", error) from None
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} is missing") from None
+        raise UserError("files.read.missing", path=path) from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a file") from None
+        raise UserError("files.read.folder", path=path) from None
     except PermissionError:
-        raise UserError(f"{path} may not be read") from None
+        raise UserError("files.read.forbidden", path=path) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise UserError("files.read.cannot", path=path, error=error.strerror or error) from None
+
+
+def unreadable(path: Path, kind: str, error: BaseException) -> UserError:
+    """A file that is not of this kind, with the first line of what the library says."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError("files.read.unreadable", path=path, kind=kind, detail=Message("files.detail", text=line[:150]))
 
 
 def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
@@ -336,7 +334,7 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
     import pydantic
 
     if not isinstance(values, Mapping):
-        raise UserError(f"{where}: there should be a table of names and values, and there is {str(values)[:40]!r}")
+        raise UserError("files.settings.no-table", where=where, found=str(values)[:40])
     _known(kind, values, where)
     try:
         return pydantic.TypeAdapter(kind).validate_python(dict(values))
@@ -347,8 +345,8 @@ def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
 def _refused(error: pydantic.ValidationError, where: str, above: str = "") -> UserError:
     first = error.errors()[0]
     key = ".".join([above] * bool(above) + [str(part) for part in first["loc"]])
-    found = "" if first["type"] == "missing" else f" (found {first['input']!r:.80})"
-    return UserError(f"{where}: {key}: {first['msg'].lower()}{found}")
+    found = "" if first["type"] == "missing" else Message("files.settings.found", value=repr(first["input"])[:80])
+    return UserError("files.settings.wrong", where=where, key=key, reason=first["msg"].lower(), found=found)
 
 
 def _known(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
@@ -357,7 +355,7 @@ def _known(kind: type, values: Mapping[str, object], where: str, above: str = ""
     names = [field.name for field in dataclasses.fields(kind)]
     for key, inner in values.items():
         if key not in names:
-            raise UserError(f"{where}: no setting is called '{above}{key}'; there are {', '.join(sorted(names))}")
+            raise UserError("files.settings.unknown", where=where, key=f"{above}{key}", names=sorted(names))
         if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
             _known(hints[key], inner, where, f"{above}{key}.")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medeor.console import aside
-from medeor.contracts import SHAPES, FileFacts, Model, Offer, Study, Task, TaskFacts, Text, UserError
+from medeor.contracts import SHAPES, FileFacts, Message, Model, Offer, Study, Task, TaskFacts, Text, UserError
 from medeor.files import read_json
 
 
@@ -30,7 +30,7 @@ ROOMS = ("imaging", "knowledge", "molecules", "tabular")
 TASKS: dict[str, TaskFacts] = {facts.name: facts for room in ROOMS for facts in find(f"medeor.{room}.facts:TASKS")}
 
 LOADERS: dict[str, str] = {
-    "network": "medeor.learning.network:load",
+    "network": "medeor.learning.networks.method:load",
     "folds": "medeor.learning.folds:load",
     "trees": "medeor.learning.trees.method:load",
     "stack": "medeor.learning.stack:load",
@@ -69,7 +69,7 @@ def plug_ins() -> PlugIns:
             added = _added(entry.load(), package, found)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             why = " ".join(f"{type(error).__name__}: {error}".split())
-            aside(f"the package {package} adds no tasks (entry point {entry.name} = {entry.value}): {why}")
+            aside(Message("registry.no-tasks", package=package, entry=f"{entry.name} = {entry.value}", why=why))
         else:
             found = PlugIns({**found.tasks, **added.tasks}, {**found.loaders, **added.loaders})
     return found
@@ -111,7 +111,7 @@ def facts_of(name: str) -> TaskFacts:
     """What is known of a task. Raises: UserError for an unknown name."""
     facts = known_task(name)
     if facts is None:
-        raise UserError(f"no task is called '{name}'; there are {', '.join(all_tasks())}")
+        raise UserError("registry.unknown-task", name=name, tasks=tuple(all_tasks()))
     return facts
 
 
@@ -120,13 +120,13 @@ def open_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     facts = facts_of(name)
     for key in options or {}:
         if key not in facts.options:
-            raise UserError(f"{name} does not ask for '{key}'; --option takes {listed(facts.options)}")
+            raise UserError("registry.unknown-option", task=name, key=key, options=meanings(facts.options))
     try:
         task: Task = find(facts.lives)()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "medeor":
             raise
-        raise UserError(f"{name} needs the package {error.name}: {facts.install}") from None
+        raise UserError("registry.no-package", task=name, package=error.name, install=facts.install) from None
     return task
 
 
@@ -135,13 +135,14 @@ def known_inputs(study: Study) -> Mapping[str, str]:
     facts = facts_of(study.task)
     for role in study.inputs:
         if role not in facts.inputs:
-            raise UserError(f"{study.task} takes no input '{role}'; its inputs: {listed(facts.inputs) or 'none'}")
+            raise UserError("registry.unknown-input", task=study.task, role=role, inputs=meanings(facts.inputs))
     return study.inputs
 
 
-def listed(keys: Mapping[str, Text]) -> str:
+def meanings(keys: Mapping[str, Text]) -> Message | tuple[Message, ...]:
     """Keys with what each means, as messages list them."""
-    return "; ".join(f"{key} ({meaning})" for key, meaning in keys.items())
+    every = tuple(Message("registry.meaning", key=key, meaning=meaning) for key, meaning in keys.items())
+    return every or Message("registry.nothing")
 
 
 def load_model(folder: Path) -> Model:
@@ -152,7 +153,7 @@ def load_model(folder: Path) -> Model:
     facts = read_json(where)
     load = _known_kind(facts, where)
     if isinstance(load, type):
-        raise UserError(f"{where}: '{facts['kind']}' is a part of a model, and no model by itself")
+        raise UserError("files.damaged.at", path=where, detail=facts["kind"])
     model: Model = load(folder)
     return model
 
@@ -163,7 +164,7 @@ def load_part(folder: Path, name: str) -> Model:
     Raises: UserError also for a name that is no plain one: it must lead nowhere else."""
     part = folder / name
     if not re.fullmatch(PART, name) or part.is_symlink():
-        raise UserError(f"{folder / 'model.json'} names the part {name[:40]!r}, which is no folder of its own")
+        raise UserError("files.damaged.at", path=folder / "model.json", detail=name[:40])
     return load_model(part)
 
 
@@ -173,7 +174,7 @@ def rebuilt(values: object, having: str, where: Path) -> Any:
     Raises: UserError where it is no object with the method `having`."""
     made = _known_kind(values, where)
     if not (isinstance(made, type) and hasattr(made, "from_json") and hasattr(made, having)):
-        raise UserError(f"{where}: {values['kind']!r} cannot stand here")  # type: ignore[index]
+        raise UserError("files.damaged.at", path=where, detail=values["kind"])  # type: ignore[index]
     return made.from_json({key: value for key, value in values.items() if key != "kind"})  # type: ignore[attr-defined]
 
 
@@ -181,7 +182,7 @@ def _known_kind(facts: object, where: Path) -> Any:
     kind = facts.get("kind") if isinstance(facts, dict) else None
     lives = _loader(kind)
     if not lives:
-        raise UserError(f"{where} names the unknown kind {str(kind)[:60]!r}; a newer medeor may have written it")
+        raise UserError("registry.unknown-kind", where=where, kind=str(kind)[:60])
     return find(lives)
 
 
@@ -200,7 +201,7 @@ def check_kinds(folder: Path, task: str) -> None:
         stated = [facts, *facts.values()] if isinstance(facts, dict) else []
         for kind in (one.get("kind") for one in stated if isinstance(one, dict)):
             if (lives := _loader(kind)) and _room(lives) not in allowed:
-                raise UserError(f"{path}: a part of the kind {kind!r} is none of a model of {task}; it is damaged")
+                raise UserError("files.damaged.at", path=path, detail=kind)
 
 
 def _room(lives: str) -> str:

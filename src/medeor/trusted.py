@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from medeor.contracts import UserError
+from medeor.contracts import Text, UserError
 
 VARIABLE = "MEDEOR_TRUST"
 """Environment variable: modules, set apart by commas."""
@@ -34,7 +34,7 @@ def trusting(names: str | Iterable[str], settings: Iterable[str] = ()) -> Iterat
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if not re.fullmatch(_MODULE, name):
-            raise UserError(f"--trust {name}: name one module as it is imported, e.g. --trust mynets")
+            raise UserError("trusted.no-module", name=name)
     typed = [found[1] for text in settings if (found := re.fullmatch(rf"['\"]?({_MODULE}):\w+['\"]?", text.strip()))]
     token = _trusted.set(_trusted.get() | {*names, *typed})
     try:
@@ -43,13 +43,10 @@ def trusting(names: str | Iterable[str], settings: Iterable[str] = ()) -> Iterat
         _trusted.reset(token)
 
 
-def require(module: str, what: str) -> None:
+def require(module: str, what: Text) -> None:
     """Raises: UserError unless this module is trusted, exactly: a package does not vouch for its parts, nor they for
     it."""
     if not re.fullmatch(_MODULE, module):
-        raise UserError(f"{what}: '{module}' is no name of a module; write package.module:Name")
+        raise UserError("trusted.no-name", what=what, module=module)
     if module not in modules():
-        raise UserError(
-            f"{what} would run code of the module '{module}', which a file names and not you: if you trust it, add "
-            f'--trust {module} (in Python trust=["{module}"], or set {VARIABLE}={module})'
-        )
+        raise UserError("trusted.untrusted", what=what, module=module, variable=VARIABLE)

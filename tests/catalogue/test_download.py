@@ -186,7 +186,7 @@ def test_a_server_that_gives_ever_less_is_given_up(server: Server, place: Path) 
 
 def test_a_wrong_checksum_leaves_nothing(server: Server, place: Path) -> None:
     server.content = b"not the data set"
-    with pytest.raises(UserError, match=r"wrong checksum.*removed.*known are md5 abc"):
+    with pytest.raises(UserError, match=r"wrong checksum.*removed.*known: md5 abc"):
         download(server.address, place, is_content, quiet, ("md5 abc",), FAST)
     assert left(place) == []
 
@@ -275,7 +275,7 @@ def test_a_cache_that_is_off_gets_no_download(known: Facts, server: Server, monk
 
 def test_a_folder_of_tiles_is_found_by_its_name_and_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEDEOR_DATA", raising=False)
-    with pytest.raises(UserError, match=r"MEDEOR_DATA is not set: put a folder 'pcam' with labels\.csv and tiles"):
+    with pytest.raises(UserError, match=r"MEDEOR_DATA is not set: put a folder 'pcam' with labels\.csv, tiles"):
         locate("pcam", quiet)
     monkeypatch.setenv("MEDEOR_DATA", str(tmp_path))
     (tmp_path / "a" / "pcam").mkdir(parents=True)

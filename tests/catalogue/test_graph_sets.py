@@ -31,7 +31,7 @@ def test_a_folder_in_which_a_file_was_changed_is_refused(tmp_path: Path, monkeyp
     (tmp_path / "umls").mkdir()
     for name in ("train.txt", "valid.txt", "test.txt"):
         (tmp_path / "umls" / name).write_text("a\tb\tc\n")
-    with pytest.raises(UserError, match=r"umls.train\.txt is not that of UMLS semantic network"):
+    with pytest.raises(UserError, match=r"umls.train\.txt .* is not the published file of UMLS semantic network"):
         catalogue.locate("umls", QUIET)
 
 

@@ -14,11 +14,11 @@ from medeor.contracts import Budget, Cases, Split, Study
 from medeor.imaging import plan as planning
 from medeor.imaging.model.gain import WithGain
 from medeor.imaging.task import ImageTask
-from medeor.learning import budget
-from medeor.learning.budget import Trial
 from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import Folds, SingleFit
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks import budget
+from medeor.learning.networks.budget import Trial
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.stack import Stack
 from medeor.learning.trees.method import TreeMethod
 from medeor.statistics.split import split_cases
@@ -137,7 +137,7 @@ def test_a_network_and_trees_travel_the_road_together_or_trees_alone(
     said = tiny.medeor("train", *tiny.labelled(tiny_hospital), "--out", folder)
     assert said.code == 0, said.err
     report = (folder / "report.html").read_text()
-    assert ("What each part earned" in report) == (len(parts) > 1)
+    assert ("How much each part contributes" in report) == (len(parts) > 1)
     table = medeor.load(folder / "r.medeor").predict(tiny_hospital / "images")
     kept = pl.read_parquet(folder / "predictions.parquet").filter(pl.col("model") == "model")
     both = kept.join(table, on="case_id", suffix="_again")

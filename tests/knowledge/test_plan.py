@@ -24,9 +24,9 @@ from medeor.knowledge.plan import (
 )
 from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.task import GraphTask
-from medeor.learning import budget
-from medeor.learning.budget import Trial
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks import budget
+from medeor.learning.networks.budget import Trial
+from medeor.learning.networks.schedule import Schedule
 from medeor.statistics.split import split_cases
 
 GIB = 2**30

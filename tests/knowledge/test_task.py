@@ -19,7 +19,7 @@ from medeor.formats.graphs.facts import OPTIONS
 from medeor.knowledge.read.cases import triples_of
 from medeor.registry import TASKS
 from medeor.road.bundle import load
-from medeor.road.walk import walk
+from medeor.road.walk.walk import walk
 from tiny import medeor as command
 
 SETTINGS = {"embedding.dimension": "32", "schedule.epochs": "60", "embedding.n3": "0.001", "training.batch": "32"}
@@ -175,7 +175,7 @@ def test_what_taught_the_model_does_not_score_it(run, tmp_path):
     (tmp_path / "other.tsv").write_text(f"{held}\n{taught}n00\tone\tmars\n")
     said = command("evaluate", run, tmp_path / "other.tsv", "--json")
     assert json.loads(said.out)["other"]["mrr"]["n"] == 1
-    assert "49 of 51 cases are set aside" in said.err
+    assert "49 of 51 cases are excluded" in said.err
     (tmp_path / "taught.tsv").write_text(taught)
     said = command("evaluate", run, tmp_path / "taught.tsv")
     assert said.code == 2

@@ -6,8 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from medeor.contracts import Stopped, UserError
+from medeor.contracts import Message, Stopped, UserError
 from medeor.learning import pool
+from medeor.messages import VARIABLE
 
 
 def reported(number: int) -> int:
@@ -19,6 +20,14 @@ def reported(number: int) -> int:
 
 def refuse(job: str) -> None:
     raise UserError(f"no {job}")
+
+
+def refuse_by_key(job: int) -> None:
+    raise UserError("learning.trees.features", fitted=job, found=Message("common.count.case", count=2))
+
+
+def language(job: int) -> str | None:
+    return os.environ.get(VARIABLE)
 
 
 def fall(job: str) -> None:

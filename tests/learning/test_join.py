@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Cases, Run, Split, Target, UserError
-from medeor.learning.fit import fit_network
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from medeor.learning.table_network import TableNetwork, TableRecipe
 
 SITES = 2

@@ -17,10 +17,11 @@ import pytest
 
 from learning import jobs
 from medeor import registry, trusted
-from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Stopped, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Run, Split, Stopped, UserError
 from medeor.files import read_json, write_json
 from medeor.learning.folds import Folds
 from medeor.learning.pool import Work, in_processes
+from medeor.messages import VARIABLE
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,18 @@ def test_what_goes_wrong_in_a_worker_is_an_error_here(do: object, message: str) 
         in_processes(Work(do, ()), ["more"], 1, relief="buy some")  # type: ignore[arg-type]
 
 
+def test_an_error_of_a_worker_keeps_its_key_and_values() -> None:
+    with pytest.raises(UserError) as raised:
+        in_processes(Work(jobs.refuse_by_key, ()), [4], 1)
+    expected = Message("learning.trees.features", fitted=4, found=Message("common.count.case", count=2))
+    assert raised.value.message == expected
+
+
+def test_workers_speak_the_language_of_who_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "tlh")
+    assert in_processes(Work(jobs.language, ()), [1, 2], 2) == ["tlh", "tlh"]
+
+
 def test_every_worker_saves_before_a_stopped_run_ends(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         in_processes(Work(jobs.wait, (tmp_path,)), [1, 2], 2, stopping=lambda: len(list(tmp_path.iterdir())) == 2)
@@ -108,6 +121,7 @@ def test_every_worker_saves_before_a_stopped_run_ends(tmp_path: Path) -> None:
 SCRIPT = """
 from pathlib import Path
 from medeor.learning.pool import Work, in_processes
+from medeor.messages import VARIABLE
 import {module}
 print(in_processes(Work({do}, {shared}), {jobs}, 2))
 """

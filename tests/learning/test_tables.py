@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from medeor.contracts import Cases, Run, Split, Target, UserError
 from medeor.learning.explain import explainer
-from medeor.learning.fit import fit_network
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from medeor.learning.table_network import LinearMethod, TableNetwork, TableRecipe
 from medeor.learning.tables import TableFeatures, TableTrees
 from medeor.learning.trees.method import Boosting

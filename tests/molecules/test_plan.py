@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from medeor.contracts import Budget, Cases, Split, Target
-from medeor.learning import budget
-from medeor.learning.budget import Trial
+from medeor.learning.networks import budget
+from medeor.learning.networks.budget import Trial
 from medeor.molecules.plan import rules
 from medeor.molecules.read.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from medeor.contracts import Attribution, Cases, Predictions, TaskFacts
-from medeor.learning.heads import Heads, heads_for, heads_from
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.heads import Heads, heads_for, heads_from
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
+from medeor.learning.networks.summaries import Summaries, summaries_of
 from medeor.learning.stack import stacked
-from medeor.learning.summaries import Summaries, summaries_of
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.targets.survival import read_survival
 from medeor.trust.measures import measure

@@ -14,8 +14,8 @@ from torch import nn
 from medeor.contracts import Cases, Measure, Predictions, Study, TaskFacts, UserError
 from medeor.files import with_settings, write_text
 from medeor.learning.folds import SingleFit
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from road.toy import Numbers, PlainRecipe, PlainTask, TensorBatch
 
 

@@ -15,7 +15,7 @@ from medeor.learning.folds import SingleFit
 from medeor.learning.predictions import EMPTY
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.road.bundle import Trained
-from medeor.road.walk import walk
+from medeor.road.walk.walk import walk
 from medeor.simulate.states import in_state
 from road.toy import PlainModel, PlainTask
 

@@ -17,12 +17,13 @@ from PIL import Image
 import medeor
 import tiny
 from medeor.console import Console
-from medeor.contracts import Explanation, Explanations, Finding, Measure, Predictions, Stopped, UserError
+from medeor.contracts import Explanation, Explanations, Finding, Measure, Message, Predictions, Stopped, UserError
 from medeor.files import read_json
-from medeor.road import results
-from medeor.road.scoring import ScoredPart
-from medeor.road.step import RoadStep, Walk
-from medeor.road.walk import walk
+from medeor.road.walk import results
+from medeor.road.walk.scoring import ScoredPart
+from medeor.road.walk.step import RoadStep, Walk
+from medeor.road.walk.steps import json_digest
+from medeor.road.walk.walk import walk
 
 ALL = ["read", "split", "audit", "plan", "fit", "calibrate", "labels", "evaluate", "explain", "report", "bundle"]
 FIELDS = {"labels": "h/labels.csv", "target": "lesion", "group": "patient_id", "split": "part"}
@@ -197,7 +198,7 @@ def test_what_was_accepted_and_is_no_longer_stops_before_anything_is_written(
     tiny.plan_at(Path("r"), parts=["trees"], **{"trees.rounds": 3})
     train(accept="groups-across-parts")
     before = tiny.bits(Path("r"), ())
-    with pytest.raises(UserError, match="the study stops: groups-across-parts"):
+    with pytest.raises(UserError, match="stopped: groups-across-parts"):
         train()
     assert tiny.bits(Path("r"), ()) == before
     medeor.load("r")
@@ -227,9 +228,18 @@ def test_findings_are_read_back(tmp_path: Path) -> None:
     findings = [
         Finding("a", "leakage", "fail", 'ü; "x"', ("c1", "c2"), True),
         Finding("b", "quality", "unknown", ""),
+        Finding("c", "quality", "fail", Message("{value:.1f} of {names}", value=0.25, names=("a", "b"))),
     ]
     results.write_findings(tmp_path, findings)
     assert results.read_findings(tmp_path) == findings
+
+
+def test_a_digest_is_the_same_in_whatever_language_a_message_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = Message("road.walk.finished", folder=Path("r"))
+    before = str(message), json_digest([message])
+    monkeypatch.setattr("medeor.messages.template", lambda key, language: "{folder} ist fertig")
+    assert str(message) == "r ist fertig" != before[0]
+    assert json_digest([message]) == before[1]
 
 
 def test_predictions_and_measures_are_read_back(tmp_path: Path) -> None:
@@ -253,10 +263,11 @@ def test_explanations_are_read_back_with_their_arrays(tmp_path: Path) -> None:
     shown = Explanation("c1", "x", "map", draw.random((2, 3)), scores={"p": 0.05, "effect": 1 / 3})
     named = Explanation("c2", "x", "atoms", draw.random(2).astype(np.float32), ("C1", "O2"))
     kept_back = Explanation("c3", "x", "map", draw.random((2, 3)), shown=False, reason="no better than random")
+    held_back = Explanation("c4", "x", "map", draw.random(2), shown=False, reason=Message("p = {p:.2f}", p=0.35))
     summary = {"map/shown": Measure(0.5, n=2)}
-    results.write_explanations(tmp_path / "e", Explanations((shown, named, kept_back), summary))
+    results.write_explanations(tmp_path / "e", Explanations((shown, named, kept_back, held_back), summary))
     found = results.read_explanations(tmp_path / "e")
-    for one, same in zip(found.cases, (shown, named, kept_back), strict=True):
+    for one, same in zip(found.cases, (shown, named, kept_back, held_back), strict=True):
         facts = ("case_id", "item", "method", "elements", "scores", "shown", "reason")
         assert [getattr(one, name) for name in facts] == [getattr(same, name) for name in facts]
     for one, same in zip(found.cases[:2], (shown, named), strict=True):

@@ -57,7 +57,7 @@ def test_a_source_that_shows_nothing_asks_for_the_task(name: str, tmp_path: Path
 
 def test_a_table_without_a_header_is_said_to_have_none(tmp_path: Path) -> None:
     (tmp_path / "assay.csv").write_text("CCO,5.1\nCCN,4.2\n")
-    with pytest.raises(UserError, match=r"assay.csv: its first row has numbers .* names above it, or say which task"):
+    with pytest.raises(UserError, match=r"assay.csv: its first row has numbers .* names above it, or name the task"):
         task_of(Study((str(tmp_path / "assay.csv"),)))
 
 

@@ -12,7 +12,7 @@ from medeor import registry
 from medeor.contracts import Study
 from medeor.files import read_json
 from medeor.road.bundle import load
-from medeor.road.walk import walk
+from medeor.road.walk.walk import walk
 from road import deaths, effect, links, patches, search
 
 

@@ -14,9 +14,9 @@ import torch
 
 from medeor import targets
 from medeor.contracts import Cases, Predictions, Target, UserError
-from medeor.learning.heads import heads_for
+from medeor.learning.networks.heads import heads_for
+from medeor.learning.networks.summaries import summaries_of
 from medeor.learning.saved import checked_targets
-from medeor.learning.summaries import summaries_of
 from medeor.statistics.intervals import Estimator
 from medeor.statistics.statistic import Statistic
 from medeor.targets import averaged, headlines, label, main_figure, of, statistic

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from medeor.contracts import Cases, Predictions, Run, Split, Target, UserError
-from medeor.learning.heads import heads_for
-from medeor.learning.summaries import summaries_of
+from medeor.learning.networks.heads import heads_for
+from medeor.learning.networks.summaries import summaries_of
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.targets import headlines, label, of
 from medeor.targets.survival import Survival, read_survival

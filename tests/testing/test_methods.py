@@ -8,8 +8,8 @@ import pytest
 
 from medeor.contracts import Cases, Method, Split, Target
 from medeor.learning.folds import Folds
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from medeor.learning.stack import Stack
 from medeor.learning.table_network import LinearMethod, TableNetwork, TableRecipe
 from medeor.learning.tables import TableTrees

@@ -40,9 +40,9 @@ from medeor.contracts import (
 from medeor.files import read_json, write_json
 from medeor.learning.explain import explainer
 from medeor.learning.folds import Folds
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from medeor.learning.predictions import write_array
-from medeor.learning.schedule import Schedule
 from medeor.simulate.states import State, in_state
 from medeor.statistics.moments import Moments
 from medeor.trust.measures import measure

@@ -14,7 +14,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from medeor import __version__
-from medeor.contracts import Progress, UserError
+from medeor.contracts import Message, Progress, UserError
 
 BLOCK = 1 << 18
 TIMEOUT = 30.0
@@ -51,11 +51,8 @@ def download(
                 break
             _forget(part)
             if not resumed:  # a part may have been of another file; what came in one piece is what is offered
-                known = f"known are {'; '.join(checksums)}" if checksums else "no checksum is known"
-                raise UserError(
-                    f"{address} gave a file with a wrong checksum, which was removed ({known}). "
-                    f"Try again later, or put the right file into the folder MEDEOR_DATA"
-                )
+                known = checksums or Message("catalogue.download.no-checksum")
+                raise UserError("catalogue.download.wrong-checksum", address=address, known=known)
         part.replace(place)
         _forget(part)
 
@@ -69,12 +66,9 @@ def _fetch(address: str, part: Path, progress: Progress, pauses: tuple[float, ..
         except urllib.error.HTTPError as error:
             if error.code == 416 and part.exists():  # nothing beyond it: the part is whole, or of another file
                 return
-            if error.code < 500 and error.code not in (408, 425, 429):
-                raise UserError(
-                    f"{address} answered {error.code} {error.reason}; the file may have moved: "
-                    f"put it into the folder MEDEOR_DATA yourself"
-                ) from None
             reason = f"{error.code} {error.reason}"
+            if error.code < 500 and error.code not in (408, 425, 429):
+                raise UserError("catalogue.download.gone", address=address, reason=reason) from None
         except urllib.error.URLError as error:
             reason = str(error.reason)
             if isinstance(error.reason, socket.gaierror):  # no name service: no use in waiting
@@ -84,10 +78,7 @@ def _fetch(address: str, part: Path, progress: Progress, pauses: tuple[float, ..
         if _size(part) > most:
             failures, most = 0, _size(part)
         if failures >= len(pauses):
-            raise UserError(
-                f"cannot download {address} ({reason}), and the file is neither below MEDEOR_DATA nor in "
-                f"{part.parent}: put it into one of them, or try again with a network; what came so far is kept"
-            )
+            raise UserError("catalogue.download.cannot", address=address, reason=reason, folder=part.parent)
         time.sleep(pauses[failures])
         failures += 1
 
@@ -112,13 +103,14 @@ def _read(address: str, part: Path, progress: Progress) -> None:
             _validator(part).unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
+        what = str(Message("catalogue.download.progress", file=part.stem))
         with part.open("ab" if have else "wb") as file:
             while block := answer.read(BLOCK):
                 file.write(block)
                 have += len(block)
-                progress(f"downloading {part.stem}", have // 1000, max(total, have + 1000 * (not total)) // 1000, "kB")
+                progress(what, have // 1000, max(total, have + 1000 * (not total)) // 1000, "kB")
     if have < total:
-        raise _Cut(f"the connection ended after {have} of {total} bytes")
+        raise _Cut(Message("catalogue.download.cut", done=have, total=total))
 
 
 def _starts_at(answer: HTTPResponse) -> int | None:
@@ -164,7 +156,7 @@ def _explained(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"no room for {place}; free some space, then run the same command again") from None
+            raise UserError("catalogue.download.disk-full", path=place) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise UserError(f"{place.parent} may not be written to; name another folder in MEDEOR_CACHE") from None
+            raise UserError("catalogue.download.forbidden", folder=place.parent) from None
         raise

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal
 
-from medeor.contracts import Study, UserError
+from medeor.contracts import Message, Study, Text, UserError
 from medeor.registry import known_task
 
 TASK = "image-classification"
@@ -105,7 +105,7 @@ def facts(name: str) -> Facts:
     tables = _tables()
     if base not in tables["sets"]:
         close = difflib.get_close_matches(base, tables["sets"], n=3) or list(tables["sets"])
-        raise UserError(f"the catalogue has no data set '{name}'; there {_are(close)} (medeor datasets lists them)")
+        raise UserError("catalogue.facts.unknown", name=name, close=close)
     table = dict(tables["sets"][base])
     collection = tables["collections"].get(table.pop("collection", ""), {})
     sums = {int(key): value for key, value in table.pop("md5", {}).items()}
@@ -115,8 +115,8 @@ def facts(name: str) -> Facts:
     folder = {"name": "", "holds": [], **table.pop("folder", {})}
     chosen = int(size) if size.isdigit() else min(sums, default=None)
     if size and chosen not in sums:
-        offered = ", ".join(_sized(base, number, sums) for number in sums) or base
-        raise UserError(f"the catalogue has no data set '{name}'; {base} is known as {offered}")
+        offered = tuple(_sized(base, number, sums) for number in sums) or base
+        raise UserError("catalogue.facts.unknown-size", name=name, base=base, offered=offered)
     for key in ("classes", "target"):
         table[key] = tuple(table.get(key, ()))
     for key in ("citation", "split", "licence", "task", "note"):
@@ -175,7 +175,7 @@ def describe(name: str = "") -> list[str]:
         width = max(len(one.name) for one in known)
         return [f"{one.name:<{width}}  {_count(one):>7}  {one.licence:<12}  {one.shows}" for one in known]
     one = facts(name)
-    lines = {
+    values: dict[str, Text] = {
         "shows": one.shows,
         "question": f"{one.kind}: {' | '.join(one.classes)}" if one.classes else one.kind,
         "predicts": ", ".join(one.target),
@@ -187,17 +187,20 @@ def describe(name: str = "") -> list[str]:
         "licence": one.licence,
         "citation": one.citation,
         "source": one.source,
-        "address": one.address or "none: put it into the folder MEDEOR_DATA",
+        "address": one.address or Message("catalogue.facts.no-address"),
         "checksum": "; ".join(one.checksums),
         "note": one.note,
         "accepted": "; ".join(f"{check}: {reason}" for check, reason in one.accept.items()),
     }
-    return [f"{one.name}: {one.title}", *(f"  {key:<9} {value}" for key, value in lines.items() if value)]
+    lines = ((Message(f"catalogue.describe.{key}"), value) for key, value in values.items() if value)
+    return [f"{one.name}: {one.title}", *(f"  {label:<9} {value}" for label, value in lines)]
 
 
-def _images(one: Facts) -> str:
-    side = f", side {one.size}" if one.size else ""
-    return f"{one.dimensions}-D, {one.channels} channel(s){side}" if one.dimensions else ""
+def _images(one: Facts) -> Text:
+    if not one.dimensions:
+        return ""
+    side = Message("catalogue.facts.side", pixels=one.size) if one.size else ""
+    return Message("catalogue.facts.images", dimensions=one.dimensions, count=one.channels, side=side)
 
 
 def _count(one: Facts) -> str:
@@ -218,7 +221,3 @@ def _tables() -> dict[str, Any]:
 def _sized(base: str, size: int, sizes: Mapping[int, str]) -> str:
     """MedMNIST's own naming: the smallest size goes without its number."""
     return base if size == min(sizes) else f"{base}_{size}"
-
-
-def _are(close: list[str]) -> str:
-    return f"is {close[0]}" if len(close) == 1 else f"are {', '.join(close)}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from medeor import cache
 from medeor.catalogue.facts import Facts, facts, names
-from medeor.contracts import Progress, UserError
+from medeor.contracts import Message, Progress, Text, UserError
 from medeor.files import exists, sha256
 
 if TYPE_CHECKING:
@@ -29,19 +29,17 @@ def locate(name: str, progress: Progress) -> Path:
     known = facts(name)
     given = os.environ.get("MEDEOR_DATA", "")
     if given and not Path(given).expanduser().is_dir():
-        raise UserError(f"MEDEOR_DATA={given} is not a folder; correct it or unset it")
+        raise UserError("catalogue.find.no-folder", folder=given)
     found = _below(Path(given).expanduser(), known, progress) if given else None
     if found is not None:
         return found
     if not known.address:
-        looked = f"below MEDEOR_DATA={given}" if given else "because MEDEOR_DATA is not set"
-        what = f"the file {known.file}" if known.file else f"a folder '{known.folder}' with {' and '.join(known.holds)}"
-        raise UserError(f"{name} cannot be downloaded and was not found {looked}: put {what} there, or give its path")
+        looked = Message("catalogue.find.below" if given else "catalogue.find.not-set", folder=given)
+        kind = "catalogue.find.folder" if known.folder else "catalogue.find.file"
+        what = Message(kind, name=known.folder or known.file, holds=known.holds)
+        raise UserError("catalogue.find.no-address", name=name, looked=looked, what=what)
     if cache.folder() is None:
-        raise UserError(
-            f"{known.file} was not found below MEDEOR_DATA={given or '(not set)'}, and the cache is off: "
-            f"put the file of {known.address} there"
-        )
+        raise UserError("catalogue.find.cache-off", file=known.file, address=known.address)
     place = cache.path_for(cache.DOWNLOADS, known.file)
     if not place.is_file() or not matches(place, known, progress):
         from medeor.catalogue.download import download
@@ -62,20 +60,20 @@ def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.D
     if isinstance(source, (Path, np.ndarray, pl.DataFrame)):
         return source
     if not isinstance(source, str):
-        raise UserError(f"a source is a path, an array or a polars table, not {type(source).__name__}; give one by one")
+        raise UserError("catalogue.find.no-source", kind=type(source).__name__)
     if exists(source):
         return source
     if source in names():
         return locate(source, progress)
     if said := near(source):
-        raise UserError(f"{source} is no file or folder{said}")
+        raise UserError("catalogue.find.neither", source=source, near=said)
     return source
 
 
-def near(name: str) -> str:
+def near(name: str) -> Text:
     """The end of a message about an unknown name: the known data set that it resembles, if any."""
     found = difflib.get_close_matches(name, names(), 1, 0.8)
-    return f"; did you mean the data set {found[0]}?" if found else ""
+    return Message("catalogue.find.near", name=found[0]) if found else ""
 
 
 def matches(path: Path, known: Facts, progress: Progress) -> bool:
@@ -84,12 +82,13 @@ def matches(path: Path, known: Facts, progress: Progress) -> bool:
     # MD5 finds damage, which is all it is used for here; a set without a recorded SHA-256 has nothing else.
     running = {kind: hashlib.new(kind, usedforsecurity=False) for kind, expected in sums.items() if expected}
     total, done = path.stat().st_size, 0
+    what = str(Message("catalogue.find.checking", file=path.name))
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             for one in running.values():
                 one.update(block)
             done += len(block)
-            progress(f"checking {path.name}", done // 1000, max(total // 1000, 1), "kB")
+            progress(what, done // 1000, max(total // 1000, 1), "kB")
     return any(one.hexdigest() in sums[kind] for kind, one in running.items())
 
 
@@ -99,10 +98,7 @@ def _below(root: Path, known: Facts, progress: Progress) -> Path | None:
         for folder in folders:
             wrong = next((name for name, own in known.files.items() if sha256(folder / name) != own), "")
             if wrong:
-                raise UserError(
-                    f"{folder / wrong} is not that of {known.title} (known is sha256 {known.files[wrong]}): "
-                    f"replace it, or move {folder} out of MEDEOR_DATA"
-                )
+                raise _another(folder / wrong, known.title, (f"sha256 {known.files[wrong]}",), folder)
             return folder
         return None
     found = [path for path in _named(root, known.file) if path.is_file()]
@@ -110,11 +106,12 @@ def _below(root: Path, known: Facts, progress: Progress) -> Path | None:
         if matches(path, known, progress):
             return path
     if found:
-        raise UserError(
-            f"{found[0]} is not the {known.title} that is known (it has sha256 {sha256(found[0])}): "
-            f"known are {'; '.join(known.checksums)}. Replace it or move it out of MEDEOR_DATA"
-        )
+        raise _another(found[0], known.title, known.checksums, found[0])
     return None
+
+
+def _another(path: Path, title: str, known: tuple[str, ...], moved: Path) -> UserError:
+    return UserError("catalogue.find.other-file", path=path, title=title, found=sha256(path), known=known, moved=moved)
 
 
 def _named(root: Path, name: str) -> Iterator[Path]:

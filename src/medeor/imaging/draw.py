@@ -13,7 +13,7 @@ from medeor.figures import Figure, Gallery, Picture
 from medeor.formats.images.lists import in_turn
 from medeor.imaging.model.prepare import Preparation, prepare_one
 from medeor.imaging.read.cases import ImageStore
-from medeor.learning.network import NetworkModel
+from medeor.learning.networks.method import NetworkModel
 from medeor.learning.stack import StackModel, innermost
 from medeor.targets import categorical, of
 

@@ -17,7 +17,7 @@ TASKS = (
                 "onnx",
                 "file",
                 Message("imaging.task.onnx"),
-                "medeor.learning.export:to_onnx",
+                "medeor.learning.networks.export:to_onnx",
                 endings=(".onnx",),
             ),
         ),

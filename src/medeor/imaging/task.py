@@ -18,7 +18,7 @@ from medeor.imaging.plan import ImagePlan, large, rules
 from medeor.imaging.read.cases import read_cases
 from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.trees.method import TreeMethod
 from medeor.trust.measures import measure

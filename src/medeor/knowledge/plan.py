@@ -11,7 +11,7 @@ from pydantic import Field
 from medeor.contracts import Cases, Message, UserError
 from medeor.knowledge.read.cases import true_triples
 from medeor.knowledge.read.graph import Graph
-from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.networks.schedule import Estimate, Schedule
 
 
 @dataclass(frozen=True)

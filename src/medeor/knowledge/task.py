@@ -35,8 +35,8 @@ from medeor.knowledge.plan import GraphPlan, affordable, fingerprint, memory, ru
 from medeor.knowledge.read.cases import UNDIVIDED, read_cases
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.new_triples import read_others
-from medeor.learning.budget import fit_budget
 from medeor.learning.folds import members
+from medeor.learning.networks.budget import fit_budget
 from medeor.trust.audits.copies import rank, yielding
 
 

@@ -18,6 +18,7 @@ from medeor.contracts import (
     Cases,
     Fitted,
     Inputs,
+    Message,
     Method,
     Model,
     Predictions,
@@ -94,7 +95,7 @@ class DomainMethod:
         inner = fit_or_load(self.method, cases, split, inputs, run.child("model"))
         if not run.leader:
             return inner
-        run.progress("compare the training cases", 0, 1)
+        run.progress(str(Message("learning.domain.comparing")), 0, 1)
         domain, held_out = self.learn(cases, split, inner.held_out)
         return Fitted(DomainModel(inner.model, domain), held_out)
 

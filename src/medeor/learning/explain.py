@@ -10,7 +10,7 @@ import torch
 
 from medeor.contracts import Attribution, Cases, ExplainedBy, Explains, ExplainsNetwork, Model, Run
 from medeor.learning.folds import Ensemble
-from medeor.learning.network import NetworkModel
+from medeor.learning.networks.method import NetworkModel
 
 
 def explainer(model: Model) -> Explains | None:

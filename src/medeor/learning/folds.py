@@ -11,20 +11,10 @@ from pydantic import Field
 
 from medeor import registry
 from medeor.console import WHOLE, aside
-from medeor.contracts import (
-    Cases,
-    Fitted,
-    Inputs,
-    Method,
-    Model,
-    Predictions,
-    Run,
-    Split,
-    UserError,
-)
+from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, UserError
 from medeor.learning import pool
-from medeor.learning.fit import device, stop_between_fits
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.fit import device, label, stop_between_fits
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.predictions import averaged, joined, load_predictions, save_predictions, scratch
 from medeor.learning.saved import facts_of, save_model, save_part
 from medeor.machine import threads
@@ -62,7 +52,7 @@ def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: I
     # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
     share = max(1, run.threads // workers)
     work = pool.Work(_fit_fold, (method, cases, split, inputs, run.folder, run.seed, share))
-    relief = "set a smaller training.batch, or OMP_NUM_THREADS=1 to fit one fold at a time"
+    relief = Message("learning.folds.relief")
     pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief, run.loggers)
 
 
@@ -91,7 +81,7 @@ def _held_out(folder: Path) -> Predictions | None:
     try:
         return load_predictions(path)
     except UserError as error:
-        aside(f"{error}; this part is fitted again")
+        aside(Message("learning.folds.again", reason=error.message))
         path.unlink(missing_ok=True)
         return None
 
@@ -113,8 +103,8 @@ class _Whole:
 
     def __init__(self, run: Run, folds: int) -> None:
         self.progress = run.progress
-        self.shares = {f"fit fold-{number}": 0.0 for number in range(folds)}
-        self.shares |= {what: 1.0 for what in self.shares if (run.folder / what.split()[1] / HELD_OUT).exists()}
+        members = [member(run, number) for number in range(folds)]
+        self.shares = {label(one): float((one.folder / HELD_OUT).exists()) for one in members}
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         self.progress(what, done, total, note)

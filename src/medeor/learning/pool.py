@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeVar
 
 from medeor import cache, trusted
-from medeor.contracts import Logger, Progress, Stopped, UserError
+from medeor.contracts import Logger, Message, Progress, Stopped, Text, UserError
 from medeor.files import enough_memory
 from medeor.machine import threads as cores
 
@@ -64,7 +64,7 @@ def in_processes(
     threads: int = 1,
     progress: Progress = lambda what, done, total, note="": None,
     stopping: Callable[[], bool] = lambda: False,
-    relief: str = "free some memory, or set OMP_NUM_THREADS=1 for one process",
+    relief: Text = Message("learning.pool.relief"),  # noqa: B008
     loggers: Sequence[Logger] = (),
 ) -> list[Any]:
     """What the work gives for each job, in the order of the jobs, by so many workers of so many threads.
@@ -91,7 +91,7 @@ def in_processes(
             if stopping():
                 raise Stopped
             if report.what == "error":
-                raise UserError(report.content)
+                raise UserError(Message.from_json(report.content))
             if report.what == "gone":
                 raise _loss(children[report.worker].wait(), relief)
             if report.what == "progress" and report.content:
@@ -119,10 +119,10 @@ def in_processes(
     return results
 
 
-def _loss(code: int, relief: str) -> Exception:
+def _loss(code: int, relief: Text) -> Exception:
     """Why a worker is gone before its work was done."""
     if code == -9:  # SIGKILL, which Windows does not know
-        return UserError(f"the system ended one of the processes, most likely for want of memory; {relief}")
+        return UserError("learning.pool.killed", relief=relief)
     return RuntimeError(f"a worker ended with code {code}; its last words are above")
 
 
@@ -213,5 +213,5 @@ def serve() -> None:
         except Stopped:
             return
         except UserError as error:
-            _report("error", str(error))
+            _report("error", error.message.to_json())
             return

@@ -134,11 +134,11 @@ def load_arrays(path: Path) -> dict[str, Path]:
     index = _index(path)
     listed = read_json(index) if index.exists() else {}
     if not isinstance(listed, dict) or not all(_is_entry(one) for one in listed.values()):
-        raise UserError(f"{index} is no index of arrays; it was damaged or is another file")
+        raise UserError("files.damaged.file", path=index)
     arrays = {case: path.parent / place for case, (place, _) in listed.items()}
     for case, array in arrays.items():
         if not array.is_file() or sha256(array) != listed[case][1]:
-            raise UserError(f"{array} is missing or was damaged since it was written")
+            raise UserError("learning.predictions.array", path=array)
     return arrays
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from medeor.contracts import Model, Target, UserError
-from medeor.files import build, read_json, replacing, write_json
+from medeor.files import build, read_json, replacing, unreadable, write_json
 from medeor.targets import of
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def facts_of(folder: Path, kind: type[T]) -> T:
     path = folder / "model.json"
     values = read_json(path)
     if not isinstance(values, dict):
-        raise UserError(f"{path} is no table; the model is damaged")
+        raise UserError("files.damaged.file", path=path)
     return build(kind, {key: value for key, value in values.items() if key != "kind"}, str(path))
 
 
@@ -45,11 +45,10 @@ def checked_targets(targets: Sequence[Target], where: str) -> tuple[Target, ...]
     """Targets whose classes go with their kind.
 
     Raises: UserError where they do not."""
+    names = [target.name for target in targets]
     for target in targets:
-        if not of(target).sound:
-            raise UserError(f"{where}: '{target.name}' is {target.kind} and has the classes {list(target.classes)[:5]}")
-    if len({target.name for target in targets}) < len(targets):
-        raise UserError(f"{where}: two targets have the same name")
+        if not of(target).sound or names.count(target.name) > 1:
+            raise UserError("files.damaged.at", path=where, detail=target.name)
     return tuple(targets)
 
 
@@ -78,6 +77,11 @@ class Shape(NamedTuple):
     sides: tuple[int | None, ...]
     """None: any length."""
 
+    def fits(self, asked: Shape) -> bool:
+        """Whether an array of this shape is what is asked for."""
+        alike = all(side in (None, own) for side, own in zip(asked.sides, self.sides))
+        return self.type == asked.type and len(self.sides) == len(asked.sides) and alike
+
 
 def arrays_of(path: Path, expected: Mapping[str, Shape]) -> dict[str, np.ndarray]:
     """The arrays of a file.
@@ -89,7 +93,7 @@ def arrays_of(path: Path, expected: Mapping[str, Shape]) -> dict[str, np.ndarray
         arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in expected}
     for name, array in arrays.items():
         if np.isinf(array).any():
-            raise UserError(f"{path} is damaged: '{name}' holds infinite numbers")
+            raise UserError("files.damaged.at", path=path, detail=name)
     return arrays
 
 
@@ -102,31 +106,15 @@ def check_arrays(path: Path, expected: Mapping[str, Shape]) -> None:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             found = {name: Shape(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
     except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        raise UserError("files.read.missing", path=path) from None
     except (SafetensorError, OSError, OverflowError, ValueError) as error:
-        raise UserError(f"{path} is no readable file of arrays: {str(error)[:200]}") from None
+        raise unreadable(path, "safetensors", error) from None
     for name in [*expected, *found]:
-        if name not in found or name not in expected:
-            raise UserError(f"{path} does not fit its model.json: it has {_few(found)}, not {_few(expected)}")
-        own, asked = found[name], expected[name]
-        alike = len(own.sides) == len(asked.sides) and all(a in (None, b) for a, b in zip(asked.sides, own.sides))
-        if own.type != asked.type or not alike:
-            raise UserError(
-                f"{path} does not fit its model.json: '{name}' is {own.type} of shape {_sides(own)}, "
-                f"not {asked.type} of {_sides(asked)}"
-            )
+        if name not in found or name not in expected or not found[name].fits(expected[name]):
+            raise UserError("learning.saved.another-model", path=path, name=name[:60])
 
 
 def check_places(places: Any, end: int, where: str) -> None:
     """Raises: UserError unless all of these whole numbers, an array or a tensor, point to one of `end` things."""
     if len(places) and not 0 <= int(places.min()) <= int(places.max()) < end:
-        raise UserError(f"{where} is damaged: it points to what it does not hold")
-
-
-def _few(names: Mapping[str, object]) -> str:
-    shown = ", ".join(f"'{name[:60]}'" for name in list(names)[:4])
-    return (shown or "nothing") + (", …" if len(names) > 4 else "")
-
-
-def _sides(shape: Shape) -> str:
-    return "×".join("?" if side is None else str(side) for side in shape.sides) or "1"
+        raise UserError("files.damaged.file", path=where)

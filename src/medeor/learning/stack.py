@@ -14,7 +14,20 @@ from pydantic import Field
 from scipy.optimize import minimize
 
 from medeor import registry
-from medeor.contracts import Cases, Fitted, Inputs, Method, Model, Predictions, Run, Split, Target, UserError
+from medeor.contracts import (
+    Cases,
+    Fitted,
+    Inputs,
+    Message,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Target,
+    Text,
+    UserError,
+)
 from medeor.figures import Figure, Table
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
@@ -128,11 +141,11 @@ def load(folder: Path) -> StackModel:
     """Reads what `StackModel.save` wrote. Raises: UserError where it is damaged."""
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     if facts.pool != POOL:
-        raise UserError(f"{where} was stacked by another version of medeor; train it again")
+        raise UserError("learning.stack.another-version", where=where)
     targets = checked_targets(facts.targets, where)
     fits = {target.name: len(facts.parts) for target in targets}
     if {name: len(own) for name, own in facts.weights.items()} != fits or len(set(facts.parts)) < len(facts.parts):
-        raise UserError(f"{where} is damaged: it needs one weight for each target and each of its different parts")
+        raise UserError("files.damaged.at", path=where, detail="weights")
     parts = {name: registry.load_part(folder, name) for name in facts.parts}
     return StackModel(parts, targets, facts.weights, facts.earned)
 
@@ -160,12 +173,10 @@ def weights_table(model: StackModel) -> Figure:
         own = {one.part: one for one in model.earned if one.target == target.name}
         weights = " : ".join(f"{own[name].weight:.2f}" for name in model.parts)
         rows.append((target.name, *(f"{own[name].loss:.4f}" for name in names), weights))
-    caption = (
-        "Log-loss (classes) or mean squared error (numbers) on cases that the part had not seen; less is better. "
-        "Together: by weights that were chosen without the fold that is scored. "
-        f"What is explained is the answer of the {next(iter(model.parts))}."
-    )
-    return Table("What each part earned", ("", *names, f"weights ({' : '.join(model.parts)})"), tuple(rows), caption)
+    weights_head = Message("learning.stack.weights", parts=" : ".join(model.parts))
+    heads: tuple[Text, ...] = ("", *model.parts, Message("learning.stack.together"), weights_head)
+    caption = Message("learning.stack.caption", explained=next(iter(model.parts)))
+    return Table(Message("learning.stack.title"), heads, tuple(rows), caption)
 
 
 # --- weights ---------------------------------------------------------------------------------------------
@@ -260,5 +271,5 @@ def _by_case(table: pl.DataFrame, case_ids: pl.Series, target: Target) -> np.nda
     """Values of a target, shape (cases, items). Raises: UserError where one is missing."""
     given = arrange(case_ids, Predictions(table), of(target).items, target.name)
     if not given.predicted.all():
-        raise UserError(f"a part of this stack does not answer '{target.name}' for every case; the model is damaged")
+        raise UserError("learning.stack.unanswered", target=target.name)
     return given.values

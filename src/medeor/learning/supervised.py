@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from medeor.contracts import ROAD, Budget, Cases, Method, Model, Recipe, Split, Step
 from medeor.figures import Figure
-from medeor.learning.budget import StackPlan, plan_with_budget
+from medeor.learning.networks.budget import StackPlan, plan_with_budget
 from medeor.learning.stack import StackModel, innermost, stacked, weights_table
 
 P = TypeVar("P", bound=StackPlan)

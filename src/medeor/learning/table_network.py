@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split
 from medeor.formats.values.columns import ColumnKind
-from medeor.learning.batches import Rows, ShuffledBatches
-from medeor.learning.heads import Heads, heads_for, heads_from
-from medeor.learning.network import EMPTY, NetworkModel
+from medeor.learning.networks.batches import Rows, ShuffledBatches
+from medeor.learning.networks.heads import Heads, heads_for, heads_from
+from medeor.learning.networks.method import EMPTY, NetworkModel
+from medeor.learning.networks.summaries import summaries_of
 from medeor.learning.saved import AsJson
-from medeor.learning.summaries import summaries_of
 from medeor.learning.tables import TableFeatures
 
 ROWS_AT_ONCE = 8192

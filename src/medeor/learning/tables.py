@@ -139,7 +139,7 @@ class TableFeatures:
         """Raises: UserError where the values describe no columns."""
         made = build(cls, values, "model.json")
         if len(made.means) != sum(column.width for column in made.columns):
-            raise UserError("model.json describes columns with other inputs than it has means; it is damaged")
+            raise UserError("files.damaged.at", path="model.json", detail="means")
         return made
 
     def to_json(self) -> Mapping[str, object]:
@@ -235,5 +235,5 @@ def _column(table: pl.DataFrame, name: str) -> pl.Series:
     # To ask for all names takes time that grows with their number, for every column again.
     found = table.get_column(name, default=None)
     if found is None:
-        raise UserError(f"these cases have no column '{name}', which the model was fitted on; add it, empty if unknown")
+        raise UserError("learning.tables.no-column", name=name)
     return found

@@ -3,19 +3,21 @@ twice, contradictory values, near copies across parts, columns in another unit."
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Split, Target
+from medeor.contracts import Cases, Finding, Message, Split, Target, Text, listed
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.units import is_unit
+from medeor.formats.values.measured.units import is_unit
 from medeor.learning.pool import in_chunks
 from medeor.molecules.read.cases import endpoint_of
-from medeor.molecules.read.endpoints import wrong_unit
+from medeor.molecules.read.endpoints import Endpoint, wrong_unit
 from medeor.molecules.read.fingerprints import blocks, fingerprints
+from medeor.molecules.read.measured import counted
 from medeor.molecules.read.standardise import CHANGES, METAL, METALS, MIXTURE
 from medeor.molecules.read.store import MoleculeStore
 from medeor.targets import measured, of
@@ -49,8 +51,7 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     open_cases = good.filter(pl.col("in_part") != "test")
     store = cases.store("molecules", MoleculeStore)
     findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
-    findings += [_changed("mixtures", MIXTURE, "are mixtures, of which the largest part counts", table)]
-    findings += [_metals(good), _large(good)]
+    findings += [_mixtures(table), _metals(good), _large(good)]
     findings += [_within_parts(good), _across_parts(good), _tautomers(good), _conflicting(good, cases)]
     findings += _near(good, cases)
     findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
@@ -74,9 +75,9 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         pl.when(pl.col("broken").is_not_null())
         .then(pl.col("broken"))
         .when(disputed)
-        .then(pl.lit("contradictory measurements of one compound"))
+        .then(pl.lit(str(Message("molecules.removed.contradictory"))))
         .when(repeat)
-        .then(pl.lit("the same compound as another row"))
+        .then(pl.lit(str(Message("molecules.removed.repeated"))))
     )
     table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
     table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
@@ -132,46 +133,49 @@ def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
 
 
 def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
-    text = f"{table.height} rows, {len(store.smiles)} different compounds"
-    return Finding("as-read", "quality", "pass", "; ".join((text, *store.notes)))
+    text = Message(
+        "molecules.audit.as-read-how" if store.notes else "molecules.audit.as-read",
+        rows=Message("common.count.row", count=table.height),
+        compounds=Message("molecules.audit.different", count=len(store.smiles)),
+        notes=store.notes,
+    )
+    return Finding("as-read", "quality", "pass", text)
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
-    check = "unreadable-molecules"
     bad = table.filter(pl.col("smiles").is_null())
-    first = "; ".join(f"{place}: {why}" for place, why in bad.select("place", "broken").head(4).iter_rows())
-    text = f"{bad.height} of {table.height} rows are no molecule: {first}" + ("; …" if bad.height > 4 else "")
-    return found(check, "quality", bad, text, f"all {table.height} rows are molecules")
+    rows = bad.select("place", problem="broken").iter_rows(named=True)
+    first = listed((Message("molecules.audit.at", **row) for row in rows), 4)
+    text = Message("molecules.audit.no-molecule", count=bad.height, total=table.height, first=first)
+    return found("unreadable-molecules", "quality", bad, text, Message("molecules.audit.molecules", count=table.height))
 
 
 def _standardised(table: pl.DataFrame) -> Finding:
     counts = dict(table["changes"].explode().drop_nulls().value_counts().iter_rows())
-    text = "; ".join(f"{change}: {counts[change]}" for change in CHANGES if change in counts)
-    return Finding("standardised", "quality", "pass", text or "every compound was written in the standard form already")
+    key = "molecules.audit.standardised" if counts else "molecules.audit.standard"
+    changes = counted((change, counts[change]) for change in CHANGES if change in counts)
+    return Finding("standardised", "quality", "pass", Message(key, changes=changes))
 
 
-def _changed(check: str, change: str, what: str, table: pl.DataFrame) -> Finding:
-    rows = table.filter(pl.col("changes").list.contains(change))
-    text = f"{rows.height} rows {what}{such_as(rows, 'place')}"
-    return found(check, "quality", rows, text, text)
+def _mixtures(table: pl.DataFrame) -> Finding:
+    rows = table.filter(pl.col("changes").list.contains(MIXTURE))
+    text = Message("molecules.audit.mixtures", count=rows.height, such_as=such_as(rows, "place"))
+    return found("mixtures", "quality", rows, text, Message("molecules.audit.no-mixtures"))
 
 
 def _metals(table: pl.DataFrame) -> Finding:
     metal = pl.col("smiles").map_elements(lambda text: METALS.search(text) is not None, return_dtype=pl.Boolean)
     rows = table.filter(metal | pl.col("changes").list.contains(METAL))
     lost = rows.filter(pl.col("changes").list.contains(METAL)).height
-    message = f"{rows.height} compounds hold a metal ({lost} of them lost it in standardisation)"
-    message += (
-        f"{such_as(rows, 'place')}: few are there to learn from, and their bonds are not those of organic molecules"
-    )
-    return found("metal-complexes", "quality", rows, message, "no compound holds a metal that makes complexes")
+    text = Message("molecules.audit.metals", count=rows.height, lost=lost, such_as=such_as(rows, "place"))
+    return found("metal-complexes", "quality", rows, text, Message("molecules.audit.no-metals"))
 
 
 def _large(table: pl.DataFrame) -> Finding:
     atoms = pl.col("smiles").str.count_matches(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops]")
     rows = table.filter(atoms > LARGE)
-    text = f"{rows.height} compounds have more than {LARGE} atoms (peptides, polymers){such_as(rows, 'place')}"
-    return found("large-molecules", "quality", rows, text, f"no compound has more than {LARGE} atoms")
+    text = Message("molecules.audit.large", count=rows.height, atoms=LARGE, such_as=such_as(rows, "place"))
+    return found("large-molecules", "quality", rows, text, Message("molecules.audit.none-large", atoms=LARGE))
 
 
 # --- copies ----------------------------------------------------------------------------------------------
@@ -180,30 +184,30 @@ def _large(table: pl.DataFrame) -> Finding:
 def _within_parts(table: pl.DataFrame) -> Finding:
     copies = within_parts(table, "smiles")
     more = copies.height - copies.select(pl.struct("smiles", "in_part").n_unique()).item()
-    text = f"{more} rows repeat a compound of their part ({copies['smiles'].n_unique()} compounds)"
-    return found("duplicates-within-parts", "quality", copies, text, "no compound stands twice in one part")
+    compounds = Message("common.count.compound", count=copies["smiles"].n_unique())
+    text = Message("molecules.audit.repeats", count=more, compounds=compounds)
+    return found("duplicates-within-parts", "quality", copies, text, Message("molecules.audit.no-repeats"))
 
 
 def _across_parts(table: pl.DataFrame) -> Finding:
     """The same compound, stereochemistry aside, in two parts."""
     copies = across_parts(table, "content")
     exact = copies.filter(pl.col("in_part").n_unique().over("smiles") > 1)["smiles"].n_unique()
-    text = f"{copies['content'].n_unique()} compounds are in two parts ({exact} with the same stereochemistry)"
-    return found("duplicates-across-parts", "leakage", copies, text, "no compound stands in two parts")
+    text = Message("molecules.audit.two-parts", count=copies["content"].n_unique(), exact=exact)
+    return found("duplicates-across-parts", "leakage", copies, text, Message("molecules.audit.one-part"))
 
 
 def _tautomers(table: pl.DataFrame) -> Finding:
-    """Compounds that stand in another part as another tautomer."""
+    """Compounds that are in another part as another tautomer."""
     compounds = table.unique("content", maintain_order=True).head(COMPARED)["content"]
     hashes = [one for chunk in in_chunks(_without_tautomers, compounds.to_list()) for one in chunk]
     known = pl.DataFrame({"content": compounds, "tautomers": pl.Series(hashes, dtype=pl.String)})
     joined = table.join(known, on="content", how="inner", maintain_order="left")
     forms, parts = (pl.col(name).n_unique().over("tautomers") > 1 for name in ("content", "in_part"))
     rows = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
-    text = f"{rows['tautomers'].n_unique()} compounds stand in another part as another tautomer"
-    text += f"{such_as(rows, 'place')}; --option tautomer=canonical makes them one"
-    good = "no compound stands in another part as another tautomer"
-    return found("tautomers-across-parts", "quality", rows, text, good)
+    count = rows["tautomers"].n_unique()
+    text = Message("molecules.audit.tautomers", count=count, such_as=such_as(rows, "place"))
+    return found("tautomers-across-parts", "quality", rows, text, Message("molecules.audit.no-tautomers"))
 
 
 def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
@@ -219,15 +223,15 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
     check = "conflicting-labels"
     copies = table.filter(pl.col("smiles").is_duplicated())
     if not cases.targets or copies.is_empty():
-        return Finding(check, "labels", "pass" if cases.targets else "unknown", "no compound was measured twice")
+        text = Message("molecules.audit.measured-once")
+        return Finding(check, "labels", "pass" if cases.targets else "unknown", text)
     disputed = [
         _spread(target, table.columns).over("smiles") > _tolerance(table, target, cases, APART, 3.0)
         for target in cases.targets
     ]
     contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
-    repeated, disagreeing = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
-    text = f"{repeated} compounds stand in several rows: {repeated - disagreeing} agree with themselves, "
-    text += f"{disagreeing} do not"
+    count, split = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
+    text = Message("molecules.audit.repeated", count=count, agreeing=count - split, contradictory=split)
     return found(check, "labels", contradictory, text, text)
 
 
@@ -259,8 +263,8 @@ def _near(good: pl.DataFrame, cases: Cases) -> list[Finding]:
     findings = [_near_across(some, pairs, place), _cliffs(open_cases, pairs, place, cases)]
     if len(good) == len(some):
         return findings
-    left = f"; the first {len(some):,} rows alone were compared, {len(good) - len(some):,} were not"
-    return [replace(finding, message=f"{finding.message}{left}") for finding in findings]
+    rows = {"compared": len(some), "rest": len(good) - len(some)}
+    return [replace(one, message=Message("molecules.audit.compared", text=one.message, **rows)) for one in findings]
 
 
 def _pairs(prints: np.ndarray) -> np.ndarray:
@@ -285,20 +289,16 @@ def _near_across(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int]) 
     rows = table["smiles"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
     np.maximum.at(highest, rows, rank)
     if highest.max(initial=0) == 0:
-        return Finding(check, "quality", "unknown", "there are no two parts to compare")
+        return Finding(check, "quality", "unknown", Message("molecules.audit.one-compared"))
     crossing = pairs[highest[pairs[:, 0]] != highest[pairs[:, 1]]]
     tested = np.where(highest[crossing[:, 0]] > highest[crossing[:, 1]], crossing[:, 0], crossing[:, 1])
     held = int(np.count_nonzero(highest > 0))
     alike = len(np.unique(tested))
-    text = (
-        f"{alike} of {held} compounds held out have a near copy (Tanimoto at least {NEAR}) among those of another part"
-    )
+    text = Message("molecules.audit.near", count=alike, held=held, near=NEAR)
+    concerned = tuple(table.filter(pl.Series(np.isin(rows, tested)))["case_id"])
     if alike > MANY_NEAR * held:
-        text += (
-            ": the figures tell of such analogues, not of new chemistry; --split scaffold or cluster keeps them apart"
-        )
-    concerned = table.filter(pl.Series(np.isin(rows, tested)))["case_id"]
-    return Finding(check, "quality", "fail" if alike > MANY_NEAR * held else "pass", text, tuple(concerned))
+        return Finding(check, "quality", "fail", Message("molecules.audit.many-near", near=text), concerned)
+    return Finding(check, "quality", "pass", text, concerned)
 
 
 def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases: Cases) -> Finding:
@@ -319,10 +319,10 @@ def _cliffs(table: pl.DataFrame, pairs: np.ndarray, place: dict[str, int], cases
         bound = _tolerance(table, target, cases, CLIFF, 10.0)
         one, other = both.T
         cliff |= np.fmax(low[one] - high[other], low[other] - high[one]) > bound
-    listed = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
-    share = len(set(listed)) / max(1, table.height)
-    text = f"{cliff.sum()} of {len(both)} pairs of near copies to learn from have far different values"
-    return Finding(check, "labels", "fail" if share > CLIFFS else "pass", text, tuple(listed.tolist()))
+    concerned = by_compound["case_id"].to_numpy()[both[cliff]].ravel()
+    share = len(set(concerned)) / max(1, table.height)
+    text = Message("molecules.audit.cliffs", count=int(cliff.sum()), pairs=len(both))
+    return Finding(check, "labels", "fail" if share > CLIFFS else "pass", text, tuple(concerned.tolist()))
 
 
 def _range(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -339,26 +339,32 @@ def _range(target: Target, columns: Sequence[str]) -> pl.Expr:
 
 def _units(table: pl.DataFrame, cases: Cases) -> Finding:
     store = cases.store("molecules", MoleculeStore)
-    check, said, unknown, stated = "units", list(store.mixed), [], ""
+    wrong: list[Text] = [*store.mixed]
+    unknown, without_range = [], []
     for target in measured(cases.targets):
         endpoint = endpoint_of(target, cases)
-        if endpoint is None:
-            unknown += [] if target.unit else [target.name]
-            stated += f"; what is plausible of '{target.name}' in {target.unit} is not known" if target.unit else ""
+        if endpoint is None and target.unit:
+            without_range.append(Message("molecules.unit.of-target", target=target.name, unit=target.unit))
+        elif endpoint is None:
+            unknown.append(target.name)
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
-            said.append(f"'{target.name}' is read as '{endpoint.title}' in {endpoint.measured_in}, but {why}")
-    if said:
-        return Finding(check, "quality", "fail", "; ".join(said))
-    open_ = [f"no unit is known of {', '.join(unknown)} (--option unit=… states it)"] if unknown else []
-    for name in store.assumed:
-        endpoint = store.endpoints[name]
-        open_.append(
-            f"no unit is written of '{name}': it is taken for '{endpoint.title}' in {endpoint.measured_in}, by its "
-            "name or its file's (--option unit=… or endpoint=… states it)"
-        )
-    if open_:
-        return Finding(check, "quality", "unknown", "; ".join(open_))
-    return Finding(check, "quality", "pass", f"every number lies where its unit lets expect it{stated}")
+            wrong.append(_of_endpoint("molecules.unit.wrong", target.name, endpoint, why))
+    if wrong:
+        return Finding("units", "quality", "fail", _in_turn(wrong))
+    unstated = [Message("molecules.unit.unknown", targets=unknown)] if unknown else []
+    unstated += [_of_endpoint("molecules.unit.assumed", name, store.endpoints[name]) for name in store.assumed]
+    if unstated:
+        return Finding("units", "quality", "unknown", _in_turn(unstated))
+    key = "molecules.unit.no-range" if without_range else "molecules.unit.plausible"
+    return Finding("units", "quality", "pass", Message(key, targets=without_range))
+
+
+def _of_endpoint(key: str, target: str, endpoint: Endpoint, why: Text = "") -> Message:
+    return Message(key, target=target, title=endpoint.title, unit=endpoint.measured_in, why=why)
+
+
+def _in_turn(statements: Iterable[Text]) -> Text:
+    return reduce(lambda one, other: Message("molecules.audit.in-turn", one=one, other=other), statements)
 
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
@@ -368,32 +374,29 @@ def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:
             value = pl.col(target.name)
             outside.append(((value < endpoint.low) | (value > endpoint.high)).fill_null(False))
     rows = table.filter(pl.any_horizontal(outside)) if outside else table.clear()
-    text = f"{rows.height} rows have a value outside of what is plausible{such_as(rows, 'place')}"
-    return found("implausible-values", "labels", rows, text, text)
+    text = Message("molecules.audit.implausible", count=rows.height, such_as=such_as(rows, "place"))
+    return found("implausible-values", "labels", rows, text, Message("molecules.audit.all-plausible"))
 
 
 def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
-    said = []
+    censored = []
     for target in cases.targets:
         if target.limit in table.columns:
-            limits = table[target.limit].drop_nulls()
-            above, below = int((limits == 1).sum()), int((limits == -1).sum())
-            said.append(f"'{target.name}': {above} at least, {below} at most, of {len(limits)}")
-    text = f"values that are limits: {'; '.join(said)}" if said else "no value is a mere limit (such as >10)"
+            sides = table[target.limit].drop_nulls()
+            counts = {"above": int((sides == 1).sum()), "below": int((sides == -1).sum()), "total": len(sides)}
+            censored.append(Message("molecules.audit.limits", target=target.name, **counts))
+    text = Message("molecules.audit.censored" if censored else "molecules.audit.uncensored", limits=censored)
     return Finding("censored-values", "labels", "pass", text)
 
 
 def _unread(table: pl.DataFrame) -> Finding:
     rows = table.filter(pl.col("unread").list.len() > 0)
-    text = (
-        f"{rows.height} rows hold no measurement where a number is expected (text, a range, an infinite number, a "
-        f"code, an unknown unit){such_as(rows, 'place')}; they count as unknown"
-    )
-    return found("unread-values", "labels", rows, text, "every value that is given was read")
+    text = Message("molecules.audit.unread", count=rows.height, such_as=such_as(rows, "place"))
+    return found("unread-values", "labels", rows, text, Message("molecules.audit.all-read"))
 
 
 def _left_out(store: MoleculeStore) -> Finding:
     if not store.left_out:
-        return Finding("constant-targets", "labels", "pass", "every target has two different values")
-    text = f"without two different values, and left out: {', '.join(store.left_out)}"
+        return Finding("constant-targets", "labels", "pass", Message("molecules.audit.varied"))
+    text = Message("molecules.audit.constant", targets=store.left_out)
     return Finding("constant-targets", "labels", "fail", text)

@@ -13,7 +13,7 @@ from medeor.contracts import UserError
 from medeor.molecules.read.standardise import molecule
 
 LOWERS, RAISES = (0.369, 0.235, 0.600), (0.902, 0.380, 0.004)
-"""Purple and orange: the ends of ColorBrewer's scale PuOr, told apart also by the colour-blind (Brewer 2003)."""
+"""Purple and orange: the ends of ColorBrewer's scale PuOr, distinct also to the colour-blind (Brewer 2003)."""
 SIZE = (360, 270)
 """Width and height in pixels."""
 LARGEST = 250
@@ -42,7 +42,7 @@ def draw(
     Raises: UserError for a molecule too large to be drawn; ValueError where weights do not fit its atoms."""
     mol = molecule(smiles)
     if mol.GetNumAtoms() > LARGEST:
-        raise UserError(f"a molecule of {mol.GetNumAtoms()} atoms is too large to be drawn; {LARGEST} are the most")
+        raise UserError("molecules.model.too-large-to-draw", count=mol.GetNumAtoms(), most=LARGEST)
     if weights is not None and weights.shape != (mol.GetNumAtoms(),):
         raise ValueError(f"{mol.GetNumAtoms()} atoms have weights of shape {weights.shape}")
     rdDepictor.Compute2DCoords(mol, useRingTemplates=True)

@@ -1,54 +1,41 @@
 """What a compound does: what is known of it before anything is imported."""
 
-from medeor.contracts import Offer, TaskFacts
+from medeor.contracts import Message, Offer, TaskFacts, named
+
+_OPTIONS = named(
+    "molecules.options", "smiles", "kind", "classes", "positive", "tautomer", "stereo", "scale", "unit", "endpoint",
+    "decimal",
+)  # fmt: skip
 
 TASKS = (
     TaskFacts(
         name="molecule-property",
-        does="what a compound does: activity, toxicity, ADMET; one or many endpoints",
+        does=Message("molecules.task.does"),
         lives="medeor.molecules.task:MoleculeTask",
         example="medeor.molecules.example:example",
         extra="molecules",
-        reads="tables with SMILES (CSV, TSV, Parquet, Excel), SDF, lists of SMILES",
-        options={
-            "smiles": "column of the structures",
-            "kind": "classes, ordinal or continuous, where the values leave it open",
-            "classes": "names of the classes in the order of their numbers, set apart by |",
-            "positive": "the class that counts as positive in a two-class question",
-            "tautomer": "canonical: one tautomer stands for all; keep (the default)",
-            "stereo": "drop: leave stereochemistry out; keep (the default)",
-            "scale": "log: learn a number by its logarithm; linear: as it stands",
-            "unit": "unit of a number where the file names none, and into which it is converted where it names one",
-            "endpoint": "what a number measures, e.g. hlm_clearance (endpoints.toml); of several, set apart by |",
-            "decimal": "comma or point: the sign before decimals, where the file leaves it open",
-        },
+        reads=Message("molecules.task.reads"),
+        options=_OPTIONS,
         formats=("medeor.formats.molecules.facts:MOLECULES",),
-        inputs={"base": "a run or bundle with the same endpoints, which is adapted to these compounds"},
+        inputs=named("molecules.task", "base"),
         offers=(
             Offer(
                 "suggestions",
                 "question",
-                "the compounds to make or measure next",
+                Message("molecules.task.suggestions"),
                 "medeor.molecules.questions.suggest:answer",
-                {
-                    "suggest": "how many compounds to make or measure next",
-                    "candidates": "the file of compounds to choose from",
-                    "aim": "best (the default): those that may beat what was measured; learn: those that teach most",
-                    "endpoint": "by which endpoint; needed where there are several",
-                    "better": "higher or lower, where the endpoint does not say",
-                    "than": "the value to beat; by default the best that was measured",
-                },
+                named("molecules.query", "suggest", "candidates", "aim", "endpoint", "better", "than"),
             ),
             Offer(
                 "compounds",
                 "page",
-                "each compound with its predictions, their reasons, and the nearest measured compounds",
+                Message("molecules.task.compounds"),
                 "medeor.molecules.questions.panel:case_page",
             ),
             Offer(
                 "sdf",
                 "table",
-                "a record a compound, with its predictions as properties",
+                Message("molecules.task.sdf"),
                 "medeor.molecules.questions.sdf_export:write",
                 endings=(".sdf",),
             ),

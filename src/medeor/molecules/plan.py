@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medeor.contracts import Cases
-from medeor.learning.fit import fast_bfloat16
-from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
 from medeor.targets import categorical
 

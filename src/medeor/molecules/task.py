@@ -7,11 +7,11 @@ from functools import partial
 
 import polars as pl
 
-from medeor.contracts import Budget, Cases, Method, Result, Split, Target
+from medeor.contracts import Budget, Cases, Message, Method, Result, Split, Target, Text, named
 from medeor.figures import Figure, Table
 from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import members
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.trees.method import TreeMethod
 from medeor.molecules.audit import audit_molecules, clean
@@ -82,21 +82,23 @@ def _endpoints(result: Result) -> Figure:
                 target.name,
                 fact.title if fact else None,
                 target.unit or " / ".join(of(target).words),
-                f"{fact.better} is better" if fact and fact.better else None,
+                fact.direction if fact else None,
                 len(known),
                 int((limits != 0).sum()) or None,
                 _scored(target, result),
             )
         )
-    columns = ("endpoint", "measures", "unit or classes", "direction", "known", "known by a limit", "result")
-    return Table("Endpoints", columns, tuple(rows), "Of the compounds that are scored here; limits are not scored.")
+    heads = named("molecules.endpoints", "endpoint", "measures", "unit", "direction", "known", "limit", "result")
+    title, caption = named("molecules.endpoints", "title", "caption").values()
+    return Table(title, tuple(heads.values()), tuple(rows), caption)
 
 
-def _scored(target: Target, result: Result) -> str | None:
+def _scored(target: Target, result: Result) -> Text | None:
     """The figure that says most of one endpoint, with its interval."""
     name = headlines((target,))[0]
     found = result.measures.get(f"{name}/{target.name}" if len(result.cases.targets) > 1 else name)
     if found is None or found.value is None:
         return None
-    within = "" if found.low is None or found.high is None else f" ({found.low:.3g} to {found.high:.3g})"
-    return f"{label(name)} {found.value:.3g}{within}"
+    key = "score" if found.low is None or found.high is None else "interval"
+    values = {"value": found.value, "low": found.low, "high": found.high}
+    return Message(f"molecules.endpoints.{key}", measure=label(name), **values)

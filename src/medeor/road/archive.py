@@ -60,7 +60,7 @@ def unpack(path: Path, room: Path, allowed: re.Pattern[str], newest: int) -> Map
         manifest = _manifest(path, archive, newest)
         sums = _sums(path, manifest)
         if set(entries) != {MANIFEST, *sums}:
-            raise _refused(path, "its entries are not those of its manifest")
+            raise _refused(path, MANIFEST)
         for name, expected in sums.items():
             place = room / name
             with explained(place):
@@ -68,7 +68,7 @@ def unpack(path: Path, room: Path, allowed: re.Pattern[str], newest: int) -> Map
                 with place.open("xb") as file:
                     found = _copied(path, archive, entries[name], file)
             if found != expected:
-                raise _refused(path, f"{name} does not match its checksum")
+                raise _refused(path, name)
     return manifest
 
 
@@ -79,18 +79,18 @@ class _Bounded(io.BufferedReader):
         if size is None or size < 0:
             size = os.fstat(self.fileno()).st_size - self.tell()
         if size > MOST_OF_MANIFEST:
-            raise zipfile.BadZipFile("its list of entries is too long")
+            raise zipfile.BadZipFile(_LIST)
         return super().read(size)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     if not path.is_file():
-        raise UserError(f"{path} is no file; name a run folder or a .medeor bundle")
+        raise UserError("road.archive.no-file", path=path)
     try:
         file = _Bounded(io.FileIO(path))
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise UserError("files.read.cannot", path=path, error=error.strerror or error) from None
     with file:
         with _damage(path):
             archive = zipfile.ZipFile(file)
@@ -115,32 +115,26 @@ def _damage(path: Path) -> Iterator[None]:
         raise _refused(path, str(error) or type(error).__name__) from None
 
 
-def _refused(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is damaged or no medeor bundle ({reason}); get a fresh copy from where it came")
+def _refused(path: Path, detail: str) -> UserError:
+    return UserError("road.archive.damaged", path=path, detail=detail)
 
 
 def _check_entries(path: Path, infos: list[zipfile.ZipInfo], allowed: re.Pattern[str]) -> None:
     """Every entry by what the list at the end of the zip says of it, before any is opened."""
     size = path.stat().st_size
-    if len(infos) > MOST_ENTRIES:
-        raise _refused(path, f"it has {len(infos)} entries, more than the {MOST_ENTRIES} that are opened")
-    names = [info.filename for info in infos]
-    if len({name.lower() for name in names}) < len(names):
-        raise _refused(path, "two of its entries have the same name")
+    if len({info.filename.lower() for info in infos}) < len(infos) or len(infos) > MOST_ENTRIES:
+        raise _refused(path, _LIST)
     # Entries that overlap would unpack to more than the file holds.
     if sum(info.file_size for info in infos) > size:
-        raise _refused(path, "its entries are larger than it is")
+        raise _refused(path, _SIZES)
     for info in infos:
         name = info.filename
-        if info.orig_filename != name or len(name) > LONGEST or not (name == MANIFEST or allowed.fullmatch(name)):
-            raise _refused(path, f"no bundle has an entry of the name {name[:80]!r}: it is none, or points outside")
-        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
-            raise _refused(path, f"the entry {name} is compressed or encrypted, which none of medeor is")
-        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise _refused(path, f"the entry {name} is no plain file")
+        known = info.orig_filename == name and len(name) <= LONGEST and (name == MANIFEST or allowed.fullmatch(name))
+        stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
+        plain = not info.flag_bits & 1 and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
         most = MOST_OF_MANIFEST if name == MANIFEST else _MOST.get(Path(name).suffix, size)
-        if info.file_size > most:
-            raise _refused(path, f"the entry {name} is larger than {most >> 20} MiB")
+        if not (known and stored and plain and info.file_size <= most):
+            raise _refused(path, repr(name[:80]))
 
 
 def _check_rest(path: Path, archive: zipfile.ZipFile) -> None:
@@ -150,9 +144,11 @@ def _check_rest(path: Path, archive: zipfile.ZipFile) -> None:
     headers = sum(_HEADERS + 2 * len(info.filename.encode()) for info in infos)
     rest = path.stat().st_size - sum(info.file_size for info in infos) - headers - _END
     if archive.comment or rest not in (range(len(infos) * 96) if path.stat().st_size > zipfile.ZIP64_LIMIT else (0,)):
-        raise _refused(path, "it holds more than the entries that it lists")
+        raise _refused(path, _REST)
 
 
+_LIST, _SIZES, _REST = "list of entries", "sizes of entries", "bytes outside entries"
+"""What is wrong with a zip, where it is none of its entries."""
 _HEADERS, _END = 30 + 46, 22
 """Bytes of the two headers of an entry, its names aside, and of the end of a zip."""
 _MOST = {".json": MOST_OF_JSON, ".toml": MOST_OF_TEXT, ".md": MOST_OF_TEXT}
@@ -160,27 +156,25 @@ _MOST = {".json": MOST_OF_JSON, ".toml": MOST_OF_TEXT, ".md": MOST_OF_TEXT}
 
 def _manifest(path: Path, archive: zipfile.ZipFile, newest: int) -> dict[str, Any]:
     if MANIFEST not in archive.namelist():
-        raise _refused(path, f"it has no {MANIFEST}")
+        raise _refused(path, MANIFEST)
     with _damage(path):
         content = archive.read(MANIFEST)
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError):
-        raise _refused(path, f"its {MANIFEST} is no readable JSON") from None
+        raise _refused(path, MANIFEST) from None
     if not isinstance(manifest, dict):
-        raise _refused(path, f"its {MANIFEST} is no table")
+        raise _refused(path, MANIFEST)
     schema, written = manifest.get("schema"), str(manifest.get("medeor"))[:40]
     if type(schema) is not int or not 1 <= schema <= newest:
-        raise UserError(
-            f"{path} was written by medeor {written} (schema {str(schema)[:20]}); this medeor reads {newest}"
-        )
+        raise UserError("road.archive.newer", path=path, version=written, schema=str(schema)[:20], newest=newest)
     return manifest
 
 
 def _sums(path: Path, manifest: Mapping[str, Any]) -> Mapping[str, str]:
     sums = manifest.get("sha256")
     if not isinstance(sums, dict) or not all(isinstance(one, str) for one in sums.values()):
-        raise _refused(path, f"its {MANIFEST} lists no checksums")
+        raise _refused(path, MANIFEST)
     return sums
 
 

@@ -22,6 +22,7 @@ from medeor.contracts import (
     OUT_OF_DOMAIN,
     Answers,
     Cases,
+    Message,
     Model,
     Offer,
     Predictions,
@@ -32,6 +33,7 @@ from medeor.contracts import (
     Target,
     Task,
     TaskFacts,
+    Text,
     UserError,
 )
 from medeor.files import (
@@ -223,7 +225,7 @@ class Trained:
         else:
             room.cleanup()
         if len(predictions.table) and (missing := set(self._items) - set(predictions.table["item"].unique())):
-            raise UserError(f"the model does not answer '{min(missing)}', which its targets.json asks; it is damaged")
+            raise UserError("files.damaged.at", path="targets.json", detail=min(missing))
         return self.calibration.apply(predictions) if self.calibration else predictions
 
 
@@ -240,12 +242,12 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
             state = read_json(path / "run.json") if (path / "run.json").exists() else None
             if not isinstance(state, dict) or not state.get("finished"):
                 other = of_another_version(path, state) if isinstance(state, dict) else ""
-                raise UserError(other or f"{path} is no finished run: let `medeor train` walk to its end there")
+                raise UserError(other or Message("road.bundle.unfinished", path=path))
             if _release(_version(state)) > _release(__version__):
-                raise UserError(f"{path} was finished by medeor {_version(state)}; {__version__} is too old to open it")
+                raise UserError("road.bundle.newer", path=path, version=_version(state), own=__version__)
             return _open(path)
         if not path.exists():
-            raise UserError(f"{path}: no such run folder or bundle")
+            raise UserError("road.bundle.missing", path=path)
         room = tempfile.TemporaryDirectory(prefix="medeor-")
         try:
             manifest = unpack(path, Path(room.name), _ENTRIES, SCHEMA)
@@ -254,8 +256,10 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
             _check_declared(manifest, found.model)
         except UserError as error:
             room.cleanup()
-            said = str(error).replace(room.name, str(path))
-            raise UserError(said if str(path) in said else f"{path}: {said}") from None
+            message = _renamed(error.message, room.name, str(path))
+            if str(path) not in str(message):
+                message = Message("road.bundle.at", path=path, message=message)
+            raise UserError(message) from None
         except BaseException:
             room.cleanup()
             raise
@@ -268,10 +272,17 @@ def _check_installed(manifest: Mapping[str, object]) -> None:
     """Raises: UserError where the task of a bundle is one that a package adds which is not installed here."""
     task, package = str(manifest.get("task")), manifest.get("package")
     if isinstance(package, str) and re.fullmatch(r"[\w.-]{1,60}", package) and known_task(task) is None:
-        raise UserError(
-            f"its task, {task[:60]!r}, comes with a package that is not installed here; it names {package}: if you "
-            f"trust that, pip install {package}"
-        )
+        raise UserError("road.bundle.no-package", task=task[:60], package=package)
+
+
+def _renamed(value: Any, folder: str, path: str) -> Any:
+    """A message, or a value of one, with a path in place of the folder that the file was unpacked to."""
+    if isinstance(value, Message):
+        values = {name: _renamed(inner, folder, path) for name, inner in value.values.items()}
+        return Message(value.key.replace(folder, path), **values)
+    if isinstance(value, (list, tuple)):
+        return tuple(_renamed(inner, folder, path) for inner in value)
+    return str(value).replace(folder, path) if isinstance(value, (str, Path)) else value
 
 
 def _version(state: Mapping[str, object]) -> str:
@@ -279,17 +290,14 @@ def _version(state: Mapping[str, object]) -> str:
     return str(state.get("medeor", "0.1"))[:40]
 
 
-def of_another_version(folder: Path, state: Mapping[str, object]) -> str:
+def of_another_version(folder: Path, state: Mapping[str, object]) -> Text:
     """Why no fit goes on in a run folder with this `run.json`: another version of medeor began it; empty where this one
     did."""
     version = _version(state)
     if version == __version__:
         return ""
-    what = "finished by medeor {} and is not fitted" if state.get("finished") else "begun by medeor {} and cannot go on"
-    return (
-        f"{folder} was {what.format(version)} in {__version__}; start again with --again or in another folder. "
-        "It stays as it is; --again throws away what was fitted there"
-    )
+    key = "road.bundle.finished-elsewhere" if state.get("finished") else "road.bundle.begun-elsewhere"
+    return Message(key, folder=folder, version=version, own=__version__)
 
 
 def _release(version: str) -> tuple[float, ...]:
@@ -302,7 +310,7 @@ def _check_declared(manifest: Mapping[str, object], model: Model) -> None:
     """Raises: UserError where a manifest does not say that training values are inside, and they are. Those of medeor
     0.1 (schema 1) did not say it of all models."""
     if manifest["schema"] != 1 and model.holds_training_values and manifest.get(_DECLARED) is not True:
-        raise UserError("its manifest does not say that values of training cases are inside, and they are; refused")
+        raise UserError("road.bundle.undeclared")
 
 
 def opened(path: str | Path) -> Store:
@@ -344,7 +352,7 @@ def _open(folder: Path, received: bool = False) -> Trained:
         study = dataclasses.replace(study, sources=(), labels="", inputs={}, options=options)
     where, facts = str(folder / "targets.json"), read_json(folder / "targets.json")
     if not isinstance(facts, list):
-        raise UserError(f"{where} is no list of targets; it is damaged")
+        raise UserError("files.damaged.file", path=where)
     targets = checked_targets([build(Target, fact, where) for fact in facts], where)
     path = folder / "calibration.json"
     calibration = Calibration.from_json(read_json(path), str(path)) if path.exists() else None

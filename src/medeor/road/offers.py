@@ -7,18 +7,18 @@ from pathlib import Path
 
 from medeor.contracts import Offer, TaskFacts, UserError
 from medeor.files import writable
-from medeor.registry import listed
+from medeor.registry import meanings
 
 
 def question(facts: TaskFacts, query: Mapping[str, str]) -> Offer:
     """The question that takes these keys. Raises: UserError where none does."""
     offers = facts.offering("question")
     if not offers:
-        raise UserError(f"a model of {facts.name} is asked about cases: name files, folders or a data set instead")
+        raise UserError("road.offers.only-cases", task=facts.name)
     offer = max(offers, key=lambda offer: sum(key in offer.takes for key in query))
     for key in query:
         if key not in offer.takes:
-            raise UserError(f"no question to a model of {facts.name} has '{key}'; --query takes {listed(offer.takes)}")
+            raise UserError("road.offers.unknown-query", task=facts.name, key=key, takes=meanings(offer.takes))
     return offer
 
 
@@ -27,16 +27,15 @@ def export(facts: TaskFacts, name: str, path: Path, options: Mapping[str, str]) 
     options, or not there."""
     offers = {offer.name: offer for offer in facts.offering("file")}
     if name not in offers:
-        known = "; ".join(f"{offer.name} ({offer.does})" for offer in offers.values())
-        has = f"--as takes {known}" if known else "pass its bundle on"
-        raise UserError(f"a model of {facts.name} has no {name} to export; {has}")
+        takes = meanings({offer.name: offer.does for offer in offers.values()})
+        raise UserError("road.offers.no-export", task=facts.name, name=name, takes=takes)
     offer = offers[name]
     for key in options:
         if key not in offer.takes:
-            takes = listed(offer.takes) or "nothing"
-            raise UserError(f"--as {name} does not ask for '{key}'; --option takes {takes}")
+            asked, takes = f"--as {name}", meanings(offer.takes)
+            raise UserError("registry.unknown-option", task=asked, key=key, options=takes)
     if not path.name.endswith(offer.endings):
-        raise UserError(f"{path}: {name} is written to a file ending in {', '.join(offer.endings)}")
+        raise UserError("road.offers.other-ending", path=path, name=name, endings=offer.endings)
     writable(path)
     return offer
 

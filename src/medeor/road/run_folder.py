@@ -6,14 +6,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from medeor import __version__
-from medeor.contracts import Plan, Study, UserError
+from medeor.contracts import Message, Plan, Study, Text, UserError, listed
 from medeor.files import digest, plain, private_folder, read_json, read_toml, sweep, writable, write_json, write_text
 from medeor.machine import threads
 from medeor.road.bundle import of_another_version
@@ -31,7 +31,7 @@ def usable(folder: Path) -> None:
     writable(folder / "run.json")
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if not _state(folder) and any(not name.startswith(".") for name in found - {"plan.toml"}):
-        raise UserError(f"{folder} is not empty and holds no medeor run; choose another --out")
+        raise UserError("road.run-folder.no-run", folder=folder)
 
 
 def same_version(folder: Path) -> None:
@@ -54,11 +54,8 @@ def free(folder: Path, study: Study, again: bool = False) -> str:
     if state and fitted(folder / "model") and state.get("study") != key and not again:
         before = read_toml(folder / "study.toml") if (folder / "study.toml").exists() else {}
         changes = _changes(dict(_flat(_bound(before))), dict(_flat(plain(asked))))
-        what = f" ({changes})" if changes else ""
-        raise UserError(
-            f"{folder} holds another study{what}; put that back, choose another --out, or fit this one there with "
-            "--again: what was fitted is then thrown away"
-        )
+        what = Message("files.detail", text=changes) if changes else ""
+        raise UserError("road.run-folder.another-study", folder=folder, changes=what)
     return key
 
 
@@ -92,23 +89,19 @@ def same_fit(folder: Path, key: Mapping[str, object]) -> None:
         return
     kept = read_json(folder / KEY) if (folder / KEY).exists() else None
     if not isinstance(kept, dict) or not isinstance(kept.get("plan"), dict) or set(kept) != set(key):
-        differs = "another version of medeor"
+        differs: Sequence[Text] = (Message("road.run-folder.another-version"),)
     elif kept == key:
         return
     else:
-        said = {
-            "plan": f"another plan ({_changes(kept['plan'], dict(key['plan']))})",  # type: ignore[call-overload]
-            "data": "other data",
-            "split": "another split",
-            "threads": f"{kept['threads']} threads, not {key['threads']} (OMP_NUM_THREADS)",
-            "seed": f"the seed {kept['seed']}, not {key['seed']}",
-            "medeor": f"medeor {kept['medeor']}, which is {key['medeor']} now",
-        }
-        differs = " and ".join(text for name, text in said.items() if kept[name] != key[name])
-    raise UserError(
-        f"{folder} was fitted with {differs}; put that back, choose another --out, or fit it anew with --again: what "
-        "was fitted is then thrown away"
-    )
+        other = [name for name in key if kept[name] != key[name]]
+        changes = _changes(kept["plan"], dict(key["plan"])) if "plan" in other else ""  # type: ignore[call-overload]
+        differs = tuple(
+            Message(
+                f"road.run-folder.differs.{name}", before=_short(kept[name]), now=_short(key[name]), changes=changes
+            )
+            for name in other
+        )
+    raise UserError("road.run-folder.another-fit", folder=folder, differs=differs)
 
 
 def begin_fit(folder: Path, key: Mapping[str, object], again: bool) -> None:
@@ -128,14 +121,16 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield f"{above}{name}", str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
+def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Message | tuple[object, ...]:
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    said = [f"{name} was {_short(before.get(name))} and is {_short(now.get(name))}" for name in names[:3]]
-    return ", ".join(said) + (", …" if len(names) > 3 else "")
+    values = ((name, _short(before.get(name)), _short(now.get(name))) for name in names)
+    return listed((Message("road.run-folder.change", name=name, before=old, now=new) for name, old, new in values), 3)
 
 
-def _short(value: object) -> str:
-    text = "not set" if value is None else str(value)
+def _short(value: object) -> Text:
+    if value is None:
+        return Message("road.run-folder.not-set")
+    text = str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
@@ -156,7 +151,7 @@ def _state(folder: Path) -> dict[str, object]:
     path = folder / "run.json"
     state = read_json(path) if path.exists() else {}
     if not isinstance(state, dict):
-        raise UserError(f"{path} is not the record of a run; choose another --out")
+        raise UserError("files.damaged.file", path=path)
     return state
 
 

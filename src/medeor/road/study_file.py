@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medeor.console import renamed
-from medeor.contracts import Study, UserError
+from medeor.contracts import Message, Study, Text, UserError
 from medeor.files import read_toml
 from medeor.targets.binary import rule
 
@@ -46,7 +46,7 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
         values["settings"] = {**values.get("settings", {}), **settings}
     values["sources"] = [str(s) for s in values.get("sources", [])] if not sources else ["in memory"]
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-    made = study_from(values, str(study) or "the study")
+    made = study_from(values, str(study) or Message("road.study-file.study"))
     given = tuple(str(s) if isinstance(s, Path) else s if isinstance(s, str) else _frame(s) for s in sources)
     return dataclasses.replace(made, sources=given) if sources else made
 
@@ -64,24 +64,24 @@ _FORMER = {"where": "options"}
 """What 0.1 called a key of a study."""
 
 
-def study_from(values: Mapping[str, object], where: str) -> Study:
+def study_from(values: Mapping[str, object], where: Text) -> Study:
     """A study from what stands in `study.toml`, every key and type checked."""
     known = {field.name: field for field in dataclasses.fields(Study)}
     checked: dict[str, object] = {}
     for name, value in values.items():
         key = _FORMER.get(name, name)
         if key not in known:
-            raise UserError(f"{where}: a study has no '{key}'; it has {', '.join(known)}")
+            raise UserError("road.study-file.unknown", where=where, key=key, known=tuple(known))
         kind = str(known[key].type)
         if kind.startswith("tuple"):
             listed: Sequence[object] = value if isinstance(value, list) else [value]
-            inside, said = (str, "text") if "str" in kind else ((int, float), "numbers")
+            inside, what = (str, "texts") if "str" in kind else ((int, float), "numbers")
             if not all(isinstance(inner, inside) and not isinstance(inner, bool) for inner in listed):
-                raise UserError(f"{where}: {key} must be a list of {said}")
+                raise UserError(f"road.study-file.list.{what}", where=where, key=key)
             checked[key] = tuple(listed)
         elif kind.startswith("Mapping"):
             if not isinstance(value, dict):
-                raise UserError(f"{where}: {key} must be a table, e.g. [{key}]")
+                raise UserError("road.study-file.table", where=where, key=key)
             checked[key] = {
                 option: inner if isinstance(inner, str) else json.dumps(inner, default=str)
                 for option, inner in value.items()
@@ -89,16 +89,16 @@ def study_from(values: Mapping[str, object], where: str) -> Study:
         elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
             checked[key] = value
         else:
-            raise UserError(f"{where}: {key} = {value!r} is not of the kind {kind}")
+            raise UserError("road.study-file.another-type", where=where, key=key, value=repr(value), type=kind)
     study = Study(**checked)  # type: ignore[arg-type]
     if not 0 <= study.seed < 1 << 31:
-        raise UserError(f"{where}: seed = {study.seed}: a seed is a whole number from 0 to 2,147,483,647")
+        raise UserError("road.study-file.seed", where=where, seed=study.seed)
     if study.minutes is not None and not 0 < study.minutes < math.inf:
-        raise UserError(f"{where}: minutes = {study.minutes:g}: the fit needs more than none and fewer than all")
+        raise UserError("road.study-file.minutes", where=where, minutes=study.minutes)
     if study.threshold:
         rule(study.threshold)
     if not all(0 < rate < 1 for rate in study.prevalence):
-        raise UserError(f"{where}: prevalence = {list(study.prevalence)}: a prevalence lies between 0 and 1, e.g. 0.02")
+        raise UserError("road.study-file.prevalence", where=where, prevalence=study.prevalence)
     return study
 
 
@@ -129,4 +129,4 @@ def _typed(key: str, text: str, kind: str) -> Any:
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError:
-        raise UserError(f"--set {key}={text}: {key} is a number") from None
+        raise UserError("road.study-file.no-number", key=key, text=text) from None

@@ -14,11 +14,11 @@ import polars as pl
 
 from medeor import catalogue
 from medeor.console import aside
-from medeor.contracts import FileFacts, Study, TaskFacts, UserError
+from medeor.contracts import FileFacts, Message, Study, TaskFacts, UserError
 from medeor.files import exists
 from medeor.formats.tables.facts import TABLES
 from medeor.formats.tables.read import columns_of
-from medeor.registry import TASKS, all_tasks, find
+from medeor.registry import TASKS, all_tasks, find, meanings
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*")
 ANY = "*"
@@ -33,7 +33,7 @@ def task_of(study: Study) -> str:
 
     Raises: UserError where none or several do."""
     if not study.sources:
-        raise UserError("no source: name a file, a folder or a known data set (medeor datasets)")
+        raise UserError("road.task-detection.no-source")
     able = _asking(TASKS, study.options)
     if not (found := _shown(able, study.sources)):
         every = all_tasks()
@@ -44,16 +44,15 @@ def task_of(study: Study) -> str:
         return found
     for path in (Path(source) for source in study.sources if isinstance(source, str)):
         if not exists(path):
-            raise UserError(f"{path} is neither a file, a folder nor a known data set{catalogue.near(str(path))}")
+            raise UserError("road.task-detection.neither", path=path, near=catalogue.near(str(path)))
         if path.is_dir():
-            kinds = "; ".join(f"{facts.name}: {facts.reads}" for facts in able)
-            raise UserError(f"{path} holds nothing that medeor reads by itself ({kinds}); name what it is: --task")
+            kinds = meanings({facts.name: facts.reads for facts in able})
+            raise UserError("road.task-detection.nothing-known", path=path, kinds=kinds)
     bare = any(_NUMBER.fullmatch(name) for source in study.sources for name in _header(source))
-    why = "its first row has numbers where names of columns are expected" if bare else "it does not show what is asked"
     first = study.sources[0]
-    name = str(first) if isinstance(first, str | Path) else "the source"
-    hint = "write the names above it, or " if bare else ""
-    raise UserError(f"{name}: {why}; {hint}say which task: --task {' | '.join(every)}")
+    name = first if isinstance(first, str | Path) else Message("road.task-detection.source")
+    key = "road.task-detection.no-header" if bare else "road.task-detection.no-sign"
+    raise UserError(key, source=name, tasks=" | ".join(every))
 
 
 def _asking(tasks: Mapping[str, TaskFacts], options: Mapping[str, str]) -> list[TaskFacts]:
@@ -77,8 +76,8 @@ def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str:
     taking = [facts.name for facts in able if any(ANY in one.columns for one in _formats(facts))]
     if not named or len(taking) != 1:
         return ""
-    others = ", ".join(facts.name for facts in able if facts.name not in taking)
-    aside(f"no column shows one of {others}: read as a plain table ({taking[0]}); --task names another task")
+    others = tuple(facts.name for facts in able if facts.name not in taking)
+    aside(Message("road.task-detection.plain-table", others=others, task=taking[0]))
     return taking[0]
 
 

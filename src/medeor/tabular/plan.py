@@ -11,7 +11,7 @@ from pydantic import Field
 
 from medeor.contracts import Cases, UserError
 from medeor.formats.values.columns import ColumnKind, meaning
-from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.learning.table_network import TableNetwork
 from medeor.learning.trees.method import Boosting
 

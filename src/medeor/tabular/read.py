@@ -12,7 +12,7 @@ from medeor.contracts import Cases, Message, Sources, Study, Target, Text, UserE
 from medeor.formats.tables.read import read_table, set_apart, table_findings
 from medeor.formats.tables.rows import counted, digest_of, digests
 from medeor.formats.values.columns import as_numbers
-from medeor.formats.values.measurements import read_limits
+from medeor.formats.values.measured.measurements import read_limits
 from medeor.formats.values.targets import PARTS, TargetColumns, read_parts, read_target, read_targets
 from medeor.targets import of
 from medeor.targets.survival import read_survival

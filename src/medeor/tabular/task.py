@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from medeor.contracts import Budget, Cases, Method, Result
 from medeor.figures import Figure
 from medeor.learning.folds import members
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.supervised import SupervisedTask, shares
 from medeor.learning.table_network import LinearMethod, TableRecipe
 from medeor.learning.tables import TableTrees

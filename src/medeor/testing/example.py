@@ -16,8 +16,8 @@ from medeor.console import Console
 from medeor.contracts import Cases, Fitted, Method, Plan, Recipe, Run, Study, Task, TaskFacts
 from medeor.learning.folds import fit_or_load
 from medeor.road.bundle import Trained, load
-from medeor.road.reading import Read, plan, read
-from medeor.road.walk import walk
+from medeor.road.walk.reading import Read, plan, read
+from medeor.road.walk.walk import walk
 from medeor.simulate.states import State
 from medeor.testing.checks import require
 from medeor.testing.model import inner

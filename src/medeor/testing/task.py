@@ -19,7 +19,7 @@ from medeor.files import build, plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
-from medeor.road.reading import read
+from medeor.road.walk.reading import read
 from medeor.testing.checks import Check, named, refused_or_done, require
 from medeor.testing.example import MOST_CASES, Runs
 from medeor.testing.method import honest

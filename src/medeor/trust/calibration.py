@@ -11,7 +11,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.files import build
-from medeor.formats.values.units import is_positive
+from medeor.formats.values.measured.units import is_positive
 from medeor.statistics.outcomes import arrange
 from medeor.targets import of
 from medeor.targets.binary import rule

@@ -24,7 +24,7 @@ def test_any_separator_is_found_and_said(tmp_path: Path, mark: str) -> None:
     assert rows.facts["y"].to_list() == [0.5, 1.5, 2.5, 3.5]
     assert rows.places[0] == "row 2 of x.csv"
     word = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}[mark]
-    assert rows.notes == ("SMILES in column 'SMILES'", f"values set apart by {word}")
+    assert [str(note) for note in rows.notes] == ["SMILES in column 'SMILES'", f"values separated by {word}"]
 
 
 def test_parquet_excel_and_compressed_tables(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_column_that_is_called_smiles_and_holds_names_is_passed_over() -> None
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (pl.DataFrame({"a": ["x y", "z"], "b": [1, 2]}), "no column of the table holds SMILES.*'a', 'b'"),
+        (pl.DataFrame({"a": ["x y", "z"], "b": [1, 2]}), "no column of the table holds SMILES; it has a, b"),
         (pl.DataFrame({"smiles": ["xx", "yy"], "y": [1, 2]}), "column 'smiles' of the table .* such as 'xx'"),
         (pl.DataFrame({"p": SMILES, "q": SMILES}), r"several columns of structures \(p, q\)"),
         (pl.DataFrame({SMILES[0]: SMILES[1:], "1": ["0", "1", "1"]}).rename({"1": "y"}), "no header"),
@@ -122,7 +122,8 @@ def test_an_sdf_gives_structures_and_properties(tmp_path: Path, flat: bool) -> N
         assert rows.facts["pIC50"].to_list() == [4.5, 5.5, 6.5, 7.5, 8.5]
         assert rows.facts["note"][0] == "a, b"
         assert rows.facts["name"][4] == "compound 4"
-        assert rows.notes == (("5 records in 2-D, 0 in 3-D") if flat else "0 records in 2-D, 5 in 3-D",)
+        (note,) = rows.notes
+        assert str(note) == ("5 records in 2-D, 0 in 3-D" if flat else "0 records in 2-D, 5 in 3-D")
 
 
 def test_a_broken_record_keeps_its_place_and_properties(tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ def test_a_second_column_of_structures_is_named_unless_it_says_the_same() -> Non
     table = pl.DataFrame({"smiles": SMILES, "solvent": SMILES[::-1], "y": [1, 2, 3, 4]})
     (found,) = read_molecules(table).findings
     assert found.status == "fail"
-    assert "'solvent'" in found.message
+    assert "column solvent of" in str(found.message)
     assert read_molecules(table, "smiles").findings[0].status == "pass"
     same = table.with_columns(pl.Series("solvent", [Chem.MolToSmiles(Chem.MolFromSmiles(s)) for s in SMILES]))
     assert read_molecules(same).findings == ()

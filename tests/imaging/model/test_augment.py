@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medeor.contracts import UserError
 from medeor.imaging.model.augment import Augmentation, apply, move, sample_params
-from medeor.learning.keyed import case_keys
+from medeor.learning.networks.keyed import case_keys
 
 EVERYTHING = Augmentation(
     rotation=(-30, 30), tilt=(-10, 10), scale=(0.8, 1.25), stretch=(0.9, 1.1), translation=(-0.1, 0.1),

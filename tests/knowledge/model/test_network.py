@@ -18,8 +18,8 @@ from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.read.triples import both_ways
-from medeor.learning.fit import fit_network
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.schedule import Schedule
 
 RELATIONS = len(wheel.TURNS)
 TRIPLES = torch.from_numpy(wheel.triples())

@@ -17,8 +17,8 @@ from medeor.knowledge.model.similar_entities import substitutes_for
 from medeor.knowledge.plan import Embedding, GraphTraining
 from medeor.knowledge.read.cases import read_cases
 from medeor.knowledge.read.graph import Graph
-from medeor.learning.network import NetworkMethod
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.schedule import Schedule
 from medeor.registry import load_model
 from medeor.statistics.split import split_cases
 

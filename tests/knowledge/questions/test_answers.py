@@ -211,7 +211,7 @@ def test_a_graph_that_cannot_be_exported_is_told(run, tiny_run, tmp_path):
         (run, ("g.json",), "written to a file ending in .tsv"),
         (run, ("g.svg", "--option", "around=Marsian"), "no entity is called 'Marsian'"),
         (run / "run.medeor", ("g.tsv",), "a bundle carries no graph"),
-        (run, ("g.tsv", "--option", "about=x"), "--as graph does not ask for 'about'; --option takes around"),
+        (run, ("g.tsv", "--option", "about=x"), "--as graph has no option 'about'; --option takes around"),
         (tiny_run, ("g.tsv",), "has no graph to export; --as takes onnx"),
     ):
         said = command("export", trained, "--as", "graph", tmp_path / words[0], *words[1:])

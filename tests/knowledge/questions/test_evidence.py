@@ -102,7 +102,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     from medeor.contracts import Split
     from medeor.knowledge.model.search import Searched
     from medeor.road.bundle import load
-    from medeor.road.walk import walk
+    from medeor.road.walk.walk import walk
 
     source = str(real_data / "graphs" / "umls")
     walk(Study((source,), "graph-completion", settings={"embedding.dimension": "100"}), tmp_path / "run")

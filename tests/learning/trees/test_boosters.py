@@ -144,7 +144,7 @@ def test_shares_are_shapley_values_by_their_definition() -> None:
 
 def test_another_number_of_features_is_refused() -> None:
     ours = parsed(fitted(1, "binary")[0].model_to_string(), "text")
-    with pytest.raises(UserError, match="look at 4 features"):
+    with pytest.raises(UserError, match="fitted on 4 features"):
         ours.predict(np.zeros((2, 5), np.float32))
 
 
@@ -408,6 +408,6 @@ def test_a_damaged_file_of_arrays_is_refused(content: bytes | None, tmp_path: Pa
 
 def test_trees_that_are_too_deep_are_not_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     ours: Booster = parsed(fitted(1, "binary")[0].model_to_string(), "text")
-    monkeypatch.setattr("medeor.learning.trees.boosters.MOST_STEPS", 10)
+    monkeypatch.setattr("medeor.learning.trees.shapley.MOST_STEPS", 10)
     with pytest.raises(UserError, match="too deep"):
         ours.shapley(np.zeros((1, 4)))

@@ -127,7 +127,7 @@ def test_a_base_that_answers_another_question_is_refused(base: Path, tmp_path: P
     options = ("--task", "molecule-property", "--target", "logD", "--set", f"inputs.base={base}")
     said = tiny.medeor("train", tmp_path / "ours.csv", *options, "--out", tmp_path / "run")
     assert said.code == 2
-    assert "does not answer 'logD'" in said.err
+    assert "does not predict 'logD'" in said.err
     said = tiny.medeor("train", tmp_path / "ours.csv", *options[:-1], "inputs.bass=x", "--out", tmp_path / "run")
     assert said.code == 2
     assert "takes no input 'bass'" in said.err
@@ -151,5 +151,5 @@ def test_a_base_whose_classes_mean_the_opposite_is_refused(tmp_path: Path) -> No
         read = predict_cases = print
 
     assert adapt.base_of(cases, {"base": Base(cases.targets)}).targets == cases.targets
-    with pytest.raises(UserError, match=r"'greasy' \(no / yes\): it answers .* greasy \(yes / no\)"):
+    with pytest.raises(UserError, match=r"'greasy' \(no, yes\): it predicts .* greasy \(yes, no\)"):
         adapt.base_of(cases, {"base": Base((cases.targets[0], opposite))})

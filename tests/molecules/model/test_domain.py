@@ -173,7 +173,7 @@ def test_with_hardly_a_held_out_compound_nothing_is_said_of_errors_and_nothing_i
     found, held_out = learn(cases, split, off_by(cases, np.ones(8)))
     assert held_out.table["spread"].null_count() == 8
     told = found.judge(asked(["CCCO"], cases.targets))
-    assert told.select("verdict", "reason").rows() == [("out of domain", "the model was tested on 8 compounds alone")]
+    assert told.select("verdict", "reason").rows() == [("out of domain", "the model was tested on only 8 compounds")]
 
 
 # --- on the road -----------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from rdkit import Chem
 
 from medeor.contracts import Cases, Run, Split, Target
 from medeor.learning.explain import explainer
-from medeor.learning.network import NetworkMethod, load
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.method import NetworkMethod, load
+from medeor.learning.networks.schedule import Schedule
 from medeor.molecules.model.network import NETWORKS, DirectedMessages, Molecules, slices_of
 from medeor.molecules.model.recipe import MoleculeRecipe
 from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining

@@ -114,10 +114,10 @@ def test_a_copy_of_what_was_chosen_comes_last() -> None:
     ("where", "said"),
     [
         ({"suggest": "none"}, "how many compounds"),
-        ({"aim": "worst"}, "best or learn"),
+        ({"aim": "worst"}, "neither best nor learn"),
         ({"endpoint": "pKa"}, "one of logP, ring"),
-        ({"better": "more"}, "higher, or lower"),
-        ({"than": "much"}, "it is a number"),
+        ({"better": "more"}, "better=higher, or lower"),
+        ({"than": "much"}, "is no number"),
         ({"candidates": ""}, "candidates=library.csv"),
     ],
 )

@@ -18,6 +18,10 @@ def read(table: pl.DataFrame | Path | str, labelled: bool = True, **asked: objec
     return read_cases(Sources((table,), {}, labelled), Study(**asked))  # type: ignore[arg-type]
 
 
+def notes(cases: Cases) -> list[str]:
+    return [str(note) for note in cases.store("molecules", MoleculeStore).notes]
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("file", "target", "rows", "broken"),
@@ -65,10 +69,7 @@ def test_values_written_in_several_units_come_into_the_one_of_the_endpoint_or_th
     cases = read(pl.DataFrame({"smiles": SMILES, "half_life": times}))
     assert cases.table["half_life"].to_list() == [0.5, 1.5, 2.0, 24.0, None, 3.0]
     assert cases.table["unread"].to_list() == [[], [], [], [], ["half_life"], []]
-    assert (
-        "'half_life' in h, converted where written in d (1 rows), min (1 rows)"
-        in cases.store("molecules", MoleculeStore).notes
-    )
+    assert "'half_life' converted into h from d (1 row), min (1 row)" in notes(cases)
     table = pl.DataFrame({"smiles": SMILES, "IC50": ["2.44 µM", "3 uM", "21100 nM", "5 uM", "700 nM", "1 uM"]})
     (target,) = (cases := read(table)).targets
     assert (target.unit, cases.table["IC50"].to_list()) == ("uM", [2.44, 3.0, 21.1, 5.0, 0.7, 1.0])
@@ -88,7 +89,7 @@ def test_columns_of_relations_and_units_speak_of_the_one_target() -> None:
     assert cases.table["value.given relation"].to_list() == beside["relation"]
     again = read(cases.table.select("smiles", "value", "^value.given.*$"), target=("value",))
     assert again.table["value"].equals(cases.table["value"])
-    assert "relations of 'value' in column 'relation'" in cases.store("molecules", MoleculeStore).notes
+    assert "relations of 'value' in column 'relation'" in notes(cases)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_of_several_endpoints_an_empty_or_constant_one_is_left_out_and_named() -
     cases = read(table, target=("a", "b", "c"))
     assert [target.name for target in cases.targets] == ["a"]
     assert cases.store("molecules", MoleculeStore).left_out == ("b", "c")
-    with pytest.raises(UserError, match=r"none of the targets 'b', 'c' .* has two different values"):
+    with pytest.raises(UserError, match=r"none of the targets b, c .* has two different values"):
         read(table, target=("b", "c"))
     with pytest.raises(UserError, match="'b' has no value in any row"):
         read(table, target=("b",))
@@ -182,10 +183,10 @@ def test_one_smiles_to_predict_needs_no_target() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "say which columns to predict with --target; it has 'p', 'q'"),
-        ({"target": ("z",)}, "target 'z' is no column of the table"),
+        ({}, "name the columns to predict with --target; it has p, q"),
+        ({"target": ("z",)}, "no column 'z' in the table"),
         ({"target": ("p",), "group": "z"}, "no column 'z'"),
-        ({"target": ("p",), "options": {"stereo": "maybe"}}, "where stereo=maybe: it is keep or drop"),
+        ({"target": ("p",), "options": {"stereo": "maybe"}}, "stereo=maybe is not one of keep, drop"),
         ({"target": ("p",), "options": {"smiles": "z"}}, "no column 'z'"),
     ],
 )

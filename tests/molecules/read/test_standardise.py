@@ -68,8 +68,8 @@ def test_a_metal_that_is_lost_is_named() -> None:
     [
         (None, "no structure"),
         ("  ", "no structure"),
-        ("c1ccc", "not written as SMILES"),
-        ("aspirin", "not written as SMILES"),
+        ("c1ccc", "not valid SMILES"),
+        ("aspirin", "not valid SMILES"),
         ("CN(C)(C)(C)C", "valence.*N, 5"),
         ("c1cccc1", "kekulize"),
         ("C*C", "pattern"),

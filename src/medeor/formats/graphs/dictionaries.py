@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Finding, Message, UserError
-from medeor.formats.graphs.edge_tables import Edges, Nodes
+from medeor.formats.graphs.edges.tables import Edges, Nodes
 from medeor.formats.tables.encodings import as_utf8
 from medeor.formats.tables.read import content_of
 

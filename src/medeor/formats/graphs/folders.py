@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medeor.contracts import Finding, Message, UserError, listed
-from medeor.formats.graphs.edge_text import REFUSED
+from medeor.formats.graphs.edges.layouts import PART_NAMES
+from medeor.formats.graphs.edges.text import REFUSED
 from medeor.formats.graphs.facts import TABLES, TEXT
-from medeor.formats.graphs.layouts import PART_NAMES
 from medeor.formats.graphs.tables import PARTS
 from medeor.formats.graphs.umls_rrf import is_rrf
 

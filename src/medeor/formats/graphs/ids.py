@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from medeor.contracts import Finding, Message, Text
-from medeor.formats.graphs.edge_tables import Edges, Nodes
+from medeor.formats.graphs.edges.tables import Edges, Nodes
 from medeor.formats.graphs.tables import SYNONYMS, GraphTables
 
 

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from medeor.contracts import Finding, Message, UserError
-from medeor.formats.graphs.edge_text import EdgeText
+from medeor.formats.graphs.edges.text import EdgeText
 from medeor.formats.graphs.tables import NODES, SYNONYMS, GraphTables
 
 _LINE = (

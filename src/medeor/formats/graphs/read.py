@@ -12,13 +12,13 @@ import polars as pl
 from medeor import machine
 from medeor.contracts import Finding, Message, Text, UserError
 from medeor.formats.graphs.dictionaries import read_dictionary, spelt_out
-from medeor.formats.graphs.edge_tables import Edges, Nodes, read_text, understood
+from medeor.formats.graphs.edges.layouts import constants_of, unused
+from medeor.formats.graphs.edges.order import in_order
+from medeor.formats.graphs.edges.tables import Edges, Nodes, read_text, understood
 from medeor.formats.graphs.facts import LINES, OPTIONS, TABLES, TEXT
 from medeor.formats.graphs.folders import chosen_files
 from medeor.formats.graphs.ids import apart_by_space, current, translated
-from medeor.formats.graphs.layouts import constants_of, unused
 from medeor.formats.graphs.ontology import read_obo
-from medeor.formats.graphs.order import in_order
 from medeor.formats.graphs.tables import NAMELESS, GraphTables
 from medeor.formats.graphs.umls_rrf import is_rrf, read_rrf
 from medeor.formats.tables.read import content_of, read_table

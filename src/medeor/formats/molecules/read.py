@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import Finding, UserError
+from medeor.contracts import Finding, Message, Text, UserError, listed
 from medeor.files import exists
 from medeor.formats.molecules.facts import LISTS, NAMES, SDF
 from medeor.formats.molecules.sdf import records, write_sdf
@@ -18,7 +18,7 @@ from medeor.formats.molecules.structures import is_structure, of_inchi, share, s
 from medeor.formats.molecules.tables import identifiers, is_headless, named, read_text_table
 from medeor.formats.tables.facts import TABLES, TEXTS, WORKBOOKS
 from medeor.formats.tables.read import content_of, decoded, read_table, typed
-from medeor.formats.values.measurements import Decimal
+from medeor.formats.values.measured.measurements import Decimal
 
 __all__ = ["MoleculeRows", "identifiers", "read_molecules", "structure_column", "write_sdf"]
 
@@ -26,6 +26,7 @@ SAMPLE = 60
 """Values of a column that are parsed to find out whether it holds structures."""
 _MOST = 0.8
 """Share of the sample that has to be structures: the rest may be broken."""
+_WITHOUT_HEADER = Message("molecules.read.without-header")
 
 
 class MoleculeRows(NamedTuple):
@@ -41,8 +42,8 @@ class MoleculeRows(NamedTuple):
     """Where each row stands: `row 5 of x.csv`, `record 3 of x.sdf`."""
     name: str
     """The file's name."""
-    notes: tuple[str, ...] = ()
-    """What was found out rather than told: the column of structures, the separator."""
+    notes: tuple[Text, ...] = ()
+    """What was inferred rather than stated: the column of structures, the separator."""
     findings: tuple[Finding, ...] = ()
     """What the user has to know: columns of structures that are not read."""
     decimal: Decimal = ""
@@ -56,19 +57,19 @@ def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> Molec
 
     Raises: UserError where nothing can be read, or no column holds structures."""
     if isinstance(source, pl.DataFrame):
-        return _of_table(source, "the table", column)
+        return _of_table(source, str(Message("molecules.place.table")), column)
     path = Path(source)
     if isinstance(source, str) and not exists(path) and not _kind(path) and is_structure(source):
-        return _of_list([source], [None], "the command", 1)
+        return _of_list([source], [None], str(Message("molecules.place.command")), 1)
     kind = _kind(path)
     if kind and not path.is_file():
-        raise UserError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a file")
+        raise UserError("molecules.read.folder" if path.exists() else "molecules.read.missing", path=path)
     if kind in SDF:
         return _of_sdf(path)
     if kind in LISTS or (kind == ".txt" and _is_list(path)):
         return _of_lines(path, column)
     if kind not in TABLES:
-        raise UserError(f"{source} is neither a file of molecules (CSV, TSV, Parquet, Excel, SDF, SMI) nor a SMILES")
+        raise UserError("molecules.read.neither", source=source)
     return _of_text(path, column) if kind in TEXTS else _of_book(path, column)
 
 
@@ -78,10 +79,7 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     Raises: UserError where none does, several do, or the header is itself a molecule."""
     for column in table.columns:
         if len(column) >= 3 and is_headless([column], [[text] for text in _texts(table[column])]):
-            raise UserError(
-                f"{name} has no header: its first row is a molecule ({column}), and stands as the name of a column; "
-                "read it without a header, or write the names of the columns above it"
-            )
+            raise UserError("molecules.read.no-header", name=name, column=column)
     called = {column.strip().lower().replace(" ", "_"): column for column in reversed(table.columns)}
     texts = [column for column in table.columns if table[column].dtype == pl.String]
     usual = [called[known] for known in NAMES if known in called and called[known] in texts]
@@ -92,18 +90,15 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
     found = [column for column in texts if _share(table[column]) >= _MOST and _heavy(table[column])]
     if len(found) == 1:
         return found[0]
-    if any(is_structure(column) and len(column) >= 8 for column in table.columns):
-        raise UserError(f"{name} has no header: its first row is a molecule; write the names of the columns above it")
+    if bare := [column for column in table.columns if is_structure(column) and len(column) >= 8]:
+        raise UserError("molecules.read.no-header", name=name, column=bare[0])
     if found:
-        raise UserError(
-            f"{name} has several columns of structures ({', '.join(found)}); name one: --option smiles=COLUMN"
-        )
+        raise UserError("molecules.read.several-columns", name=name, columns=found)
     if usual:
         example = table[usual[0]].drop_nulls().head(1).to_list()
-        message = f"hardly a text is one, such as {example[0]!r}" if example else "it is empty"
-        raise UserError(f"column '{usual[0]}' of {name} should hold molecules as SMILES, and {message}")
-    known = ", ".join(map(repr, table.columns[:12])) + (", …" if table.width > 12 else "")
-    raise UserError(f"no column of {name} holds SMILES; it has {known}. Name it: --option smiles=COLUMN")
+        why = "molecules.read.not-smiles" if example else "molecules.read.empty-column"
+        raise UserError(why, column=usual[0], name=name, example=(*example, "")[0])
+    raise UserError("molecules.read.no-smiles", name=name, columns=listed(table.columns))
 
 
 def _kind(path: Path) -> str:
@@ -130,14 +125,21 @@ def _is_list(path: Path) -> bool:
     return bool(first) and first[0].lower() not in NAMES and is_structure(first[0]) and len(first[0]) > 3
 
 
+def _places(what: str, numbers: range, name: str) -> pl.Series:
+    """Where each row stands: its number, as one of `molecules.place`."""
+    texts = [str(Message(f"molecules.place.{what}", number=number, name=name)) for number in numbers]
+    return pl.Series(texts, dtype=pl.String)
+
+
 # Tables --------------------------------------------------------------------------------------------------
 
 
 def _of_text(path: Path, column: str, names: Sequence[str] = ()) -> MoleculeRows:
     read = read_text_table(path, names)
     rows = _of_table(read.table, path.name, column, read.first)
-    bare = () if read.first == 2 else ("no header: the first row is a molecule",)
-    return rows._replace(notes=(*rows.notes, f"values set apart by {read.mark}", *bare), decimal=read.decimal)
+    bare = () if read.first == 2 else (_WITHOUT_HEADER,)
+    separator = Message("molecules.read.separator", mark=read.mark)
+    return rows._replace(notes=(*rows.notes, separator, *bare), decimal=read.decimal)
 
 
 def _of_book(path: Path, column: str) -> MoleculeRows:
@@ -151,17 +153,17 @@ def _of_book(path: Path, column: str) -> MoleculeRows:
         table = named(pl.read_excel(path, engine="calamine", infer_schema_length=None, has_header=False))
         table = table.select(typed(one) if one.dtype == pl.String else one for one in table)
         rows_ = _of_table(table, path.name, column, 1)
-        return rows_._replace(notes=(*rows_.notes, "no header: the first row is a molecule"))
+        return rows_._replace(notes=(*rows_.notes, _WITHOUT_HEADER))
     return _of_table(table, path.name, column)
 
 
 def _of_table(table: pl.DataFrame, name: str, column: str, first: int = 2) -> MoleculeRows:
     if column and column not in table.columns:
-        raise UserError(f"{name} has no column '{column}'; it has {', '.join(table.columns[:12])}")
+        raise UserError("molecules.read.no-column", column=column, name=name, columns=listed(table.columns))
     chosen = column or structure_column(table, name)
-    places = pl.Series([f"row {number} of {name}" for number in range(first, table.height + first)], dtype=pl.String)
+    places = _places("row", range(first, table.height + first), name)
     structures, problems = _as_smiles(table[chosen].cast(pl.String).str.strip_chars())
-    notes = () if column else (f"SMILES in column '{chosen}'",)
+    notes = () if column else (Message("molecules.read.column", column=chosen),)
     findings = _other_structures(table, chosen, name, bool(column))
     return MoleculeRows(structures, table.drop(chosen), problems, places, name, notes, findings)
 
@@ -174,7 +176,7 @@ def _as_smiles(structures: pl.Series) -> tuple[pl.Series, pl.Series]:
         return structures, problems
     made = [of_inchi(text) if text.startswith("InChI=") else text for text in structures.fill_null("")]
     smiles = pl.Series([text or None for text in made], dtype=pl.String)
-    return smiles, problems.set(inchi & smiles.is_null(), "it is no InChI that can be read")
+    return smiles, problems.set(inchi & smiles.is_null(), str(Message("molecules.structure.inchi")))
 
 
 def _other_structures(table: pl.DataFrame, chosen: str, name: str, asked: bool) -> tuple[Finding, ...]:
@@ -189,9 +191,10 @@ def _other_structures(table: pl.DataFrame, chosen: str, name: str, asked: bool) 
             found.append(column)
     if not found:
         return ()
-    listed = ", ".join(f"'{column}'" for column in found)
-    text = f"{listed} of {name} holds other molecules than '{chosen}', and nothing of them is used"
-    text += "" if asked else "; --option smiles=COLUMN names the column that is read"
+    hint = "" if asked else Message("molecules.read.choose-column")
+    text = Message(
+        "molecules.read.other-structures", count=len(found), columns=found, name=name, chosen=chosen, hint=hint
+    )
     return (Finding("other-structures", "quality", "pass" if asked else "fail", text),)
 
 
@@ -203,7 +206,7 @@ def _of_lines(path: Path, column: str) -> MoleculeRows:
     table."""
     head = _head(path)
     if not head:
-        raise UserError(f"{path} holds no molecule")
+        raise UserError("molecules.read.no-molecule", path=path)
     first = head[0].split()
     titled = any(word.lower() in NAMES or word.lower().endswith("smiles") for word in first)
     columns = next((mark for mark in "\t,;" if mark in head[0] and all(mark in line for line in head)), "")
@@ -212,12 +215,12 @@ def _of_lines(path: Path, column: str) -> MoleculeRows:
     lines = [(number, line.split(None, 1)) for number, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
     order = (0, 1)
     ways = [[line[place].split()[0] for _, line in lines[titled : SAMPLE + 1] if len(line) > place] for place in (0, 1)]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     if ways[1] and share(ways[0]) < 0.5 and share(ways[1]) >= _MOST:
-        order, notes = (1, 0), ("the second word of each line is the SMILES, the first its name",)
+        order, notes = (1, 0), (Message("molecules.read.second-word"),)
     lines = lines[1:] if titled else lines
     if not lines:
-        raise UserError(f"{path} holds no molecule")
+        raise UserError("molecules.read.no-molecule", path=path)
     smiles = [line[order[0]].split()[0] if len(line) > order[0] else "" for _, line in lines]
     names = [line[order[1]] if len(line) > order[1] else None for _, line in lines]
     rows = _of_list(smiles, names, path.name, lines[0][0])
@@ -227,8 +230,7 @@ def _of_lines(path: Path, column: str) -> MoleculeRows:
 def _of_list(smiles: Sequence[str], names: Sequence[str | None], where: str, first: int) -> MoleculeRows:
     facts = pl.DataFrame({"name": pl.Series(names, dtype=pl.String)})
     facts = facts if any(names) else facts.drop("name")
-    numbers = range(first, len(smiles) + first)
-    places = pl.Series([f"line {number} of {where}" for number in numbers], dtype=pl.String)
+    places = _places("line", range(first, len(smiles) + first), where)
     structures, problems = _as_smiles(pl.Series(smiles, dtype=pl.String))
     return MoleculeRows(structures, facts, problems, places, where)
 
@@ -239,18 +241,18 @@ def _of_list(smiles: Sequence[str], names: Sequence[str | None], where: str, fir
 def _of_sdf(path: Path) -> MoleculeRows:
     found = records(_text(path))
     if not found:
-        raise UserError(f"{path} holds no record of a molecule")
+        raise UserError("molecules.read.no-molecule", path=path)
     names = list(dict.fromkeys(name for one in found for name in one.data))
     titles = [one.title for one in found]
     columns = [pl.Series("name", titles, pl.String)] if any(titles) and "name" not in names else []
     for name in names:
         texts = pl.Series(name, [one.data.get(name) for one in found], pl.String).str.strip_chars().replace("", None)
         columns.append(texts if identifiers([name]) else typed(texts))
-    places = pl.Series([f"record {number} of {path.name}" for number in range(1, len(found) + 1)])
+    places = _places("record", range(1, len(found) + 1), path.name)
     flat, bad = sum(one.flat for one in found), sum(one.problem is not None for one in found)
-    note = f"{flat} records in 2-D, {len(found) - flat - bad} in 3-D"
+    note = Message("molecules.read.dimensions", flat=flat, solid=len(found) - flat - bad)
     structures = pl.Series([one.smiles for one in found], dtype=pl.String)
-    problems = pl.Series([one.problem for one in found], dtype=pl.String)
+    problems = pl.Series([one.problem and str(one.problem) for one in found], dtype=pl.String)
     known = pl.DataFrame(columns) if columns else pl.DataFrame(height=len(found))
     return MoleculeRows(structures, known, problems, places, path.name, (note,))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from medeor.contracts import Message, Text
 from medeor.files import explained, replacing
 from medeor.formats.molecules.tables import identifiers
 
@@ -29,7 +30,7 @@ class Record(NamedTuple):
 
     title: str | None
     smiles: str | None
-    problem: str | None
+    problem: Text | None
     """Why it holds no structure."""
     flat: bool
     """Whether its coordinates are those of a drawing."""
@@ -46,7 +47,7 @@ def records(text: str) -> list[Record]:
             block, data, blocks = _parts(record)
             mol, problem = _molecule(block)
             if blocks > 1:
-                mol, problem = None, f"{blocks} molecules stand in it; a line of $$$$ between them is missing"
+                mol, problem = None, Message("molecules.structure.several-blocks", count=blocks)
             flat = mol is not None and mol.GetNumConformers() > 0 and not mol.GetConformer().Is3D()
             title = block.split("\n", 1)[0].strip() or None
             found.append(Record(title, None if mol is None else _smiles(mol), problem, flat, data))
@@ -141,20 +142,20 @@ def _at_its_place(block: str) -> str:
     return "\n".join(lines)
 
 
-def _molecule(block: str) -> tuple[Chem.Mol | None, str | None]:
+def _molecule(block: str) -> tuple[Chem.Mol | None, Text | None]:
     from rdkit import Chem
 
     mol = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
     if mol is None:
-        return None, "its block of atoms and bonds is damaged"
+        return None, Message("molecules.structure.damaged")
     try:
         problems = Chem.DetectChemistryProblems(mol)
     except RuntimeError:  # RDKit stumbles over a block that it read itself
-        return None, "its block of atoms and bonds is damaged"
+        return None, Message("molecules.structure.damaged")
     if problems:
         return None, problems[0].Message()
     if not mol.GetNumAtoms():
-        return None, "it has no atoms"
+        return None, Message("molecules.structure.no-atoms")
     return Chem.MolFromMolBlock(block), None
 
 

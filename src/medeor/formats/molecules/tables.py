@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from medeor.contracts import UserError
+from medeor.contracts import Message, Text, UserError
 from medeor.formats.molecules.facts import NAMES
 from medeor.formats.molecules.structures import is_structure, share
 from medeor.formats.tables.read import MISSING, content_of, decoded, delimiter, rows_of, typed
-from medeor.formats.values.measurements import Decimal, decimal_sign
-from medeor.formats.values.units import is_unit, usual_unit
+from medeor.formats.values.measured.measurements import Decimal, decimal_sign
+from medeor.formats.values.measured.units import is_unit, usual_unit
 
 IDENTIFIERS = (
     "name", "id", "compoundid", "compoundname", "compound", "moleculeid", "moleculename", "chemblid",
@@ -31,7 +31,7 @@ _POINTED = r"^[+-]?\d{1,3}(?:\.\d{3})+$"
 _NUMBER = re.compile(r"^[<>=~]*\s*[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)(?:[eE][+-]?\d+)?$")
 _LOOKED_AT = 20
 """First rows that tell whether there is a header."""
-MARKS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+MARKS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
 
 class TextTable(NamedTuple):
@@ -42,8 +42,8 @@ class TextTable(NamedTuple):
     """Line of the first row: 2 below a header, 1 without one."""
     decimal: Decimal
     """The sign that the file writes before decimals, where its columns agree."""
-    mark: str
-    """What sets values apart, in words."""
+    mark: Text
+    """What separates values."""
 
 
 def identifiers(columns: Sequence[str]) -> list[str]:
@@ -61,9 +61,9 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     Raises: UserError where the file is empty, or has rows of different lengths."""
     text = decoded(content_of(path))
     if "\0" in text:
-        raise UserError(f"{path} is not a table of text; medeor reads CSV, TSV, Parquet and Excel")
+        raise UserError("molecules.read.no-text", path=path)
     if not text.strip():
-        raise UserError(f"{path} is empty")
+        raise UserError("molecules.read.empty", path=path)
     text, above = _below_comments(text)
     asked = re.match(r"(?i)sep=([^\n])\s*$", above[-1]) if above else None
     separator = asked[1] if asked else _separator(text)
@@ -81,11 +81,10 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
             has_header=not bare,
         )
     except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f"{path}: {_wrong_row(text, separator, quote, str(path)) or str(error).splitlines()[0]}"
-        ) from None
+        unreadable = Message("molecules.read.unreadable", path=path, error=str(error).splitlines()[0])
+        raise UserError(_wrong_row(text, separator, quote, str(path)) or unreadable) from None
     if not table.height:
-        raise UserError(f"{path} has a header and no rows")
+        raise UserError("molecules.read.no-rows", path=path)
     if bare:
         table = named(table, names)
     table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
@@ -94,7 +93,8 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     decimal: Decimal = signs.pop() if len(signs) == 1 else ""
     columns = [_typed(column, decimal, separator == ";" and decimal != "point") for column in table]
     first = len(above) + described + (1 if bare else 2)
-    return TextTable(pl.DataFrame(columns), first, decimal, MARKS.get(separator, repr(separator)))
+    mark = Message(f"molecules.mark.{MARKS[separator]}") if separator in MARKS else repr(separator)
+    return TextTable(pl.DataFrame(columns), first, decimal, mark)
 
 
 def _below_comments(text: str) -> tuple[str, list[str]]:
@@ -123,7 +123,7 @@ def _without_descriptions(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
 
 
 def _separator(text: str) -> str:
-    """What sets values apart: of several signs in the first row the one between which structures stand, as a heading
+    """What separates values: of several signs in the first row the one between which structures stand, as a heading
     (`IC50, nM`) and decimals may hold the others."""
     usual = delimiter(text)
     lines = [line for line in text[: 1 << 16].splitlines() if line.strip()][:_LOOKED_AT]
@@ -189,10 +189,7 @@ def quoting(text: str, separator: str, name: str) -> str | None:
         for value in row:
             boundaries = value.count("\n")
             if boundaries and width and value.count(separator) == boundaries * width and _holds_structure(value):
-                message = (
-                    f"{name}: a quote that opens in line {last - boundaries} swallows what follows, up to line {last}"
-                )
-                raise UserError(f"{message}; close it, or take it out")
+                raise UserError("molecules.read.open-quote", name=name, line=last - boundaries, last=last)
     return '"'
 
 
@@ -220,11 +217,11 @@ def _typed(column: pl.Series, decimal: Decimal, decimal_comma: bool) -> pl.Serie
     return typed(column, decimal_comma=decimal_comma)
 
 
-def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> str:
+def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> Message | None:
     rows = (row for _, row in rows_of(text, separator, where, quote))
     width = len(next(rows, []))
     for number, row in enumerate(rows, 2):
         if row and len(row) != width:
-            message = f"row {number} has {len(row)} values where the first has {width}"
-            return f"{message}; check its quotes, and take out what stands above its header"
-    return ""
+            own, first = (Message("common.count.value", count=count) for count in (len(row), width))
+            return Message("molecules.read.ragged", path=where, row=number, own=own, first=first)
+    return None

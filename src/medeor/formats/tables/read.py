@@ -20,7 +20,7 @@ from medeor.formats.tables.encodings import decode, decoded, encoding_found
 from medeor.formats.tables.facts import PARQUET, TEXTS, WORKBOOKS
 from medeor.formats.tables.spreadsheet import unguarded
 from medeor.formats.tables.workbooks import read_workbook
-from medeor.formats.values.measurements import with_decimal_points
+from medeor.formats.values.measured.measurements import with_decimal_points
 
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A"]
 """What stands for an unknown value in text. `none` is not among them: it is a diagnosis."""

@@ -12,7 +12,7 @@ import polars as pl
 
 from medeor.contracts import Finding, Message, UserError, listed
 from medeor.formats.values.dates import are_days, are_written_days
-from medeor.formats.values.measurements import read_measurements
+from medeor.formats.values.measured.measurements import read_measurements
 from medeor.formats.values.missing import (
     Missing,
     plain,

@@ -9,10 +9,10 @@ import polars as pl
 
 from medeor.contracts import Message, Text, UserError
 from medeor.formats.values.dates import are_days, are_written_days, read_times
-from medeor.formats.values.measurements import Decimal, read_measurements
+from medeor.formats.values.measured.measurements import Decimal, read_measurements
+from medeor.formats.values.measured.units import OneUnit, in_one_unit, is_unit
 from medeor.formats.values.missing import plain, says_unknown
 from medeor.formats.values.targets import names_cases
-from medeor.formats.values.units import OneUnit, in_one_unit, is_unit
 
 ColumnKind = Literal["number", "date", "category"]
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from medeor.formats.values.units import is_unit, usual_unit
+from medeor.formats.values.measured.units import is_unit, usual_unit
 
 _BRACKETS = re.compile(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}|<([^<>]*)>")
 _LETTER = re.compile(r"(?<![a-z])(?:half|t_?1?/?2|t_?half|time|mrt|t_?max|duration|zeit|dauer)", re.IGNORECASE)

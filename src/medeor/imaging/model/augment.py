@@ -1,6 +1,6 @@
 """Random changes of images while training: drawn per case, then applied to a whole batch at once on its device.
 
-Sampling the parameters is apart from applying them. They are keyed by (seed, epoch, case); see `learning.keyed`. All
+Sampling the parameters is apart from applying them. They are keyed by (seed, epoch, case); see `learning.networks.keyed`. All
 spatial steps fold into one affine map and so into one resampling.
 
     keys = case_keys(seed=0, epoch=3, cases=torch.tensor([17, 4]))
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medeor.contracts import UserError
-from medeor.learning.keyed import normal, uniform
+from medeor.learning.networks.keyed import normal, uniform
 
 Range = float | tuple[float, float]
 """A scalar is fixed, a pair is a range."""

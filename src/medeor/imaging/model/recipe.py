@@ -19,12 +19,12 @@ from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare, standardised
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
-from medeor.learning.batches import Rows, count, rows
-from medeor.learning.fit import fast_bfloat16
-from medeor.learning.heads import Heads, heads_for, heads_from
-from medeor.learning.keyed import case_keys, uniform
+from medeor.learning.networks.batches import Rows, count, rows
+from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.heads import Heads, heads_for, heads_from
+from medeor.learning.networks.keyed import case_keys, uniform
+from medeor.learning.networks.summaries import Summaries, summaries_of
 from medeor.learning.saved import AsJson
-from medeor.learning.summaries import Summaries, summaries_of
 from medeor.statistics.moments import Moments
 
 BATCH_SIZE = 256

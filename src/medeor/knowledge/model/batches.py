@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medeor.knowledge.plan import GraphTraining
 from medeor.knowledge.read.triples import asked, both_ways, ranges, seen
-from medeor.learning.batches import Rows
+from medeor.learning.networks.batches import Rows
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from medeor.knowledge.model.network import Completer
 from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.read.graph import Graph
 from medeor.learning.folds import Ensemble
-from medeor.learning.network import NetworkModel
+from medeor.learning.networks.method import NetworkModel
 
 
 def networks_of(model: Model) -> tuple[list[Completer], GraphProcessors]:

@@ -13,7 +13,7 @@ from medeor.knowledge.evaluation import mean_reciprocal_rank
 from medeor.knowledge.model.recipe import GraphRecipe
 from medeor.knowledge.plan import GraphPlan, tries
 from medeor.learning.folds import fit_or_load
-from medeor.learning.network import NetworkMethod
+from medeor.learning.networks.method import NetworkMethod
 
 _MOST = 2000
 """Triples that a setting is judged by."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from medeor.contracts import UserError
 from medeor.files import read_arrays, replacing
+from medeor.learning.trees.shapley import Paths
 
 Objective = Literal["binary", "multiclass", "regression"]
 
@@ -25,8 +25,6 @@ NIL = 1e-35
 MOST_LEAVES, MOST_TREES, MOST_FEATURES = 4096, 100_000, 1 << 24
 """Of one tree, of one booster, of one table: more are refused before memory is taken for them."""
 MOST_NODES = 1 << 24
-MOST_STEPS = 1 << 26
-"""Edges from roots to all leaves together, up to which trees are explained."""
 
 _BLOCK = 1 << 13
 """Leaves of the trees that are evaluated together: their conditions for a few rows stay in the processor's cache."""
@@ -96,20 +94,15 @@ class Booster:
 
     def shapley(self, rows: np.ndarray) -> np.ndarray:
         """The share of each feature in the margins, shape (n, classes, features + 1); the last is the expected margin,
-        and all together are the margin.
-
-        Path-dependent TreeSHAP (Lundberg et al. 2020): a feature that is unknown splits a case between both sides as
-        the training cases did. The Shapley weights of a path with m features are integrals over polynomials of degree
-        m - 1, ∫ ∏ (y · one + (1 - y) · zero) dy, which Gauss-Legendre quadrature with m / 2 points gives exactly.
+        and all together are the margin (see `learning.trees.shapley`).
 
         Raises: UserError where paths are too many."""
         rows = self._prepared(rows)
-        paths = self._paths
         shares = np.zeros((len(rows), self.classes, self.features + 1))
         shares[..., -1] = self.expected
         done = 0
-        for chunk in _chunks(rows, max(1, _CELLS // max(1, len(paths.zero)))):
-            shares[done : done + len(chunk), :, :-1] += self._shares(chunk, paths)
+        for chunk in _chunks(rows, max(1, _CELLS // max(1, len(self._paths.zero)))):
+            shares[done : done + len(chunk), :, :-1] += self._paths.shares(self, chunk)
             done += len(chunk)
         return shares
 
@@ -133,9 +126,7 @@ class Booster:
 
     def _prepared(self, rows: np.ndarray) -> np.ndarray:
         if rows.ndim != 2 or rows.shape[1] != self.features:
-            raise UserError(
-                f"the trees look at {self.features} features, and a case has {rows.shape[-1]}: another model"
-            )
+            raise UserError("learning.trees.features", fitted=self.features, found=rows.shape[-1])
         return rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
 
     @property
@@ -144,7 +135,7 @@ class Booster:
 
     def _margins(self, rows: np.ndarray) -> np.ndarray:
         """Shape (classes, n)."""
-        columns = self._conditions.columns_of(rows)
+        columns = self.conditions.columns_of(rows)
         # One number more: NumPy adds along a single column in another order than along several.
         sums = np.zeros((self.classes, len(rows) + 1))
         for block in self._blocks:
@@ -169,15 +160,19 @@ class Booster:
         return np.repeat(np.arange(len(self.leaves)), self.leaves - 1)
 
     @cached_property
-    def _below(self) -> np.ndarray:
+    def below(self) -> np.ndarray:
         """What lies left and right below each inner node, shape (nodes, 2), counted over all trees; leaves as ~k."""
         below = np.stack([self.left, self.right], axis=1).astype(np.int64)
         node, leaf = self._first_node[self._tree], self._first_leaf[self._tree]
         return np.where(below >= 0, below + node[:, None], below - leaf[:, None])
 
     @cached_property
-    def _conditions(self) -> _Conditions:
+    def conditions(self) -> _Conditions:
         return _Conditions.of(self)
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return Paths.of(self)
 
     @cached_property
     def _blocks(self) -> list[_Block]:
@@ -192,69 +187,6 @@ class Booster:
             else:
                 widest = wider
         return blocks
-
-    # --- Shapley values --------------------------------------------------------------------------------------
-
-    def _shares(self, rows: np.ndarray, paths: _Paths) -> np.ndarray:
-        """Shape (n, classes, features)."""
-        shares = np.zeros((self.classes * self.features, len(rows)))
-        if not len(paths.zero):
-            return np.zeros((len(rows), self.classes, self.features))
-        conditions = self._conditions
-        met = conditions.columns_of(rows).take(conditions.column, axis=0) <= conditions.thresholds(rows.dtype)[:, None]
-        left = met != conditions.flipped[:, None]
-        one = np.logical_and.reduceat(left.take(paths.node, axis=0) == paths.goes_left[:, None], paths.first)
-        for group in paths.groups:
-            zero, here = paths.zero[group.elements][..., None], one.take(group.elements, axis=0).astype(float)
-            weight = np.zeros(here.shape)
-            points, weights = np.polynomial.legendre.leggauss((here.shape[1] + 1) // 2)
-            for y, w in zip((points + 1) / 2, weights / 2, strict=True):
-                factor = y * here + (1 - y) * zero
-                weight += w * factor.prod(axis=1, keepdims=True) / factor
-            shares += group.add @ ((here - zero) * weight).reshape(group.elements.size, len(rows))
-        return np.moveaxis(shares.reshape(self.classes, self.features, len(rows)), -1, 0)
-
-    @cached_property
-    def _paths(self) -> _Paths:
-        """Every leaf's way from the root, feature by feature."""
-        above_node, above_leaf = _parents(self._below, len(self.value))
-        tree_of_leaf = np.repeat(np.arange(len(self.leaves)), self.leaves)
-        passing = np.concatenate([self.count, self.leaf_count])
-        edges: list[tuple[np.ndarray, ...]] = []
-        steps = 0
-        leaf, at, edge = np.arange(len(self.value)), np.arange(len(self.value)) + len(self.count), above_leaf
-        while True:
-            below = edge >= 0
-            leaf, at, edge = leaf[below], at[below], edge[below]
-            if not len(leaf):
-                break
-            steps += len(leaf)
-            if steps > MOST_STEPS:
-                raise UserError("these trees are too deep to be explained")
-            node, side = np.divmod(edge, 2)
-            edges.append((leaf, node, side == 0, passing[at] / self.count[node]))
-            at, edge = node, above_node[node]
-        if not edges:
-            nothing = np.zeros(0, int)
-            return _Paths(nothing, nothing.astype(bool), nothing, nothing.astype(float), [])
-        leaf, node, goes_left, share = (np.concatenate(parts) for parts in zip(*edges, strict=True))
-        element = leaf * self.features + self.feature[node]
-        order = np.argsort(element, kind="stable")
-        element = element[order]
-        first = np.flatnonzero(np.diff(element, prepend=-1))
-        zero = np.multiply.reduceat(share[order], first)
-        of_leaf, feature = np.divmod(element[first], self.features)
-        row = tree_of_leaf[of_leaf] % self.classes * self.features + feature
-        length = np.bincount(of_leaf, minlength=len(self.value))
-        begin = np.cumsum(length) - length
-        groups = []
-        for m in np.unique(length[length > 0]):
-            leaves = np.flatnonzero(length == m)
-            elements = begin[leaves][:, None] + np.arange(m)
-            place = (row[elements].ravel(), np.arange(elements.size))
-            size = (self.classes * self.features, elements.size)
-            groups.append(_Group(elements, csr_array((np.repeat(self.value[leaves], m), place), shape=size)))
-        return _Paths(node[order], goes_left[order], first, zero, groups)
 
 
 class _Conditions(NamedTuple):
@@ -338,7 +270,7 @@ class _Block(NamedTuple):
     @classmethod
     def of(cls, booster: Booster, begin: int, end: int) -> _Block:
         trees = np.arange(begin, end)
-        conditions, below = booster._conditions, booster._below
+        conditions, below = booster.conditions, booster.below
         first = np.where(booster.leaves[trees] > 1, booster._first_node[trees], ~booster._first_leaf[trees])
         order, levels = [], []
         ends, where = [], []
@@ -390,38 +322,6 @@ class _Block(NamedTuple):
         return self.values.take(reached + np.arange(0, trees * widest, widest)[:, None])
 
 
-class _Group(NamedTuple):
-    """Leaves with equally many features on their way."""
-
-    elements: np.ndarray
-    """Shape (leaves, features on the way)."""
-    add: csr_array
-    """Multiplies by the values of the leaves and adds up by class and feature."""
-
-
-class _Paths(NamedTuple):
-    """Edges, sorted by leaf and feature, and elements: the edges of one leaf that ask for the same feature."""
-
-    node: np.ndarray
-    """Of each edge, the node that it leaves."""
-    goes_left: np.ndarray
-    first: np.ndarray
-    """Of each element, its first edge."""
-    zero: np.ndarray
-    """Of each element, the share of training cases that follow these edges where they come by."""
-    groups: list[_Group]
-
-
-def _parents(below: np.ndarray, leaves: int) -> tuple[np.ndarray, np.ndarray]:
-    """By which edge nodes and leaves are reached: twice the node above, one more where it lies right; -1 for roots."""
-    node, leaf = np.full(len(below), -1), np.full(leaves, -1)
-    flat = below.ravel()
-    edges = np.arange(len(flat))
-    node[flat[flat >= 0]] = edges[flat >= 0]
-    leaf[~flat[flat < 0]] = edges[flat < 0]
-    return node, leaf
-
-
 def _chunks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for begin in range(0, max(1, len(rows)), size):
         yield rows[begin : begin + size]
@@ -444,7 +344,7 @@ def read_booster(path: Path, facts: object) -> Booster:
     Raises: UserError when they do not describe trees."""
     keys = {"objective", "features", "classes"}
     if not isinstance(facts, Mapping) or set(facts) != keys:
-        raise UserError(f"{path}: its model.json does not say {', '.join(sorted(keys))}")
+        raise UserError("files.damaged.at", path=path.with_name("model.json"), detail=path.stem)
     arrays = read_arrays(path, {name: (dtype, 1) for name, (dtype, _) in _COLUMNS.items()})
     return checked(str(path), **facts, **arrays)
 
@@ -454,47 +354,45 @@ def checked(where: str, *, objective: object, features: object, classes: object,
 
     def must(right: Any, what: str) -> None:
         if not bool(np.all(right)):
-            raise UserError(f"{where}: {what}; the file was damaged or changed")
+            raise UserError("files.damaged.at", path=where, detail=what)
 
-    must(objective in get_args(Objective), f"the trees have the unknown objective {str(objective)[:40]!r}")
+    must(objective in get_args(Objective), "objective")
     for name, number, most in (("features", features, MOST_FEATURES), ("classes", classes, MOST_TREES)):
-        must(type(number) is int and 1 <= number <= most, f"the number of {name} is {str(number)[:40]}")
-    must((objective == "multiclass") == (classes != 1), f"{classes} classes do not go with {objective}")
+        must(type(number) is int and 1 <= number <= most, name)
+    must((objective == "multiclass") == (classes != 1), "classes")
     booster = Booster(objective, features, classes, **arrays)  # type: ignore[arg-type]
     leaves = booster.leaves
-    must(0 < len(leaves) <= MOST_TREES, f"it holds {len(leaves)} trees")
-    must(len(leaves) % booster.classes == 0, f"{len(leaves)} trees do not go with {classes} classes")
-    must((leaves >= 1) & (leaves <= MOST_LEAVES), f"a tree has no leaf, or more than {MOST_LEAVES}")
+    must(0 < len(leaves) <= MOST_TREES and len(leaves) % booster.classes == 0, "leaves")
+    must((leaves >= 1) & (leaves <= MOST_LEAVES), "leaves")
     ends = int(leaves.sum(dtype=np.int64))
-    must(ends <= MOST_NODES, f"the trees have {ends} leaves together")
+    must(ends <= MOST_NODES, "leaves")
     lengths = {"trees": len(leaves), "nodes": ends - len(leaves), "ends": ends}
     for name, (_, each) in _COLUMNS.items():
-        must(len(arrays[name]) == lengths[each], f"'{name}' has {len(arrays[name])} numbers, not {lengths[each]}")
-    must((booster.feature >= 0) & (booster.feature < booster.features), "a node looks at a feature that is not there")
-    must(booster.missing <= NAN, "a node has an unknown kind of missing values")
-    must(booster.default_left <= 1, "a node has an unknown default side")
+        must(len(arrays[name]) == lengths[each], name)
+    must((booster.feature >= 0) & (booster.feature < booster.features), "feature")
+    must(booster.missing <= NAN, "missing")
+    must(booster.default_left <= 1, "default_left")
     # A threshold may be infinite: it divides the missing from the rest.
-    must(~np.isnan(booster.threshold), "a threshold is no number")
-    must(np.isfinite(booster.value), "a leaf holds no finite number")
-    must((np.abs(booster.value) < 1e100), "a leaf holds a number beyond all measure")
-    for count in (booster.count, booster.leaf_count):
-        must((count >= 1) & (count < 1 << 48), "a node counts no training cases, or too many")
-    _check_shape(booster, must)
+    must(~np.isnan(booster.threshold), "threshold")
+    # NaN and infinity fail this too.
+    must(np.abs(booster.value) < 1e100, "value")
+    must((booster.count >= 1) & (booster.count < 1 << 48), "count")
+    must((booster.leaf_count >= 1) & (booster.leaf_count < 1 << 48), "leaf_count")
+    must(_are_trees(booster), "left, right")
     return booster
 
 
-def _check_shape(booster: Booster, must: Any) -> None:
-    """Every node and leaf but the root lies below exactly one other, which stands before it: so there are no loops."""
+def _are_trees(booster: Booster) -> bool:
+    """Whether every node and leaf but the root lies below exactly one other, which stands before it: so there are no
+    loops."""
     own = np.arange(len(booster.left)) - booster._first_node[booster._tree]
     many = booster.leaves[booster._tree]
     for side in (booster.left.astype(np.int64), booster.right.astype(np.int64)):
-        inner = side >= 0
-        must(np.where(inner, (side > own) & (side < many - 1), ~side < many), "a node has a child that is not there")
-    below = booster._below.ravel()
+        if not np.where(side >= 0, (side > own) & (side < many - 1), ~side < many).all():
+            return False
+    below = booster.below.ravel()
     roots = np.zeros(len(booster.left), int)
     roots[booster._first_node[booster.leaves > 1]] = 1
-    must(np.bincount(below[below >= 0], minlength=len(roots)) + roots == 1, "its nodes form no tree")
-    must(
-        np.bincount(~below[below < 0], minlength=len(booster.value)) == (booster.leaves > 1).repeat(booster.leaves),
-        "its leaves form no tree",
-    )
+    nodes = np.bincount(below[below >= 0], minlength=len(roots)) + roots == 1
+    ends = np.bincount(~below[below < 0], minlength=len(booster.value))
+    return bool(nodes.all()) and np.array_equal(ends, (booster.leaves > 1).repeat(booster.leaves))

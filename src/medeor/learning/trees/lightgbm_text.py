@@ -38,43 +38,44 @@ def parsed(text: str, where: str) -> Booster:
     Raises: UserError when any of it is not as LightGBM writes it, or is what medeor never fits: splits by category,
     linear trees, other objectives."""
     if len(text) > MOST_BYTES:
-        raise UserError(f"{where} is larger than any model of trees")
+        raise UserError("files.read.too-large", path=where)
     lines = text.split("\n")
     if lines[0] != "tree":
-        _refuse(where, "it does not begin as a model of trees")
+        _refuse(where, "tree")
     header, at = _pairs(lines, 1, _HEADER, where)
     if header["version"] not in ("v3", "v4"):
-        _refuse(where, f"its version is {header['version'][:20]!r}, not v3 or v4")
+        _refuse(where, "version")
     features = _whole(header["max_feature_idx"], where, MOST_FEATURES) + 1
     classes = _whole(header["num_class"], where, MOST_TREES)
     objective = _OBJECTIVES.get(header["objective"])
     if header["objective"] == f"multiclass num_class:{classes}":
         objective = "multiclass"
     if objective is None:
-        _refuse(where, f"its objective {header['objective'][:40]!r} does not go with {classes} classes")
+        _refuse(where, "objective")
     if header["num_tree_per_iteration"] != header["num_class"]:
-        _refuse(where, "it has not one tree for each class")
+        _refuse(where, "num_tree_per_iteration")
     for name in ("feature_names", "feature_infos"):
         if len(header[name].split(" ")) != features:
-            _refuse(where, f"it names {len(header[name].split(' '))} features, not {features}")
+            _refuse(where, name)
     sizes = [_whole(size, where, MOST_BYTES) for size in header["tree_sizes"].split(" ")]
     if len(sizes) > MOST_TREES:
-        _refuse(where, f"it holds {len(sizes)} trees")
+        _refuse(where, "tree_sizes")
     # Two line ends close each tree, and its size counts them.
     at += 1
     columns: dict[str, list[np.ndarray]] = {name: [] for name in (*_NODES.values(), *_LEAVES.values())}
     leaves = []
     for number, size in enumerate(sizes):
         begin = at
-        if at >= len(lines) or lines[at] != f"Tree={number}":
-            _refuse(where, f"tree {number} is missing")
+        title = f"Tree={number}"
+        if at >= len(lines) or lines[at] != title:
+            _refuse(where, title)
         tree, at = _pairs(lines, at + 1, _TREE, where)
         at += 2
         if lines[at - 2 : at] != ["", ""] or sum(len(line) + 1 for line in lines[begin:at]) != size:
-            _refuse(where, f"tree {number} does not have the size that is given for it")
-        leaves.append(_add_tree(tree, columns, f"{where}, tree {number}"))
+            _refuse(where, title)
+        leaves.append(_add_tree(tree, columns, f"{where}: {title}"))
     if lines[at : at + 1] != ["end of trees"]:
-        _refuse(where, "it does not end as a model of trees")
+        _refuse(where, "end of trees")
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
     decision = arrays.pop("decision")
     return checked(
@@ -95,21 +96,21 @@ def parsed(text: str, where: str) -> Booster:
 def _add_tree(tree: dict[str, str], columns: dict[str, list[np.ndarray]], where: str) -> int:
     """Adds the arrays of one tree and returns its number of leaves."""
     leaves = _whole(tree["num_leaves"], where, MOST_LEAVES)
-    if tree["num_cat"] != "0":
-        _refuse(where, "it splits by category, which medeor's trees never do")
-    if tree.get("is_linear", "0") != "0":
-        _refuse(where, "it has linear leaves, which medeor's trees never have")
+    for name in ("num_cat", "is_linear"):
+        if tree.get(name, "0") != "0":
+            _refuse(where, name)
     for names, length in ((_NODES, leaves - 1), (_LEAVES, leaves)):
         for name, column in names.items():
             numbers = _numbers(tree[name], name in _REALS, where)
             if len(numbers) != length:
-                _refuse(where, f"'{name}' has {len(numbers)} numbers, not {length}")
+                _refuse(where, name)
             columns[column].append(numbers)
     decision = columns["decision"][-1]
     if np.any((decision < 0) | (decision & _CATEGORICAL > 0) | (decision >> 2 > NAN)):
-        _refuse(where, "a node decides by category or in an unknown way")
-    if any(np.any(np.abs(columns[name][-1]) >= 1 << 31) for name in ("feature", "left", "right")):
-        _refuse(where, "a node or feature has a number that is too large")
+        _refuse(where, "decision_type")
+    for name in ("feature", "left", "right"):
+        if np.any(np.abs(columns[name][-1]) >= 1 << 31):
+            _refuse(where, name)
     return leaves
 
 
@@ -119,19 +120,19 @@ def _pairs(lines: Sequence[str], at: int, known: Sequence[str], where: str) -> t
     while at < len(lines) and lines[at]:
         key, equals, value = lines[at].partition("=")
         if not equals or key not in known or key in pairs:
-            _refuse(where, f"line {at + 1} holds {key[:30]!r}, which does not belong there")
+            _refuse(where, repr(key[:30]))
         pairs[key] = value
         at += 1
     for key in known:
         # Version 3 may lack it, and its trees are not linear then.
         if key not in pairs and key != "is_linear":
-            _refuse(where, f"'{key}' is missing above line {at + 1}")
+            _refuse(where, key)
     return pairs, at
 
 
 def _whole(text: str, where: str, most: int) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text) or not int(text) <= most:
-        _refuse(where, f"{text[:30]!r} is no number from 0 to {most}")
+        _refuse(where, repr(text[:30]))
     return int(text)
 
 
@@ -142,9 +143,9 @@ _INTEGER = re.compile(r"(?:-?[0-9]{1,15}(?: |$))*")
 def _numbers(text: str, real: bool, where: str) -> np.ndarray:
     """Numbers between single spaces, as they are written and in no other spelling that Python knows."""
     if not (_REAL if real else _INTEGER).fullmatch(text) or text.endswith(" "):
-        _refuse(where, f"{text[:30]!r} … are no {'numbers' if real else 'whole numbers'}")
+        _refuse(where, repr(text[:30]))
     return np.array(text.split(), np.float64 if real else np.int64)
 
 
 def _refuse(where: str, what: str) -> NoReturn:
-    raise UserError(f"{where}: {what}; the file was damaged or changed")
+    raise UserError("files.damaged.at", path=where, detail=what)

@@ -89,7 +89,7 @@ class TreeMethod:
         } | ({"num_class": kind.margins} if kind.margins > 1 else {})
         data = lightgbm.Dataset(table, labels, weight=weights, params={"verbosity": -1}, free_raw_data=True)
         fitted = lightgbm.train(settings, data, num_boost_round=self.boosting.rounds)
-        return parsed(fitted.model_to_string(), f"the trees of '{target.name}'")
+        return parsed(fitted.model_to_string(), target.name)
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,11 @@ def load(folder: Path) -> TreeModel:
     features: Features = registry.rebuilt(facts.features, "table", where)
     targets = checked_targets(facts.targets, str(where))
     if facts.boosters is not None and len(facts.boosters) != len(targets):
-        raise UserError(f"{where} does not describe one booster a target; it was damaged or changed")
+        raise UserError("files.damaged.at", path=where, detail="boosters")
     boosters = tuple(_booster(folder, facts, number) for number in range(len(targets)))
     for number, (target, booster) in enumerate(zip(targets, boosters, strict=True)):
         if (booster.objective, booster.classes) != (of(target).objective, of(target).margins):
-            wrong = f"{folder / f'booster-{number}'} does not answer '{target.name}' as {where} describes it"
-            raise UserError(f"{wrong}; it was damaged or changed")
+            raise UserError("files.damaged.at", path=where, detail=f"booster-{number}")
     return TreeModel(features, targets, boosters)
 
 

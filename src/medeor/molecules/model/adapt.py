@@ -21,6 +21,7 @@ from medeor.contracts import (
     Cases,
     Fitted,
     Inputs,
+    Message,
     Model,
     Predictions,
     Run,
@@ -48,9 +49,7 @@ class Adapt:
         base = base_of(cases, inputs)
         training = split.part(cases, "train", "validation")
         if len(training) > MOST:
-            raise UserError(
-                f"{len(training)} compounds are too many to adapt a model to (at most {MOST}): train one on them"
-            )
+            raise UserError("molecules.model.too-many", count=len(training), most=MOST)
         before = base.model.predict(training, run.child("base"))
         prints = sketch(training)
         folds = split.folds_of(training)
@@ -78,21 +77,19 @@ def base_of(cases: Cases, inputs: Inputs) -> Answering:
     Raises: UserError where it does not answer what the study asks."""
     base = inputs.get("base")
     if not isinstance(base, Answering):
-        raise UserError("there is no base to adapt: name a run or bundle with --set inputs.base=RUN")
+        raise UserError("molecules.model.no-base")
     known = {target.name: target for target in base.targets}
     for target in cases.targets:
         if (same := known.get(target.name)) is None or _asked(same) != _asked(target):
-            answers = ", ".join(f"{one.name} ({_asked(one)})" for one in base.targets)
-            raise UserError(
-                f"the base does not answer '{target.name}' ({_asked(target)}): it answers {answers}; "
-                "rename the column or its classes, or train without inputs.base"
-            )
+            answers = [Message("molecules.model.question", name=one.name, question=_asked(one)) for one in base.targets]
+            question = {"target": target.name, "question": _asked(target)}
+            raise UserError("molecules.model.other-question", **question, answers=answers)
     return base
 
 
-def _asked(target: Target) -> str:
-    """The question of a target in words, alike for two targets only where their answers mean the same."""
-    return " / ".join(of(target).words) or f"{target.kind}, {target.scale}"
+def _asked(target: Target) -> tuple[str, ...]:
+    """What a target asks, alike for two targets only where their answers mean the same."""
+    return tuple(of(target).words) or (target.kind, target.scale)
 
 
 class Correction(NamedTuple):
@@ -229,7 +226,7 @@ def load(folder: Path) -> AdaptedModel:
     for place, one in enumerate(facts):
         prints, weights = arrays[f"prints-{place}"], arrays[f"weights-{place}"]
         if len(prints) != len(weights) or np.isnan(weights).any():
-            raise UserError(f"{where} is damaged: it has not one weight for each compound")
+            raise UserError("molecules.model.damaged", path=where)
         prints = np.unpackbits(prints, axis=1, count=BITS)
         corrections.append(Correction(one.target, prints, weights, one.alike, one.common))
     return AdaptedModel(registry.load_part(folder, "base"), tuple(corrections))

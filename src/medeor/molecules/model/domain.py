@@ -18,6 +18,7 @@ from medeor.contracts import (
     BORDERLINE,
     IN_DOMAIN,
     Cases,
+    Message,
     Model,
     Predictions,
     Run,
@@ -162,20 +163,13 @@ class ApplicabilityDomain:
         far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
         large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
         few = np.full(len(ids), 0 if model.few is None else 2)
-        beyond = "predictions so far away were no better than a guess" if model.guess else "none so far away was tested"
-        edge = f"only {EDGE:.0%} were as far away when the model was tested"
-
-        def holds(row: int) -> str:
-            return f"no training compound holds {Chem.GetPeriodicTable().GetElementSymbol(int(new[row]))}"
-
-        def distance(row: int) -> str:
-            return f"the nearest training compound is {first[row]:.2f} alike: {beyond if far[row] == 2 else edge}"
-
+        edge = ("", "edge", "guess" if model.guess else "untested")
+        symbol = Chem.GetPeriodicTable().GetElementSymbol
         checks = [
-            DomainCheck(few, lambda row: f"the model was tested on {model.few} compounds alone"),
-            DomainCheck(np.where(new > 0, 2, 0), holds),
-            DomainCheck(large, lambda row: f"it has {atoms[row]} atoms, the largest training compound {self.largest}"),
-            DomainCheck(far, distance),
+            DomainCheck(few, lambda row: _why("few", count=model.few)),
+            DomainCheck(np.where(new > 0, 2, 0), lambda row: _why("element", element=symbol(int(new[row])))),
+            DomainCheck(large, lambda row: _why("size", atoms=int(atoms[row]), largest=self.largest)),
+            DomainCheck(far, lambda row: _why(edge[far[row]], similarity=float(first[row]), share=EDGE)),
         ]
         spread = None
         if model.near is not None:
@@ -190,6 +184,10 @@ class ApplicabilityDomain:
             "reason",
         )
         return judged.explode("item")
+
+
+def _why(key: str, **values: object) -> str:
+    return str(Message(f"molecules.domain.{key}", **values))
 
 
 def _doubted(table: pl.DataFrame, *doubts: Mapping[str, str]) -> pl.DataFrame:
@@ -320,11 +318,11 @@ def load(folder: Path) -> DomainModel:
     facts, where = facts_of(folder, _Saved), str(folder / "model.json")
     targets = checked_targets(facts.targets, where)
     if [(one.target, one.items) for one in facts.reaches] != [(one.name, of(one).items) for one in targets]:
-        raise UserError(f"{where} is damaged: what it says of distance is of other targets")
+        raise UserError("molecules.model.damaged", path=where)
     shapes = {"sketches": Shape("U8", (None, BITS // 8)), "known": Shape("U8", (None, -(-len(targets) // 8)))}
     arrays = arrays_of(folder / _FILE, shapes)
     if len(arrays["sketches"]) != len(arrays["known"]):
-        raise UserError(f"{where} is damaged: it has not as many sketches as compounds")
+        raise UserError("molecules.model.damaged", path=where)
     told = folder / _ANALOGUES
     domain = ApplicabilityDomain(
         targets,
@@ -342,16 +340,20 @@ def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.
     """The compounds that go with a model. Raises: UserError where they are not those of its sketches."""
     values = read_json(path)
     needed = {"smiles", *(target.name for target in targets)}
-    if not isinstance(values, dict) or not needed <= set(values) <= needed | {target.limit for target in targets}:
-        raise UserError(f"{path} is damaged: its columns are not those of the model")
     ends = {target.name: len(of(target).classes) for target in categorical(targets)}
-    for name, column in values.items():
-        if not isinstance(column, list) or len(column) != compounds:
-            raise UserError(f"{path} is damaged: '{name}' has not as many values as the model has compounds")
-        for value in column:
-            fits = isinstance(value, str) if name == "smiles" else value is None or type(value) in (int, float)
-            if not fits or (name in ends and value is not None and value not in range(ends[name])):
-                raise UserError(f"{path} is damaged: '{name}' holds {str(value)[:40]!r}")
+
+    def fits(name: str, value: object) -> bool:
+        if name == "smiles" or value is None:
+            return isinstance(value, str) == (name == "smiles")
+        return type(value) in (int, float) and (name not in ends or value in range(ends[name]))
+
+    if (
+        not isinstance(values, dict)
+        or not needed <= set(values) <= needed | {target.limit for target in targets}
+        or any(not isinstance(column, list) or len(column) != compounds for column in values.values())
+        or not all(fits(name, value) for name, column in values.items() for value in column)
+    ):
+        raise UserError("molecules.model.damaged", path=path)
     return pl.DataFrame(values, schema={name: pl.String if name == "smiles" else pl.Float64 for name in values})
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import polars as pl
 from rdkit import Chem, rdBase
 
+from medeor.contracts import Message
 from medeor.molecules.read.standardise import DOUBTFUL, molecule
 
 ENOUGH = 5
@@ -30,9 +31,9 @@ def doubts(table: pl.DataFrame, stereo: bool) -> Doubts:
     changed, undefined = {}, {}
     for case_id, smiles, changes in rows:
         if why := [DOUBTFUL[change] for change in changes or () if change in DOUBTFUL]:
-            changed[case_id] = "; ".join(why)
+            changed[case_id] = "; ".join(map(str, why))
         if stereo and (left := open_stereo(smiles)):
-            undefined[case_id] = f"{_counted(*left)} undefined, and the training compounds tell stereoisomers apart"
+            undefined[case_id] = str(Message("molecules.doubt.undefined", open=_counted(*left)))
     return Doubts(changed, undefined)
 
 
@@ -67,10 +68,6 @@ _MOVING = Chem.MolFromSmarts("[$([NX2]=[CX3][N,O,S]),$([CX3](=N)[N,O,S]),$([P]([
 _STATED = Chem.StereoSpecified.Specified
 
 
-def _counted(centres: int, bonds: int) -> str:
-    said = [
-        f"{count} {what}{'s' * (count > 1)}"
-        for count, what in ((centres, "stereocentre"), (bonds, "double bond"))
-        if count
-    ]
-    return f"{' and '.join(said)} {'are' if centres + bonds > 1 else 'is'}"
+def _counted(centres: int, bonds: int) -> list[Message]:
+    counts = {"molecules.doubt.centres": centres, "molecules.doubt.double-bonds": bonds}
+    return [Message(key, count=count) for key, count in counts.items() if count]

@@ -111,6 +111,6 @@ def load(folder: Path) -> NeighbourModel:
     shapes = {f"answers-{n}": Shape("F32", (None, len(of(target).items))) for n, target in enumerate(targets)}
     arrays = arrays_of(folder / "neighbours.safetensors", {"prints": Shape("U8", (None, facts.bits // 8)), **shapes})
     if not len(arrays["prints"]) or any(len(array) != len(arrays["prints"]) for array in arrays.values()):
-        raise UserError(f"{where} is damaged: it has not as many answers as compounds")
+        raise UserError("molecules.model.damaged", path=where)
     prints = np.unpackbits(arrays["prints"], axis=1, count=facts.bits)
     return NeighbourModel(targets, prints, tuple(arrays[f"answers-{n}"] for n in range(len(targets))), facts.k)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run
-from medeor.learning.batches import Rows, ShuffledBatches
-from medeor.learning.fit import fast_bfloat16
-from medeor.learning.heads import Heads, heads_for, heads_from
+from medeor.learning.networks.batches import Rows, ShuffledBatches
+from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.heads import Heads, heads_for, heads_from
+from medeor.learning.networks.summaries import Summaries, summaries_of
 from medeor.learning.saved import AsJson
-from medeor.learning.summaries import Summaries, summaries_of
 from medeor.molecules.model import explain
 from medeor.molecules.model.network import NETWORKS, Molecules, slices_of
 from medeor.molecules.plan import MoleculeNetwork, MoleculePlan, MoleculeTraining

@@ -1,5 +1,5 @@
-"""What is told of single compounds: every endpoint with its unit, interval, verdict and direction, the nearest measured
-analogues, and a drawing of the atoms that speak for the answer where that can be believed."""
+"""What is shown of single compounds: every endpoint with its unit, interval, verdict and direction, the nearest
+measured analogues, and a drawing of the atoms that speak for the answer where that can be believed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from medeor.contracts import Answering, Cases, Explanation, Model, Predictions, Result, Run, Target
+from medeor.contracts import (
+    Answering,
+    Cases,
+    Explanation,
+    Message,
+    Model,
+    Predictions,
+    Result,
+    Run,
+    Target,
+    Text,
+    named,
+)
 from medeor.figures import Drawing, Figure, Table
 from medeor.molecules.draw import LARGEST, draw
 from medeor.molecules.model.domain import ApplicabilityDomain, analogues, domain_of, measured_of
@@ -22,9 +34,8 @@ DRAWN = 4
 NAMED = 8
 """Groups of atoms that are listed."""
 
-_SIMILAR = "Tanimoto of ECFP4; only compounds that taught the model."
-_BARE = "This bundle carries no training compounds; ask the run folder, or train with --set analogues=true."
-_UNTOLD = "its reasons are not shown"
+_ENDPOINT = named("molecules.page", "endpoint", "value", "interval", "unit", "decided", "direction", "verdict")
+_NEAREST = named("molecules.page", "similarity", "compound")
 
 
 def case_page(
@@ -39,20 +50,22 @@ def case_page(
     items = by_item(cases.targets)
     usable = cases.usable
     for case in cases.table.iter_rows(named=True):
-        title = case["smiles"] or case["given"] or "a row without a structure"
+        title = case["smiles"] or case["given"] or Message("molecules.page.no-structure")
         if case.get("broken"):
-            yield Table(title, ("", ""), (), f"Not predicted: {case['broken']}.")
+            yield Table(title, ("", ""), (), Message("molecules.page.not-predicted", problem=case["broken"]))
             continue
         own = predictions.table.filter(pl.col("case_id") == case["case_id"])
         rows = tuple(_row(one, items[one["item"]], cases) for one in own.iter_rows(named=True))
-        yield _without_empty(Table(title, _COLUMNS, rows, _said(case, own, items)))
+        yield _without_empty(Table(title, tuple(_ENDPOINT.values()), rows, _said(case, own, items)))
         if domain is not None and measured is not None:
             yield _nearest(domain, usable.where(pl.col("case_id") == case["case_id"]), measured)
         elif domain is not None:
-            yield Table("Nearest measured compounds", ("similarity", "compound"), (), _BARE)
+            title, caption = named("molecules.page", "nearest", "no-compounds").values()
+            yield Table(title, tuple(_NEAREST.values()), (), caption)
         for reason in explained:
             if reason.case_id == case["case_id"]:
-                yield from _reason(case["smiles"], reason, items[reason.item])
+                why = Message("molecules.page.why", item=reason.item)
+                yield from _reason(case["smiles"], reason, items[reason.item], why)
 
 
 def _explained(cases: Cases, model: Model, run: Run, withheld: Mapping[str, str]) -> list[Explanation]:
@@ -74,10 +87,10 @@ def reasons(result: Result) -> Iterable[Figure]:
     for reason in _best(result.explanations.cases):
         target, case = items[reason.item], rows[reason.case_id]
         truth = case.get(target.name)
-        text = f"{_number(values.get((reason.case_id, reason.item)))}"
-        if truth is not None:
-            text += f", measured {_measured(truth, target, case.get(target.limit))}"
-        yield from _reason(case["smiles"], reason, target, text)
+        value = _number(values.get((reason.case_id, reason.item)))
+        key = "molecules.page.predicted" if truth is None else "molecules.page.predicted-measured"
+        title = Message(key, item=reason.item, value=value, truth=_measured(truth, target, case.get(target.limit)))
+        yield from _reason(case["smiles"], reason, target, title)
 
 
 def _without_empty(table: Table) -> Table:
@@ -87,35 +100,30 @@ def _without_empty(table: Table) -> Table:
     return Table(table.title, tuple(table.columns[place] for place in kept), rows, table.caption)
 
 
-_COLUMNS = ("endpoint", "value", "90 %", "unit", "decided", "better", "verdict")
-
-
-def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[str | float | None, ...]:
+def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[Text | float | None, ...]:
     """One endpoint; of a class the value is its probability, and beside it which classes are plausible."""
-    fact = endpoint_of(target, cases)
-    better = fact.better if fact else ""
-    verdict = str(one.get("verdict") or "")
-    answer = of(target).describe(one, _number)
-    return str(one["item"]), _number(one["value"]), answer.plausible, answer.unit, answer.decided, better, verdict
+    fact, answer = endpoint_of(target, cases), of(target).describe(one, _number)
+    found = str(one["item"]), _number(one["value"]), answer.plausible, answer.unit, answer.decided
+    return *found, fact.direction if fact else "", str(one.get("verdict") or "")
 
 
 def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
     """What the standardisation did, and why a compound is not in domain: of which endpoints, where not of all."""
-    told = []
-    changes = case.get("changes")
-    if isinstance(changes, list) and changes:
-        told.append("Standardised: " + ", ".join(changes) + ".")
+    statements = []
+    if changes := case.get("changes"):
+        statements.append(Message("molecules.page.standardised", changes=changes))
     if "reason" in own.columns:
         names = [items[item].name for item in own["item"]]
         concerned: dict[str, list[str]] = {}
         for name, reason in zip(names, own["reason"]):
             if reason and name not in concerned.setdefault(reason, []):
                 concerned[reason].append(name)
-        told += [
-            f"{reason[0].upper()}{reason[1:]}." if set(named) == set(names) else f"{', '.join(named)}: {reason}."
-            for reason, named in concerned.items()
-        ]
-    return " ".join(told)
+        for reason, some in concerned.items():
+            whole = set(some) == set(names)
+            reason = f"{reason[0].upper()}{reason[1:]}" if whole else reason
+            key = "molecules.page.reason" if whole else "molecules.page.reason-of"
+            statements.append(Message(key, endpoints=some, reason=reason))
+    return " ".join(map(str, statements))
 
 
 def _nearest(domain: ApplicabilityDomain, case: Cases, measured: pl.DataFrame) -> Table:
@@ -130,7 +138,8 @@ def _nearest(domain: ApplicabilityDomain, case: Cases, measured: pl.DataFrame) -
         for row in found.iter_rows(named=True)
     )
     names = [target.name for target in targets]
-    return Table("Nearest measured compounds", ("similarity", "compound", *names), rows, _SIMILAR)
+    title, caption = named("molecules.page", "nearest", "similar").values()
+    return Table(title, (*_NEAREST.values(), *names), rows, caption)
 
 
 def _measured(value: float | None, target: Target, limit: int | None) -> str:
@@ -148,24 +157,25 @@ def _best(found: Sequence[Explanation]) -> list[Explanation]:
     return list(best.values())
 
 
-def _reason(smiles: str, reason: Explanation, target: Target, told: str = "") -> Iterable[Figure]:
+def _reason(smiles: str, reason: Explanation, target: Target, title: Text) -> Iterable[Figure]:
     """The compound, coloured where the reason can be believed, and the groups that count the most."""
     weights = reason.attribution
     if smiles.count("") > 4 * LARGEST or len(weights) > LARGEST:
         return
     unit = of(target).unit
-    title = f"{reason.item}: {told}" if told else f"Why: {reason.item}"
     parts = groups(smiles)
     if not reason.shown or tuple(reason.elements) != atom_names(smiles):
-        why = reason.reason or f"those of {reason.method} are about other things than atoms"
-        yield Drawing(title, draw(smiles), f"{smiles}: {_UNTOLD}: {why}.")
+        why = reason.reason or Message("molecules.page.no-atoms", method=reason.method)
+        yield Drawing(title, draw(smiles), Message("molecules.page.not-shown", smiles=smiles, why=why))
         return
-    effect = f"{reason.method}, {reason.scores.get('effect', 0):.1f} standard deviations better than random maps"
-    yield Drawing(title, draw(smiles, weights, unit=unit), f"{smiles} ({effect})")
+    effect = reason.scores.get("effect", 0.0)
+    caption = Message("molecules.page.shown", smiles=smiles, method=reason.method, effect=effect)
+    yield Drawing(title, draw(smiles, weights, unit=str(unit)), caption)
     sums = parts.summed(weights)
     order = sorted(range(len(sums)), key=lambda place: -abs(sums[place]))[:NAMED]
     rows = tuple((parts.names[place], f"{sums[place]:+.2g}") for place in order)
-    yield Table("What its groups add", ("group", unit or "adds"), rows)
+    heads = (Message("molecules.page.group"), unit or Message("molecules.page.adds"))
+    yield Table(Message("molecules.page.groups"), heads, rows)
 
 
 def _number(value: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Target, UserError
+from medeor.contracts import OUT_OF_DOMAIN, Answering, Answers, Cases, Message, Target, UserError, named
 from medeor.figures import Table
 from medeor.molecules.model.domain import domain_of, measured_of, sketch
 from medeor.molecules.read.cases import endpoint_of
@@ -37,10 +37,10 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     count, aim = _count(where), _aim(where)
     target = _target(where, asked.targets)
     if not where.get("candidates"):
-        raise UserError("name the file of compounds to choose from: --query candidates=library.csv")
+        raise UserError("molecules.suggest.no-candidates")
     cases = asked.read(where["candidates"]).usable
     if len(cases) > MOST:
-        raise UserError(f"{where['candidates']} holds {len(cases)} compounds; choose among at most {MOST}")
+        raise UserError("molecules.suggest.too-many", path=where["candidates"], count=len(cases), most=MOST)
     cases = _unmeasured(cases, asked)
     table = asked.predict_cases(cases).table.filter(pl.col("item") == of(target).items[-1])
     facts = cases.table.select("case_id", "source", *cases.carried)
@@ -48,20 +48,20 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     gain = _doubt(table, target) if aim == "learn" else _improvement(table, target, cases, asked, where)
     chosen = _diverse(gain, sketch(cases), count)
     table = table.with_columns(pl.Series("gain", gain))[chosen]
-    return Answers(table, (_told(table, target, aim),))
+    return Answers(table, (_shown(table, target, aim),))
 
 
 def _count(where: Mapping[str, str]) -> int:
     text = where.get("suggest", "")
     if not text.isdigit() or not int(text):
-        raise UserError(f"--query suggest={text}: say how many compounds to suggest, e.g. suggest=10")
+        raise UserError("molecules.suggest.no-count", text=text)
     return int(text)
 
 
 def _aim(where: Mapping[str, str]) -> Aim:
     aim = where.get("aim", "best")
     if aim not in ("best", "learn"):
-        raise UserError(f"--query aim={aim}: it is best or learn")
+        raise UserError("molecules.suggest.aim", aim=aim)
     return aim  # type: ignore[return-value]
 
 
@@ -69,10 +69,10 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
     names = [target.name for target in targets]
     name = where.get("endpoint", names[0] if len(names) == 1 else "")
     if name not in names:
-        raise UserError(f"say by which endpoint to choose: --query endpoint=NAME, one of {', '.join(names)}")
+        raise UserError("molecules.suggest.endpoint", names=names)
     target = targets[names.index(name)]
     if len(of(target).items) > 1:
-        raise UserError(f"'{name}' has several classes; compounds are chosen by a number or by two classes")
+        raise UserError("molecules.suggest.several-classes", name=name)
     return target
 
 
@@ -83,7 +83,7 @@ def _unmeasured(cases: Cases, asked: Answering) -> Cases:
     if measured is not None:
         cases = cases.where(~pl.col("smiles").is_in(measured["smiles"].implode()))
     if not len(cases):
-        raise UserError("none of the candidates is new: all of them taught the model")
+        raise UserError("molecules.suggest.none-new")
     return cases
 
 
@@ -125,7 +125,7 @@ def _better(where: Mapping[str, str], target: Target, cases: Cases) -> Better:
     fact = endpoint_of(target, cases)
     better = where.get("better", "") or (fact.better if fact else "")
     if better not in ("higher", "lower"):
-        raise UserError(f"say whether more of '{target.name}' is better: --query better=higher, or lower")
+        raise UserError("molecules.suggest.better", target=target.name)
     return better  # type: ignore[return-value]
 
 
@@ -137,19 +137,17 @@ def _reference(where: Mapping[str, str], target: Target, asked: Answering, bette
         try:
             value = float(text)
         except ValueError:
-            raise UserError(
-                f"--query than={text}: it is a number in {target.unit or 'the unit of the values'}"
-            ) from None
+            raise UserError("molecules.suggest.no-number", text=text) from None
     elif measured is not None:
         truth = of(target).truth(measured)
         known = truth[of(target).scored(truth), 0]
         if not len(known):
-            raise UserError(f"only limits of '{target.name}' were measured: name the value to beat, --query than=VALUE")
+            raise UserError("molecules.suggest.limits", target=target.name)
         value = float(known.max() if better == "higher" else known.min())
     else:
-        raise UserError("this bundle carries no measured compounds: name the value to beat, --query than=VALUE")
+        raise UserError("molecules.suggest.nothing-measured")
     if of(target).logarithmic and value <= 0:
-        raise UserError(f"--query than={value:g}: '{target.name}' is learnt by its logarithm; it is above 0")
+        raise UserError("molecules.suggest.not-positive", value=value, target=target.name)
     return float(of(target).learned(np.array(value)))
 
 
@@ -167,15 +165,15 @@ def _diverse(gain: np.ndarray, prints: np.ndarray, count: int) -> np.ndarray:
     return np.array(chosen, dtype=np.int64)
 
 
-def _told(table: pl.DataFrame, target: Target, aim: Aim) -> Table:
-    named = {"source": "candidate", "value": "value", "low": "low", "high": "high", "verdict": "verdict"}
-    shown = {
-        name: said for name, said in named.items() if name in table.columns and table[name].null_count() < len(table)
-    }
+def _shown(table: pl.DataFrame, target: Target, aim: Aim) -> Table:
+    heads = named("molecules.suggest", "source", "value", "low", "high", "verdict", "gain")
+    shown = [
+        name for name in heads if name in table.columns and (name == "gain" or table[name].null_count() < len(table))
+    ]
     rows = tuple(
-        tuple(f"{one:.3g}" if isinstance(one, float) else one for one in row)
-        for row in table.select(*shown, "gain").iter_rows()
+        tuple(f"{one:.3g}" if isinstance(one, float) else one for one in row) for row in table.select(shown).iter_rows()
     )
-    title = f"To measure next: {target.name}" if aim == "learn" else f"To make next: {target.name}"
-    said = "how unsure the model is" if aim == "learn" else "the improvement to be hoped for, or the probability"
-    return Table(title, (*shown.values(), "gain"), rows, f"Gain: {said}. Each is unlike those before it.")
+    learn = aim == "learn"
+    title = Message("molecules.suggest.measure" if learn else "molecules.suggest.make", target=target.name)
+    caption = Message("molecules.suggest.unsure" if learn else "molecules.suggest.improvement")
+    return Table(title, tuple(heads[name] for name in shown), rows, caption)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Sources, Study, Target, UserError
+from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError, listed
 from medeor.files import exists
 from medeor.formats.molecules.read import MoleculeRows, identifiers, read_molecules
 from medeor.formats.tables.read import set_apart, table_findings
-from medeor.formats.values.measurements import is_measured
+from medeor.formats.values.measured.measurements import is_measured
+from medeor.formats.values.measured.unit_columns import is_beside
 from medeor.formats.values.targets import PARTS, names_cases, read_parts
-from medeor.formats.values.unit_columns import is_beside
 from medeor.molecules.read.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.read.measured import known_endpoints, read_answers
 from medeor.molecules.read.splits import WAYS, parts, units
@@ -53,23 +53,25 @@ def read_cases(sources: Sources, study: Study) -> Cases:
 
     Raises: UserError where nothing can be read or there is nothing to predict."""
     if not sources.given:
-        raise UserError("no source is given: name a table, an SDF, a list of SMILES, or a SMILES")
+        raise UserError("molecules.read.no-source")
     rows = _together([read_molecules(_source(item), study.options.get("smiles", "")) for item in sources.given])
     facts = rows.facts
     study = replace(study, subgroups=(*study.subgroups, *(name for name in sources.subgroups if name in facts.columns)))
     for name in (study.group, study.site, study.time, *study.subgroups):
         if name and name not in facts.columns:
-            raise UserError(f"there is no column '{name}' in {rows.name}; it has {_listed(facts.columns)}")
+            raise UserError("molecules.read.no-column", column=name, name=rows.name, columns=listed(facts.columns))
     names = target_columns(rows, study) if sources.labelled else ()
     answers = read_answers(facts, names, study, rows.name, sources.targets, _roles(study), rows.decimal)
     facts = facts.rename(answers.beside)
     read = standardised(rows.structures.to_list(), rules(study))
     broken = [problem or one.problem for problem, one in zip(rows.problems, read)]
     if all(broken):
-        raise UserError(f"none of the {len(broken)} rows of {rows.name} is a molecule; {rows.places[0]}: {broken[0]}")
+        first = {"place": rows.places[0], "problem": broken[0]}
+        raise UserError("molecules.read.none-usable", count=len(broken), name=rows.name, **first)
     if names:
         unknown = answers.table.select(pl.all_horizontal(pl.col(t.name).is_null() for t in answers.targets)).to_series()
-        broken = [why or ("it has no label" if none else None) for why, none in zip(broken, unknown)]
+        no_label = str(Message("molecules.read.no-label"))
+        broken = [why or (no_label if none else None) for why, none in zip(broken, unknown)]
     table = pl.DataFrame(
         [
             pl.Series("case_id", _ids(rows.structures.to_list())),
@@ -113,7 +115,7 @@ def rules(study: Study) -> Rules:
     allowed = {"tautomer": ("keep", "canonical"), "stereo": ("keep", "drop")}
     for key, values in allowed.items():
         if study.options.get(key, "keep") not in values:
-            raise UserError(f"where {key}={study.options[key]}: it is {' or '.join(values)}")
+            raise UserError("molecules.option.choice", key=key, value=study.options[key], allowed=values)
     return Rules(study.options.get("tautomer") == "canonical", study.options.get("stereo") != "drop")
 
 
@@ -124,7 +126,7 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
     if study.target:
         for name in study.target:
             if name not in facts.columns:
-                raise UserError(f"target '{name}' is no column of {rows.name}; it has {_listed(facts.columns)}")
+                raise UserError("molecules.read.no-column", column=name, name=rows.name, columns=listed(facts.columns))
         return study.target
     free = [name for name in facts.columns if name not in _roles(study) and not is_beside(facts[name], facts.columns)]
     free = [name for name in free if is_measured(facts[name]) or not names_cases(facts[name])]
@@ -134,7 +136,7 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
         return tuple(found)
     if not free:
         return ()
-    raise UserError(f"{rows.name}: say which columns to predict with --target; it has {_listed(free)}")
+    raise UserError("molecules.read.no-target", name=rows.name, columns=listed(free))
 
 
 def _roles(study: Study) -> set[str]:
@@ -149,21 +151,21 @@ def endpoint_of(target: Target, cases: Cases) -> Endpoint | None:
 def _source(item: object) -> str | Path | pl.DataFrame:
     if isinstance(item, (str, Path, pl.DataFrame)):
         return item
-    raise UserError(f"compounds are read from files, tables or SMILES, not from {type(item).__name__}")
+    raise UserError("molecules.read.other-type", type=type(item).__name__)
 
 
-def _together(listed: Sequence[MoleculeRows]) -> MoleculeRows:
-    if len(listed) == 1:
-        return listed[0]
+def _together(every: Sequence[MoleculeRows]) -> MoleculeRows:
+    if len(every) == 1:
+        return every[0]
     return MoleculeRows(
-        pl.concat([one.structures.rename("structures") for one in listed]),
-        pl.concat([one.facts for one in listed], how="diagonal_relaxed"),
-        pl.concat([one.problems.rename("problems") for one in listed]),
-        pl.concat([one.places.rename("places") for one in listed]),
-        ", ".join(one.name for one in listed),
-        tuple(note for one in listed for note in one.notes),
-        tuple(finding for one in listed for finding in one.findings),
-        listed[0].decimal if len({one.decimal for one in listed}) == 1 else "",
+        pl.concat([one.structures.rename("structures") for one in every]),
+        pl.concat([one.facts for one in every], how="diagonal_relaxed"),
+        pl.concat([one.problems.rename("problems") for one in every]),
+        pl.concat([one.places.rename("places") for one in every]),
+        ", ".join(one.name for one in every),
+        tuple(note for one in every for note in one.notes),
+        tuple(finding for one in every for finding in one.findings),
+        every[0].decimal if len({one.decimal for one in every}) == 1 else "",
     )
 
 
@@ -209,7 +211,7 @@ def _unused_parts(facts: pl.DataFrame, study: Study) -> tuple[Finding, ...]:
         if name.lower() in _USUAL_PARTS and column.dtype == pl.String:
             known = set(column.str.strip_chars().str.to_lowercase().drop_nulls())
             if len(known) > 1 and known <= set(PARTS):
-                text = f"column '{name}' names parts and is not used; --split {name} takes them"
+                text = Message("molecules.read.parts-not-used", column=name)
                 return (Finding("parts-not-used", "quality", "unknown", text),)
     return ()
 
@@ -230,7 +232,3 @@ def _ids(structures: Sequence[str | None]) -> list[str]:
         count = before[text] = before.get(text, 0) + 1
         ids.append(hashlib.sha256((text if count == 1 else f"{text}\0{count}").encode()).hexdigest()[:12])
     return ids
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:12]) + (", …" if len(names) > 12 else "")

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from medeor.contracts import Target, UserError
+from medeor.contracts import Message, Target, Text, UserError
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.units import factor
+from medeor.formats.values.measured.units import factor
 from medeor.targets import of
 
 FEW = 5
@@ -30,7 +30,6 @@ class Endpoint:
     """What is known of one endpoint."""
 
     name: str
-    title: str
     kind: Literal["continuous", "binary"]
     unit: str = ""
     scale: Literal["linear", "log", "log10"] = "linear"
@@ -42,6 +41,15 @@ class Endpoint:
     """What is plausible, on the scale of the column."""
     names: tuple[str, ...] = ()
     source: str = ""
+
+    @property
+    def title(self) -> Message:
+        return Message(f"molecules.endpoint.{self.name}")
+
+    @property
+    def direction(self) -> Text:
+        """Whether higher or lower values are better; empty where neither is."""
+        return self.better and Message(f"molecules.endpoints.{self.better}")
 
     @property
     def measured_in(self) -> str:
@@ -73,7 +81,7 @@ def named_endpoint(name: str) -> Endpoint:
     if (found := endpoints().get(name)) is not None:
         return found
     close = difflib.get_close_matches(name, endpoints(), n=4, cutoff=0.4) or list(endpoints())
-    raise UserError(f"where endpoint={name}: no such endpoint is known; there are {', '.join(close)}")
+    raise UserError("molecules.option.no-endpoint", name=name, close=close)
 
 
 def in_unit(endpoint: Endpoint, unit: str) -> Endpoint | None:
@@ -118,35 +126,30 @@ GENERIC = ("activity", "label", "y", "target", "value", "class", "measurement", 
 """Names of columns that hold something to be predicted, and do not say what."""
 
 
-def wrong_unit(values: np.ndarray, endpoint: Endpoint) -> str:
-    """Why a column seems not to be in the endpoint's unit: what it would have to be instead; empty where most values
+def wrong_unit(values: np.ndarray, endpoint: Endpoint) -> Message | None:
+    """Why a column seems not to be in the endpoint's unit: what it would have to be instead; None where most values
     are plausible or there are too few."""
     known = values[np.isfinite(values)]
-    if len(known) < FEW or _plausible(known, endpoint) > 1 - _OUTSIDE:
-        return ""
-    low, high = np.quantile(known, [0.05, 0.95])
-    text = f"{1 - _plausible(known, endpoint):.0%} of its values ({low:.4g} to {high:.4g} for the most) lie outside of "
-    text += f"{endpoint.low:g} to {endpoint.high:g} {endpoint.measured_in}"
+    if len(known) < FEW or (plausible := _plausible(known, endpoint)) > 1 - _OUTSIDE:
+        return None
+    low, high = np.quantile(known, [0.05, 0.95]).tolist()
     with np.errstate(all="ignore"):
-        readings = [
-            (f"{factor:g} times too large: divide by {factor:g}", known / factor) for factor in (1e3, 1e6, 1e9, 100.0)
-        ]
-        readings += [
-            (f"{factor:g} times too small: multiply by {factor:g}", known * factor) for factor in (1e3, 1e6, 1e9, 100.0)
-        ]
+        readings = []
         if endpoint.scale == "log10":
-            plain = [("not yet logarithms: take log10", np.log10(known))]
+            readings = [(Message("molecules.unit.no-logarithms"), np.log10(known))]
         elif endpoint.unit.startswith("-log10"):
-            plain = [(f"concentrations in {unit}: take {shift} - log10", shift - np.log10(known))
-                     for unit, shift in (("nM", 9), ("uM", 6), ("M", 0))]  # fmt: skip
+            readings = [(Message("molecules.unit.concentrations", unit=unit, shift=shift), shift - np.log10(known))
+                        for unit, shift in (("nM", 9), ("uM", 6), ("M", 0))]  # fmt: skip
         elif endpoint.scale == "log":
-            plain = [("logarithms: take 10 to their power", 10.0**known)]
-        else:
-            plain = []
-    for reading, changed in [*plain, *readings]:
-        if _plausible(changed, endpoint) >= _EXPLAINED:
-            return f"{text}; they look {'like ' if 'take' in reading else ''}{reading}"
-    return f"{text}; check its unit"
+            readings = [(Message("molecules.unit.logarithms"), 10.0**known)]
+        sizes = (1e3, 1e6, 1e9, 100.0)
+        readings += [(Message("molecules.unit.large", factor=size), known / size) for size in sizes]
+        readings += [(Message("molecules.unit.small", factor=size), known * size) for size in sizes]
+    fitting = (reading for reading, changed in readings if _plausible(changed, endpoint) >= _EXPLAINED)
+    return Message(
+        "molecules.unit.implausible", share=1 - plausible, low=low, high=high, least=endpoint.low, most=endpoint.high,
+        guess=next(fitting, Message("molecules.unit.check")),
+    )  # fmt: skip
 
 
 def _plausible(values: np.ndarray, endpoint: Endpoint) -> float:

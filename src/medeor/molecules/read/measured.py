@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, Study, Target, UserError
+from medeor.contracts import Finding, Message, Study, Target, Text, UserError, listed
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.measured.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.measured.unit_columns import Beside, beside, kinds_of_measurement
+from medeor.formats.values.measured.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.targets import asks_number, exclusive, read_target
-from medeor.formats.values.unit_columns import Beside, beside, kinds_of_measurement
-from medeor.formats.values.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
 from medeor.molecules.read.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
 from medeor.targets import of
 
@@ -46,9 +46,9 @@ class MeasuredColumns:
     """List of text: the targets of each row whose text is no measurement."""
     left_out: tuple[str, ...] = ()
     """Names of targets without two different values."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """How relations and units were found and values converted."""
-    mixed: tuple[str, ...] = ()
+    mixed: tuple[Text, ...] = ()
     """Why values of a target could not all be put in one unit."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """The columns that say relation or unit of a target, and what they are called beside it."""
@@ -74,8 +74,8 @@ class _Number(NamedTuple):
     sides: pl.Series
     unread: pl.Series
     """Boolean: what is written is no measurement, or in a unit that is no multiple of the target's."""
-    notes: list[str]
-    mixed: list[str]
+    notes: list[Message]
+    mixed: list[Message]
     findings: list[Noticed]
     assumed: bool
 
@@ -131,9 +131,9 @@ def read_answers(
         columns.append(values)
         findings += map(Noticed, found)
     if names and not targets:
-        raise UserError(f"none of the targets {_listed(names)} of {where} has two different values")
+        raise UserError("molecules.measured.constant", names=listed(names), where=where)
     if not numbers and targets and (asked := {"unit", "scale"} & set(study.options)) and not wanted:
-        raise UserError(f"where {min(asked)}={study.options[min(asked)]}: none of the targets is a number")
+        raise UserError("molecules.option.no-number", key=min(asked), value=study.options[min(asked)])
     free = [(name, one) for name, by in speaking.items() for one in by if one and one not in roles]
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
     findings += [found for one in numbers.values() for found in one.findings]
@@ -144,7 +144,7 @@ def read_answers(
         _flagged(unread, facts.height),
         tuple(left_out),
         tuple(note for one in numbers.values() for note in one.notes),
-        tuple(said for one in numbers.values() for said in one.mixed),
+        tuple(why for one in numbers.values() for why in one.mixed),
         {one: f"{name}.given {one}" for name, one in free},
         endpoints_of(targets, known),
         tuple(name for name, one in numbers.items() if one.assumed),
@@ -180,10 +180,10 @@ def endpoints_of(targets: Sequence[Target], known: Mapping[str, Endpoint | None]
 
 
 def _of(names: Sequence[str], text: str, name: str, key: str) -> str:
-    """What a value of `--option` says of one target: it is of all, or names one of each, set apart by |."""
+    """What a value of `--option` says of one target: it is of all, or names one of each, separated by |."""
     parts = [part.strip() for part in text.split("|")]
     if len(parts) not in (1, len(names)):
-        raise UserError(f"where {key}={text}: give one for all targets, or {len(names)} set apart by |")
+        raise UserError("molecules.option.each-target", key=key, value=text, count=len(names))
     return parts[0] if len(parts) == 1 else parts[list(names).index(name)]
 
 
@@ -215,12 +215,11 @@ def _number(
     written = measured.units.fill_null(bare) if bare else measured.units
     unit = wanted.unit if wanted else stated or heading.measured_in or usual
     if stated and heading.measured_in and factor(heading.measured_in, stated) is None:
-        text = f"where unit={stated}: '{name}' says {heading.measured_in}, which is no multiple of it"
-        raise UserError(text)
+        raise UserError("molecules.option.no-conversion", unit=stated, name=name, own=heading.measured_in)
     converted = in_one_unit(values, written, unit)
     foreign = _foreign(written, converted)
     values = converted.values.set(foreign, None).alias(name)
-    notes = [*_used(name, by), *_unit_note(name, heading.measured_in, stated), *_conversion(name, converted)]
+    notes = _notes(name, by, heading.measured_in, stated, converted)
     assumed = not bare and bool(measured.units.is_null().all()) and bool(usual) and not _certain(name, endpoint, study)
     target = wanted or Target(name, "continuous", (), converted.unit)
     if wanted is None:
@@ -250,29 +249,27 @@ def _measured(
     commas separate thousands, and a finding asks."""
     column = facts[name]
     if asked not in ("", "comma", "point"):
-        raise UserError(f"where decimal={asked}: it is comma or point")
+        raise UserError("molecules.option.choice", key="decimal", value=asked, allowed=_SIGNS[1:])
     read, comma, point = (read_measurements(column, *sources, one) for one in _SIGNS)
     if comma.values.equals(point.values) or (not asked and not read.ambiguous and decimal_sign(column)):
         return read, []
     others = {decimal_sign(facts[other]) for other in facts.columns if other != name} | {usual}
     fits = [_plausible(one.values, endpoint, name) for one in (comma, point)]
     if asked:
-        sign, because = asked, "as you say"
+        sign, because = asked, "asked"
     elif max(fits) >= _FITS > min(fits):
-        sign, because = ("comma" if fits[0] > fits[1] else "point"), "as only so its values are plausible"
+        sign, because = ("comma" if fits[0] > fits[1] else "point"), "plausible"
     elif len(others - {""}) == 1:
-        (sign,), because = others - {""}, "as other columns of the file have it"
+        (sign,), because = others - {""}, "others"
     elif read.ambiguous:
-        text = (
-            f"'{name}': {len(read.ambiguous)} values such as {read.ambiguous[0]!r} have a comma that may separate "
-            "thousands or be a decimal sign; thousands are taken. Say which: --option decimal=comma or decimal=point"
-        )
+        count, example = len(read.ambiguous), read.ambiguous[0]
+        text = Message("molecules.decimal.open", name=name, count=count, example=example)
         return read, [Noticed(Finding("decimal-commas", "quality", "fail", text))]
     else:
         return read, []
     row = int((comma.values != point.values).fill_null(False).arg_max() or 0)
     taken = comma if sign == "comma" else point
-    text = f"{column[row]!r} in '{name}' is read as {taken.values[row]:g}, {because}"
+    text = Message(f"molecules.decimal.{because}", text=column[row], name=name, value=taken.values[row])
     return taken, [Noticed(Finding("decimal-commas", "quality", "pass", text))]
 
 
@@ -293,9 +290,8 @@ def _plausible(values: pl.Series, endpoint: Endpoint | None, name: str) -> float
 
 
 def _codes(name: str, codes: Mapping[str, int], before: pl.Series, after: pl.Series) -> Noticed:
-    text = ", ".join(f"{code} ({count} rows)" for code, count in codes.items())
     rows = (before.is_not_null() & after.is_null()).arg_true().to_list()
-    message = f"'{name}' holds {text}, which stands for no measurement; these count as unknown"
+    message = Message("molecules.measured.codes", name=name, codes=counted(codes.items()), count=len(codes))
     return Noticed(Finding("missing-codes", "labels", "fail", message), tuple(rows))
 
 
@@ -310,11 +306,7 @@ def _kinds(facts: pl.DataFrame, name: str) -> list[Noticed]:
     column, kinds = kinds_of_measurement(facts, name)
     if not kinds:
         return []
-    listed = ", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "")
-    text = (
-        f"column '{column}' says that '{name}' holds several kinds of measurement ({listed}), which are learnt as one "
-    )
-    text += "number; keep the rows of one kind"
+    text = Message("molecules.measured.kinds", column=column, name=name, kinds=listed(kinds, 6))
     return [Noticed(Finding("mixed-measurements", "labels", "fail", text))]
 
 
@@ -326,12 +318,12 @@ def _scale(
     that, as one that is spread evenly from near 0 on spans any number of decades; then the user is asked."""
     if asked:
         if asked not in ("linear", "log"):
-            raise UserError(f"where scale={asked}: it is linear or log")
+            raise UserError("molecules.option.choice", key="scale", value=asked, allowed=("linear", "log"))
         return ("log" if asked == "log" else "linear"), []
     if endpoint is not None and in_unit(endpoint, target.unit) is not None:
         if endpoint.scale != "log":
             return "linear", []
-        text = f"'{target.name}' is learnt by its logarithm, as '{endpoint.title}' (otherwise: --option scale=linear)"
+        text = Message("molecules.scale.endpoint", target=target.name, title=endpoint.title)
         return "log", [Noticed(Finding("scale", "quality", "pass", text))]
     if logarithm or target.unit.startswith(("log", "-log", "ln")):
         return "linear", []
@@ -344,16 +336,13 @@ def _scale(
     wide = above[-1] / above[0] >= SPAN and above[-1 - cut] / above[cut] >= _SPAN_LEFT
     if not wide and not (positive and above[-1] / above[0] >= SPAN_OF_POSITIVE):
         return "linear", []
-    spans = f"the values of '{target.name}' go from {above[0]:.3g} to {above[-1]:.3g} {target.unit}".rstrip()
+    spans = {"target": target.name, "span": f"{above[0]:.3g} – {above[-1]:.3g} {target.unit}".rstrip()}
     if len(above) < len(known):
-        text = f"{spans}, but {len(known) - len(above)} are 0 or below, so that all are learnt as they stand; write "
-        text += "limits (<0.01) or take them out to learn their logarithms (or state it: --option scale=linear)"
+        text = Message("molecules.scale.below", **spans, count=len(known) - len(above))
         return "linear", [Noticed(Finding("scale", "quality", "fail", text))]
     if positive or abs(_skew(np.log(above))) < abs(_skew(above)):
-        text = f"{spans} and are learnt by their logarithm (otherwise: --option scale=linear)"
-        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
-    text = f"{spans} and are learnt as they stand; should that be by their logarithm, state it: --option scale=log"
-    return "linear", [Noticed(Finding("scale", "quality", "unknown", text))]
+        return "log", [Noticed(Finding("scale", "quality", "pass", Message("molecules.scale.log", **spans)))]
+    return "linear", [Noticed(Finding("scale", "quality", "unknown", Message("molecules.scale.linear", **spans)))]
 
 
 def _skew(values: np.ndarray) -> float:
@@ -363,10 +352,7 @@ def _skew(values: np.ndarray) -> float:
 
 def _check_positive(one: _Number, where: str) -> None:
     if of(one.target).logarithmic and (bad := int((one.values <= 0).sum())):
-        raise UserError(
-            f"{where}: {bad} values of '{one.target.name}' are 0 or below, and it is learned by its logarithm; "
-            "take them out, or give a limit (<0.01)"
-        )
+        raise UserError("molecules.scale.not-positive", where=where, count=bad, target=one.target.name)
 
 
 def _certain(name: str, endpoint: Endpoint | None, study: Study) -> bool:
@@ -432,46 +418,44 @@ def _speaking(
     return found
 
 
-# --- what is said of it ----------------------------------------------------------------------------------
+# --- notes -----------------------------------------------------------------------------------------------
 
 
-def _used(name: str, by: Beside) -> list[str]:
-    said = [f"relations of '{name}' in column '{by.relations}'"] if by.relations else []
-    return said + ([f"units of '{name}' in column '{by.units}'"] if by.units else [])
+def _notes(name: str, by: Beside, heading: str, stated: str, one: OneUnit) -> list[Message]:
+    """How relations and units of a target were found, and what was converted."""
+    columns = {"relations": by.relations, "units": by.units}
+    notes = [
+        Message(f"molecules.measured.{what}", name=name, column=column) for what, column in columns.items() if column
+    ]
+    if unit := stated or heading:
+        key = "molecules.measured.stated" if stated else "molecules.measured.heading"
+        notes.append(Message(key, name=name, unit=unit))
+    if one.converted:
+        units = counted(one.converted)
+        notes.append(Message("molecules.measured.converted", name=name, unit=one.unit, units=units))
+    return notes
 
 
-def _unit_note(name: str, heading: str, stated: str) -> list[str]:
-    if stated:
-        return [f"'{name}' in {stated}, as you say"]
-    return [f"'{name}' in {heading}, by its heading"] if heading else []
-
-
-def _conversion(name: str, one: OneUnit) -> list[str]:
-    return [f"'{name}' in {one.unit}, converted where written in {_counted(one.converted)}"] if one.converted else []
-
-
-def _mixture(name: str, one: OneUnit, known: str) -> list[str]:
+def _mixture(name: str, one: OneUnit, known: str) -> list[Message]:
     """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
     where the target's is not `known`."""
-    said = []
-    if one.foreign and one.unit:
-        said.append(f"'{name}' is read in {one.unit}; {_counted(one.foreign)} is no known multiple and left out")
-    elif one.foreign:
-        said.append(f"'{name}' is read without a unit, and of that no known multiple is {_counted(one.foreign)}")
+    mixed = []
+    if one.foreign:
+        key = "molecules.measured.foreign" if one.unit else "molecules.measured.without-unit"
+        units = counted(one.foreign)
+        mixed.append(Message(key, name=name, unit=one.unit, units=units, count=len(units)))
     if one.unit and one.bare and not known:
-        said.append(f"{one.bare} values of '{name}' stand without a unit among others with one; {one.unit} is taken")
-    return said
+        mixed.append(Message("molecules.measured.bare", count=one.bare, name=name, unit=one.unit))
+    return mixed
 
 
-def _counted(units: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{unit} ({count} rows)" for unit, count in units)
+def counted(numbers: Iterable[tuple[str, int]]) -> tuple[Message, ...]:
+    """Units or codes, each with its number of rows."""
+    rows = ((what, Message("common.count.row", count=count)) for what, count in numbers)
+    return tuple(Message("molecules.measured.rows", what=what, rows=count) for what, count in rows)
 
 
 def _flagged(unread: Mapping[str, pl.Series], height: int) -> pl.Series:
     flags = pl.DataFrame([flag.alias(name) for name, flag in unread.items()])
     rows = [[name for name, bad in row.items() if bad] for row in flags.iter_rows(named=True)] or [[]] * height
     return pl.Series(rows, dtype=pl.List(pl.String))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:12]) + (", …" if len(names) > 12 else "")

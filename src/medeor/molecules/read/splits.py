@@ -14,12 +14,9 @@ from medeor.learning.pool import in_chunks
 from medeor.molecules.read.fingerprints import fingerprints
 from medeor.molecules.read.standardise import molecule
 
-WAYS = {
-    "scaffold": "no Bemis-Murcko scaffold in two parts; large families train, others dealt by the seed; a fifth tested",
-    "scaffold-deepchem": "the same scaffolds as DeepChem divides them: largest families first, 80/10/10, no seed",
-    "cluster": "no cluster of like compounds (Tanimoto of ECFP4 at least .35 to a centre) in two parts; a fifth tested",
-}
-"""Ways of splitting that only this modality knows, by the word for `--split`, and what they promise."""
+WAYS = ("scaffold", "scaffold-deepchem", "cluster")
+"""Ways of splitting that only this modality knows, by the word for `--split`: no Bemis-Murcko scaffold in two parts, a
+fifth tested; the same scaffolds as DeepChem divides them; no cluster of like compounds in two parts, a fifth tested."""
 
 ALIKE = 0.35
 """Tanimoto similarity to the centre of a cluster from which a compound belongs to it."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
+from medeor.contracts import Message
 from medeor.learning.pool import in_chunks
 
 LARGEST = 1000
@@ -33,10 +34,10 @@ ION = "counter-ion removed that may be the active part"
 CHANGES = (MAPS, RACEMATE, SALT, ION, MIXTURE, METAL, FORM, CHARGE, TAUTOMER, STEREO)
 """Every change that the rules can make, in the order in which they are made (of metals first)."""
 DOUBTFUL = {
-    MIXTURE: "several compounds stand in it, and only the largest is predicted",
-    METAL: "it lost its metal, and only the rest is predicted",
-    ION: "a counter-ion was left out that may be what acts",
-    RACEMATE: "it is a racemate or of unknown configuration, and is predicted as it is drawn",
+    MIXTURE: Message("molecules.doubt.mixture"),
+    METAL: Message("molecules.doubt.metal"),
+    ION: Message("molecules.doubt.ion"),
+    RACEMATE: Message("molecules.doubt.racemate"),
 }
 """Changes after which a prediction answers another question, and why."""
 
@@ -94,15 +95,14 @@ def standardise(text: str | None, rules: Rules = Rules()) -> Standard:
     given = (text or "").strip()
     text, maps = _MAP.subn(r"\1]", _EXTENSION.sub("", given))
     if not text:
-        return _refused("there is no structure")
+        return _refused(Message("molecules.structure.none"))
     mol = parsed(text)
     if mol is None:
         return _refused(_why(text))
     if "*" in text or "~" in text:
-        return _refused("it is a pattern, not a molecule: it has wildcard atoms or bonds")
+        return _refused(Message("molecules.structure.pattern"))
     if (size := mol.GetNumHeavyAtoms()) > LARGEST:
-        message = f"{size:,} atoms other than hydrogen, more than {LARGEST:,}: not a small molecule"
-        return _refused(f"{message}; proteins are read as sequences")
+        return _refused(Message("molecules.structure.too-large", count=size, most=LARGEST))
     changes = [MAPS] if maps else []
     if "|" in given and _RELATIVE.search(given):
         changes.append(RACEMATE)
@@ -269,21 +269,19 @@ def _flat(mol: Chem.Mol) -> str:
     return Chem.MolToSmiles(mol, isomericSmiles=False)
 
 
-def _refused(problem: str) -> Standard:
-    return Standard(None, None, (), problem)
+def _refused(problem: Message) -> Standard:
+    return Standard(None, None, (), str(problem))
 
 
-def _why(text: str) -> str:
+def _why(text: str) -> Message:
     """Why a text is no molecule, in RDKit's words where it can tell."""
     mol = Chem.MolFromSmiles(text, sanitize=False)
     if mol is None:
-        return "it is not written as SMILES are (brackets, rings or symbols do not match)"
+        return Message("molecules.structure.not-smiles")
     try:
         found = Chem.DetectChemistryProblems(mol)
     except RuntimeError:  # RDKit stumbles over a text that it read itself
         found = ()
-    return (
-        f"no such molecule can be: {' '.join(found[0].Message().split())}"
-        if found
-        else "it cannot be read as a molecule"
-    )
+    if not found:
+        return Message("molecules.structure.unreadable")
+    return Message("molecules.structure.impossible", problem=" ".join(found[0].Message().split()))

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from medeor import cache
+from medeor.contracts import Text
 from medeor.files import digest
 from medeor.learning.pool import WORTHWHILE
 from medeor.molecules.read.endpoints import Endpoint
@@ -22,11 +23,11 @@ class MoleculeStore:
 
     smiles: pl.Series
     """String, each once."""
-    notes: tuple[str, ...] = ()
-    """How the sources were read, where that was found out rather than told."""
+    notes: tuple[Text, ...] = ()
+    """How the sources were read, where that was inferred rather than stated."""
     left_out: tuple[str, ...] = ()
     """Targets that were asked for and are none: columns without two different values."""
-    mixed: tuple[str, ...] = ()
+    mixed: tuple[Text, ...] = ()
     """Why values of a target could not all be put in one unit."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """What is known of the targets, by name, in their units."""

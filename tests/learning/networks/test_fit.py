@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Run, Stopped, UserError
-from medeor.learning.fit import fit_network
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.fit import fit_network
+from medeor.learning.networks.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def test_a_damaged_checkpoint_is_not_taken_up_and_the_user_hears_of_it(damage, t
     assert same(whole, resumed)
     (said,) = capsys.readouterr().err.splitlines()
     assert "checkpoint.safetensors" in said
-    assert "from its start" in said
+    assert "begins anew" in said
 
 
 def test_a_checkpoint_of_another_schedule_is_told_of(tmp_path, capsys):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Finding, Message, Text, UserError
-from medeor.formats.graphs.edge_text import EdgeText, open_text
-from medeor.formats.graphs.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, imported
+from medeor.formats.graphs.edges.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, imported
+from medeor.formats.graphs.edges.text import EdgeText, open_text
 from medeor.formats.graphs.ntriples import read_ntriples
 from medeor.formats.graphs.tables import FACTS, NAMELESS, NODES, SYNONYMS, GraphTables
 from medeor.formats.tables.read import typed

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from medeor import registry
 from medeor.console import aside
-from medeor.contracts import Cases, Fitted, Inputs, Predictions, Processors, Recipe, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing, write_json
-from medeor.learning.fit import HeldOutFigures, channels_last, device, fit_network
+from medeor.learning.networks.fit import HeldOutFigures, channels_last, device, fit_network
+from medeor.learning.networks.schedule import Schedule
+from medeor.learning.networks.validation import held_out_figures
 from medeor.learning.predictions import EMPTY, joined
 from medeor.learning.saved import Shape, check_arrays, facts_of
-from medeor.learning.schedule import Schedule
-from medeor.learning.validation import held_out_figures
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class NetworkMethod:
     def _figures(self, processors: Processors, held_out: Cases, run: Run) -> HeldOutFigures | None:
         found = held_out_figures(self.recipe, processors, held_out, run)
         if found is None and self.schedule.patience and run.leader:
-            aside("no held-out case has a known answer, so schedule.patience cannot end the fit: it fits every epoch")
+            aside(Message("learning.network.no-held-out"))
         return found
 
 
@@ -111,7 +111,7 @@ def load(folder: Path) -> NetworkModel:
     for name, value in state.items():
         # A buffer may hold infinities, as masks do.
         if value.is_floating_point() and bool((~value.isfinite() if name in parameters else value.isnan()).any()):
-            raise UserError(f"{weights} is damaged: '{name}' holds values that are no numbers")
+            raise UserError("files.damaged.at", path=weights, detail=name)
     network.load_state_dict(state)
     return NetworkModel(recipe, processors, channels_last(network).to(device()).eval())
 

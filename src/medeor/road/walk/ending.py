@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medeor import __version__, simulate
-from medeor.contracts import Explanations, Result
+from medeor.contracts import Explanations, Message, Result
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
-from medeor.road.step import RoadStep, Walk, content
-from medeor.road.steps import (
+from medeor.road.study_file import study_values
+from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk.steps import (
     AUDIT,
     CALIBRATE,
     EVALUATE,
@@ -28,17 +29,17 @@ from medeor.road.steps import (
     scored_cases,
     sources_read,
 )  # fmt: skip
-from medeor.road.study_file import study_values
 
 
 def facts(walk: Walk) -> dict[str, str]:
     """Whence the results are, for the report and `run.json`."""
+    every = walk.value(READ).every.usable
     return {
         "medeor": __version__,
         "task": walk.study.task,
         "seed": str(walk.study.seed),
         "threads": str(walk.run.threads),
-        "cases": f"{len(walk.value(READ).every.usable)} (digest {walk.digest('cases')[:12]})",
+        "cases": str(Message("road.ending.cases", cases=len(every), digest=walk.digest("cases")[:12])),
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "seconds": f"{sum(record['seconds'] for record in walk.records.values()):.0f}",

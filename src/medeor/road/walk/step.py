@@ -14,7 +14,8 @@ from medeor import contracts
 from medeor.console import Console
 from medeor.contracts import Run, Study, Task
 from medeor.files import digest
-from medeor.road import reading, run_folder
+from medeor.road import run_folder
+from medeor.road.walk import reading
 
 V = TypeVar("V")
 """What a step makes."""

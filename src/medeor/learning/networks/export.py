@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from medeor.contracts import Answering, Exports, UserError
+from medeor.contracts import Answering, Exports, Message, Text, UserError
 from medeor.learning.folds import Ensemble
-from medeor.learning.network import NetworkModel
+from medeor.learning.networks.method import NetworkModel
 from medeor.learning.stack import StackModel, innermost
 
 TOLERANCE = 1e-4
@@ -30,7 +30,7 @@ class Mean(nn.Module):
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
 
-def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
+def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> Text:
     """Writes the networks of a model as one: `inputs` (prepared, as the plan says) → `values` (of the items, before
     calibration), the first axis free. Of a stack it is the network alone, and what is returned says so; else nothing.
 
@@ -38,23 +38,20 @@ def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise UserError(f'export needs the package {error.name}: pip install "medeor[export]"') from None
-    note = ""
+        install = 'pip install "medeor[export]"'
+        raise UserError("registry.no-package", task="export", package=error.name, install=install) from None
+    note: Text = ""
     model = innermost(asked.model)
     if isinstance(model, StackModel):
-        others = " and ".join(list(model.parts)[1:])
-        note = f"it holds the network alone, which here answers together with {others}: its values are not the run's"
+        note = Message("learning.export.network-alone", others=list(model.parts)[1:])
         model = next(iter(model.parts.values()))
     members = model.members if isinstance(model, Ensemble) else (model,)
     networks = [member for member in members if isinstance(member, NetworkModel)]
     if not networks or len(networks) < len(members):
-        raise UserError("only networks go to ONNX; trees are kept as arrays (safetensors) in the run's model folder")
+        raise UserError("learning.export.no-network")
     exports = [n.recipe for n in networks if isinstance(n.recipe, Exports)]
     if len(exports) < len(networks):
-        raise UserError(
-            "this network is not written as ONNX: its input is not one table of numbers; pass the bundle on, or "
-            "predict with medeor and export the values"
-        )
+        raise UserError("learning.export.no-single-input")
     answering = [recipe.export_module(n.network.cpu(), n.processors) for recipe, n in zip(exports, networks)]
     mean, example = Mean([module for module, _ in answering]).eval(), answering[0][1]
     # The exporter speaks of torchvision, which it misses, and of its own future.
@@ -78,5 +75,5 @@ def to_onnx(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
         ours = mean(example)
     worst = float((torch.from_numpy(theirs) - ours).abs().max())
     if not worst <= TOLERANCE:
-        raise UserError(f"the ONNX model answers differently (by up to {worst:.2g}); it was not written")
+        raise UserError("learning.export.differs", difference=worst)
     return note

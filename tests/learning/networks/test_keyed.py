@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medeor.learning.keyed import case_keys, normal, uniform
+from medeor.learning.networks.keyed import case_keys, normal, uniform
 
 seeds = st.integers(0, 2**63 - 1)
 

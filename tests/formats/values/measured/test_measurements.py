@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medeor.formats.values.measurements import decimal_sign, holds_relations, is_measured, read_measurements
+from medeor.formats.values.measured.measurements import decimal_sign, holds_relations, is_measured, read_measurements
 
 
 @pytest.mark.parametrize(

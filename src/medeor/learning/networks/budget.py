@@ -14,8 +14,8 @@ import torch
 
 from medeor.contracts import Budget, Cases, Recipe, Run, Split
 from medeor.files import with_settings
-from medeor.learning.fit import fabric_for, fit_network
-from medeor.learning.schedule import Estimate, Schedule
+from medeor.learning.networks.fit import fabric_for, fit_network
+from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.machine import peak_memory
 
 STEPS = 4

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from medeor.contracts import Cases, Predictions, Processors, Recipe, Run
-from medeor.learning.fit import HeldOutFigures
+from medeor.learning.networks.fit import HeldOutFigures
 from medeor.learning.predictions import joined, scratch
 from medeor.statistics.outcomes import Outcomes
 from medeor.targets import of

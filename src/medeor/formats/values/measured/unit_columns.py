@@ -10,8 +10,8 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.measurements import holds_relations
-from medeor.formats.values.units import is_unit
+from medeor.formats.values.measured.measurements import holds_relations
+from medeor.formats.values.measured.units import is_unit
 
 _RELATION = ("relation", "operator", "qualifier", "modifier", "relationship", "prefix", "comparator", "censor", "sign")
 _UNIT = (

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from medeor.formats.values.units import in_one_unit
+from medeor.formats.values.measured.units import in_one_unit
 
 ABOVE, EXACT, BELOW = 1, 0, -1
 """Where the true value lies, seen from the number that was written: above it for `>10`, below it for `<0.1`."""

@@ -19,6 +19,7 @@ from medeor.files import build, check_settings, digest, exists, read_toml, with_
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.machine import free_memory, threads
+from medeor.messages import Message, listed
 from medeor.registry import facts_of, known_inputs, open_task
 from medeor.road import task_detection
 from medeor.road.bundle import opened
@@ -88,7 +89,7 @@ def gather(study: Study, task: Task, sources: Located, console: Console) -> Gath
     if study.split == "time":
         every = in_order_of_time(every, study.time or "time")
     if not len(every.usable) and len(every):
-        raise UserError(f"none of the {len(every)} cases can be used: {reasons(every)}")
+        raise UserError("road.reading.none-usable", total=len(every), reasons=reasons(every))
     for finding in every.findings:
         if finding.check == "guessed":
             console.say(finding.message)
@@ -111,11 +112,10 @@ def check(study: Study, task: Task, every: Cases, split: Split) -> list[Finding]
     return findings
 
 
-def reasons(cases: Cases) -> str:
+def reasons(cases: Cases) -> Message | tuple[object, ...]:
     """Why cases are set aside, the commonest reason first, with their numbers."""
-    counted = cases.table["broken"].drop_nulls().value_counts(sort=True)
-    text = "; ".join(f"{reason} ({count})" for reason, count in counted.head(5).iter_rows())
-    return text + ("; …" if counted.height > 5 else "")
+    counted = cases.table["broken"].drop_nulls().value_counts(sort=True).iter_rows()
+    return listed((Message("road.reading.reason", reason=reason, cases=count) for reason, count in counted), 5)
 
 
 def read_unlabelled(study: Study, console: Console) -> Cases:
@@ -157,9 +157,9 @@ def stop_on_leakage(findings: Sequence[Finding]) -> None:
     """Raises: UserError naming the leakage checks that failed and how to accept them."""
     stops = [finding for finding in findings if finding.stops]
     if stops:
-        text = "; ".join(f"{finding.check}: {finding.message}" for finding in stops)
+        found = tuple(Message("road.reading.finding", check=one.check, message=one.message) for one in stops)
         accept = " ".join(f"--accept {finding.check}" for finding in stops)
-        raise UserError(f"the study stops: {text}. Repair it (`medeor audit --clean`), or, if you know it, {accept}")
+        raise UserError("road.reading.leakage", found=found, accept=accept)
 
 
 def stop_without_contrast(cases: Cases, split: Split) -> None:
@@ -167,8 +167,8 @@ def stop_without_contrast(cases: Cases, split: Split) -> None:
     training = split.part(cases, "train", "validation").table
     answers = [training[target.name] for target in cases.targets if target.name in training.columns]
     if answers and all(answer.drop_nulls().n_unique() < 2 for answer in answers):
-        names = ", ".join(f"'{answer.name}'" for answer in answers)
-        raise UserError(f"the {len(training)} training cases all have the same {names}: divide the cases otherwise")
+        names = tuple(f"'{answer.name}'" for answer in answers)
+        raise UserError("road.reading.no-contrast", total=len(training), names=names)
 
 
 def inputs_digest(inputs: Inputs) -> str:

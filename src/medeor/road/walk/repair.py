@@ -8,7 +8,7 @@ import polars as pl
 
 from medeor.contracts import Study
 from medeor.formats.tables.read import put_back
-from medeor.road.reading import Read
+from medeor.road.walk.reading import Read
 from medeor.statistics.split import WAYS
 from medeor.targets import of
 

@@ -18,6 +18,7 @@ from medeor.contracts import (
     Finding,
     Fitted,
     Kept,
+    Message,
     Method,
     OnDisk,
     Plan,
@@ -29,10 +30,11 @@ from medeor.contracts import (
 from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
-from medeor.road import reading, results, run_folder
+from medeor.road import run_folder
 from medeor.road.bundle import STORES
-from medeor.road.scoring import ScoredPart, calibrated, predicted, score, with_skill
-from medeor.road.step import RoadStep, Walk, content
+from medeor.road.walk import reading, results
+from medeor.road.walk.scoring import ScoredPart, calibrated, predicted, score, with_skill
+from medeor.road.walk.step import RoadStep, Walk, content
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -45,8 +47,12 @@ LABEL_ERRORS = "label-errors"
 
 
 def json_digest(values: object) -> str:
-    """The digest of what can be written as JSON."""
-    return digest(json.dumps(values, sort_keys=True, default=str))
+    """The digest of what can be written as JSON; of messages by key and values, in whatever language they are shown."""
+    return digest(json.dumps(values, sort_keys=True, default=_plain))
+
+
+def _plain(value: object) -> object:
+    return value.to_json() if isinstance(value, Message) else str(value)
 
 
 def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -135,8 +141,8 @@ def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
         walk.console.say(finding.message)
     for finding in findings:
         if finding.status == "fail":
-            text = f"audit: {finding.check}{' (accepted)' if finding.accepted else ''}: {finding.message}"
-            walk.console.say(text)
+            key = "road.steps.accepted" if finding.accepted else "road.steps.failed"
+            walk.console.say(Message(key, check=finding.check, message=finding.message))
 
 
 def _checks_in(path: Path) -> str:
@@ -280,7 +286,7 @@ LABELS = RoadStep(
 
 
 def _evaluate(walk: Walk) -> ScoredPart:
-    walk.console.say("evaluating, with the simple baseline beside")
+    walk.console.say(Message("road.steps.evaluating"))
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
     baseline = _fitted(walk, walk.task.baseline(walk.value(PLAN)), run)
@@ -333,7 +339,7 @@ def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
 
 
 def _explain(walk: Walk) -> Explanations:
-    walk.console.say("explaining, with the faithfulness of each explanation")
+    walk.console.say(Message("road.steps.explaining"))
 
     def progress(what: str, done: int, total: int, note: str = "") -> None:
         walk.console(what, done, total, note)

@@ -18,8 +18,8 @@ from medeor.files import build, read_toml, write_json
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan
 from medeor.learning.folds import Folds
-from medeor.learning.network import NetworkMethod
-from medeor.learning.validation import figures
+from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.networks.validation import figures
 
 
 def test_the_last_line_of_a_log_scores_what_the_fold_held_out(tiny_run: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Predictions, UserError
+from medeor.contracts import Explanation, Explanations, Finding, Measure, Measures, Message, Predictions, UserError
 from medeor.files import read_json, read_parquet, replacing, write_json, write_parquet
 from medeor.learning.predictions import load_arrays, save_arrays
-from medeor.road.scoring import ScoredPart
+from medeor.road.walk.scoring import ScoredPart
 
 PARTS = ("test", "cv", "validation")
 """Parts of a study itself; other data are scored under other names."""
@@ -29,11 +29,11 @@ def read_findings(folder: Path) -> list[Finding]:
     where = folder / "audit.json"
     listed = read_json(where)
     if not isinstance(listed, list):
-        raise UserError("road.results.findings", path=where)
+        raise UserError("files.damaged.file", path=where)
     try:
         return [Finding.from_json(one) for one in listed]
     except (AttributeError, KeyError, TypeError) as error:
-        raise UserError("road.results.findings", path=where) from error
+        raise UserError("files.damaged.file", path=where) from error
 
 
 def write_scored(folder: Path, scored: ScoredPart) -> None:
@@ -57,7 +57,7 @@ def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> ScoredPart:
     listed = read_json(folder / "metrics.json")
     part = next((part for part in PARTS if part in listed), None) if isinstance(listed, dict) else None
     if part is None:
-        raise UserError(f"{folder / 'metrics.json'} holds no measures of the study itself; it is damaged")
+        raise UserError("files.damaged.file", path=folder / "metrics.json")
     ours, theirs = (
         Predictions(
             table.filter(pl.col("model") == model).select(own), load_arrays(place_of_arrays(folder, part, model))
@@ -82,7 +82,9 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             name = f"{e.case_id}.{e.method}.npy"
             if e.shown:
                 np.save(new / name, e.attribution, allow_pickle=False)
-            facts = {"case_id": e.case_id, "item": e.item, "method": e.method, "shown": e.shown, "reason": e.reason}
+            facts = {name: getattr(e, name) for name in ("case_id", "item", "method", "shown")}
+            facts |= {"reason": str(e.reason)}
+            facts |= {"message": e.reason.to_json()} if isinstance(e.reason, Message) else {}
             facts |= {"elements": list(e.elements)} if e.elements else {}
             listed.append(
                 {**facts, "reason": str(e.reason), "scores": dict(e.scores), "file": name if e.shown else None}
@@ -97,10 +99,10 @@ def read_explanations(folder: Path) -> Explanations:
         Explanation(
             attribution=np.load(folder / file, allow_pickle=False) if file else np.zeros(0),
             elements=tuple(one.pop("elements", ())),
-            **one,
+            **{**one, "reason": Message.from_json(message) if message else one["reason"]},
         )
         for one in known["cases"]
-        for file in [one.pop("file")]
+        for file, message in [(one.pop("file"), one.pop("message", None))]
     ]
     return Explanations(tuple(cases), _measures(known["summary"]))
 

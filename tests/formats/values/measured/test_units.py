@@ -5,7 +5,7 @@ from fractions import Fraction
 import polars as pl
 import pytest
 
-from medeor.formats.values.units import factor, in_one_unit, is_positive
+from medeor.formats.values.measured.units import factor, in_one_unit, is_positive
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from medeor.contracts import Cases, Target
-from medeor.learning.heads import heads_for
-from medeor.learning.summaries import summaries_of
+from medeor.learning.networks.heads import heads_for
+from medeor.learning.networks.summaries import summaries_of
 
 
 def test_beyond_a_limit_nothing_is_lost_and_nothing_is_learnt() -> None:

@@ -11,16 +11,17 @@ from typing import NoReturn
 
 from medeor import cache
 from medeor.console import Console
-from medeor.contracts import Logger, Run, Stopped, Study, UserError
-from medeor.learning.fit import wait_for_all
+from medeor.contracts import Logger, Message, Run, Stopped, Study, UserError
 from medeor.learning.folds import fit_or_load
+from medeor.learning.networks.fit import wait_for_all
 from medeor.machine import threads
 from medeor.registry import open_task
-from medeor.road import reading, run_folder
+from medeor.road import run_folder
 from medeor.road.bundle import Trained, load
-from medeor.road.ending import AROUND, STEPS, facts
-from medeor.road.step import Walk
-from medeor.road.steps import AUDIT, FIT, as_read, fit_key, judged, places
+from medeor.road.walk import reading
+from medeor.road.walk.ending import AROUND, STEPS, facts
+from medeor.road.walk.step import Walk
+from medeor.road.walk.steps import AUDIT, FIT, as_read, fit_key, judged, places
 
 
 def walk(
@@ -72,7 +73,8 @@ def _walk(study: Study, folder: Path, console: Console, run: Run, again: bool) -
         run_folder.note(folder, finished=True, facts=facts(walked))
     else:
         report = folder / "report.html"
-        console.say(f"{folder} is finished" + (f": report {report}" if report.exists() else ""))
+        key = "road.walk.finished-with-report" if report.exists() else "road.walk.finished"
+        console.say(Message(key, folder=folder, report=report))
     return load(folder)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from medeor.contracts import Cases, Predictions, Target, UserError
 from medeor.files import build
+from medeor.learning.networks.summaries import Summaries
 from medeor.learning.saved import checked_targets
-from medeor.learning.summaries import Summaries
 from medeor.statistics.outcomes import long_table
 from medeor.targets import items, of
 from medeor.targets.common.kind import Fit, TargetKind
@@ -91,5 +91,5 @@ def heads_from(values: object, where: str) -> Heads:
     widths = [max(1, len(of(target).classes)) for target in heads.targets]
     spreads = [spread for _, spread in heads.scales]
     if not widths or [len(own) for own in heads.weights] != widths or len(spreads) != len(widths) or min(spreads) <= 0:
-        raise UserError(f"{where}: the heads have no scale and weights that go with their targets")
+        raise UserError("files.damaged.at", path=where, detail="heads")
     return heads

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from medeor.contracts import Finding, Message
-from medeor.formats.graphs.edge_tables import Edges
+from medeor.formats.graphs.edges.tables import Edges
 
 FEWEST = 10
 """Rows below which nothing is concluded from how often values stand where."""

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medeor.console import aside
-from medeor.contracts import Batch, Batches, Join, Run, Stopped, UserError
+from medeor.contracts import Batch, Batches, Join, Message, Run, Stopped, Text, UserError
 from medeor.files import digest, explained, replacing, write_text
-from medeor.learning.schedule import Schedule
+from medeor.learning.networks.schedule import Schedule
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
 HeldOutFigures = Callable[[nn.Module], Mapping[str, float]]
@@ -126,10 +126,7 @@ def _fit(
             if run.join is not None:
                 state.join(run.join, float(heard[1]), fabric)
             if not mean < float("inf"):
-                raise UserError(
-                    f"the fit diverged in epoch {epoch + 1}: the loss is {mean}; "
-                    f"try a smaller rate, e.g. --set schedule.learning_rate={schedule.learning_rate / 10:g}"
-                )
+                raise UserError("learning.fit.diverged", epoch=epoch + 1, loss=mean, rate=schedule.learning_rate / 10)
             record: dict[str, float | None] = {"step": step + 1, "epoch": epoch + 1, "loss": round(mean, 6)}
             record["learning_rate"] = group["lr"]
             if held_out is not None:
@@ -149,14 +146,18 @@ def _fit(
         if stopping:
             raise Stopped
         if last and fabric.is_global_zero:
-            run.progress(
-                f"fit {run.folder.name}", schedule.epochs if ended else epoch + 1, schedule.epochs, f"loss {mean:.4f}"
-            )
+            done = schedule.epochs if ended else epoch + 1
+            run.progress(label(run), done, schedule.epochs, str(Message("learning.fit.loss", loss=mean)))
         if ended:
             break
     state.finish()
     (run.folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return network.eval()
+
+
+def label(run: Run) -> str:
+    """What the progress line calls a fit."""
+    return str(Message("learning.fit.progress", name=run.folder.name))
 
 
 class State:
@@ -242,7 +243,7 @@ class State:
         with replacing(path) as new:
             save_file(tensors, new, metadata={**facts, "digest": _digest(tensors, facts)})
 
-    def load(self, path: Path, tell: Callable[[str], object] = aside) -> int:
+    def load(self, path: Path, tell: Callable[[Text], object] = aside) -> int:
         """Takes up a checkpoint and returns the number of steps done; 0 when there is none for this fit. One that is
         there and is not taken up, as it was damaged or is of another fit, is told of."""
         if not path.exists():
@@ -251,14 +252,13 @@ class State:
             with safe_open(path, "pt") as file:
                 facts = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-            tell(f"{path} cannot be read ({str(error)[:100]}); this fit begins from its start")
-            return 0
+        except (SafetensorError, OSError, RuntimeError, ValueError):
+            facts, tensors = {}, {}
         if facts.pop("digest", "") != _digest(tensors, facts):
-            tell(f"{path} was damaged, or written by an older medeor; this fit begins from its start")
+            tell(Message("learning.fit.damaged", path=path))
             return 0
         if facts["key"] != self.key():
-            tell(f"{path} is of another network or schedule; this fit begins from its start")
+            tell(Message("learning.fit.another-fit", path=path))
             return 0
         own = self.network.state_dict()
         self.network.load_state_dict({name: tensors[f"network.{name}"] for name in own})
@@ -286,7 +286,7 @@ def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     return digest(*parts)
 
 
-def _silent(message: str) -> None:
+def _silent(message: Text) -> None:
     pass
 
 

@@ -1,0 +1,1 @@
+"""Tables and text with an edge a row."""

@@ -1,0 +1,1 @@
+"""Numbers with units: how they are written, and converted."""

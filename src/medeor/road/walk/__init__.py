@@ -1,0 +1,1 @@
+"""The walk: the steps of the road, one after another."""
