@@ -110,7 +110,12 @@ def template(key: str, spoken: str) -> Template | None:
     found: Any = catalogue(spoken, room)
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) or (isinstance(found, dict) and "other" in found) else None
+    return found if isinstance(found, str) or is_plural(found) else None
+
+
+def is_plural(found: object) -> bool:
+    """Whether this entry has a form for each number, and is no table of further entries."""
+    return isinstance(found, dict) and "other" in found and set(found) <= {"one", "other"}
 
 
 def _template(key: str) -> Template | None:
