@@ -51,6 +51,10 @@ class ImageFiles(NamedTuple):
     files: tuple[Path, ...]
     """One file, or the slices of a volume."""
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(map(str, self.files))
+
 
 class Found(NamedTuple):
     """What lies below a folder."""
@@ -64,11 +68,6 @@ class Found(NamedTuple):
     """How many other files there are, by what they are."""
     scattered: Counter[str]
     """Series whose slices lie in several folders: `joined` into one volume, or `apart`."""
-
-
-def find_images(folder: Path) -> list[ImageFiles]:
-    """Every image below a folder, ordered by name."""
-    return find_all(folder).images
 
 
 def find_all(folder: Path) -> Found:
@@ -142,7 +141,7 @@ def may_hold_images(what: Text) -> bool:
 
 def slices_in(folder: Path) -> tuple[Path, ...]:
     """The files of the one image in a folder. Raises: BrokenImage where there is none, or more than one."""
-    images = find_images(folder)
+    images = find_all(folder).images
     if len(images) != 1:
         raise BrokenImage(folder, "images.folder.several" if images else "images.folder.none", count=len(images))
     return images[0].files

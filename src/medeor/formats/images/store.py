@@ -44,8 +44,10 @@ class ImageStore:
         Raises: BrokenImage where one cannot be read, or they do not lie on one grid."""
         images = [reoriented(self._one(key)) for key in keys]
         first = images[0]
+        if len(images) == 1 and self.channels == 3 and len(first.pixels) == 1:
+            return replace(first, pixels=np.repeat(first.pixels, 3, axis=0))
         if len(images) == 1:
-            return self._with_channels(first)
+            return first
         for place, other in enumerate(images[1:], start=2):
             if differs := difference(first, other):
                 raise BrokenImage(keys[0], "images.grid.differs", place=place, differs=differs)
@@ -59,11 +61,6 @@ class ImageStore:
             nonfinite=sum(image.nonfinite for image in images),
             uid=" ".join(image.uid for image in images) if all(image.uid for image in images) else "",
         )
-
-    def _with_channels(self, image: Image) -> Image:
-        if self.channels == 3 and len(image.pixels) == 1:
-            return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
-        return image
 
     def _one(self, key: str) -> Image:
         if key in self.files:

@@ -17,7 +17,7 @@ from medeor.contracts import Message, Text, UserError, listed
 from medeor.formats.images.facts import ENDINGS
 from medeor.formats.images.folders import ImageFiles, slices_in
 from medeor.formats.images.image import BrokenImage
-from medeor.formats.images.lists import Listing, rows_of
+from medeor.formats.images.lists import Listing, rows_of, together
 
 FIRST_ROW = 2
 """The number by which a person knows the first row below the header."""
@@ -85,24 +85,18 @@ def of_table(table: pl.DataFrame, where: Text, places: Places, columns: Sequence
         sources.append(source)
         keys.append([image.name for image in images] if problem is None else [])
         problems.append(problem)
-        files |= {image.name: tuple(str(file) for file in image.files) for image in images}
+        files |= {image.name: image.paths for image in images}
     if len(missing) == table.height:
         raise UserError("images.table.none", where=where, folders=places.folders, first=sources[0], why=missing[0])
     passed = Counter(places.passed)
     passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
     listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
-    return _with_the_rest(listing, places)
-
-
-def _with_the_rest(listing: Listing, places: Places) -> Listing:
-    """The same with the images that no row names, so that the audit can count them."""
-    rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
+    # Images that no row names are listed, so that the audit can count them.
+    rest = [image.name for image in places.images if image.name not in files] if places.beside else []
     if not rest:
         return listing
-    lost = rows_of(rest, [[] for _ in rest], None, [UNLISTED] * len(rest))
-    empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
-    facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
-    return Listing(listing.rows.vstack(lost), facts, listing.files, passed=listing.passed)
+    lost = rows_of(rest, [[]] * len(rest), None, [UNLISTED] * len(rest))
+    return together([listing, Listing(lost, pl.DataFrame(height=len(rest)))])
 
 
 def _records(facts: pl.DataFrame) -> list[tuple[object, ...]]:

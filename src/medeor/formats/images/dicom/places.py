@@ -63,11 +63,8 @@ def in_plane(facts: Dataset) -> tuple[float, float] | None:
             return found[0], found[1]
     regions = facts.get("SequenceOfUltrasoundRegions")
     if regions and regions[0].get("PhysicalUnitsXDirection") == 3 and regions[0].get("PhysicalUnitsYDirection") == 3:
-        steps = (
-            abs(number(regions[0].get("PhysicalDeltaY"), 0.0)) * 10,
-            abs(number(regions[0].get("PhysicalDeltaX"), 0.0)) * 10,
-        )
-        return steps if min(steps) > 0 else None
+        down, across = (abs(number(regions[0].get(f"PhysicalDelta{axis}"), 0.0)) * 10 for axis in "YX")
+        return (down, across) if min(down, across) > 0 else None
     return None
 
 
@@ -145,8 +142,13 @@ def stacked(
 
 def is_mosaic(data: Dataset) -> bool:
     """Whether a flat image holds the slices of a volume as tiles, as Siemens writes functional MR."""
+    return "MOSAIC" in image_type(data)
+
+
+def image_type(data: Dataset) -> list[str]:
+    """The values of ImageType, such as ORIGINAL, PRIMARY, AXIAL."""
     kinds = data.get("ImageType") or ()
-    return "MOSAIC" in ([kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds])
+    return [kinds] if isinstance(kinds, str) else list(map(str, kinds))
 
 
 def cut(

@@ -19,7 +19,7 @@ MEASURED = {"CT", "PT", "RTDOSE"}
 """Modalities whose values are physical, so that a display turned round (MONOCHROME1) leaves them as they are."""
 
 
-def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
+def decoded(path: Path, data: Dataset) -> np.ndarray:
     """Stored values: (frames, rows, columns) of grey, (frames, rows, columns, 3) of colour as RGB.
 
     Raises: BrokenImage where the pixels cannot be decoded."""
@@ -34,7 +34,7 @@ def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
         data.HighBit = data.BitsAllocated - 1
     with damage_told(path, syntax.name, UNREADABLE):
         # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
-        pixels = pixel_array(data, index=frame)
+        pixels = pixel_array(data)
         if data.get("PhotometricInterpretation") == "PALETTE COLOR":
             pixels = _eight_bits(apply_color_lut(pixels, data), data)
     if shift:
@@ -72,7 +72,7 @@ def _eight_bits(pixels: np.ndarray, data: Dataset) -> np.ndarray:
     return (pixels if entries.max() < 256 else pixels >> 8).astype(np.uint8)
 
 
-def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset, window: bool | None) -> np.ndarray:
+def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset) -> np.ndarray:
     """Stored values of one frame (rows, columns) as what they measure, then windowed and turned round where due; what
     lies outside the picture (PixelPaddingValue) is as dark as its darkest pixel.
 
@@ -88,7 +88,7 @@ def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset, window:
         slope, intercept = _rescale(path, data, facts, modality)
         plane = _rescaled(plane, slope, intercept)
         low, high = sorted((low * slope + intercept, high * slope + intercept))
-    if window if window is not None else modality in DISPLAYED:
+    if modality in DISPLAYED:
         plane, (low, high) = _windowed(plane, facts, (low, high))
     if data.get("PhotometricInterpretation") == "MONOCHROME1" and modality not in MEASURED:
         turned = low + high - plane.astype(np.float64)
