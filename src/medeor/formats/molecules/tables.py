@@ -112,13 +112,12 @@ def _separator(text: str) -> str:
     marks = [mark for mark in MARKS if mark in lines[0] and mark != " "]
     if len(marks) < 2:
         return usual
-    found = {
-        mark: sum(
-            any(is_structure(cell.strip().strip('"')) for cell in line.split(mark)) for line in lines[1:] or lines
-        )
-        for mark in (usual, *marks)
-    }
-    return max(found, key=lambda mark: found[mark])
+
+    def held(mark: str) -> int:
+        rows = (line.split(mark) for line in lines[1:] or lines)
+        return sum(any(is_structure(cell.strip().strip('"')) for cell in row) for row in rows)
+
+    return max((usual, *marks), key=held)
 
 
 def is_headless(header: Sequence[str], below: Sequence[Sequence[str]]) -> bool:

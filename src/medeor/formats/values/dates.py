@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Message, UserError, named
-from medeor.formats.values.missing import plain, says_unknown, without_accents
+from medeor.formats.values.missing import is_known, plain, without_accents
 
 _MONTHS = (
     "january jan januar janner janvier janv enero ene gennaio janeiro",
@@ -68,7 +68,7 @@ def read_times(column: pl.Series) -> Times | None:
 
     Raises: UserError where the order is ambiguous, or differs between rows."""
     texts = column.cast(pl.String)
-    known = [text for text in texts.unique(maintain_order=True).drop_nulls() if text.strip() and not says_unknown(text)]
+    known = list(filter(is_known, texts.unique(maintain_order=True).drop_nulls()))
     read = {text: _written(text) for text in known}
     found = [one for one in read.values() if one is not None]
     if not known or len(found) < len(known):

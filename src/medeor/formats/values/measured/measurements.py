@@ -116,9 +116,7 @@ def with_decimal_points(column: pl.Series) -> pl.Series:
         return column
     number = column.str.strip_chars().str.extract(_PATTERN, 2)
     changed = number.str.contains(r"^[+−-]?\d+,\d+(?:[eE]|$)").fill_null(False)
-    return column.to_frame("text").select(
-        pl.when(changed).then(pl.col("text").str.replace(",", ".", literal=True)).otherwise("text").alias(column.name)
-    )[column.name]
+    return column.str.replace(",", ".", literal=True).zip_with(changed, column)
 
 
 def is_measured(column: pl.Series) -> bool:
