@@ -17,7 +17,7 @@ import numpy as np
 from medeor import cache
 from medeor.contracts import Message, UserError
 from medeor.files import sha256
-from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, is_own_bug, narrowed
+from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, decoding, is_own_bug, narrowed
 from medeor.formats.images.pictures import channels_first, without_alpha
 
 ArrayLayout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
@@ -93,10 +93,10 @@ def read_npy(path: Path) -> Image:
     to 32 bits or float32.
 
     Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
-    with damage_told(path, ".npy"):
+    with decoding(path, ".npy"):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     check_size(path, mapped.nbytes)
-    with damage_told(path, ".npy"):
+    with decoding(path, ".npy"):
         array = np.array(mapped)
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise BrokenImage(path, "images.array.no-image", shape=array.shape, dtype=array.dtype)
@@ -128,7 +128,7 @@ def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
     Raises: UserError where the archive is damaged or holds Python objects, which medeor never loads."""
     found = {}
-    with _damage_refused(path), zipfile.ZipFile(path) as archive:
+    with _opening(path), zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.filename.endswith(".npy"):
                 with archive.open(info) as file:
@@ -141,7 +141,7 @@ def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 
 @contextmanager
-def _damage_refused(path: Path | str) -> Iterator[None]:
+def _opening(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, *DAMAGED) as error:
@@ -165,7 +165,7 @@ def member(path: str, name: str) -> np.ndarray:
     """One array of an .npz archive, or a .npy file: mapped from disk where it is stored plainly or is large.
 
     Raises: UserError where it is damaged."""
-    with _damage_refused(path):
+    with _opening(path):
         if not name:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             return array

@@ -67,7 +67,7 @@ class Found(NamedTuple):
     others: Counter[Text]
     """How many other files there are, by what they are."""
     scattered: Counter[str]
-    """Series whose slices lie in several folders: `joined` into one volume, or `apart`."""
+    """Series whose slices lie in several folders: `joined` into one volume, or `separate`."""
 
 
 def find_all(folder: Path) -> Found:

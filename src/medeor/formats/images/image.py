@@ -51,7 +51,7 @@ class BrokenImage(UserError):
 
 
 @contextmanager
-def damage_told(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def decoding(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turns what a decoder (of `what`) raises into BrokenImage, `also` what its library alone raises; an `is_own_bug`
     stays itself. The decoder's own words are left out: they may hold names of files and values of a header."""
     errors: tuple[type[Exception], ...] = (*DAMAGED, *also)
@@ -75,7 +75,7 @@ def check_size(path: Path, count: float) -> None:
 
 
 def silence(library: str) -> None:
-    """Keeps a decoder from warning and logging: what matters of a damaged file is said once, by BrokenImage. Filters
+    """Keeps a decoder from warning and logging: BrokenImage reports what matters of a damaged file, once. Filters
     are set once for all, as a context around each call would not be safe among threads."""
     warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
     logging.getLogger(library).setLevel(logging.CRITICAL)

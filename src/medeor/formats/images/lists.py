@@ -36,7 +36,7 @@ class Listing:
     labels: tuple[str, ...] = ()
     """Columns of `facts` that the source itself holds as labels."""
     passed: Counter[tuple[str, Text]] = field(default_factory=Counter)
-    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `apart`) and by what they are."""
+    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `separate`) and by what they are."""
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -143,8 +143,8 @@ def findings_of(passed: Mapping[tuple[str, Text], int]) -> tuple[Finding, ...]:
     if joined := of("joined").total():
         message = Message("images.passed.joined", count=joined)
         findings.append(Finding("series-in-several-folders", "quality", "unknown", message))
-    if apart := of("apart").total():
-        message = Message("images.passed.apart", count=apart)
+    if separate := of("separate").total():
+        message = Message("images.passed.separate", count=separate)
         findings.append(Finding("series-in-several-folders", "quality", "fail", message))
     if columns := sorted(map(str, of("column"))):
         message = Message("images.passed.columns", count=len(columns), columns=listed(map(repr, columns)))

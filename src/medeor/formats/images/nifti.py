@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from medeor.formats.images.image import BrokenImage, Image, check_size, damage_told, narrowed, silence, spacing_of
+from medeor.formats.images.image import BrokenImage, Image, check_size, decoding, narrowed, silence, spacing_of
 
 silence("nibabel")
 
@@ -29,7 +29,7 @@ def read_nifti(path: Path) -> Image:
     shows whether the file is packed.
 
     Raises: BrokenImage where the file cannot be decoded."""
-    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
+    with decoding(path, "NIfTI", (ImageFileError, HeaderDataError)):
         file = _opened(path)
         header = file.header
         shape, stored = tuple(int(length) for length in file.shape), header.get_data_dtype()
@@ -39,7 +39,7 @@ def read_nifti(path: Path) -> Image:
     check_size(path, count)
     if not _is_packed(path) and path.stat().st_size < count:
         raise BrokenImage(path, "images.damaged", what="NIfTI")
-    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
+    with decoding(path, "NIfTI", (ImageFileError, HeaderDataError)):
         pixels = np.asanyarray(file.dataobj)
         names = _identifiers(header)
         scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from medeor.formats.images.image import BrokenImage, Image, check_size, damage_told, grey_or_colour, narrowed, silence
+from medeor.formats.images.image import BrokenImage, Image, check_size, decoding, grey_or_colour, narrowed, silence
 
 silence("PIL")
 
@@ -28,7 +28,7 @@ def read_picture(path: Path) -> Image:
     read as grey. Partly transparent pixels are laid over black.
 
     Raises: BrokenImage where the file cannot be decoded."""
-    with damage_told(path, "PNG/JPEG/BMP/WebP"), opened(path) as picture:
+    with decoding(path, "PNG/JPEG/BMP/WebP"), opened(path) as picture:
         if getattr(picture, "is_animated", False) and picture.format in ("PNG", "WEBP"):
             raise BrokenImage(path, "images.picture.animation", frames=getattr(picture, "n_frames", 0))
         check_size(path, picture.width * picture.height * len(picture.getbands()) * (4 if picture.mode in "IF" else 2))
@@ -136,7 +136,7 @@ def exif_of(picture: Pillow.Image) -> dict[str, object]:
 
 
 def identifiers_of(fields: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the fields that are filled and may tell who, where or when."""
+    """Names of the fields that are filled and may reveal who, where or when."""
     own = ('{"shape"', "ImageJ=", "SCIFIO=")
     found = set()
     for name, value in fields.items():

@@ -39,7 +39,7 @@ class ImageStore:
         """The images of one case, their channels one after another: pixels (channels, rows, columns) or (channels,
         slices, rows, columns). Volumes with a known place are turned to the same directions (slices upwards, rows
         backwards, columns to the patient's left), so that those of several scanners agree. Where the channels are of
-        several modalities, `modality` names that of each, set apart by commas.
+        several modalities, `modality` names that of each, separated by commas.
 
         Raises: BrokenImage where one cannot be read, or they do not lie on one grid."""
         images = [reoriented(self._one(key)) for key in keys]
@@ -82,15 +82,15 @@ def difference(first: Image, other: Image) -> Message | None:
         return Message("images.grid.spacing", first=_times(one), other=_times(two))
     if first.affine is None or other.affine is None:
         return None
-    apart = other.affine - first.affine
+    shift = other.affine - first.affine
     if not volume:
-        # Neighbouring slices may stand as channels: along the normal they may lie apart.
+        # Neighbouring slices may stand as channels: they may differ along the normal.
         normal = first.affine[:3, 2] / np.linalg.norm(first.affine[:3, 2])
-        apart = apart.copy()
-        apart[:3, 2] = 0
-        apart[:3, 3] -= normal * (apart[:3, 3] @ normal)
+        shift = shift.copy()
+        shift[:3, 2] = 0
+        shift[:3, 3] -= normal * (shift[:3, 3] @ normal)
     corners = np.array(list(np.ndindex(*(2,) * 3))) * [*(side - 1 for side in first.size), *[1] * (not volume)]
-    moved = np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max()
+    moved = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
     least = min(np.linalg.norm(first.affine[:3, axis]) for axis in range(len(first.size)))
     return Message("images.grid.place", moved=moved) if moved > TOLERANCE * least else None
 

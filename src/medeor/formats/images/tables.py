@@ -36,8 +36,8 @@ class Places(NamedTuple):
     """Images found in the folders and files that were given."""
     folders: tuple[Path, ...]
     """Folders from which a path in the table may start."""
-    beside: bool
-    """Whether every image found ought to stand in the table: folders were given, so that one without a row is told."""
+    complete: bool
+    """Whether every image found should have a row: folders were given, so one without a row is listed as a problem."""
     aside: tuple[ImageFiles, ...] = ()
     """Images that accompany others, which the table may name all the same."""
     unread: tuple[tuple[ImageFiles, Text], ...] = ()
@@ -92,7 +92,7 @@ def of_table(table: pl.DataFrame, where: Text, places: Places, columns: Sequence
     passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
     listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
     # Images that no row names are listed, so that the audit can count them.
-    rest = [image.name for image in places.images if image.name not in files] if places.beside else []
+    rest = [image.name for image in places.images if image.name not in files] if places.complete else []
     if not rest:
         return listing
     lost = rows_of(rest, [[]] * len(rest), None, [UNLISTED] * len(rest))

@@ -15,7 +15,7 @@ from medeor.formats.images.image import (
     BrokenImage,
     Image,
     check_size,
-    damage_told,
+    decoding,
     grey_or_colour,
     silence,
 )
@@ -41,10 +41,10 @@ def read_tiff(path: Path) -> Image:
     float32. A last sample that the file calls transparency is laid over black; every other one is a channel.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
-    with damage_told(path, "TIFF"):
+    with decoding(path, "TIFF"):
         if _is_endless(path):
             raise BrokenImage(path, "images.damaged", what="TIFF")
-    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
+    with decoding(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
         facts, fields = _facts(page), _fields(page)
         slide = file.is_svs or any(len(series.levels) > 1 for series in file.series)
@@ -124,7 +124,7 @@ def _opened(path: Path) -> tifffile.TiffFile:
 
 def _by_tifffile(path: Path, by_page: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels with the axes of the file, and its palette."""
-    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
+    with decoding(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         pixels = np.stack([page.asarray() for page in file.pages]) if by_page else file.series[0].asarray()
         return pixels, getattr(file.pages.first, "colormap", None)
 
@@ -160,7 +160,7 @@ def _by_pillow(
 
     Raises: BrokenImage where Pillow would lose bits or samples, or has no decoder either."""
     plain_modes = {"L", "I;16", "I;16B", "I", "F", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "1"}
-    with damage_told(path, f"TIFF ({compression})"):
+    with decoding(path, f"TIFF ({compression})"):
         try:
             picture = opened(path)
         except Pillow.UnidentifiedImageError as error:

@@ -37,7 +37,7 @@ class MoleculeRows(NamedTuple):
     facts: pl.DataFrame
     """The other columns."""
     problems: pl.Series
-    """Why a record holds no structure, where the file's own form tells; else null."""
+    """Why a record holds no structure, where the file's own form shows it; else null."""
     places: pl.Series
     """Where each row stands: `row 5 of x.csv`, `record 3 of x.sdf`."""
     name: str
@@ -47,7 +47,7 @@ class MoleculeRows(NamedTuple):
     findings: tuple[Finding, ...] = ()
     """What the user has to know: columns of structures that are not read."""
     decimal: Decimal = ""
-    """The sign that the file writes before decimals, where it tells."""
+    """The sign that the file writes before decimals, where it is known."""
 
 
 def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> MoleculeRows:

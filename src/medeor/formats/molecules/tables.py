@@ -29,7 +29,7 @@ _LONG = r"^\d{17,}$"
 _POINTED = r"^[+-]?\d{1,3}(?:\.\d{3})+$"
 _NUMBER = re.compile(r"^[<>=~]*\s*[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)(?:[eE][+-]?\d+)?$")
 _LOOKED_AT = 20
-"""First rows that tell whether there is a header."""
+"""First rows that show whether there is a header."""
 MARKS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
 
@@ -93,7 +93,7 @@ def _below_comments(text: str) -> tuple[str, list[str]]:
 
 def _without_descriptions(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """A table of PubChem's without the rows that describe its columns, and how many there were; the units that they
-    name stand beside the values instead."""
+    name stand behind the values instead."""
     tag = next((name for name in table.columns if name.upper() == "PUBCHEM_RESULT_TAG"), "")
     if not tag:
         return table, 0

@@ -1,4 +1,4 @@
-"""Tables of embeddings: what one study learnt of each entity, compound or protein, for another to take as an input."""
+"""Tables of embeddings: what one study learned of each entity, compound or protein, an input for another."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from medeor.contracts import Finding, Message
 
 SAMPLE = 2000
-"""Different words beyond ASCII that are looked at to tell the encoding."""
+"""Different words beyond ASCII by which the encoding is recognised."""
 
 NAMES = {
     "gb18030": "GB18030",
@@ -70,7 +70,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 
 def as_utf8(content: bytes, name: str) -> tuple[bytes, tuple[Finding, ...]]:
-    """The same text in UTF-8 without a mark, and what is to be said where it was in another encoding or in several."""
+    """The same text in UTF-8 without a mark, and a finding where it was in another encoding or in several."""
     text, encoding = decode(content)
     if encoding == "utf-8":
         return content.removeprefix(b"\xef\xbb\xbf"), ()

@@ -93,7 +93,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, str]:
-    """What the columns of a table are called beside names that are taken: those among them get ` (table)` behind, as
+    """What the columns of a table are called where some names are taken: those among them get ` (table)` behind, as
     often as it takes for no two to be the same."""
     new = {name: name for name in names if not taken(name)}
     for name in names:

@@ -1,4 +1,4 @@
-"""Tables from Excel as people keep them: below a title, beside other sheets, with a header of two rows."""
+"""Tables from Excel as people keep them: below a title, among other sheets, with a header of two rows."""
 
 from __future__ import annotations
 

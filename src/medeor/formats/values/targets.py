@@ -91,7 +91,7 @@ def read_target(
     `formats.positive`); text, truth values and at most 20 different whole numbers are classes; other
     numbers are continuous. `kind` (classes, ordinal, continuous) overrides that. `classes` are names in order, either
     of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second; for
-    several targets it names several, set apart by |, one of each. Where the question is known, `expected` is it,
+    several targets it names one of each, separated by |. Where the question is known, `expected` is it,
     whatever the values suggest.
 
     Values that say unknown (see `formats.missing`) become null, and spellings of one class (`Yes`, `yes `) become one;

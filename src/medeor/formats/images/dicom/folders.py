@@ -98,7 +98,7 @@ def gathered(folder: Path, paths: Sequence[Path]) -> Found:
             if joins:
                 places = {Path(os.path.commonpath(list(places))): whole}
             if joins or sum(_is_stack(there) for there in places.values()) > 1:
-                scattered["joined" if joins else "apart"] += 1
+                scattered["joined" if joins else "separate"] += 1
         for place, there in places.items():
             if _is_stack(there):
                 volumes.append((place, uid, there))

@@ -163,7 +163,7 @@ def identifiers(data: Dataset) -> tuple[str, ...]:
     """Names of the fields that hold something by which a person can be found, each with the sequences that it lies
     in (`RequestAttributesSequence/AccessionNumber`); a private field is named by its tag.
 
-    A pseudonym is not told apart from a number, unless the file states that the identity was removed
+    A pseudonym counts as a number, unless the file states that the identity was removed
     (PatientIdentityRemoved) and gives name and number alike."""
     own = _words_of_patient(data)
     pseudonym = str(data.get("PatientIdentityRemoved") or "") == "YES" and str(data.get("PatientName") or "") in (

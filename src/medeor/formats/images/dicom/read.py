@@ -38,7 +38,7 @@ from medeor.formats.images.image import (
     BrokenImage,
     Image,
     check_size,
-    damage_told,
+    decoding,
     grey_or_colour,
     silence,
     spacing_of,
@@ -143,7 +143,7 @@ _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 def _data_set(path: Path) -> Dataset:
     """Everything in the file, each attribute decoded, with a transfer syntax. Raises: BrokenImage."""
-    with damage_told(path, "DICOM", UNREADABLE):
+    with decoding(path, "DICOM", UNREADABLE):
         data = pydicom.dcmread(path, force=True)
         settle(data.file_meta)
         if not data.file_meta.get("TransferSyntaxUID"):

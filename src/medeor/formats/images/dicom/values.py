@@ -11,7 +11,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, p
 from pydicom.uid import UID
 
 from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers
-from medeor.formats.images.image import BrokenImage, damage_told
+from medeor.formats.images.image import BrokenImage, decoding
 
 DISPLAYED = {"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"}
 """Projection X-rays, whose stored values mean little before the window of their maker is applied."""
@@ -32,7 +32,7 @@ def decoded(path: Path, data: Dataset) -> np.ndarray:
         # pydicom masks what lies above BitsStored, wherever HighBit says that the value ends.
         data.BitsStored = data.BitsAllocated
         data.HighBit = data.BitsAllocated - 1
-    with damage_told(path, syntax.name, UNREADABLE):
+    with decoding(path, syntax.name, UNREADABLE):
         # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
         pixels = pixel_array(data)
         if data.get("PhotometricInterpretation") == "PALETTE COLOR":
@@ -81,7 +81,7 @@ def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset) -> np.n
     padding = _padding(plane, data)
     low, high = _stored_range(data)
     if data.get("ModalityLUTSequence"):
-        with damage_told(path, "Modality LUT", UNREADABLE):
+        with decoding(path, "Modality LUT", UNREADABLE):
             plane = apply_modality_lut(plane, data)
         low, high = float(plane.min()), float(plane.max())
     else:
