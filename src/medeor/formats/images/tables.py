@@ -248,14 +248,13 @@ class _Index:
         # A case's folder stands for its image where that is the only one below it.
         for index, ending, found in self._candidates(name):
             if len(found) == 1:
-                whole = {_composed(found[0].name), _composed(found[0].name).partition("#")[0]}
-                whole |= {without_ending(path) for path in whole}
-                whole |= (
-                    {folder for path in whole for folder in _folders_of(path)} if index is self.by_folder else set()
-                )
-                whole = {path.casefold() for path in whole}
-                loose = ending.count("/") < name.count("/") and ending.casefold() not in whole
-                return found[0], loose
+                path = _composed(found[0].name)
+                whole = {path, path.partition("#")[0]}
+                whole |= {without_ending(one) for one in whole}
+                if index is self.by_folder:
+                    whole |= {folder for one in whole for folder in _folders_of(one)}
+                whole_name = ending.casefold() in {one.casefold() for one in whole}
+                return found[0], ending.count("/") < name.count("/") and not whole_name
         return None, False
 
     def ambiguous(self, name: str) -> list[ImageFiles]:
@@ -264,14 +263,9 @@ class _Index:
 
     def _candidates(self, name: str) -> Iterator[tuple[dict[str, list[ImageFiles]], str, list[ImageFiles]]]:
         """For each way of looking it up the images that the longest known ending of a name may mean."""
-        for index in (self.by_folder, self.by_ending, None):
-            spelled = name if index is not None else name.casefold()
-            index = self.folded if index is None else index
-            for ending in _spellings(spelled):
-                if ending in index:
-                    found = {image.name: image for image in index[ending]}
-                    yield index, ending, list(found.values())
-                    break
+        for index, spelled in ((self.by_folder, name), (self.by_ending, name), (self.folded, name.casefold())):
+            if ending := next((one for one in _spellings(spelled) if one in index), ""):
+                yield index, ending, list({image.name: image for image in index[ending]}.values())
 
 
 def _spellings(name: str) -> Iterator[str]:

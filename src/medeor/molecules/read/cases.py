@@ -128,9 +128,7 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
             if name not in facts.columns:
                 raise UserError("molecules.read.no-column", column=name, name=rows.name, columns=listed(facts.columns))
         return study.target
-    free = [
-        name for name in facts.columns if name not in _roles(study) and not qualifies(facts[name], facts.columns)
-    ]
+    free = [name for name in facts.columns if name not in _roles(study) and not qualifies(facts[name], facts.columns)]
     free = [name for name in free if is_measured(facts[name]) or not names_cases(facts[name])]
     known = [name for name in free if find_endpoint(name, rows.name) is not None]
     usual = [name for name in free if name.lower() in GENERIC]

@@ -33,7 +33,7 @@ _MANY_CLASSES = 20
 """Different texts beyond which those that begin with numbers are no classes."""
 _SIGNS: tuple[Decimal, ...] = ("", "comma", "point")
 _FITS = 0.9
-"""Share of values that have to be plausible, read in one way and not in the other, for commas to be told apart."""
+"""Share of values that have to be plausible, read in one way and not in the other, to settle what commas mean."""
 
 
 @dataclass(frozen=True)
