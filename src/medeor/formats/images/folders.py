@@ -32,8 +32,8 @@ UNREAD: tuple[tuple[Text, tuple[str, ...]], ...] = (
 """Kinds of pictures that medeor does not read, and how their names end."""
 _DATA_OF = {".img": (".hdr",), ".rec": (".par",), ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",)}
 """Files of pixels and the files that describe them: the pair is one image."""
-_HOLDERS = {".npz", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".h5", ".hdf5", ".mat", ".pkl", ".pt"}
-"""Endings of what may hold images inside."""
+HOLDERS = {".npz", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".h5", ".hdf5", ".mat", ".pkl", ".pt"}
+"""Endings of what may hold images inside, as `Found.others` has them."""
 _OTHERS = {
     ".txt", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".json", ".jsonl", ".xml", ".pdf", ".doc", ".docx", ".md", ".html",
     ".htm", ".log", ".ini", ".db", ".toml", ".yaml", ".yml", ".py", ".ipynb", ".exe", ".dll", ".inf", ".svg",
@@ -129,14 +129,9 @@ def _what(path: Path, known: set[str]) -> Text:
     """How a file that is no picture is called in the audit: by its ending, if that is one of those in common use, as
     another may be part of a name."""
     ending = path.suffix.lower()
-    if ending in _OTHERS or ending in _HOLDERS or (ending in _DATA_OF and _is_described(path, known)):
+    if ending in _OTHERS or ending in HOLDERS or (ending in _DATA_OF and _is_described(path, known)):
         return ending
     return "DICOMDIR" if path.name.upper() == "DICOMDIR" else Message("images.kinds.no-ending")
-
-
-def may_hold_images(what: Text) -> bool:
-    """Whether files that are called so in `Found.others` may hold images."""
-    return what in _HOLDERS
 
 
 def slices_in(folder: Path) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from medeor.contracts import Finding, Message, Text, UserError, in_turn, listed
 from medeor.formats.images.arrays import ImageArray, layout_of, member, members
-from medeor.formats.images.folders import UNREAD, Found, ImageFiles, find_all, may_hold_images
+from medeor.formats.images.folders import HOLDERS, UNREAD, Found, ImageFiles, find_all
 from medeor.formats.values.targets import PARTS
 
 LABEL = "label"
@@ -121,7 +121,7 @@ def passed_over(found: Found) -> Counter[tuple[str, Text]]:
     for image, role in found.aside:
         counts["aside", role] += len(image.files)
     for what, count in found.others.items():
-        counts["unread" if may_hold_images(what) else "others", what] += count
+        counts["unread" if what in HOLDERS else "others", what] += count
     for how, count in found.scattered.items():
         counts[how, "series"] += count
     return counts
