@@ -3,14 +3,13 @@ contradictory values, near copies across parts, columns in another unit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Split, Target, Text, listed
+from medeor.contracts import Cases, Finding, Message, Split, Target, Text, in_turn, listed
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.measured.units import is_unit
 from medeor.learning.pool import in_chunks
@@ -53,30 +52,33 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     mixtures = table.filter(pl.col("changes").list.contains(MIXTURE))
     large = good.filter(pl.col("smiles").str.count_matches(HEAVY_ATOM) > LARGE)
     unread = table.filter(pl.col("unread").list.len() > 0)
+    implausible = _implausible(good, cases)
     return [
         _as_read(table, store),
         _unreadable(table),
         _standardised(table),
-        _failing("mixtures", "quality", mixtures, "mixtures", "no-mixtures"),
+        _failing("mixtures", mixtures, "mixtures", Message("molecules.audit.no-mixtures")),
         _metals(good),
-        _failing("large-molecules", "quality", large, "large", "none-large", atoms=LARGE),
+        _failing("large-molecules", large, "large", Message("molecules.audit.none-large", atoms=LARGE), atoms=LARGE),
         _within_parts(good),
         _across_parts(good),
         _tautomers(good),
         _conflicting(good, cases),
         *_near(good, cases),
         _units(open_cases, cases),
-        _failing("implausible-values", "labels", _implausible(good, cases), "implausible", "all-plausible"),
+        _failing("implausible-values", implausible, "implausible", Message("molecules.audit.all-plausible"), "labels"),
         _censored(good, cases),
-        _failing("unread-values", "labels", unread, "unread", "all-read"),
+        _failing("unread-values", unread, "unread", Message("molecules.audit.all-read"), "labels"),
         _left_out(store),
     ]
 
 
-def _failing(check: str, kind: Kind, rows: pl.DataFrame, bad: str, good: str, **values: object) -> Finding:
+def _failing(
+    check: str, rows: pl.DataFrame, bad: str, good: Message, kind: Kind = "quality", **values: object
+) -> Finding:
     """A check that these rows fail, with the first of them in its message."""
     values = {"count": rows.height, "such_as": such_as(rows, "place"), **values}
-    return found(check, kind, rows, *(Message(f"molecules.audit.{key}", **values) for key in (bad, good)))
+    return found(check, kind, rows, Message(f"molecules.audit.{bad}", **values), good)
 
 
 def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
@@ -174,7 +176,7 @@ def _metals(table: pl.DataFrame) -> Finding:
     metal = pl.col("smiles").map_elements(lambda text: METALS.search(text) is not None, return_dtype=pl.Boolean)
     rows = table.filter(metal | pl.col("changes").list.contains(METAL))
     lost = rows.filter(pl.col("changes").list.contains(METAL)).height
-    return _failing("metal-complexes", "quality", rows, "metals", "no-metals", lost=lost)
+    return _failing("metal-complexes", rows, "metals", Message("molecules.audit.no-metals"), lost=lost)
 
 
 # --- copies ----------------------------------------------------------------------------------------------
@@ -204,8 +206,8 @@ def _tautomers(table: pl.DataFrame) -> Finding:
     joined = table.join(known, on="content", how="inner", maintain_order="left")
     forms, parts = (pl.col(name).n_unique().over("tautomers") > 1 for name in ("content", "in_part"))
     rows = joined.filter(forms & parts).sort("tautomers", maintain_order=True)
-    count = rows["tautomers"].n_unique()
-    return _failing("tautomers-across-parts", "quality", rows, "tautomers", "no-tautomers", count=count)
+    count, none = rows["tautomers"].n_unique(), Message("molecules.audit.no-tautomers")
+    return _failing("tautomers-across-parts", rows, "tautomers", none, count=count)
 
 
 def _without_tautomers(texts: Sequence[str | None]) -> list[str]:
@@ -228,9 +230,9 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
         for target in cases.targets
     ]
     contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
-    count, split = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
-    text = Message("molecules.audit.repeated", count=count, agreeing=count - split, contradictory=split)
-    return found(check, "labels", contradictory, text, text)
+    count, repeated = contradictory["smiles"].n_unique(), copies["smiles"].n_unique()
+    bad = Message("molecules.audit.contradictory", count=count, repeated=repeated)
+    return found(check, "labels", contradictory, bad, Message("molecules.audit.agreeing", count=repeated))
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -347,21 +349,17 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
             wrong.append(_of_endpoint("molecules.unit.wrong", target.name, endpoint, why))
     if wrong:
-        return Finding("units", "quality", "fail", _in_turn(wrong))
+        return Finding("units", "quality", "fail", in_turn(wrong))
     unstated = [Message("molecules.unit.unknown", targets=unknown)] if unknown else []
     unstated += [_of_endpoint("molecules.unit.assumed", name, store.endpoints[name]) for name in store.assumed]
     if unstated:
-        return Finding("units", "quality", "unknown", _in_turn(unstated))
+        return Finding("units", "quality", "unknown", in_turn(unstated))
     key = "molecules.unit.no-range" if without_range else "molecules.unit.plausible"
     return Finding("units", "quality", "pass", Message(key, targets=without_range))
 
 
 def _of_endpoint(key: str, target: str, endpoint: Endpoint, why: Text = "") -> Message:
     return Message(key, target=target, title=endpoint.title, unit=endpoint.measured_in, why=why)
-
-
-def _in_turn(statements: Iterable[Text]) -> Text:
-    return reduce(lambda one, other: Message("molecules.audit.in-turn", one=one, other=other), statements)
 
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> pl.DataFrame:
