@@ -71,7 +71,7 @@ class GraphBaseline:
     def both(self, cases: Cases) -> dict[str, pl.DataFrame]:
         """The predictions of both, by name."""
         triples, known = self.processors.encode(cases), self.processors.known
-        scores = {"degree": self._by_degree, "rules": self._by_rules}
+        scores = {"degree": lambda questions: self._popularity[questions[:, 1]], "rules": self._by_rules}
         return {name: predictions(cases.ids, triples, scores[name], known, self.memory).table for name in NAMES}
 
     def answer(self, found: Mapping[str, pl.DataFrame]) -> Predictions:
@@ -96,9 +96,6 @@ class GraphBaseline:
         arrays = {"triples": self.processors.triples.numpy()}
         save_model(folder, "graph-baseline", facts, arrays, "triples.safetensors")
 
-    def _by_degree(self, questions: Tensor) -> Tensor:
-        return self._popularity[questions[:, 1]]
-
     @cached_property
     def _popularity(self) -> Tensor:
         """How often each entity answers each relation in training, log(1 + n), shape (2 relations, entities)."""
@@ -107,13 +104,10 @@ class GraphBaseline:
         count = torch.bincount(every[:, 1] * entities + every[:, 2], minlength=2 * relations * entities)
         return count.view(-1, entities).float().log1p()
 
-    @cached_property
-    def _tie_breaker(self) -> Tensor:
-        return 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
-
     def _by_rules(self, questions: Tensor) -> Tensor:
         """-log of the chance that no rule is right (noisy or); popularity breaks ties."""
-        scores = self._tie_breaker[questions[:, 1]]
+        tie_breaker = 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
+        scores = tie_breaker[questions[:, 1]]
         for relation in torch.unique(questions[:, 1]).tolist():
             rows = torch.nonzero(questions[:, 1] == relation)[:, 0]
             heads = questions[rows, 0].numpy()

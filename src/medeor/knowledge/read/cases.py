@@ -41,8 +41,6 @@ class Parts(NamedTuple):
     """Shape (n,), int8: places in `PARTS`; None where the road divides the triples."""
     group: np.ndarray
     """Shape (n,): number of the independent unit."""
-    column: str
-    """Name of the column of parts."""
     undivided: bool = False
     """Whether nothing can be held out."""
 
@@ -67,7 +65,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if not training.any():
         raise UserError("knowledge.cases.no-training")
     chosen = _chosen(divided.part, len(graph), study.seed)
-    cold = divided.column.startswith(COLD)
+    cold = study.split.startswith(COLD)
     wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[training], graph.triples, cold, study.seed)
     of = chosen[of]
     triples = np.concatenate((graph.triples, wrong))
@@ -81,7 +79,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         degree(graph.triples[training], triples),
     ]
     if divided.part is not None:
-        part = pl.Series(divided.column, divided.part[rows])
+        part = pl.Series(study.split if cold else "part", divided.part[rows])
         columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
     subgroups = ("degree", *study.subgroups)
     return Cases(pl.DataFrame(columns), (HOLDS,), {"graph": graph}, subgroups, findings=graph.findings)
@@ -128,14 +126,14 @@ def _divided(graph: Graph, study: Study) -> Parts:
     if not study.split and official.null_count() < len(graph):
         part = official.cast(pl.String).fill_null("train")
         part = part.replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8)
-        return Parts(part.to_numpy(), np.arange(len(graph)), "part")
+        return Parts(part.to_numpy(), np.arange(len(graph)))
     # Two relations between the same entities are often one fact stated twice: they stay together.
     _, pair = np.unique(pairs(graph.triples, len(graph.entities)), return_inverse=True)
     if study.split:
-        return Parts(None, pair, "part")
+        return Parts(None, pair)
     drawn = _random(graph.triples, pair, study.seed)
     undivided = bool((drawn == _TRAIN).all())
-    return Parts(drawn, np.arange(len(drawn)) if undivided else pair, "part", undivided)
+    return Parts(drawn, np.arange(len(drawn)) if undivided else pair, undivided)
 
 
 def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
@@ -173,7 +171,7 @@ def _cold(graph: Graph, way: str, seed: int) -> Parts:
     is_own = np.zeros(len(place), bool)
     is_own[own] = True
     unit = np.where(place[head] >= place[tail], np.where(is_own[head], head, tail), tail)
-    return Parts(part, unit, way)
+    return Parts(part, unit)
 
 
 # --- false triples ---------------------------------------------------------------------------------------

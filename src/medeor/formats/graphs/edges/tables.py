@@ -34,7 +34,8 @@ def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[Gra
     text = open_text(path, lambda names: _known(names, where))
     if text.is_ntriples:
         tables = read_ntriples(text)
-        return tables._replace(edges=_with_part(tables.edges, part), name=path.name), []
+        in_part = [pl.lit(part, pl.Categorical).alias("part")] if part else []
+        return tables._replace(edges=tables.edges.with_columns(in_part), name=path.name), []
     if not _known(text.header, where):
         return _headless(text, where, part)
     frame = _frame(text, _distinct(text.header), below=text.skipped + (not text.commented))
@@ -43,10 +44,6 @@ def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[Gra
 
 def _known(names: Sequence[str], where: Mapping[str, str]) -> bool:
     return columns_of(names, where) is not None or neo4j_header(names) is not None
-
-
-def _with_part(edges: pl.DataFrame, part: str) -> pl.DataFrame:
-    return edges.with_columns(part=pl.lit(part, pl.Categorical)) if part else edges
 
 
 def read_frame(
@@ -113,8 +110,9 @@ def _headless(text: EdgeText, where: Mapping[str, str], part: str) -> tuple[Grap
         raise UserError("graphs.table.two-columns", path=text.path, line=text.skipped + 1)
     frame = _frame(text, plain, below=text.skipped)
     found: list[Finding] = []
-    values = frame.row(0) if frame.height else ()
-    if headings(text.header) and not any(_again(frame[column], value) for column, value in zip(plain, values)):
+    # A value that stands again in its column is no heading.
+    again = (column[0] in column.slice(1).unique().cast(pl.String) for column in frame if len(column))
+    if headings(text.header) and not any(again):
         frame = frame.slice(1)
         message = Message("graphs.table.header-taken", name=name, values=tuple(text.header))
         found.append(Finding("first-row", "quality", "pass", message))
@@ -125,10 +123,6 @@ def _headless(text: EdgeText, where: Mapping[str, str], part: str) -> tuple[Grap
     tables = tables.noting(*(found or _lonely(tables.edges, constants, name)))
     open_order = not ordered and width == 3 and not text.counted
     return tables._replace(directed=width >= 3, open_order=open_order), [*plain, *place] if ordered else []
-
-
-def _again(column: pl.Series, value: str | None) -> bool:
-    return value in column.slice(1).unique().cast(pl.String)
 
 
 def _is_number(value: str) -> bool:
@@ -346,16 +340,12 @@ def _dubious_nodes(table: pl.DataFrame, name: Text) -> list[Finding]:
     if count := rows["id"].null_count():
         message = Message("graphs.table.nodes-without-id", name=name, count=count)
         found.append(Finding("nodes-without-id", "quality", "fail", message))
-    if "key" in rows.columns:
-        twice = _ambiguous(rows, "key", "id")
-        if len(twice):
-            message = Message("graphs.table.shared-keys", name=name, count=len(twice), example=twice[0])
-            found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
-    elif "name" in rows.columns:
-        twice = _ambiguous(rows, "id", "name")
-        if len(twice):
-            message = Message("graphs.table.several-names", name=name, count=len(twice), example=twice[0])
-            found.append(Finding("nodes-of-several-names", "quality", "unknown", message))
+    if "key" in rows.columns and len(twice := _ambiguous(rows, "key", "id")):
+        message = Message("graphs.table.shared-keys", name=name, count=len(twice), example=twice[0])
+        found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
+    elif "key" not in rows.columns and "name" in rows.columns and len(twice := _ambiguous(rows, "id", "name")):
+        message = Message("graphs.table.several-names", name=name, count=len(twice), example=twice[0])
+        found.append(Finding("nodes-of-several-names", "quality", "unknown", message))
     return found
 
 
