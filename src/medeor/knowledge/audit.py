@@ -24,7 +24,7 @@ NONE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 HUB = 0.01
 """The share of entities with most edges that are looked at as hubs."""
 HELD = 0.5
-"""Share of all edges that hubs may hold before it is said to be much."""
+"""Share of all edges that hubs may hold before they are a finding."""
 IS_A = ("is_a", "isa", "is a", "subclass_of", "subclassof", "rdfs:subclassof", "instance_of")
 
 
@@ -112,18 +112,16 @@ def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame
     back = there % size * size + there // size
     edges = pl.DataFrame({"there": there, "relation": relation})
     count = edges.group_by("relation").len("pairs")
-    again = np.zeros(len(there), bool)
-    again[1:] = there[1:] == there[:-1]
-    again[:-1] |= again[1:]
+    twice = np.zeros(len(there), bool)
+    twice[1:] = there[1:] == there[:-1]
+    twice[:-1] |= twice[1:]
     # Only pairs that are there twice are joined: of most graphs, few.
     turned = pl.DataFrame({"there": back, "second": relation}).filter(_among(back, there))
-    copied = edges.filter(pl.Series(again))
+    copied = edges.filter(pl.Series(twice))
+    again = copied.rename({"relation": "second"})
     met = [
         one.join(other, on="there").group_by("relation", "second").len("common").with_columns(way=pl.lit(way))
-        for one, other, way in (
-            (edges, turned, "inverse"),
-            (copied, copied.rename({"relation": "second"}), "duplicate"),
-        )
+        for one, other, way in ((edges, turned, "inverse"), (copied, again, "duplicate"))
     ]
     table = pl.concat(met).join(count, on="relation")
     table = table.join(count, left_on="second", right_on="relation", suffix="_second").with_columns(
@@ -219,11 +217,9 @@ def _cycles(graph: Graph) -> Finding:
         if kept.all():
             break
         rows = rows[kept]
-    if not len(rows):
-        return Finding("cyclic-hierarchy", "quality", "pass", Message("knowledge.audit.no-cycle"))
-    cycle = " → ".join(graph.entities["name"][_circle(graph.triples[rows])])
-    message = Message("knowledge.audit.cycle", cycle=cycle)
-    return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
+    cycle = " → ".join(graph.entities["name"][_circle(graph.triples[rows])]) if len(rows) else ""
+    bad, good = Message("knowledge.audit.cycle", cycle=cycle), Message("knowledge.audit.no-cycle")
+    return found("cyclic-hierarchy", "quality", pl.Series(rows), bad, good)
 
 
 def _circle(triples: np.ndarray) -> list[int]:
@@ -253,23 +249,27 @@ def _licences(graph: Graph) -> Finding:
     if not known:
         return Finding("licences", "quality", "unknown", Message("knowledge.audit.no-licence"))
     terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
-    problems = []
-    for name, count in known:
-        if terms[name]:
-            edges = Message("knowledge.count.edge", count=count)
-            words = tuple(Message(f"knowledge.terms.{term}") for term in terms[name])
-            problems.append(Message("knowledge.audit.bound", licence=name, edges=edges, terms=words))
-    alike = [name for name in terms if "share-alike" in terms[name]]
-    binds = problems and len(known) > 1
+    bound = [name for name in terms if terms[name]]
+    problems = [
+        Message(
+            "knowledge.audit.bound",
+            licence=name,
+            edges=Message("knowledge.count.edge", count=count),
+            terms=tuple(Message(f"knowledge.terms.{term}") for term in terms[name]),
+        )
+        for name, count in known
+        if terms[name]
+    ]
+    alike = [name for name in bound if "share-alike" in terms[name]]
     if len(alike) > 1:
         problems.append(Message("knowledge.audit.share-alike", licences=tuple(alike)))
     licences = tuple(f"{name} {count}" for name, count in known)
     without = Message("knowledge.audit.without-licence", count=silent) if silent else ""
-    if binds:
+    if bound and len(known) > 1:
         why = tuple(problems)
         message = Message("knowledge.audit.several-licences", licences=licences, problems=why, without=without)
-        rows = graph.facts.select(pl.col("licence").is_in([name for name in terms if terms[name]]).arg_true())
-        return Finding("licences", "quality", "fail", message, tuple(rows.to_series().cast(pl.String)))
+        rows = graph.facts.select(pl.col("licence").is_in(bound).arg_true()).to_series()
+        return Finding("licences", "quality", "fail", message, tuple(rows.cast(pl.String)))
     message = Message("knowledge.audit.licences", licences=licences, without=without)
     return Finding("licences", "quality", "unknown" if silent else "pass", message)
 

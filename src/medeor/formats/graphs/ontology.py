@@ -116,7 +116,7 @@ def _joined(terms: pl.DataFrame) -> pl.DataFrame:
 
 def _synonyms(terms: pl.DataFrame) -> pl.DataFrame:
     text = pl.col("value").str.extract(r'^"((?:[^"\\]|\\.)*)"').str.replace_all(_ESCAPED, "$1")
-    # Chinese is the one language besides English that can be told by its letters alone.
+    # Chinese is the one language besides English that its letters alone show.
     language = pl.when(text.str.contains(r"\p{Han}")).then(pl.lit("zh")).otherwise(pl.lit(None, pl.String))
     found = _tagged(terms, "synonym").select("id", name=text, language=language)
     return found.filter(pl.col("name").is_not_null()).cast(SYNONYMS)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from medeor.formats.graphs.umls_rrf import is_rrf, read_rrf
 from medeor.formats.tables.read import content_of, read_table
 
 PACKED = 8
-"""How much larger than its gzip a table of text may be, where the gzip does not tell."""
+"""How much larger than its gzip a table of text may be, where the gzip does not state it."""
 GROWTH = 3
 """Bytes in use at once while reading, for each byte of text."""
 
@@ -98,7 +98,7 @@ def _in_order(read: Sequence[GraphTables]) -> list[GraphTables]:
 
 
 def _lines(path: Path) -> pl.DataFrame:
-    """JSON lines, as KGX writes them: lists as text set apart by |."""
+    """JSON lines, as KGX writes them: lists as text separated by |."""
     try:
         frame = pl.read_ndjson(io.BytesIO(content_of(path)), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:

@@ -19,7 +19,7 @@ _known: WeakKeyDictionary[Graph, pl.DataFrame] = WeakKeyDictionary()
 
 def spelt(text: pl.Expr) -> pl.Expr:
     """Names as they are compared: without case, width (ＡＢＣ is ABC) and punctuation, and in Chinese without spaces.
-    Traditional and simplified characters stay apart, as the sources give them."""
+    Traditional and simplified characters stay distinct, as the sources give them."""
     plain = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"['’]", "")
     plain = plain.str.replace_all(r"[\s\p{P}\p{S}]+", " ").str.strip_chars()
     return pl.when(plain.str.contains(r"\p{Han}")).then(plain.str.replace_all(" ", "", literal=True)).otherwise(plain)
