@@ -32,7 +32,7 @@ from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import ranks
 from medeor.knowledge.model.recipe import GraphRecipe
 from medeor.knowledge.plan import Embedding, GraphPlan, GraphTraining
-from medeor.knowledge.questions.answers import taught_places
+from medeor.knowledge.questions.answers import training_places
 from medeor.knowledge.questions.paths import Adjacency, random_walks
 from medeor.knowledge.read.cases import triples_of
 from medeor.knowledge.read.graph import Graph
@@ -211,7 +211,7 @@ def big(row: Row) -> dict[str, Measure]:
     network.eval()
     began = time.perf_counter()
     with torch.inference_mode():
-        ranks(network.asker(), both_ways(triples[:10_000], RELATIONS), network.known, 1 << 30)
+        ranks(network.candidate_scorer(), both_ways(triples[:10_000], RELATIONS), network.known, 1 << 30)
     evaluated = time.perf_counter() - began
     return {
         "minutes an epoch": Measure(step * len(batches) / 60),
@@ -260,7 +260,7 @@ def paths(row: Row) -> dict[str, Measure]:
         if told:
             chosen.append((triple, told[0]))
     chosen = chosen[: int(settings["refits"])]
-    place = taught_places(graph, _taught(asked, graph))
+    place = training_places(graph, _taught(asked, graph))
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))
     whole = _refitted(row, asked, [])
     drops = []
@@ -313,5 +313,5 @@ def _said(network: Completer, triple: np.ndarray) -> float:
     """Mean log-probability of the tail and of the head among all entities."""
     questions = both_ways(torch.from_numpy(triple[None].astype(np.int64)), network.relations)
     with torch.inference_mode():
-        told = network.asker()(questions[:, :2]).log_softmax(1)
+        told = network.candidate_scorer()(questions[:, :2]).log_softmax(1)
     return float(told.gather(1, questions[:, 2:]).mean())

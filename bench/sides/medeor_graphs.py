@@ -38,7 +38,7 @@ def work(path: str, train: Tensor, test: Tensor) -> Callable[[], object]:
     entities, relations = (int(torch.cat((train, test))[:, columns].max()) + 1 for columns in ([0, 2], [1]))
     names = tuple(map(str, range(entities))), tuple(map(str, range(relations)))
     processors = GraphProcessors(*names, torch.cat((train, test)), len(train))
-    batches = batches_of(processors.taught, entities, relations, TRAINING, 0)
+    batches = batches_of(processors.training_triples, entities, relations, TRAINING, 0)
     network = Completer(processors, Embedding(dimension=DIMENSION, reciprocal=False), batches.chunk)
 
     def loss(outputs: Scored, batch: object) -> tuple[Tensor, Tensor]:
@@ -70,12 +70,12 @@ def work(path: str, train: Tensor, test: Tensor) -> Callable[[], object]:
         # What is known is looked up anew each time, as the other side does.
         network.__dict__.pop("known", None)
         with torch.inference_mode():
-            ranks(network.asker(), questions, network.known, MEMORY)
+            ranks(network.candidate_scorer(), questions, network.known, MEMORY)
 
     def compare() -> None:
         with torch.inference_mode():
             for lot in questions.split(512):
-                scores = network.asker()(lot[:, :2])
+                scores = network.candidate_scorer()(lot[:, :2])
                 (scores > scores.gather(1, lot[:, 2:])).sum(1)
 
     return compare if path == "evaluate limit" else evaluate

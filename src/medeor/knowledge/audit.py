@@ -1,5 +1,5 @@
-"""What can be wrong with a graph before anything is learnt: facts that leak from one part into another (Toutanova and
-Chen, 2015; Akrami et al., 2020), entities that nothing can be learnt of, licences that do not go together."""
+"""What can be wrong with a graph before training: facts that leak from one part into another (Toutanova and Chen, 2015;
+Akrami et al., 2020), entities without training triples, licences that do not go together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from medeor.contracts import Finding, Message, listed
 from medeor.formats.graphs.tables import PARTS
 from medeor.knowledge.read.graph import Graph
-from medeor.knowledge.read.triples import keys
+from medeor.knowledge.read.triples import degrees, keys, pairs
 from medeor.trust.audits.checks import found
 
 ALIKE = 0.8
@@ -24,7 +24,7 @@ NONE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 HUB = 0.01
 """The share of entities with most edges that are looked at as hubs."""
 HELD = 0.5
-"""Share of all edges that hubs may hold before it is said to be much."""
+"""Share of all edges that hubs may hold before they are a finding."""
 IS_A = ("is_a", "isa", "is a", "subclass_of", "subclassof", "rdfs:subclassof", "instance_of")
 
 
@@ -51,9 +51,8 @@ def audit_graph(graph: Graph, parts: pl.Series | None = None) -> list[Finding]:
 
 def _duplicates(graph: Graph, part: np.ndarray) -> list[Finding]:
     """Edges that are there twice: within a part a matter of quality, across parts of leakage."""
-    edges = pl.DataFrame(
-        {"key": keys(graph.triples, len(graph.entities), len(graph.relations)), "part": part}
-    ).with_row_index("row")
+    key = keys(graph.triples, len(graph.entities), len(graph.relations))
+    edges = pl.DataFrame({"key": key, "part": part}).with_row_index("row")
     repeats = edges.filter(pl.col("key").is_duplicated())
     across = repeats.filter((pl.col("part") > TRAIN) & (pl.col("part").n_unique().over("key") > 1))
     again = repeats.filter(~pl.struct("key", "part").is_first_distinct())
@@ -84,12 +83,15 @@ def _spellings(ids: pl.Series, what: str) -> Finding:
     )
     table = pl.DataFrame({"id": ids.cast(pl.String), "spelt": spelt}).filter(spelt.is_duplicated() & (spelt != ""))
     groups = table.group_by("spelt").agg(pl.col("id").sort()).sort("spelt")
-    check = f"spellings-of-one-{what}"
-    if not groups.height:
-        return Finding(check, "quality", "pass", Message(f"knowledge.audit.no-{what}-spellings"))
     shown = tuple(" = ".join(own) for own in groups["id"].head(3))
-    message = Message(f"knowledge.audit.{what}-spellings", count=groups.height, groups=shown)
-    return Finding(check, "quality", "fail", message)
+    bad = Message(f"knowledge.audit.{what}-spellings", count=groups.height, groups=shown)
+    good = Message(f"knowledge.audit.no-{what}-spellings")
+    return _judged(f"spellings-of-one-{what}", groups.height, bad, good)
+
+
+def _judged(check: str, wrong: int, bad: Message, good: Message, cases: tuple[str, ...] = ()) -> Finding:
+    """A check of quality that fails where anything is wrong."""
+    return Finding(check, "quality", "fail" if wrong else "pass", bad if wrong else good, cases)
 
 
 # --- relations that repeat others ------------------------------------------------------------------------
@@ -110,18 +112,16 @@ def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame
     back = there % size * size + there // size
     edges = pl.DataFrame({"there": there, "relation": relation})
     count = edges.group_by("relation").len("pairs")
-    again = np.zeros(len(there), bool)
-    again[1:] = there[1:] == there[:-1]
-    again[:-1] |= again[1:]
+    twice = np.zeros(len(there), bool)
+    twice[1:] = there[1:] == there[:-1]
+    twice[:-1] |= twice[1:]
     # Only pairs that are there twice are joined: of most graphs, few.
     turned = pl.DataFrame({"there": back, "second": relation}).filter(_among(back, there))
-    copied = edges.filter(pl.Series(again))
+    copied = edges.filter(pl.Series(twice))
+    again = copied.rename({"relation": "second"})
     met = [
         one.join(other, on="there").group_by("relation", "second").len("common").with_columns(way=pl.lit(way))
-        for one, other, way in (
-            (edges, turned, "inverse"),
-            (copied, copied.rename({"relation": "second"}), "duplicate"),
-        )
+        for one, other, way in ((edges, turned, "inverse"), (copied, again, "duplicate"))
     ]
     table = pl.concat(met).join(count, on="relation")
     table = table.join(count, left_on="second", right_on="relation", suffix="_second").with_columns(
@@ -139,16 +139,14 @@ def relation_pairs(graph: Graph, rows: np.ndarray | None = None) -> pl.DataFrame
 def _relations(graph: Graph, copies: pl.DataFrame, way: str) -> Finding:
     own = copies.filter((pl.col("way") == way) & (pl.col("first") <= pl.col("second")))
     name = graph.relations["name"]
-    if not own.height:
-        return Finding(f"{way}-relations", "quality", "pass", Message(f"knowledge.audit.no-{way}", share=ALIKE))
     relations = [
         f"{name[first]} {share:.0%}"
         if way == "symmetric"
         else Message("knowledge.audit.pair", first=name[first], second=name[second], share=share)
         for first, second, _, share, _ in own.rows()
     ]
-    message = Message(f"knowledge.audit.{way}", count=own.height, relations=listed(relations, 5))
-    return Finding(f"{way}-relations", "quality", "fail", message)
+    bad = Message(f"knowledge.audit.{way}", count=own.height, relations=listed(relations, 5))
+    return _judged(f"{way}-relations", own.height, bad, Message(f"knowledge.audit.no-{way}", share=ALIKE))
 
 
 def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
@@ -165,55 +163,46 @@ def _implied(graph: Graph, copies: pl.DataFrame, part: np.ndarray) -> Finding:
         key=(start * size + end) * relations + pl.col("second")
     )
     rows = answers.filter(pl.col("key").is_in(known))["row"].unique().sort()
-    # Toutanova and Chen: an edge of any relation between the two ends, either way, already tells much.
-    ends = np.minimum(head, tail) * size + np.maximum(head, tail)
+    # Toutanova and Chen: an edge of any relation between the two ends, either way, is a strong hint.
+    ends = pairs(graph.triples, size)
     linked = _among(ends[held], ends[train]).to_numpy().mean()
     tested, tests = int((part[rows.to_numpy()] == TEST).sum()), int((part == TEST).sum())
     share = len(rows) / len(held)
     counts = {"tested": tested, "tests": tests, "validated": len(rows) - tested, "validations": len(held) - tests}
     message = Message("knowledge.audit.implied", **counts, share=share, limit=LEAK, linked=linked)
     cases = tuple(rows.cast(pl.String))
-    # To infer it is what completion is for, and the rules beside the model show how far that goes: said, not stopped.
+    # To infer it is what completion is for, and the rules of the baseline show how far that goes: it stops no study.
     return Finding("implied-by-inverse", "quality", "fail" if share > LEAK else "pass", message, cases)
 
 
-# --- what cannot be learnt -------------------------------------------------------------------------------
+# --- what cannot be trained ------------------------------------------------------------------------------
 
 
 def _untrained(graph: Graph, part: np.ndarray) -> Finding:
-    train = part == TRAIN
-    met = np.zeros(len(graph.entities), bool)
-    met[graph.triples[train][:, [0, 2]]] = True
-    known = np.zeros(len(graph.relations), bool)
-    known[graph.triples[train, 1]] = True
-    unseen = ~met[graph.triples[:, [0, 2]]].all(1) | ~known[graph.triples[:, 1]]
+    training = graph.triples[part == TRAIN]
+    met = degrees(training, len(graph.entities)) > 0
+    known = np.isin(graph.triples[:, 1], training[:, 1])
     held = part > TRAIN
-    rows = np.flatnonzero(unseen & held)
+    rows = np.flatnonzero(held & ~(met[graph.triples[:, [0, 2]]].all(1) & known))
     bad = Message("knowledge.audit.untrained", count=len(rows), all=int(held.sum()))
     return found("untrained-entities", "quality", pl.Series(rows), bad, Message("knowledge.audit.all-trained"))
 
 
-def _degrees(graph: Graph) -> np.ndarray:
-    return np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
-
-
 def _orphans(graph: Graph) -> Finding:
-    alone = np.flatnonzero(_degrees(graph) == 0)
-    if not len(alone):
-        return Finding("orphans", "quality", "pass", Message("knowledge.audit.no-orphans"))
+    alone = np.flatnonzero(degrees(graph.triples, len(graph.entities)) == 0)
     names = listed(graph.entities["name"][alone], 3)
-    message = Message("knowledge.audit.orphans", count=len(alone), all=len(graph.entities), names=names)
-    return Finding("orphans", "quality", "fail", message)
+    bad = Message("knowledge.audit.orphans", count=len(alone), all=len(graph.entities), names=names)
+    return _judged("orphans", len(alone), bad, Message("knowledge.audit.no-orphans"))
 
 
 def _hubs(graph: Graph) -> Finding:
-    degrees = _degrees(graph)
-    first = np.argsort(-degrees, kind="stable")[: max(1, round(HUB * len(degrees)))]
-    of_hubs = np.zeros(len(degrees), bool)
-    of_hubs[first] = True
-    share = of_hubs[graph.triples[:, [0, 2]]].any(1).mean()
-    most = {"name": graph.entities["name"][int(first[0])], "degree": int(degrees[first[0]])}
-    message = Message("knowledge.audit.hubs", count=len(first), all=len(degrees), share=share, **most)
+    degree = degrees(graph.triples, len(graph.entities))
+    hubs = np.argsort(-degree, kind="stable")[: max(1, round(HUB * len(degree)))]
+    is_hub = np.zeros(len(degree), bool)
+    is_hub[hubs] = True
+    share = is_hub[graph.triples[:, [0, 2]]].any(1).mean()
+    most = {"name": graph.entities["name"][int(hubs[0])], "degree": int(degree[hubs[0]])}
+    message = Message("knowledge.audit.hubs", count=len(hubs), all=len(degree), share=share, **most)
     return Finding("hubs", "quality", "fail" if share > HELD else "pass", message)
 
 
@@ -228,11 +217,9 @@ def _cycles(graph: Graph) -> Finding:
         if kept.all():
             break
         rows = rows[kept]
-    if not len(rows):
-        return Finding("cyclic-hierarchy", "quality", "pass", Message("knowledge.audit.no-cycle"))
-    cycle = " → ".join(graph.entities["name"][_circle(graph.triples[rows])])
-    message = Message("knowledge.audit.cycle", cycle=cycle)
-    return Finding("cyclic-hierarchy", "quality", "fail", message, tuple(map(str, rows)))
+    cycle = " → ".join(graph.entities["name"][_circle(graph.triples[rows])]) if len(rows) else ""
+    bad, good = Message("knowledge.audit.cycle", cycle=cycle), Message("knowledge.audit.no-cycle")
+    return found("cyclic-hierarchy", "quality", pl.Series(rows), bad, good)
 
 
 def _circle(triples: np.ndarray) -> list[int]:
@@ -262,23 +249,27 @@ def _licences(graph: Graph) -> Finding:
     if not known:
         return Finding("licences", "quality", "unknown", Message("knowledge.audit.no-licence"))
     terms = {name: [term for term, sign in _TERMS.items() if re.search(sign, name, re.IGNORECASE)] for name, _ in known}
-    problems = []
-    for name, count in known:
-        if terms[name]:
-            edges = Message("knowledge.count.edge", count=count)
-            words = tuple(Message(f"knowledge.terms.{term}") for term in terms[name])
-            problems.append(Message("knowledge.audit.bound", licence=name, edges=edges, terms=words))
-    alike = [name for name in terms if "share-alike" in terms[name]]
-    binds = problems and len(known) > 1
+    bound = [name for name in terms if terms[name]]
+    problems = [
+        Message(
+            "knowledge.audit.bound",
+            licence=name,
+            edges=Message("knowledge.count.edge", count=count),
+            terms=tuple(Message(f"knowledge.terms.{term}") for term in terms[name]),
+        )
+        for name, count in known
+        if terms[name]
+    ]
+    alike = [name for name in bound if "share-alike" in terms[name]]
     if len(alike) > 1:
         problems.append(Message("knowledge.audit.share-alike", licences=tuple(alike)))
     licences = tuple(f"{name} {count}" for name, count in known)
     without = Message("knowledge.audit.without-licence", count=silent) if silent else ""
-    if binds:
+    if bound and len(known) > 1:
         why = tuple(problems)
         message = Message("knowledge.audit.several-licences", licences=licences, problems=why, without=without)
-        rows = graph.facts.select(pl.col("licence").is_in([name for name in terms if terms[name]]).arg_true())
-        return Finding("licences", "quality", "fail", message, tuple(rows.to_series().cast(pl.String)))
+        rows = graph.facts.select(pl.col("licence").is_in(bound).arg_true()).to_series()
+        return Finding("licences", "quality", "fail", message, tuple(rows.cast(pl.String)))
     message = Message("knowledge.audit.licences", licences=licences, without=without)
     return Finding("licences", "quality", "unknown" if silent else "pass", message)
 

@@ -18,11 +18,12 @@ from medeor.files import replacing, writable, write_text
 from medeor.knowledge.model.fitted import kept_graph, networks_of
 from medeor.knowledge.read import names
 from medeor.knowledge.read.graph import Graph
+from medeor.knowledge.read.triples import degrees
 
 ROWS = 500_000
 """Edges that are turned into text at once."""
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
-"""By kind; Tol's bright scale, told apart also by the colour-blind (Paul Tol, SRON/EPS/TN/09-002)."""
+"""By kind; Tol's bright scale, which the colour-blind can distinguish (Paul Tol, SRON/EPS/TN/09-002)."""
 UNPRINTED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{FFFE}\x{FFFF}]"
 """Characters that XML 1.0 does not know."""
 MOST_NAMED = 60
@@ -43,7 +44,7 @@ def write(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
             raise UserError("knowledge.draw.around")
         export(graph, path)
         return ""
-    degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
+    degree = degrees(graph.triples, len(graph.entities))
     if not about and np.count_nonzero(degree) <= MOST_NAMED:
         drawn = picture(graph, np.arange(len(graph)), "")
     else:
@@ -78,37 +79,39 @@ def edges(graph: Graph, rows: np.ndarray | slice = slice(None)) -> pl.DataFrame:
         )
         for side, place in (("head", head), ("tail", tail))
     ]
-    said = graph.relations[relation].rename({"name": "relation"})
-    return pl.concat([ends[0], said, ends[1], graph.facts[rows]], how="horizontal")
+    relations = graph.relations[relation].rename({"name": "relation"})
+    return pl.concat([ends[0], relations, ends[1], graph.facts[rows]], how="horizontal")
+
+
+def _chunks(graph: Graph) -> Iterator[pl.DataFrame]:
+    """All edges in words, as many at once as are turned into text, without facts that no edge has."""
+    empty = [name for name in graph.facts.columns if graph.facts[name].null_count() == len(graph)]
+    for start in range(0, len(graph), ROWS):
+        yield edges(graph, slice(start, start + ROWS)).drop(empty)
 
 
 def _tsv(graph: Graph) -> Iterator[bytes]:
-    spoken = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
-    for start in range(0, len(graph), ROWS):
-        table = edges(graph, np.arange(start, min(start + ROWS, len(graph))))
+    for number, table in enumerate(_chunks(graph)):
         text = io.BytesIO()
-        table.select(*table.columns[:7], *spoken).write_csv(text, separator="\t", include_header=not start)
+        table.write_csv(text, separator="\t", include_header=not number)
         yield text.getvalue()
 
 
 def _graphml(graph: Graph) -> Iterator[bytes]:
     """GraphML 1.0 (graphml.graphdrawing.org): entities n0, n1, … with id, name and kind; edges with their facts."""
-    spoken = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
+    facts = [name for name in graph.facts.columns if graph.facts[name].null_count() < len(graph)]
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
-    for what, names_of in (("node", ("id", "name", "kind")), ("edge", ("relation", *spoken))):
+    for what, names_of in (("node", ("id", "name", "kind")), ("edge", ("relation", *facts))):
         for number, name in enumerate(names_of):
             plain = escape(_printed(name), {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
             head += f'<key id="{_key(what, name, number)}" for="{what}" attr.name="{plain}" attr.type="string"/>\n'
     yield f'{head}<graph edgedefault="directed">\n'.encode()
-    nodes = graph.entities.select("id", "name", "kind")
     opening = pl.format('<node id="n{}">', pl.int_range(pl.len()))
-    yield _elements(nodes, opening, "node")
-    for start in range(0, len(graph), ROWS):
-        rows = np.arange(start, min(start + ROWS, len(graph)))
-        table = edges(graph, rows).select("relation", *spoken)
-        ends = pl.DataFrame(graph.triples[rows][:, [0, 2]], schema=["from", "to"])
-        opening = pl.format('<edge source="n{}" target="n{}">', "from", "to")
-        yield _elements(table.hstack(ends), opening, "edge", (*table.columns,))
+    yield _elements(graph.entities, opening, "node", ("id", "name", "kind"))
+    for number, table in enumerate(_chunks(graph)):
+        start, _, end = (pl.lit(pl.Series(ends)) for ends in graph.triples[number * ROWS : (number + 1) * ROWS].T)
+        opening = pl.format('<edge source="n{}" target="n{}">', start, end)
+        yield _elements(table, opening, "edge", ("relation", *facts))
     yield b"</graph>\n</graphml>\n"
 
 
@@ -121,9 +124,7 @@ def _printed(text: str) -> str:
     return re.sub(UNPRINTED.replace("\\x{", "\\u").replace("}", ""), "", text)
 
 
-def _elements(
-    table: pl.DataFrame, opening: pl.Expr, what: str, columns: Sequence[str] = ("id", "name", "kind")
-) -> bytes:
+def _elements(table: pl.DataFrame, opening: pl.Expr, what: str, columns: Sequence[str]) -> bytes:
     text = [
         pl.col(name).cast(pl.String).str.replace_many(["&", "<", ">", "\r"], ["&amp;", "&lt;", "&gt;", "&#13;"])
         .str.replace_all(UNPRINTED, "")
@@ -144,7 +145,7 @@ def around(graph: Graph, entity: int, most: int = 24) -> np.ndarray:
     """Rows of the edges at an entity, at most `most`, those to rarer neighbours: what touches everything says least."""
     rows = np.flatnonzero((graph.triples[:, 0] == entity) | (graph.triples[:, 2] == entity))
     other = np.where(graph.triples[rows, 0] == entity, graph.triples[rows, 2], graph.triples[rows, 0])
-    degree = np.bincount(graph.triples[:, [0, 2]].ravel(), minlength=len(graph.entities))[other]
+    degree = degrees(graph.triples, len(graph.entities))[other]
     return np.sort(rows[np.argsort(degree, kind="stable")[:most]])
 
 
@@ -166,8 +167,8 @@ def picture(graph: Graph, rows: np.ndarray, title: Text, marked: Sequence[int] =
     parts = [_arrow(at[start], at[end]) for start, end in ends if start != end]
     relations = graph.relations["name"][triples[:, 1]].to_list()
     for pair in sorted({(start, end) for start, end in ends.tolist()}):
-        said = sorted({name for name, (start, end) in zip(relations, ends.tolist()) if (start, end) == pair})
-        parts.append(_text(at[list(pair)].mean(0) - np.array([0, 3]), ", ".join(said), 9, ' fill-opacity="0.75"'))
+        names_of = sorted({name for name, (start, end) in zip(relations, ends.tolist()) if (start, end) == pair})
+        parts.append(_text(at[list(pair)].mean(0) - np.array([0, 3]), ", ".join(names_of), 9, ' fill-opacity="0.75"'))
     for node, place, kind in zip(nodes.tolist(), at, kinds):
         ring = ' stroke="currentColor" stroke-width="3"' if node in marked else ""
         parts.append(f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="8" fill="{colour[kind]}"{ring}/>')
@@ -188,10 +189,10 @@ def _layout(nodes: int, ends: np.ndarray) -> np.ndarray:
     joined = np.zeros((nodes, nodes), bool)
     joined[ends[:, 0], ends[:, 1]] = joined[ends[:, 1], ends[:, 0]] = True
     for step in np.geomspace(0.2, 0.002, 200):
-        apart = place[:, None] - place[None]
-        distance = np.linalg.norm(apart, axis=2).clip(1e-3)[..., None]
-        force = (apart / distance * ideal**2 / distance).sum(1)
-        force -= np.where(joined[..., None], apart * distance / ideal, 0).sum(1)
+        between = place[:, None] - place[None]
+        distance = np.linalg.norm(between, axis=2).clip(1e-3)[..., None]
+        force = (between / distance * ideal**2 / distance).sum(1)
+        force -= np.where(joined[..., None], between * distance / ideal, 0).sum(1)
         length = np.linalg.norm(force, axis=1, keepdims=True).clip(1e-9)
         place += force / length * np.minimum(length, step)
     low, high = place.min(0), place.max(0)

@@ -14,7 +14,7 @@ from medeor.statistics.scores import areas, means
 from medeor.trust.measures import levels, measure
 
 SMALLEST = 20
-"""Independent units below which a relation or class of degrees is not reported apart."""
+"""Independent units below which a relation or class of degrees is not reported separately."""
 
 _FIGURES = ("mrr", "hits@1", "hits@3", "hits@10", "mean_rank")
 
@@ -51,19 +51,17 @@ def _ranking(cases: Cases, predictions: Predictions) -> dict[str, Measure]:
         ranks.pivot("item", index="case_id", values="value"), on="case_id", how="left", maintain_order="left"
     )
     columns: dict[str, np.ndarray] = {}
-    weights: list[np.ndarray] = []
-    everyone = np.ones(len(cases))
+    weights: dict[str, np.ndarray] = {}
     for prefix in dict.fromkeys(name.removesuffix("rank/tail") for name in wide.columns if name.endswith("rank/tail")):
         tail, head = (wide[f"{prefix}rank/{side}"].to_numpy() for side in ("tail", "head"))
-        both = [(one + other) / 2 for one, other in zip(_figures(tail), _figures(head), strict=True)]
-        new = {f"{prefix}{name}": values for name, values in zip(_FIGURES, both, strict=True)}
-        new |= {f"{prefix}mrr/tail": 1 / tail, f"{prefix}mrr/head": 1 / head}
-        columns |= new
-        weights += [everyone] * len(new)
+        for name, one, other in zip(_FIGURES, _figures(tail), _figures(head), strict=True):
+            columns[f"{prefix}{name}"] = (one + other) / 2
+        columns |= {f"{prefix}mrr/tail": 1 / tail, f"{prefix}mrr/head": 1 / head}
         if not prefix:
-            columns |= {f"mrr{name}": both[0] for name in masks}
-            weights += [mask.astype(float) for mask in masks.values()]
-    values, counted = np.stack(list(columns.values()), 1), np.stack(weights, 1)
+            columns |= {f"mrr{name}": columns["mrr"] for name in masks}
+            weights = {f"mrr{name}": mask.astype(float) for name, mask in masks.items()}
+    values = np.stack(list(columns.values()), 1)
+    counted = np.stack([weights.get(name, np.ones(len(cases))) for name in columns], 1)
     units = [len(np.unique(codes[mask > 0])) for mask in counted.T]
     trials = [count if "hits" in name else None for name, count in zip(columns, units, strict=True)]
     weighed = counted * values
@@ -113,9 +111,9 @@ def gains(cases: Cases, ours: Predictions, theirs: Predictions, name: str) -> di
                 parts.append(Estimator((f"{side} auroc{level}", f"{side} auprc{level}"), area, codes[mask]))
     found = resample(parts, groups)
     figures = {}
-    for said in (one.removeprefix("ours ") for one in found if one.startswith("ours ")):
-        mine, other = found[f"ours {said}"], found[f"theirs {said}"]
-        plain, bracket, level = said.partition("[")
+    for figure in (one.removeprefix("ours ") for one in found if one.startswith("ours ")):
+        mine, other = found[f"ours {figure}"], found[f"theirs {figure}"]
+        plain, bracket, level = figure.partition("[")
         figures[f"{plain} less {name}{bracket}{level}"] = interval(difference(mine, other))
-        figures[said], figures[f"{name}/{said}"] = interval(mine), interval(other)
+        figures[figure], figures[f"{name}/{figure}"] = interval(mine), interval(other)
     return figures

@@ -22,7 +22,7 @@ class Embedding:
     dimension: Annotated[int, Field(ge=2, le=1 << 17)] = 200
     """Numbers of an entity; for complex and rotate half of them are imaginary parts."""
     reciprocal: bool = True
-    """Whether the inverse of each relation is learnt apart (Lacroix et al. 2018), or follows from the relation."""
+    """Whether the inverse of each relation has its own vector (Lacroix et al. 2018), or follows from the relation."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of entities, relations and queries."""
     n3: Annotated[float, Field(ge=0)] = 0.0
@@ -38,7 +38,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class GraphTraining:
-    """What each triple is told apart from."""
+    """What each triple is compared with in training."""
 
     scheme: Literal["one-versus-all", "k-versus-all", "negatives"] = "one-versus-all"
     """one-versus-all: a triple's answer among all entities; k-versus-all: all answers of a question at once among all
@@ -87,7 +87,7 @@ _SMALL = 2e9
 _STEPS = 2000
 """That a small graph is fitted for at least."""
 _MOST_MEMORY = 4.0
-"""GiB that a plan takes unless it is told otherwise."""
+"""GiB that a plan takes by default."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def rules(facts: GraphFingerprint, memory: int) -> GraphPlan:
 
 
 def memory(facts: GraphFingerprint, plan: GraphPlan) -> float:
-    """GiB that a fit takes beside the process itself: the tables five times (values, gradient, two moments of Adam, and
-    an average), the scores of a batch forward and backward, the vectors of its questions, and the triples with their
-    order. A ranking has its own bound within the plan's."""
+    """GiB that a fit takes in addition to the process itself: the tables five times (values, gradient, two moments of
+    Adam, and an average), the scores of a batch forward and backward, the vectors of its questions, and the triples
+    with their order. A ranking has its own bound within the plan's."""
     e, t = plan.embedding, plan.training
     tables = 4 * (facts.entities + 2 * facts.relations) * e.dimension * 5
     candidates = facts.entities if t.scheme != "negatives" else t.negatives + 1

@@ -25,6 +25,7 @@ from medeor.contracts import (
 )
 from medeor.figures import Figure, Intervals, Table
 from medeor.files import with_settings
+from medeor.formats.graphs.tables import TRIPLE
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.draw import edges
 from medeor.knowledge.evaluation import evaluate
@@ -52,10 +53,7 @@ class GraphTask:
         return read_others(sources, study, sources.model) if sources.model else read_cases(sources, study)
 
     def audit(self, cases: Cases, split: Split) -> list[Finding]:
-        graph = cases.store("graph", Graph)
-        rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
-        parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
-        return audit_graph(graph, parts)
+        return audit_graph(cases.store("graph", Graph), _of_edges(cases, split)["part"])
 
     def clean(self, cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFrame:
         """The edges of the graph as a table that is read again (`draw.edges`), with their official parts, and
@@ -64,14 +62,11 @@ class GraphTask:
         graph = cases.store("graph", Graph)
         table = edges(graph)
         table = table.select(name for name in table.columns if table[name].null_count() < len(table))
-        rows = pl.DataFrame({"case_id": pl.int_range(len(graph), eager=True).cast(pl.String)})
-        own = rows.join(cases.table.select("case_id", "group"), on="case_id", how="left", maintain_order="left")
-        parts = rows.join(split.table, on="case_id", how="left", maintain_order="left")["part"]
-        key = ("head", "relation", "tail")
-        table = table.with_columns(in_part=parts)
+        own = _of_edges(cases, split)
+        table = table.with_columns(in_part=own["part"])
         later, again = (pl.lit(str(Message(f"knowledge.clean.{why}"))) for why in ("scored-later", "repeated"))
-        removed = pl.when(rank() < rank().max().over(key)).then(later).when(yielding(table, key)).then(again)
-        return own.hstack(table.with_columns(removed=removed).drop("in_part"))
+        removed = pl.when(rank() < rank().max().over(TRIPLE)).then(later).when(yielding(table, TRIPLE)).then(again)
+        return own.drop("part").hstack(table.with_columns(removed=removed).drop("in_part"))
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> GraphPlan:
         """From the training triples: see `plan.rules`. A budget of minutes becomes a number of epochs by a short
@@ -107,6 +102,14 @@ class GraphTask:
         yield _table(result.measures)
         for column in ("degree", "relation"):
             yield from _by(column, result.measures)
+
+
+def _of_edges(cases: Cases, split: Split) -> pl.DataFrame:
+    """case_id, group and part of each edge of the graph."""
+    table = pl.DataFrame({"case_id": pl.int_range(len(cases.store("graph", Graph)), eager=True).cast(pl.String)})
+    for own in (cases.table.select("case_id", "group"), split.table.select("case_id", "part")):
+        table = table.join(own, on="case_id", how="left", maintain_order="left")
+    return table
 
 
 _MODELS = {"": "model", "baseline/": "baseline", "baseline/degree/": "degree", "baseline/rules/": "rules"}

@@ -38,7 +38,7 @@ def _mrr_after_fit(
         network, batches, lambda out, batch: graph_loss(out, batch, training, embedding.n3), schedule, Run(folder)
     )
     with torch.inference_mode():
-        found = ranks(network.asker(), both_ways(triples, RELATIONS), network.known, 1 << 24)
+        found = ranks(network.candidate_scorer(), both_ways(triples, RELATIONS), network.known, 1 << 24)
     return float((1 / found.rank).mean())
 
 
@@ -110,7 +110,7 @@ def test_one_triple_scores_as_among_all(scorer):
     network = Completer(WHEEL, Embedding(scorer, 40)).eval()
     with torch.inference_mode():
         tail, head = (
-            network.asker()(both_ways(TRIPLES, RELATIONS)[:, :2])
+            network.candidate_scorer()(both_ways(TRIPLES, RELATIONS)[:, :2])
             .gather(1, both_ways(TRIPLES, RELATIONS)[:, 2:])
             .view(2, -1)
         )

@@ -42,7 +42,7 @@ def graph() -> Graph:
 
 def test_kin_are_of_the_same_kind_and_the_likelier_the_more_alike_the_name(graph):
     found = substitutes_for(graph, graph.triples[:3])
-    assert found.strange.tolist() == [3]
+    assert found.unseen.tolist() == [3]
     share = np.bincount(found.near[0].numpy(), found.weight[0].numpy(), 5)
     assert np.flatnonzero(share).tolist() == [0, 1, 2]
     assert min(share[0], share[1]) > 3 * share[2]
@@ -56,7 +56,7 @@ def test_names_that_are_mere_identifiers_are_not_compared(graph):
 
 
 def test_nobody_stands_in_where_all_were_taught(graph):
-    assert not len(substitutes_for(graph, graph.triples).strange)
+    assert not len(substitutes_for(graph, graph.triples).unseen)
 
 
 def test_a_network_answers_for_the_untaught_by_the_mean_of_their_kin_once_it_is_taught(graph):
@@ -71,7 +71,7 @@ def test_a_network_answers_for_the_untaught_by_the_mean_of_their_kin_once_it_is_
     assert torch.equal(network.entities(), network.entity)
     told = network.eval().entities()
     assert torch.equal(told[[0, 1, 2, 4]], network.entity[[0, 1, 2, 4]])
-    weights = torch.zeros(5).index_add_(0, processors.kin.near[0], processors.kin.weight[0])
+    weights = torch.zeros(5).index_add_(0, processors.substitutes.near[0], processors.substitutes.weight[0])
     assert torch.allclose(told[3], weights @ network.entity)
 
 

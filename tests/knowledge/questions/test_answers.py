@@ -282,7 +282,7 @@ def test_embeddings_are_read_back_as_the_input_of_a_study(run, graph, drug, tmp_
     ("columns", "said"),
     [
         ({"id": ["a"], "x": [1.0]}, "a table of embeddings has id and vector"),
-        ({"id": ["a", "a"], "vector": [[1.0], [2.0]]}, "'a' stands there twice"),
+        ({"id": ["a", "a"], "vector": [[1.0], [2.0]]}, "the id 'a' is empty or occurs more than once"),
         ({"id": ["a", "b"], "vector": [[1.0], [2.0, 3.0]]}, "same length"),
         ({"id": ["a"], "vector": [[float("nan")]]}, "not finite"),
         ({"id": ["a"], "vector": [3.0]}, "not lists of numbers"),
@@ -296,8 +296,8 @@ def test_what_is_no_table_of_embeddings_is_refused(tmp_path, columns, said):
 
 def test_an_export_says_what_it_can_write(run, tmp_path):
     for words, complaint in (
-        ((), "say what to write"),
-        (("--as", "graph"), "say what to write"),
+        ((), "name what to export"),
+        (("--as", "graph"), "name what to export"),
         (("--as", "embeddings", tmp_path / "t.csv"), "embeddings is written to a file ending in .parquet"),
         (("--as", "onnx", tmp_path / "m.onnx"), "has no onnx to export; --as takes embeddings"),
     ):

@@ -52,7 +52,7 @@ def minimised(of: Completer, known: torch.Tensor, ends: list[int]) -> None:
 def log_probability(of: Completer, triple: list[int]) -> float:
     questions = both_ways(torch.tensor([triple]), of.relations)
     with torch.no_grad():
-        said = torch.log_softmax(of.asker()(questions[:, :2]), 1)
+        said = torch.log_softmax(of.candidate_scorer()(questions[:, :2]), 1)
     return float(said.gather(1, questions[:, 2:]).mean())
 
 
@@ -114,7 +114,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     from medeor.knowledge.read.graph import Graph
 
     graph, plan = cases.store("graph", Graph), build(GraphPlan, read_toml(tmp_path / "run" / "plan.toml"), "plan.toml")
-    place = answers.taught_places(graph, processors.taught.numpy())
+    place = answers.training_places(graph, processors.training_triples.numpy())
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))
     tested = np.flatnonzero((graph.facts["part"] == "test").to_numpy())[[3, 50, 200, 400]]
 
@@ -134,5 +134,7 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
         sets = [path, np.concatenate([rows[::3] for rows in around])]
         whole = log_probability(fitted(np.zeros(0, int)), triple)
         true += [whole - log_probability(fitted(np.array(out)), triple) for out in sets]
-        estimated += Refit(networks[0], processors.taught).drops(triple, [place[out] for out in sets]).tolist()
+        estimated += (
+            Refit(networks[0], processors.training_triples).drops(triple, [place[out] for out in sets]).tolist()
+        )
     assert spearmanr(estimated, true).statistic > 0.5

@@ -83,17 +83,16 @@ def test_graphs_meet_by_identifier_and_through_references() -> None:
         }
     )
     merged = merge([ours, theirs], mapping)
-    assert merged.coverage.rows() == [(2, None, 6, 1, 2, 1, 2)]
-    ids, names = merged.graph.entities["id"], merged.graph.relations["name"]
-    edges = {(ids[h], names[r], ids[t]) for h, r, t in merged.graph.triples.tolist()}
+    ids, names = merged.entities["id"], merged.relations["name"]
+    edges = {(ids[h], names[r], ids[t]) for h, r, t in merged.triples.tolist()}
     assert edges == {
         ("DB00331", "treats", "DOID:9351"), ("DB00945", "treats", "DOID:1"), ("DB1", "treats", "DOID:2"),
         ("DB00331", "may_treat", "DOID:9351"), ("DB00945", "may_treat", "C0000002"),
         ("C0000003", "may_treat", "C0000004"),
     }  # fmt: skip
-    synonyms = {(ids[entity], name) for entity, name, _ in merged.graph.synonyms.rows()}
+    synonyms = {(ids[entity], name) for entity, name, _ in merged.synonyms.rows()}
     assert synonyms == {("DB00331", "UMLS:C0025598"), ("DB00945", "C0004057"), ("DOID:9351", "doid_9351")}
-    (finding,) = merged.graph.findings
+    (finding,) = merged.findings
     assert str(finding.message) == (
         "graph 2: 6 entities, 1 by the same identifier, 2 through references, 1 ambiguous (kept separate), "
         "2 not in the others"
@@ -113,9 +112,9 @@ def test_a_graph_renamed_by_a_permutation_comes_back_whole() -> None:
         }
     )
     merged = merge([first, read_graph([renamed])], mapping)
-    assert merged.graph.entities["id"].equals(first.entities["id"])
-    assert (merged.graph.triples == np.concatenate([first.triples] * 2)).all()
-    assert merged.graph.facts["licence"].null_count() == len(first)
+    assert merged.entities["id"].equals(first.entities["id"])
+    assert (merged.triples == np.concatenate([first.triples] * 2)).all()
+    assert merged.facts["licence"].null_count() == len(first)
 
 
 DRUGS = (
@@ -183,7 +182,7 @@ def test_a_table_of_nodes_is_no_graph_of_its_own(sources: tuple[Path, Path, Path
 def test_two_spellings_in_one_graph_stay_apart_and_whole() -> None:
     ours = graph(("DB00001", "treats", "DOID:1"), ("DRUGBANK:DB00001", "treats", "DOID:2"))
     theirs = graph(("DRUGBANK:DB00001", "binds", "NCBIGene:1"), ("db00001", "binds", "NCBIGene:2"))
-    merged = merge([ours, theirs]).graph
+    merged = merge([ours, theirs])
     ids, names = merged.entities["id"], merged.relations["name"]
     assert {(ids[h], names[r], ids[t]) for h, r, t in merged.triples.tolist()} == {
         ("DB00001", "treats", "DOID:1"), ("DRUGBANK:DB00001", "treats", "DOID:2"),

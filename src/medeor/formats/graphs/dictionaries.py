@@ -1,4 +1,4 @@
-"""Dictionaries beside triples: numbers of entities and relations, as OpenKE (`entity2id.txt`), RotatE (`entities.dict`)
+"""Dictionaries of triples: numbers of entities and relations, as OpenKE (`entity2id.txt`), RotatE (`entities.dict`)
 and DGL-KE write them."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Finding, Message, UserError
-from medeor.formats.graphs.edges.tables import Edges, Nodes
+from medeor.formats.graphs.tables import GraphTables
 from medeor.formats.tables.encodings import as_utf8
 from medeor.formats.tables.read import content_of
 
@@ -51,12 +51,11 @@ def read_dictionary(path: Path) -> Dictionary | None:
     return None
 
 
-def spelt_out(read: Sequence[Nodes | Edges], dictionaries: Sequence[Dictionary]) -> list[Nodes | Edges]:
-    """Edges with names in the place of numbers, where the dictionaries hold every one of these; where edges have names
-    themselves, dictionaries say nothing new.
+def decoded(tables: Sequence[GraphTables], dictionaries: Sequence[Dictionary]) -> list[GraphTables]:
+    """Edges with names in the place of numbers, where the dictionaries hold every one of these.
 
     Raises: UserError where edges have numbers of which some are in no dictionary."""
-    found = list(read)
+    found = list(tables)
     for relations in (False, True):
         own = [one for one in dictionaries if one.relations == relations]
         if not own:
@@ -64,9 +63,7 @@ def spelt_out(read: Sequence[Nodes | Edges], dictionaries: Sequence[Dictionary])
         numbers, names = (pl.concat(list(columns)) for columns in zip(*((one.numbers, one.names) for one in own)))
         sides = ["relation"] if relations else ["head", "tail"]
         for i, table in enumerate(found):
-            if not isinstance(table, Edges):
-                continue
-            values = pl.concat([table.tables.edges[side].unique().cast(pl.String) for side in sides]).unique()
+            values = pl.concat([table.edges[side].unique().cast(pl.String) for side in sides]).unique()
             known = values.is_in(numbers.implode())
             if not values.str.contains(r"^\d+$").all() or values.is_in(names.implode()).all():
                 continue
@@ -74,8 +71,7 @@ def spelt_out(read: Sequence[Nodes | Edges], dictionaries: Sequence[Dictionary])
                 number, file = values.filter(~known).sort()[0], own[0].name
                 raise UserError("graphs.dictionaries.unknown-number", name=table.name, dictionary=file, number=number)
             spelt = [pl.col(side).cast(pl.String).replace_strict(numbers, names).cast(pl.Categorical) for side in sides]
-            tables = table.tables._replace(edges=table.tables.edges.with_columns(spelt))
             message = Message("graphs.dictionaries.spelt-out", name=table.name, dictionary=own[0].name)
             finding = Finding("numbers-spelt-out", "quality", "pass", message)
-            found[i] = table._replace(tables=tables._replace(findings=(*tables.findings, finding)))
+            found[i] = table._replace(edges=table.edges.with_columns(spelt)).noting(finding)
     return found

@@ -25,28 +25,28 @@ class File(NamedTuple):
     ending: str
     """Lower case, without `.gz`; empty where it is not read."""
     part: str
-    """What its name says of the edges in it; empty where nothing."""
+    """The part of its edges by its name; empty where the name states none."""
     negative: bool
-    """Whether its name says that its edges do not hold."""
-    given: int
-    """Which of the sources it belongs to, in their order."""
+    """Whether its name states that its edges do not hold."""
+    source: int
+    """Its source, by number."""
+
+    @property
+    def is_read(self) -> bool:
+        return bool(self.ending) or is_rrf(self.path)
 
 
-class Chosen(NamedTuple):
-    files: list[File]
-    findings: tuple[Finding, ...]
-
-
-def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
-    """The files of a graph in these sources. Where a folder, or a list of files from one, holds those of train and of
-    validation or test, they keep their parts, and belong to one source.
+def chosen_files(sources: Sequence[Path], training: bool) -> tuple[list[File], tuple[Finding, ...]]:
+    """The files of a graph in the order in which they are read, and what was noticed. For `training`, files of false
+    edges are left out. Where a folder, or a list of files from one, holds those of train and of validation or test,
+    they keep their parts, and belong to one source.
 
     Raises: UserError where a source is missing or holds no file of a graph."""
     every = [file for number, source in enumerate(sources) for file in _files(source, number)]
     every = list({file.path.resolve(): file for file in reversed(every)}.values())[::-1]
-    taken = [file for file in every if file.ending or is_rrf(file.path)]
-    aside = [file.path for file in every if not (file.ending or is_rrf(file.path))]
-    negative = [file for file in taken if file.negative and learnt]
+    taken = [file for file in every if file.is_read]
+    aside = [file.path for file in every if not file.is_read]
+    negative = [file for file in taken if file.negative and training]
     taken = [file for file in taken if file not in negative]
     findings = []
     if negative:
@@ -58,14 +58,13 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
     parts = [file for file in taken if file.part]
     divided = _divided(parts)
     if divided:
-        firsts = {place: min(file.given for file in parts if _place(file) == place) for place in divided}
-        given = {number for place in divided for number in [firsts[place]]}
+        firsts = {place: min(file.source for file in parts if _place(file) == place) for place in divided}
+        folders = {number for number in firsts.values() if sources[number].is_dir()}
         taken = [
-            file._replace(given=firsts[_place(file)]) if _place(file) in divided else file._replace(part="")
+            file._replace(source=firsts[_place(file)]) if _place(file) in divided else file._replace(part="")
             for file in taken
         ]
-        folders = {number for number in given if sources[number].is_dir()}
-        left = [file for file in taken if file.given in folders and _place(file) not in divided]
+        left = [file for file in taken if file.source in folders and _place(file) not in divided]
         taken = [file for file in taken if file not in left]
         aside += [file.path for file in left]
     else:
@@ -74,21 +73,19 @@ def chosen_files(sources: Sequence[Path], learnt: bool) -> Chosen:
             message = Message("graphs.folders.no-other-part", files=named)
             findings.append(Finding("parts-not-kept", "quality", "fail", message))
         taken = [file._replace(part="") for file in taken]
-    order = ("", *PARTS)
-    taken.sort(
-        key=lambda file: (
-            file.given,
-            order.index(file.part) if divided else 0,
-            str(file.path) if divided or sources[file.given].is_dir() else "",
-        )
-    )
+
+    def order(file: File) -> tuple[int, int, str]:
+        by_name = bool(divided) or sources[file.source].is_dir()
+        return file.source, ("", *PARTS).index(file.part), str(file.path) if by_name else ""
+
+    taken.sort(key=order)
     graphs = sorted({path.name for path in aside if not _ASIDE.match(path.name)})
     if graphs:
         found = tuple(dict.fromkeys(hint for name in graphs if (hint := _hint(name))))
         hints = Message("graphs.folders.hints", hints=found) if found else ""
         message = Message("graphs.folders.skipped", count=len(graphs), names=listed(graphs, 8), hints=hints)
         findings.append(Finding("files-passed-over", "quality", "unknown", message))
-    return Chosen(taken, tuple(findings))
+    return taken, tuple(findings)
 
 
 def _files(path: Path, number: int) -> list[File]:
@@ -97,14 +94,14 @@ def _files(path: Path, number: int) -> list[File]:
         raise UserError("graphs.folders.missing", path=path)
     if path.is_file():
         file = _file(path, number)
-        if not file.ending and not is_rrf(path):
+        if not file.is_read:
             if hint := _hint(path.name):
                 raise UserError("graphs.refused.file", path=path, hint=hint)
             raise UserError("graphs.folders.unknown-ending", path=path, known=(*TEXT, ".obo", ".RRF", *TABLES))
         return [file]
     found = sorted(Path(place, name) for place, _, names in os.walk(path) for name in names if name[:1] != ".")
     files = [_file(one, number, path) for one in found]
-    if not any(file.ending or is_rrf(file.path) for file in files):
+    if not any(file.is_read for file in files):
         name = min((one.name for one in found if _hint(one.name)), default="")
         more = Message("graphs.folders.refused", name=name, hint=_hint(name)) if name else ""
         raise UserError("graphs.folders.no-graph", path=path, more=more)
@@ -133,13 +130,11 @@ def _file(path: Path, number: int, folder: Path | None = None) -> File:
 
 def _words(stem: str) -> set[str]:
     plain = re.sub(r"(?<=[a-z])2id$", "", stem.lower())
-    return set(re.split(r"[^a-z]+", plain)) | set(
-        re.split(r"[^a-z]+", plain.replace("held_out", "heldout").replace("hold_out", "holdout"))
-    )
+    return {*re.split(r"[^a-z]+", plain), *re.split(r"[^a-z]+", re.sub("(held|hold)_out", r"\1out", plain))}
 
 
 def _part(stem: str) -> str:
-    """The one part that the words of a name speak of; empty where none or several."""
+    """The one part that the words of a name state; empty where none or several."""
     found = {PART_NAMES[word] for word in _words(stem) if word in PART_NAMES}
     return found.pop() if len(found) == 1 else ""
 

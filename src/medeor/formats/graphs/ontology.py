@@ -20,8 +20,8 @@ _ESCAPED = r"\\([\"\\:,()\[\]{}! ])"
 
 
 def read_obo(path: Path, where: Mapping[str, str]) -> GraphTables:
-    """The terms of an ontology and what joins them. An obsolete term is no node: its number is told, and what replaces
-    it stands among the references, as alternative ids and cross references do.
+    """The terms of an ontology and what joins them. Obsolete terms are no nodes: a finding counts them, and what
+    replaces them is among the references, as alternative ids and cross references are.
 
     Raises: UserError where the file is empty, no OBO, or damaged."""
     content, findings = as_utf8(content_of(path), path.name)
@@ -84,8 +84,8 @@ def _one(header: pl.DataFrame, tag: str) -> str | None:
 
 
 def _licence(header: pl.DataFrame) -> str | None:
-    said = _tagged(header, "property_value").filter(pl.col("value").str.contains(r"(?i)^\S*(license|rights)\s"))
-    return said["value"].str.extract(r"^\S+\s+\"?([^\"\s]+)")[0] if said.height else None
+    terms = _tagged(header, "property_value").filter(pl.col("value").str.contains(r"(?i)^\S*(license|rights)\s"))
+    return terms["value"].str.extract(r"^\S+\s+\"?([^\"\s]+)")[0] if terms.height else None
 
 
 def _nodes(terms: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
@@ -97,11 +97,7 @@ def _nodes(terms: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
     return (
         terms.select("id")
         .unique(maintain_order=True)
-        .join(
-            names.select("id", name=text),
-            on="id",
-            how="left",
-        )
+        .join(names.select("id", name=text), on="id", how="left")
         .join(spaces, on="id", how="left")
         .select("id", "name", kind)
         .cast(NODES)  # type: ignore[arg-type]
@@ -120,7 +116,7 @@ def _joined(terms: pl.DataFrame) -> pl.DataFrame:
 
 def _synonyms(terms: pl.DataFrame) -> pl.DataFrame:
     text = pl.col("value").str.extract(r'^"((?:[^"\\]|\\.)*)"').str.replace_all(_ESCAPED, "$1")
-    # Chinese is the one language besides English that can be told by its letters alone.
+    # Chinese is the one language besides English that its letters alone show.
     language = pl.when(text.str.contains(r"\p{Han}")).then(pl.lit("zh")).otherwise(pl.lit(None, pl.String))
     found = _tagged(terms, "synonym").select("id", name=text, language=language)
     return found.filter(pl.col("name").is_not_null()).cast(SYNONYMS)  # type: ignore[arg-type]
@@ -128,15 +124,14 @@ def _synonyms(terms: pl.DataFrame) -> pl.DataFrame:
 
 def _references(terms: pl.DataFrame) -> pl.DataFrame:
     other = pl.col("value").str.extract(r"^(\S+)")
-    out = _tagged(terms, "xref").select(pl.col("id").alias("from"), other.alias("to"))
-    replaced = _tagged(terms, "replaced_by").select(pl.col("id").alias("from"), other.alias("to"))
-    back = _tagged(terms, "alt_id").select(other.alias("from"), pl.col("id").alias("to"))
-    return pl.concat([out, replaced, back]).drop_nulls().cast(REFERENCES)  # type: ignore[arg-type]
+    out = [_tagged(terms, tag).select(pl.col("id").alias("from"), other.alias("to")) for tag in ("xref", "replaced_by")]
+    back = _tagged(terms, "alt_id").select(other.alias("from"), to="id")
+    return pl.concat([*out, back]).drop_nulls().cast(REFERENCES)  # type: ignore[arg-type]
 
 
 def _alternatives(terms: pl.DataFrame) -> pl.DataFrame:
     other = pl.col("value").str.extract(r"^([^\s!]+)")
-    found = _tagged(terms, "alt_id").select(other.alias("from"), pl.col("id").alias("to"))
+    found = _tagged(terms, "alt_id").select(other.alias("from"), to="id")
     return found.drop_nulls().cast(REFERENCES)  # type: ignore[arg-type]
 
 

@@ -43,8 +43,7 @@ def read_rrf(paths: Sequence[Path], where: Mapping[str, str]) -> GraphTables:
     if "MRREL" not in tables:
         raise UserError("graphs.umls.no-relations", paths=tuple(paths))
     edges, findings = _edges(tables["MRREL"], where)
-    nodes, synonyms = pl.DataFrame(schema=NODES), pl.DataFrame(schema=SYNONYMS)
-    references = pl.DataFrame(schema=REFERENCES)
+    nodes, synonyms, references = (pl.DataFrame(schema=schema) for schema in (NODES, SYNONYMS, REFERENCES))
     if "MRCONSO" in tables:
         nodes, synonyms, references, suppressed = _concepts(tables["MRCONSO"])
         findings += suppressed
@@ -78,10 +77,10 @@ def _rows(path: Path, *columns: str) -> pl.DataFrame:
 
 def _edges(path: Path, where: Mapping[str, str]) -> tuple[pl.DataFrame, list[Finding]]:
     rows = _rows(path, "CUI1", "REL", "CUI2", "RELA", "SAB", "SUPPRESS")
-    aside = rows["SUPPRESS"].fill_null("N") != "N"
+    suppressed = rows["SUPPRESS"].fill_null("N") != "N"
     within = rows["CUI1"] == rows["CUI2"]
     damaged = rows.select(pl.any_horizontal(pl.col("CUI1", "REL", "CUI2").is_null())).to_series()
-    kept = rows.filter(~aside & ~within.fill_null(False) & ~damaged)
+    kept = rows.filter(~suppressed & ~within.fill_null(False) & ~damaged)
     kind = pl.Categorical(pl.Categories.random())
     edges = kept.select(
         head=pl.col("CUI2").cast(kind),
@@ -93,9 +92,9 @@ def _edges(path: Path, where: Mapping[str, str]) -> tuple[pl.DataFrame, list[Fin
         rel=pl.col("REL").cast(pl.Categorical),
     )
     found = []
-    if aside.any() or within.any():
-        inner = Message("graphs.umls.within", count=(within & ~aside).sum())
-        what = Message("graphs.umls.suppressible", count=aside.sum()), inner
+    if suppressed.any() or within.any():
+        inner = Message("graphs.umls.within", count=(within & ~suppressed).sum())
+        what = Message("graphs.umls.suppressible", count=suppressed.sum()), inner
         message = Message("graphs.read.excluded", name=path.name, what=what)
         found.append(Finding("relations-set-aside", "quality", "pass", message))
     if damaged.any():
@@ -108,10 +107,9 @@ def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, lis
     """Nodes, synonyms, and references to the codes of other vocabularies. A concept is called by its preferred English
     name, else by the first of its names in the order of the table."""
     rows = _rows(path, "CUI", "LAT", "TS", "STT", "ISPREF", "SAB", "CODE", "STR", "SUPPRESS")
-    aside = rows["SUPPRESS"].fill_null("N") != "N"
-    kept = rows.filter(~aside & pl.col("CUI").is_not_null() & pl.col("STR").is_not_null())
-    signs = (("LAT", "ENG"), ("TS", "P"), ("STT", "PF"), ("ISPREF", "Y"))
-    best = [pl.col(column) == value for column, value in signs]
+    suppressed = rows["SUPPRESS"].fill_null("N") != "N"
+    kept = rows.filter(~suppressed & pl.col("CUI").is_not_null() & pl.col("STR").is_not_null())
+    best = [pl.col("LAT") == "ENG", pl.col("TS") == "P", pl.col("STT") == "PF", pl.col("ISPREF") == "Y"]
     ranked = kept.sort(best, descending=True, maintain_order=True)
     nodes = ranked.unique("CUI", keep="first").select(id="CUI", name="STR", kind=pl.lit(None, pl.String)).sort("id")
     language = pl.col("LAT").replace_strict(LANGUAGES, default=None, return_dtype=pl.String)
@@ -120,5 +118,6 @@ def _concepts(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, lis
     prefixed = pl.format("{}:{}", pl.col("SAB").replace(_PREFIXES), "CODE")
     code = pl.when(pl.col("SAB").is_in(_OWN_PREFIX)).then("CODE").otherwise(prefixed)
     references = coded.select(pl.col("CUI").alias("from"), code.alias("to"))
-    message = Message("graphs.umls.names", name=path.name, count=aside.sum())
-    return nodes, synonyms, references, [Finding("names-set-aside", "quality", "pass", message)] if aside.any() else []
+    message = Message("graphs.umls.names", name=path.name, count=suppressed.sum())
+    found = [Finding("names-set-aside", "quality", "pass", message)] if suppressed.any() else []
+    return nodes, synonyms, references, found

@@ -1,1 +1,1 @@
-"""What completes a graph: scorers, graph networks, and the baselines beside them."""
+"""What completes a graph: scorers, graph networks, and their baselines."""

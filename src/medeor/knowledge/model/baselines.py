@@ -1,10 +1,10 @@
 """Two ways to complete a graph without a network: how popular an entity is in its place, and rules read off the
-training triples. The better of the two on the validation part stands beside the model."""
+training triples. The model is compared with the better of the two on the validation part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -48,7 +48,7 @@ class BaselineMethod:
         held_out = split.part(cases, "validation")
         found = model.both(held_out)
         reached = {name: mean_reciprocal_rank(held_out, Predictions(found[name])) for name in NAMES}
-        model = GraphBaseline(processors, model.rules, max(NAMES, key=lambda name: reached[name]), self.memory)
+        model = replace(model, chosen=max(NAMES, key=lambda name: reached[name]))
         figures = tuple(f"{name} {value:.3f}" for name, value in reached.items())
         run.progress(str(Message("knowledge.progress.baseline", figures=figures)), 1, 1, model.chosen)
         return Fitted(model, model.answer(found))
@@ -69,10 +69,10 @@ class GraphBaseline:
         return self.answer(self.both(cases))
 
     def both(self, cases: Cases) -> dict[str, pl.DataFrame]:
-        """What each of the two says, by name."""
-        triples, known = self.processors.understood(cases), self.processors.known
-        asked = {"degree": self._by_degree, "rules": self._by_rules}
-        return {name: predictions(cases.ids, triples, asked[name], known, self.memory).table for name in NAMES}
+        """The predictions of both, by name."""
+        triples, known = self.processors.encode(cases), self.processors.known
+        scores = {"degree": lambda questions: self._popularity[questions[:, 1]], "rules": self._by_rules}
+        return {name: predictions(cases.ids, triples, scores[name], known, self.memory).table for name in NAMES}
 
     def answer(self, found: Mapping[str, pl.DataFrame]) -> Predictions:
         """The chosen one's, and the ranks of both under their names."""
@@ -96,24 +96,18 @@ class GraphBaseline:
         arrays = {"triples": self.processors.triples.numpy()}
         save_model(folder, "graph-baseline", facts, arrays, "triples.safetensors")
 
-    def _by_degree(self, questions: Tensor) -> Tensor:
-        return self._popularity[questions[:, 1]]
-
     @cached_property
     def _popularity(self) -> Tensor:
         """How often each entity answers each relation in training, log(1 + n), shape (2 relations, entities)."""
         entities, relations = len(self.processors.entities), len(self.processors.relations)
-        every = both_ways(self.processors.taught, relations)
+        every = both_ways(self.processors.training_triples, relations)
         count = torch.bincount(every[:, 1] * entities + every[:, 2], minlength=2 * relations * entities)
         return count.view(-1, entities).float().log1p()
 
-    @cached_property
-    def _tie_breaker(self) -> Tensor:
-        return 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
-
     def _by_rules(self, questions: Tensor) -> Tensor:
-        """-log of the chance that no rule is right (noisy or), and a hair for popularity, which breaks ties."""
-        scores = self._tie_breaker[questions[:, 1]]
+        """-log of the chance that no rule is right (noisy or); popularity breaks ties."""
+        tie_breaker = 1e-3 * self._popularity / self._popularity.max().clamp_min(1)
+        scores = tie_breaker[questions[:, 1]]
         for relation in torch.unique(questions[:, 1]).tolist():
             rows = torch.nonzero(questions[:, 1] == relation)[:, 0]
             heads = questions[rows, 0].numpy()
@@ -159,20 +153,19 @@ class _Saved:
 def load(folder: Path) -> GraphBaseline:
     """Reads what `GraphBaseline.save` wrote. Raises: UserError where it is damaged."""
     facts, where, path = facts_of(folder, _Saved), str(folder / "model.json"), folder / "triples.safetensors"
-    with torch.device("meta"):  # the triples lie beside it
-        said = GraphProcessors.restored(facts.processors)
-    triples = torch.from_numpy(arrays_of(path, {"triples": Shape("I32", (len(said.triples), 3))})["triples"])
-    both = 2 * len(said.relations)
-    check_places(triples[:, [0, 2]].flatten(), len(said.entities), str(path))
-    check_places(triples[:, 1], len(said.relations), str(path))
+    with torch.device("meta"):  # the triples have a file of their own
+        processors = GraphProcessors.restored(facts.processors)
+    triples = torch.from_numpy(arrays_of(path, {"triples": Shape("I32", (len(processors.triples), 3))})["triples"])
+    check_places(triples[:, [0, 2]].flatten(), len(processors.entities), str(path))
+    check_places(triples[:, 1], len(processors.relations), str(path))
     columns = vars(facts.rules)
     if len({len(column) for column in columns.values()}) > 1:
         raise UserError("knowledge.model.damaged", path=where)
     rules = pl.DataFrame(columns, schema=_SCHEMA)
-    check_places(rules["relation"].to_numpy(), both, where)
-    check_places(rules["first"].to_numpy(), both, where)
-    check_places(rules["second"].to_numpy() + 1, both + 1, where)
-    processors = GraphProcessors(said.entities, said.relations, triples, said.training)
+    both = 2 * len(processors.relations)
+    for name, first in (("relation", 0), ("first", 0), ("second", -1)):
+        check_places(rules[name].to_numpy() - first, both - first, where)
+    processors = GraphProcessors(processors.entities, processors.relations, triples, processors.training)
     return GraphBaseline(processors, rules, facts.chosen, facts.memory)
 
 
@@ -184,7 +177,7 @@ def adjacency(processors: GraphProcessors) -> list[Any]:
     from scipy.sparse import csr_array
 
     entities, relations = len(processors.entities), len(processors.relations)
-    every = both_ways(processors.taught, relations).numpy()
+    every = both_ways(processors.training_triples, relations).numpy()
     every = every[np.argsort(every[:, 1], kind="stable")]
     bounds = np.searchsorted(every[:, 1], np.arange(2 * relations + 1))
     return [
@@ -200,7 +193,7 @@ def mined(processors: GraphProcessors) -> pl.DataFrame:
     ones, which follow by turning the body around."""
     edges = adjacency(processors)
     relations, entities = len(processors.relations), len(processors.entities)
-    head, relation, tail = processors.taught.numpy().astype(np.int64).T
+    head, relation, tail = processors.training_triples.numpy().astype(np.int64).T
     pair = head * entities + tail
     order = np.argsort(pair, kind="stable")
     pair, relation_of_pair = pair[order], relation[order]
@@ -225,14 +218,12 @@ def mined(processors: GraphProcessors) -> pl.DataFrame:
     rules = pl.DataFrame(found, schema=_SCHEMA, orient="row")
     kept = pl.col("confidence").rank("ordinal", descending=True).over("relation") <= _RULES
     rules = rules.filter(kept).sort("relation", "confidence", "first", "second", descending=[False, True, False, False])
+    single = pl.col("second") < 0
+    inverse_first, inverse_second = ((pl.col(name) + relations) % (2 * relations) for name in ("first", "second"))
     turned = rules.select(
         pl.col("relation") + relations,
-        first=pl.when(pl.col("second") < 0).then(_turned("first", relations)).otherwise(_turned("second", relations)),
-        second=pl.when(pl.col("second") < 0).then(-1).otherwise(_turned("first", relations)),
+        first=pl.when(single).then(inverse_first).otherwise(inverse_second),
+        second=pl.when(single).then(-1).otherwise(inverse_first),
         confidence="confidence",
     )
     return pl.concat((rules, turned))
-
-
-def _turned(column: str, relations: int) -> pl.Expr:
-    return (pl.col(column) + relations) % (2 * relations)

@@ -39,7 +39,7 @@ def batches_of(
 
 @dataclass(frozen=True)
 class OneVersusAll:
-    """Each question with one answer, to be told apart from all entities."""
+    """Each question with one answer, against all entities."""
 
     triples: Tensor
     relations: int

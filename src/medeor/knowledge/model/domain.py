@@ -1,4 +1,4 @@
-"""How a triple compares with those that a model learnt from: a vector without a training triple has learnt nothing."""
+"""How a triple compares with the training triples of a model: a vector without a training triple is untrained."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Message
+from medeor.knowledge.read.triples import degrees
 
 FEW = 3
-"""Training triples of an entity or relation below which little was learnt of it."""
+"""Training triples of an entity or relation below which its vector is hardly trained."""
 
 
 class TripleDomain(NamedTuple):
@@ -27,22 +28,20 @@ class TripleDomain(NamedTuple):
     """Shape (2, relations, kinds): whether training has a head (a tail) of that kind."""
 
     @classmethod
-    def of(cls, taught: np.ndarray, entities: int, relations: int, kinds: np.ndarray) -> TripleDomain:
+    def of(cls, training: np.ndarray, entities: int, relations: int, kinds: np.ndarray) -> TripleDomain:
         """From the training triples, shape (n, 3), and the kinds of the entities."""
-        head, relation, tail = taught.T
+        head, relation, tail = training.T
         met = np.zeros((2, relations, kinds.max(initial=-1) + 2), bool)
         for place, end in enumerate((head, tail)):
             # Of an entity of unknown kind it is not known where it fits: the last column takes it, and is not asked.
             met[place, relation, kinds[end]] = True
-        ends = np.bincount(taught[:, [0, 2]].ravel(), minlength=entities)
-        return cls(ends, np.bincount(relation, minlength=relations), kinds, met)
+        return cls(degrees(training, entities), np.bincount(relation, minlength=relations), kinds, met)
 
-    def verdicts(self, triples: np.ndarray, words: pl.DataFrame) -> pl.DataFrame:
-        """verdict and reason of triples, shape (n, 3), that `words` names: head, relation, tail and their kinds,
-        head_kind and tail_kind."""
+    def verdicts(self, triples: np.ndarray, names: pl.DataFrame) -> pl.DataFrame:
+        """verdict and reason of triples, shape (n, 3). `names` has head, relation, tail, head_kind and tail_kind."""
         head, relation, tail = triples.T
         known = {"head": self.ends[head], "relation": self.uses[relation], "tail": self.ends[tail]}
-        table = words.with_columns(pl.Series(f"{name} count", count) for name, count in known.items())
+        table = names.with_columns(pl.Series(f"{name} count", count) for name, count in known.items())
         fits = {
             name: (self.kinds[end] < 0) | (self.uses[relation] == 0) | self.met[place, relation, self.kinds[end]]
             for place, (name, end) in enumerate((("head", head), ("tail", tail)))

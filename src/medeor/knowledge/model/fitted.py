@@ -20,9 +20,9 @@ def networks_of(model: Model) -> tuple[list[Completer], GraphProcessors]:
 
 
 def known_to(model: Model) -> tuple[GraphProcessors, np.ndarray]:
-    """The processors of a model (of one of its folds), and the triples that taught any of them, shape (m, 3)."""
+    """The processors of a model (of one of its folds), and the training triples of all of them, shape (m, 3)."""
     every = [processors for _, processors in _members(model)]
-    training = np.unique(np.concatenate([processors.taught.numpy() for processors in every]), axis=0)
+    training = np.unique(np.concatenate([processors.training_triples.numpy() for processors in every]), axis=0)
     return every[0], training
 
 

@@ -1,5 +1,5 @@
 """The network that completes a graph: tables of entities and relations, a scorer, and where asked a graph network that
-lets every entity hear from its neighbours first."""
+passes messages between neighbours first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DISTANCE = 9.0
 
 
 class Scored(NamedTuple):
-    """What the network puts out while it learns."""
+    """The output of the network in training."""
 
     logits: Tensor
     """Shape (queries, candidates); minus infinity where a drawn candidate is the answer itself."""
@@ -35,11 +35,11 @@ class Completer(nn.Module):
     """Scores of triples. Relations `relations` to `2 * relations - 1` are the inverse ones, so that every question is
     (entity, relation) → entity: a head is asked for as the tail of the inverse relation.
 
-    Called with questions it scores all entities, called with chunks of triples (see `batches.Drawn`) the answers and
-    the drawn entities that each chunk shares."""
+    Called with questions it scores all entities, called with chunks of triples (see `batches.NegativeSampling`) the
+    answers and the drawn entities that each chunk shares."""
 
     triples: Tensor
-    strange: Tensor
+    strange: Tensor  # entities without training triples, by the name of saved weights
     near: Tensor
     weight: Tensor
 
@@ -66,41 +66,46 @@ class Completer(nn.Module):
         self.popularity = nn.Parameter(torch.zeros(entities)) if plan.scorer == "conve" else None
         self.convolution = Convolution(plan.dimension, plan.dropout) if plan.scorer == "conve" else None
         self.messages = Messages(plan.dimension, 2 * relations, plan) if plan.layers else None
-        # Saved with the weights: who asks for new triples does not want to hear the known ones.
+        # Saved with the weights: answers to questions leave out the known triples.
         self.register_buffer("triples", processors.triples)
-        self.training_triples = processors.training
-        self.untaught = len(processors.kin.strange)
-        if self.untaught:
-            for name, values in processors.kin._asdict().items():
+        self.training_count = processors.training
+        self.substitutes = len(processors.substitutes.unseen)
+        if self.substitutes:
+            for name, values in zip(("strange", "near", "weight"), processors.substitutes):
                 self.register_buffer(name, values)
         self.drop = nn.Dropout(plan.dropout)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Raises: UserError where triples or kin are of entities or relations that there are not."""
+        """Raises: UserError where triples or substitutes are of entities or relations that do not exist."""
         found = super().load_state_dict(state_dict, strict, assign)
         entities = len(self.entity)
         places = [(self.triples[:, [0, 2]].flatten(), entities), (self.triples[:, 1], self.relations)]
-        if self.untaught:
+        if self.substitutes:
             places += [(self.strange, entities), (self.near.flatten(), entities)]
         for own, end in places:
             check_places(own, end, "weights.safetensors")
         return found
 
     def entities(self) -> Tensor:
-        """Vectors of all entities, shape (entities, d); once learning is over, of those that nothing was taught of the
-        weighed mean of their kin's."""
+        """Vectors of all entities, shape (entities, d); outside training, those of entities without training triples
+        are the weighted means of their substitutes'."""
         vectors = self.entity
         if self.messages is not None:
-            vectors = self.messages(vectors, self.triples[: self.training_triples], self.relations)
-        if self.training or not self.untaught:
+            vectors = self.messages(vectors, self.training_triples, self.relations)
+        if self.training or not self.substitutes:
             return vectors
         mean = torch.einsum("uk,ukd->ud", self.weight, vectors[self.near])
         return vectors.index_copy(0, self.strange, mean)
 
+    @property
+    def training_triples(self) -> Tensor:
+        """Shape (m, 3), int32."""
+        return self.triples[: self.training_count]
+
     @cached_property
     def known(self) -> Known:
         """The triples that a ranking leaves out."""
-        return Known.of(self.triples, self.triples[: self.training_triples], len(self.entity), self.relations)
+        return Known.of(self.triples, self.training_triples, len(self.entity), self.relations)
 
     def related(self, relation: Tensor) -> Tensor:
         """Vectors of relations or inverse relations, shape (...) to (..., w)."""
@@ -111,21 +116,20 @@ class Completer(nn.Module):
 
     def query(self, entity: Tensor, relation: Tensor) -> Tensor:
         """Vectors of entities and relations to query vectors."""
-        asked = self.scorer.query if self.convolution is None else self.convolution
-        return asked(entity, relation)
+        return (self.convolution or self.scorer.query)(entity, relation)
 
-    def asker(self) -> Callable[[Tensor], Tensor]:
+    def candidate_scorer(self) -> Callable[[Tensor], Tensor]:
         """What scores every entity as the answer of (entity, relation), shapes (n, 2) to (n, entities)."""
         vectors = self.entities()
 
-        def ask(questions: Tensor) -> Tensor:
+        def score_all(questions: Tensor) -> Tensor:
             queries = self.query(functional.embedding(questions[:, 0], vectors), self.related(questions[:, 1]))
             return self._shifted(compare(queries, vectors, self.scorer.distance))
 
-        return ask
+        return score_all
 
     def score(self, triples: Tensor) -> Tensor:
-        """Scores of triples, shape (n, 3) to (n,): the mean of what is said of the tail and of the head."""
+        """Scores of triples, shape (n, 3) to (n,): the mean over tail and head as the answer."""
         vectors = self.entities()
         heads, tails = functional.embedding(triples[:, 0], vectors), functional.embedding(triples[:, 2], vectors)
         sides = (
@@ -139,9 +143,7 @@ class Completer(nn.Module):
         return (scores[0] + scores[1]) / 2
 
     def forward(self, inputs: Tensor) -> Scored:
-        if not self.chunk:
-            return self._against_all(inputs)
-        return self._against_drawn(inputs)
+        return self._against_drawn(inputs) if self.chunk else self._against_all(inputs)
 
     def _against_all(self, questions: Tensor) -> Scored:
         vectors = self.entities()

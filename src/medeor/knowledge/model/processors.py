@@ -1,4 +1,4 @@
-"""What a model keeps of the graph it was fitted on: names, known triples, and which of them taught it."""
+"""What a model keeps of the graph it was fitted on: names, known triples, and which of them are training triples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from medeor.knowledge.read.triples import from_keys, keys
 
 @dataclass(frozen=True)
 class GraphProcessors:
-    """Names and triples, by which new triples are understood and known answers left out of a ranking."""
+    """Names and triples, by which new triples are encoded and known answers left out of a ranking."""
 
     entities: tuple[str, ...]
     relations: tuple[str, ...]
@@ -33,30 +33,29 @@ class GraphProcessors:
     """Shape (n, 3), int32: every known triple once, those of the training part first."""
     training: int
     """How many of them are of the training part."""
-    kin: Substitutes = field(default_factory=Substitutes.none)
-    """Who stands in for the entities that no training triple has."""
+    substitutes: Substitutes = field(default_factory=Substitutes.none)
+    """For the entities without training triples."""
     kinds: tuple[str | None, ...] = ()
     """Of the entities, None where unknown; empty where no entity's is known."""
 
     @classmethod
     def of(cls, cases: Cases) -> GraphProcessors:
-        """From the training cases; their graph also knows the triples of the other parts, which are never asked to
-        be worse than a triple that is ranked, and never learnt from."""
+        """From the training cases. Triples of the other parts are filtered out of rankings and never used for
+        training."""
         graph = cases.store("graph", Graph)
         size = len(graph.entities), len(graph.relations)
         training = np.unique(keys(true_triples(cases), *size))
         rest = np.setdiff1d(keys(graph.triples, *size), training)
         triples = from_keys(np.concatenate((training, rest)), *size)
         names = tuple(graph.entities["id"]), tuple(graph.relations["name"])
+        substitutes = substitutes_for(graph, triples[: len(training)])
         kinds = graph.entities["kind"].cast(pl.String)
         known = tuple(kinds) if kinds.null_count() < len(kinds) else ()
-        return cls(
-            *names, torch.from_numpy(triples), len(training), substitutes_for(graph, triples[: len(training)]), known
-        )
+        return cls(*names, torch.from_numpy(triples), len(training), substitutes, known)
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> GraphProcessors:
-        """From `to_json`; the triples are zeros until they are read from beside it. Raises: UserError where it is
+        """From `to_json`; the triples are zeros until they are read from their own file. Raises: UserError where it is
         damaged."""
         own = {key: value for key, value in values.items() if key != "training cases inside"}
         facts = build(_Saved, own, "model.json")
@@ -73,28 +72,24 @@ class GraphProcessors:
         return True
 
     def to_json(self) -> Mapping[str, object]:
+        place = {kind: i for i, kind in enumerate(dict.fromkeys(self.kinds))}
         return {
             "entities": list(self.entities),
             "relations": list(self.relations),
             "triples": len(self.triples),
             "training": self.training,
-            "untaught": len(self.kin.strange),
-            "kinds": self._listed_kinds(),
+            "untaught": len(self.substitutes.unseen),
+            "kinds": {"names": list(place), "of": [place[kind] for kind in self.kinds]},
         }
 
-    def _listed_kinds(self) -> dict[str, list]:
-        names = list(dict.fromkeys(self.kinds))
-        place = {name: i for i, name in enumerate(names)}
-        return {"names": names, "of": [place[kind] for kind in self.kinds]}
+    def domain(self, training: np.ndarray) -> TripleDomain:
+        """Of the training triples, shape (n, 3). Restored processors leave them to the network."""
+        names = [None, *dict.fromkeys(kind for kind in self.kinds if kind is not None)]
+        place = {kind: i - 1 for i, kind in enumerate(names)}
+        kinds = np.array([place[kind] for kind in self.kinds or (None,) * len(self.entities)], np.int64)
+        return TripleDomain.of(training, len(self.entities), len(self.relations), kinds)
 
-    def domain(self, taught: np.ndarray) -> TripleDomain:
-        """What the training triples, shape (n, 3), are about. Restored processors leave them to the network."""
-        place = {kind: i for i, kind in enumerate(dict.fromkeys(kind for kind in self.kinds if kind is not None))}
-        known = self.kinds or (None,) * len(self.entities)
-        kinds = np.array([-1 if kind is None else place[kind] for kind in known], np.int64)
-        return TripleDomain.of(taught, len(self.entities), len(self.relations), kinds)
-
-    def words(self, cases: Cases) -> pl.DataFrame:
+    def names_of(self, cases: Cases) -> pl.DataFrame:
         """Names of head, relation and tail of some cases, and the kinds of their ends: head_kind and tail_kind."""
         graph, triples = cases.store("graph", Graph), triples_of(cases)
         name, relation = graph.entities["name"], graph.relations["name"]
@@ -111,23 +106,24 @@ class GraphProcessors:
         )
 
     @property
-    def taught(self) -> Tensor:
+    def training_triples(self) -> Tensor:
         """The training triples, shape (m, 3), int32."""
         return self.triples[: self.training]
 
     @cached_property
     def known(self) -> Known:
-        return Known.of(self.triples, self.taught, len(self.entities), len(self.relations))
+        return Known.of(self.triples, self.training_triples, len(self.entities), len(self.relations))
 
-    def understood(self, cases: Cases) -> Tensor:
-        """The triples of some cases in these entities and relations, shape (cases, 3), int64.
+    def encode(self, cases: Cases) -> Tensor:
+        """The triples of cases as rows of these entities and relations, shape (cases, 3), int64.
 
         Raises: UserError for entities and relations that the model does not know."""
         graph, triples = cases.store("graph", Graph), triples_of(cases)
         found = self.places(graph, triples)
-        names = graph.entities["id"], graph.relations["name"]
-        own = self.entities, self.relations
-        for what, columns, given, known in zip(("entity", "relation"), ([0, 2], [1]), names, own):
+        for what, columns, given, known in (
+            ("entity", [0, 2], graph.entities["id"], self.entities),
+            ("relation", [1], graph.relations["name"], self.relations),
+        ):
             if (found[:, columns] < 0).any():
                 unseen = np.unique(triples[:, columns][found[:, columns] < 0])
                 unknown = listed((Message(f"knowledge.names.{what}", name=name) for name in given[unseen]), 3)
@@ -142,8 +138,8 @@ class GraphProcessors:
         ends, used = np.unique(triples[:, [0, 2]]), np.unique(triples[:, 1])
         entity = np.full(len(graph.entities), -1)
         relation = np.full(len(graph.relations), -1)
-        told = graph.entities[ends]
-        entity[ends] = _places(told["id"], told["name"], self.entities)
+        given = graph.entities[ends]
+        entity[ends] = _places(given["id"], given["name"], self.entities)
         names = graph.relations["name"][used]
         relation[used] = _places(names, names, self.relations)
         return np.stack((entity[triples[:, 0]], relation[triples[:, 1]], entity[triples[:, 2]]), 1).reshape(-1, 3)

@@ -37,14 +37,14 @@ class Known:
         return cls(keys // entities, keys % entities, typed)
 
     def other(self, questions: Tensor) -> tuple[Tensor, Tensor]:
-        """Known answers of questions (entity, relation, answer) apart from the answer itself: which question, and
-        which entity."""
+        """Known answers of questions (entity, relation, answer) other than the answer itself: which question, and which
+        entity."""
         keys = questions[:, 0] * len(self.typed) + questions[:, 1]
         begin = torch.searchsorted(self.keys, keys)
         which, places = ranges(begin, torch.searchsorted(self.keys, keys, right=True))
         entity = self.answers[places]
-        apart = entity != questions[which, 2]
-        return which[apart], entity[apart]
+        others = entity != questions[which, 2]
+        return which[others], entity[others]
 
 
 class Ranks(NamedTuple):
@@ -105,7 +105,7 @@ def _ranked(
 def predictions(
     case_ids: Sequence[str], triples: Tensor, score_all: ScoreAll, known: Known, memory: int
 ) -> Predictions:
-    """What is said of some triples, shape (n, 3): `holds`, a probability that waits to be calibrated, from the mean
+    """Predictions of triples, shape (n, 3): `holds`, a probability that waits to be calibrated, from the mean
     score of both sides; `rank/tail` and `rank/head` among all entities; `typed rank/tail` and `typed rank/head` among
     those that fit."""
     found = ranks(score_all, both_ways(triples, len(known.typed) // 2), known, memory)

@@ -47,7 +47,9 @@ class GraphRecipe(AsJson):
     def batches(
         self, cases: Cases, processors: GraphProcessors, seed: int
     ) -> OneVersusAll | SeveralVersusAll | NegativeSampling:
-        return batches_of(processors.taught, len(processors.entities), len(processors.relations), self.training, seed)
+        return batches_of(
+            processors.training_triples, len(processors.entities), len(processors.relations), self.training, seed
+        )
 
     def network(self, processors: GraphProcessors) -> Completer:
         chunk = 0
@@ -61,9 +63,9 @@ class GraphRecipe(AsJson):
 
     def infer(self, network: nn.Module, cases: Cases, processors: GraphProcessors, run: Run) -> Iterator[Predictions]:
         assert isinstance(network, Completer)
-        triples = processors.understood(cases).to(network.entity.device)
-        found = predictions(cases.ids, triples, network.asker(), network.known, self.memory).table
-        training = network.triples[: network.training_triples].cpu().numpy()
-        verdicts = processors.domain(training).verdicts(triples.cpu().numpy(), processors.words(cases))
+        triples = processors.encode(cases).to(network.entity.device)
+        found = predictions(cases.ids, triples, network.candidate_scorer(), network.known, self.memory).table
+        training = network.training_triples.cpu().numpy()
+        verdicts = processors.domain(training).verdicts(triples.cpu().numpy(), processors.names_of(cases))
         verdicts = verdicts.with_columns(pl.Series("case_id", cases.ids, dtype=pl.String))
         yield Predictions(found.join(verdicts, on="case_id", how="left", maintain_order="left"))

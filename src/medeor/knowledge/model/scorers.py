@@ -21,7 +21,7 @@ class Scorer:
     """Entities, shape (..., d), and relations, shape (..., w), to queries, shape (..., d)."""
     inverse: Callable[[Tensor], Tensor] | None
     """The relation from tail to head, shape (..., w): a triple scores the same from either side. None where there is
-    none in closed form, so that inverse relations must be learnt (`reciprocal`)."""
+    none in closed form, so that inverse relations must be trained (`reciprocal`)."""
     distance: bool = False
     """Whether candidates are compared by Euclidean distance instead of inner product."""
     pairs: bool = False

@@ -22,7 +22,7 @@ _MOST = 2000
 @dataclass(frozen=True)
 class Searched:
     """The method of a plan, with its settings chosen first. They are judged by training triples that are held out from
-    the tries alone: the validation part, which calibrates, has no say."""
+    the tries alone: the validation part is kept for calibration."""
 
     plan: GraphPlan
 
@@ -40,17 +40,13 @@ class Searched:
                 what, note = Message("knowledge.progress.search"), Message("knowledge.progress.mrr", mrr=listed[-1][0])
                 run.progress(str(what), number + 1, self.plan.search.settings, str(note))
             chosen = max(listed, key=lambda one: one[0])[1]
-            told = [{"mrr": value, "chosen": plan is chosen, **_settings(plan)} for value, plan in listed]
-            write_json(run.folder / "search.json", told)
+            table = [
+                {"mrr": value, "chosen": plan is chosen, "embedding": asdict(plan.embedding),
+                 "smoothing": plan.training.smoothing, "learning_rate": plan.schedule.learning_rate}
+                for value, plan in listed
+            ]  # fmt: skip
+            write_json(run.folder / "search.json", table)
         return NetworkMethod(GraphRecipe.of(chosen), chosen.schedule).fit(cases, split, inputs, run)
-
-
-def _settings(plan: GraphPlan) -> dict[str, object]:
-    return {
-        "embedding": asdict(plan.embedding),
-        "smoothing": plan.training.smoothing,
-        "learning_rate": plan.schedule.learning_rate,
-    }
 
 
 def _inner(cases: Cases, split: Split, seed: int) -> Split:

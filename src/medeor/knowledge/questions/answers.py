@@ -1,10 +1,11 @@
-"""A question to a completed graph in words (which diseases does metformin treat?), answered with what each answer rests
-on; and what was learnt of each entity, as a table for other studies."""
+"""A question to a completed graph in words (which diseases does metformin treat?), answered with evidence for each
+answer; and the embeddings of entities, as a table for other studies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.questions.evidence import Refit, excluding, realistic_places
 from medeor.knowledge.questions.paths import Adjacency, between, nodes_on_path, random_walks
 from medeor.knowledge.read import names
-from medeor.knowledge.read.cases import HOLDS
+from medeor.knowledge.read.cases import HOLDS, in_words
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import keys
 
@@ -29,7 +30,7 @@ TOP = 20
 PATHS = 3
 """Paths that are shown of an answer."""
 CONTROLS = 8
-"""Random paths, and random edges at the same ends, against which the removal of a path is held."""
+"""Random paths, and random edges at the same ends, with whose removal that of a path is compared."""
 _COLUMNS = named(
     "knowledge.answers", "answer", "probability", "known", "by-degree", "contradicted-by", "verdict", "why"
 )
@@ -54,17 +55,6 @@ class Question:
         return np.stack((given, relation, self.answers) if self.tails else (self.answers, relation, given), 1)
 
 
-@dataclass(frozen=True)
-class Removed:
-    """How far an answer's log-probability falls without a path, and without what is as large."""
-
-    path: float
-    random_path: float | None
-    """Mean over random paths of the same length, half from either end; None where there are none."""
-    same_ends: float | None
-    """Mean over as many random edges, one at each end (of one, at either) and further ones anywhere."""
-
-
 def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
     sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
@@ -79,35 +69,35 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     score = np.mean([_scores(network, question.triples) for network in networks], axis=0)
     best = np.argsort(-score, kind="stable")[:top]
     shown = question.triples[best]
-    training = processors.taught.numpy()
-    count = np.bincount(
-        training[training[:, 1] == question.relation, 2 if question.tails else 0], minlength=len(graph.entities)
-    )
+    training = processors.training_triples.numpy()
+    same_relation = training[training[:, 1] == question.relation]
+    count = np.bincount(same_relation[:, 2 if question.tails else 0], minlength=len(graph.entities))
     by_degree = realistic_places(count[question.answers])[best]
-    cases = _cases(graph, shown)
+    cases = Cases(in_words(graph, shown, first=1), (HOLDS,), {"graph": graph})
     table = asked.predict_cases(cases).table.filter(pl.col("item") == HOLDS.name)
     if "chosen" in table.columns:
         unseen = (pl.col("verdict") == OUT_OF_DOMAIN).fill_null(False)
         table = table.with_columns(pl.when(~unseen).then("chosen").alias("chosen"))
-    known = _known(shown, processors)
     found = graph.entities[question.answers[best]].select(answer="id", name="name", kind="kind")
-    evidence = [[None, None]] * len(best)
+    contradictions: list[Any] = [None] * len(best)
+    paths: list[Any] = [None] * len(best)
     if len(graph):
         rivals = _rivals(graph, question.relation, where.get("excludes", ""))
-        evidence = _evidence(graph, training, networks, shown, rivals, asked.run)
-    told = found.with_columns(
-        pl.Series("known", known, dtype=pl.String),
+        contradictions = [_contradictions(graph, triple, rivals) for triple in shown]
+        paths = _paths(graph, training, networks, shown, asked.run)
+    found = found.with_columns(
+        pl.Series("known", _known(shown, processors), dtype=pl.String),
         pl.Series("rank", np.arange(1, len(best) + 1)),
         pl.Series("rank_by_degree", by_degree),
-        pl.Series("contradictions", [one for one, _ in evidence], strict=False),
-        pl.Series("paths", [several for _, several in evidence], strict=False),
+        pl.Series("contradictions", contradictions, strict=False),
+        pl.Series("paths", paths, strict=False),
     )
-    table = cases.table.select("case_id", "source").hstack(told).join(table, on="case_id", maintain_order="left")
+    table = cases.table.select("case_id", "source").hstack(found).join(table, on="case_id", maintain_order="left")
     return Answers(table, tuple(_figures(graph, question, table)))
 
 
 def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -> str:
-    """Writes what was learnt of each entity: id, name, kind, vector. A model of several folds gives its vectors side by
+    """Writes the embedding of each entity: id, name, kind, vector. A model of several folds gives its vectors side by
     side. Numbers of ComplEx and RotatE are pairs of a real and an imaginary part. From a bundle names are ids."""
     networks, processors = networks_of(asked.model)
     graph = graph_of(asked.run, processors)
@@ -125,9 +115,9 @@ def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -
 def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
     if "relation" not in where or not {"head", "tail"} & set(where):
         raise UserError("knowledge.answers.no-end")
-    text = where.get("top", str(TOP))
-    if not text.isdecimal() or not int(text):
-        raise UserError("knowledge.answers.top", top=text)
+    top = where.get("top", str(TOP))
+    if not top.isdecimal() or not int(top):
+        raise UserError("knowledge.answers.top", top=top)
     relation = names.relation(graph, where["relation"])
     tails = "head" in where
     given = names.entity(graph, where["head" if tails else "tail"])
@@ -143,11 +133,11 @@ def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
         if not len(answers):
             there = graph.kinds or Message("knowledge.graph.no-kinds")
             raise UserError("knowledge.answers.no-kind", kind=where["kind"], kinds=there)
-    return Question(given, relation, tails, answers), int(text)
+    return Question(given, relation, tails, answers), int(top)
 
 
 def _rivals(graph: Graph, relation: int, asked: str) -> dict[int, str]:
-    """Relations that contradict this one, and why they are taken to."""
+    """Relations that contradict this one, and the reason for each."""
     why = str(Message("knowledge.answers.named"))
     chosen = {names.relation(graph, text.strip()): why for text in asked.split(",") if text.strip()}
     found = excluding(graph.triples, len(graph.entities), relation)
@@ -161,22 +151,6 @@ def _scores(network: Completer, triples: np.ndarray) -> np.ndarray:
         return torch.cat([network.score(chunk) for chunk in chunks]).double().cpu().numpy()
 
 
-def _cases(graph: Graph, triples: np.ndarray) -> Cases:
-    head, relation, tail = triples.T
-    name = graph.entities["name"]
-    said = pl.DataFrame({"h": name[head], "r": graph.relations["name"][relation], "t": name[tail]})
-    ids = [str(number) for number in range(1, len(triples) + 1)]
-    table = pl.DataFrame(
-        {
-            "case_id": ids,
-            "group": ids,
-            "triple": pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3)),
-            "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
-        }
-    )
-    return Cases(table, (HOLDS,), {"graph": graph})
-
-
 def _known(triples: np.ndarray, processors: GraphProcessors) -> list[str | None]:
     every = processors.triples.numpy()
     return [
@@ -188,86 +162,84 @@ def _known(triples: np.ndarray, processors: GraphProcessors) -> list[str | None]
 # --- the evidence ----------------------------------------------------------------------------------------
 
 
-def _evidence(
-    graph: Graph,
-    taught: np.ndarray,
-    networks: Sequence[Completer],
-    shown: np.ndarray,
-    rivals: Mapping[int, str],
-    run: Run,
-) -> list[list[Any]]:
-    """Of each answer its contradictions and its paths, as plain values."""
-    place = taught_places(graph, taught)
+def _contradictions(graph: Graph, triple: np.ndarray, rivals: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Edges between the same entities whose relation contradicts that of a triple."""
+    joins = (graph.triples[:, 0] == triple[0]) & (graph.triples[:, 2] == triple[2])
+    rows = np.flatnonzero(joins & np.isin(graph.triples[:, 1], list(rivals)))
+    reasons = [rivals[relation] for relation in graph.triples[rows, 1].tolist()]
+    return [{**edge, "why": reason} for edge, reason in zip(_with_facts(graph, rows), reasons, strict=True)]
+
+
+def _paths(
+    graph: Graph, training: np.ndarray, networks: Sequence[Completer], shown: np.ndarray, run: Run
+) -> list[list[dict[str, Any]]]:
+    """The paths of each triple, with their edges and how far its log-probability falls without them."""
+    place = training_places(graph, training)
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))
     found = []
     for number, triple in enumerate(shown.tolist(), start=1):
         head, _, tail = triple
         itself = np.flatnonzero((graph.triples == triple).all(1))
         paths = between(adjacency, head, tail, PATHS, itself)
-        drops = removed(graph, adjacency, place, networks, triple, paths, run.seed)
-        told = [
-            {"edges": _said(graph, np.array(path)), "drop": drop.path, "drop_random_path": drop.random_path,
-             "drop_same_ends": drop.same_ends, "words": _words(graph, path, head)}
-            for path, drop in zip(paths, drops, strict=True)
-        ]  # fmt: skip
-        joins = (graph.triples[:, 0] == head) & (graph.triples[:, 2] == tail)
-        against = np.flatnonzero(joins & np.isin(graph.triples[:, 1], list(rivals)))
-        why = [rivals[relation] for relation in graph.triples[against, 1].tolist()]
-        spoken = [{**edge, "why": one} for edge, one in zip(_said(graph, against), why, strict=True)]
-        found.append([spoken, told])
+        drops = _drops(adjacency, place, networks, triple, paths, itself, run.seed)
+        found.append(
+            [
+                {"edges": _with_facts(graph, np.array(path)), **drop, "words": _words(graph, path, head)}
+                for path, drop in zip(paths, drops, strict=True)
+            ]
+        )
         run.progress(str(Message("knowledge.progress.evidence")), number, len(shown))
     return found
 
 
-def taught_places(graph: Graph, taught: np.ndarray) -> np.ndarray:
-    """Where each edge of a graph stands among the triples that taught a model, shape (edges,); -1 where it does not."""
+def training_places(graph: Graph, training: np.ndarray) -> np.ndarray:
+    """The row of each edge of a graph among the training triples of a model, shape (edges,); -1 for other edges."""
     size, relations = len(graph.entities), len(graph.relations)
-    known, own = (keys(triples, size, relations) for triples in (taught, graph.triples))
+    known, own = (keys(triples, size, relations) for triples in (training, graph.triples))
     order = np.argsort(known)
     at = np.minimum(np.searchsorted(known[order], own), len(known) - 1)
     return np.where(known[order][at] == own, order[at], -1)
 
 
-def removed(
-    graph: Graph,
+def _drops(
     adjacency: Adjacency,
     place: np.ndarray,
     networks: Sequence[Completer],
     triple: Sequence[int],
     paths: Sequence[tuple[int, ...]],
+    itself: np.ndarray,
     seed: int,
-) -> list[Removed]:
-    """What each path is worth to a triple's score (see `evidence.Refit`), beside what is as large. Where a network's
-    answers do not depend on the two ends alone (R-GCN, ConvE) nothing is measured, and NaN is said."""
-    head, _, tail = triple
-    itself = np.flatnonzero((graph.triples == np.asarray(triple)).all(1))
-    generator = np.random.default_rng((seed, *map(int, triple)))
-    lengths = sorted({len(path) for path in paths})
-    controls: dict[int, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
-    for length in lengths:
-        half = CONTROLS // 2
-        walks = [one for end in (head, tail) for one in random_walks(adjacency, end, length, half, itself, generator)]
-        controls[length] = walks, _at_ends(adjacency, (head, tail), length, itself, generator)
-    sets = [*paths, *(one for pair in controls.values() for several in pair for one in several)]
-    training = [place[list(rows)] for rows in sets]
-    refits = [Refit(network, network.triples[: network.training_triples].cpu(), seed) for network in networks]
+) -> list[dict[str, float | None]]:
+    """How far a triple's log-probability falls without each path (see `evidence.Refit`), and as a comparison the mean
+    without random paths of the same length, half from either end, and without as many random edges at the same ends;
+    None where there are none. NaN where a network's answers do not depend on the two ends alone (R-GCN, ConvE)."""
     if not paths:
         return []
+    refits = [Refit(network, network.training_triples.cpu(), seed) for network in networks]
     if not all(refit.possible for refit in refits):
-        return [Removed(float("nan"), None, None)] * len(paths)
-    drops = np.mean([refit.drops(tuple(triple), training) for refit in refits], axis=0)
-    own, rest = drops[: len(paths)], drops[len(paths) :]
-    means: dict[int, tuple[float | None, ...]] = {}
-    for length, pair in controls.items():
-        sizes = [len(several) for several in pair]
-        cut = np.split(rest[: sum(sizes)], [sizes[0]])
-        means[length] = tuple(float(values.mean()) if len(values) else None for values in cut)
-        rest = rest[sum(sizes) :]
-    return [Removed(float(drop), *means[len(path)]) for path, drop in zip(paths, own, strict=True)]
+        return [{"drop": float("nan"), "drop_random_path": None, "drop_same_ends": None}] * len(paths)
+    ends = triple[0], triple[2]
+    generator = np.random.default_rng((seed, *map(int, triple)))
+    controls = []
+    for length in sorted({len(path) for path in paths}):
+        half = CONTROLS // 2
+        walks = [one for end in ends for one in random_walks(adjacency, end, length, half, itself, generator)]
+        controls.append(((length, "drop_random_path"), walks))
+        controls.append(((length, "drop_same_ends"), _at_ends(adjacency, ends, length, itself, generator)))
+    sets = [*paths, *(one for _, several in controls for one in several)]
+    training = [place[list(rows)] for rows in sets]
+    drops = np.mean([refit.drops(triple, training) for refit in refits], axis=0)
+    bounds = np.cumsum([len(paths), *(len(several) for _, several in controls)])
+    own, *parts = np.split(drops, bounds[:-1])
+    mean = {key: float(part.mean()) if len(part) else None for (key, _), part in zip(controls, parts, strict=True)}
+    return [
+        {"drop": float(drop), **{name: mean[len(path), name] for name in ("drop_random_path", "drop_same_ends")}}
+        for path, drop in zip(paths, own, strict=True)
+    ]
 
 
 def _at_ends(
-    adjacency: Adjacency, ends: tuple[int, int], length: int, without: np.ndarray, generator: np.random.Generator
+    adjacency: Adjacency, ends: Sequence[int], length: int, without: np.ndarray, generator: np.random.Generator
 ) -> list[tuple[int, ...]]:
     """Random edges, as many as a path has: one at each end (of one, at either), further ones anywhere."""
     pools = [np.setdiff1d(adjacency.around(np.array([end]))[2], without) for end in ends]
@@ -279,7 +251,7 @@ def _at_ends(
     return found
 
 
-def _said(graph: Graph, rows: np.ndarray) -> list[dict[str, Any]]:
+def _with_facts(graph: Graph, rows: np.ndarray) -> list[dict[str, Any]]:
     """Edges as they stand in the graph: row, both ends, relation, and all its facts."""
     table = edges(graph, rows).select(pl.all().cast(pl.String))
     return [{"row": int(row), **edge} for row, edge in zip(rows, table.to_dicts(), strict=True)]
@@ -288,16 +260,11 @@ def _said(graph: Graph, rows: np.ndarray) -> list[dict[str, Any]]:
 def _words(graph: Graph, path: Sequence[int], start: int) -> str:
     """`aspirin —inhibits→ PTGS2 ←marker of— pain`"""
     name, relation = graph.entities["name"], graph.relations["name"]
-    said = name[start]
-    for (head, kind, _), at, to in zip(
-        graph.triples[list(path)].tolist(), *_pairs(nodes_on_path(graph.triples, tuple(path), start)), strict=True
-    ):
-        said += f" —{relation[kind]}→ {name[to]}" if head == at else f" ←{relation[kind]}— {name[to]}"
-    return said
-
-
-def _pairs(entities: list[int]) -> tuple[list[int], list[int]]:
-    return entities[:-1], entities[1:]
+    words = name[start]
+    steps = pairwise(nodes_on_path(graph.triples, tuple(path), start))
+    for (head, kind, _), (at, to) in zip(graph.triples[list(path)].tolist(), steps, strict=True):
+        words += f" —{relation[kind]}→ {name[to]}" if head == at else f" ←{relation[kind]}— {name[to]}"
+    return words
 
 
 # --- for a reader ----------------------------------------------------------------------------------------
@@ -310,13 +277,12 @@ def _figures(graph: Graph, question: Question, table: pl.DataFrame) -> list[Figu
     if table["reason"].null_count() == len(table):
         columns = columns[:-1]
     new = Message("knowledge.answers.new")
-    shown = (
+    rows = tuple(
         (row["rank"], row["name"], row["value"], row["known"] or new, row["rank_by_degree"],
          ", ".join(sorted({one["relation"] for one in row["contradictions"] or []})) or None,
-         row["verdict"], row["reason"])
+         row["verdict"], row["reason"])[: len(columns)]
         for row in table.iter_rows(named=True)
     )  # fmt: skip
-    rows = tuple(row[: len(columns)] for row in shown)
     caption = Message("knowledge.answers.caption")
     if not len(graph):
         return [Table(title, columns, rows, Message("knowledge.answers.no-paths", caption=caption))]

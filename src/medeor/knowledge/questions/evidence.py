@@ -1,4 +1,4 @@
-"""What an answer rests on: how it fares when edges are taken from what the model knows, what speaks against it, and
+"""Evidence for an answer: how its score falls without some of the training triples, which relations contradict it, and
 how far it is mere popularity."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from medeor.knowledge.model.scorers import compare, cubes, match
 from medeor.knowledge.read.triples import both_ways
 
 _MOST = 2048
-"""Questions of each sort, and entities, that a refit looks at; of more, as many at random, weighed up to all."""
+"""Questions of each sort, and entities, in a refit; of more, as many at random, weighted up to all."""
 _STEPS = 30
 SURE = 10.0
 """Pairs that two relations would share by chance from which sharing none means that they exclude each other: by
@@ -24,8 +24,7 @@ chance that happens once in 22,000 (Poisson)."""
 
 @dataclass(frozen=True)
 class Refit:
-    """The vectors of the two ends of a triple learnt anew, all others as they are: what a model would say of the triple
-    had it known fewer edges, without being fitted again.
+    """Approximates leave-edges-out retraining by refitting only the head and tail embeddings of a triple.
 
     For ComplEx and DistMult each of the two vectors then minimises a convex function, which is minimised itself
     (L-BFGS from the fitted vectors), so that nothing is left of what was taken away but its trace in other entities.
@@ -33,8 +32,8 @@ class Refit:
     loss the plan has. Edges that touch neither end have no effect: of a path of three, the middle one."""
 
     network: Completer
-    taught: Tensor
-    """Shape (n, 3): the triples that the model learnt from."""
+    training: Tensor
+    """Shape (n, 3): the training triples of the model."""
     seed: int = 0
 
     @property
@@ -44,10 +43,9 @@ class Refit:
 
     def drops(self, asked: Sequence[int], without: Sequence[np.ndarray]) -> np.ndarray:
         """How far the mean log-probability of (head, relation, tail), of its tail and of its head among all entities,
-        falls when the taught triples of each row of numbers in `without` are unknown, shape (len(without),). The
+        falls when the training triples of each row of numbers in `without` are unknown, shape (len(without),). The
         triple itself is taken to be unknown throughout."""
-        head, relation, tail = asked
-        parts = _Objective.of(self.network, self.taught, (head, relation, tail), without, self.seed)
+        parts = _Objective.of(self.network, self.training.cpu(), asked, without, self.seed)
         moving = parts.start.clone().requires_grad_()
         optimiser = torch.optim.LBFGS([moving], max_iter=_STEPS, history_size=10, line_search_fn="strong_wolfe")
 
@@ -59,8 +57,8 @@ class Refit:
 
         optimiser.step(objective)
         with torch.inference_mode():
-            said = parts.said(moving)
-        return (said[0] - said[1:]).double().cpu().numpy()
+            found = parts.log_probability(moving)
+        return (found[0] - found[1:]).double().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -92,33 +90,27 @@ class _Objective:
     """The number of questions of the two ends, by which the loss is a mean."""
 
     @classmethod
+    @torch.no_grad()
     def of(
-        cls, network: Completer, taught: Tensor, asked: tuple[int, int, int], without: Sequence[np.ndarray], seed: int
-    ) -> _Objective:
-        with torch.no_grad():
-            return cls._made(network, taught.cpu(), asked, without, seed)
-
-    @classmethod
-    def _made(
-        cls, network: Completer, taught: Tensor, asked: tuple[int, int, int], without: Sequence[np.ndarray], seed: int
+        cls, network: Completer, training: Tensor, asked: Sequence[int], without: Sequence[np.ndarray], seed: int
     ) -> _Objective:
         head, relation, tail = asked
         generator = np.random.default_rng((seed, head, relation, tail))
-        questions = both_ways(taught, network.relations)
+        questions = both_ways(training, network.relations)
         known, answer = questions[:, 0].numpy(), questions[:, 2].numpy()
         ends = np.array([head, tail])
-        itself = np.flatnonzero((taught == torch.tensor(asked)).all(1).numpy())
+        itself = np.flatnonzero((training == torch.tensor(asked)).all(1).numpy())
         gone = [np.concatenate((itself, rows)).astype(np.int64) for rows in (np.zeros(0), *without)]
-        gone = [np.concatenate((rows, rows + len(taught))) for rows in gone]
+        gone = [np.concatenate((rows, rows + len(training))) for rows in gone]
         always = np.unique(np.concatenate(gone))
         of_ends = np.isin(known, ends)
         chosen = _some(np.flatnonzero(of_ends), always, generator)
         to_ends = _some(np.flatnonzero(~of_ends & np.isin(answer, ends)), always, generator)
-        beside = _some(np.flatnonzero(~of_ends & ~np.isin(answer, ends)), np.zeros(0, np.int64), generator)
-        fixed = np.concatenate((to_ends[0], beside[0])), np.concatenate((to_ends[1], beside[1]))
+        others_only = _some(np.flatnonzero(~of_ends & ~np.isin(answer, ends)), np.zeros(0, np.int64), generator)
+        fixed, fixed_weight = (np.concatenate(both) for both in zip(to_ends, others_only))
         pool = np.arange(len(network.entity))
         if len(pool) > _MOST:
-            pool = np.union1d(generator.choice(pool, _MOST, replace=False), answer[np.r_[chosen[0], fixed[0]]])
+            pool = np.union1d(generator.choice(pool, _MOST, replace=False), answer[np.r_[chosen[0], fixed]])
         pool = np.setdiff1d(pool, ends)
 
         def place(entity: np.ndarray) -> Tensor:
@@ -129,27 +121,25 @@ class _Objective:
         vectors = network.entities().detach()
         device = vectors.device
         own = questions[chosen[0]]
-        moving = torch.stack(
-            (torch.from_numpy((own[:, 0].numpy() == tail).astype(np.int64)), own[:, 1], place(own[:, 2].numpy())), 1
-        )
-        kept = questions[fixed[0]].to(device)
+        moving = torch.stack(((own[:, 0] == tail).long(), own[:, 1], place(own[:, 2].numpy())), 1)
+        kept = questions[fixed].to(device)
         queries = network.query(vectors[kept[:, 0]], network.related(kept[:, 1]))
         others = vectors[torch.from_numpy(pool).to(device)]
         rest = torch.cat([compare(q, others, network.scorer.distance).logsumexp(1) for q in queries.split(_MOST)])
         at = place(kept[:, 2].cpu().numpy()) - len(pool)
         return cls(
-            network,
-            vectors[torch.from_numpy(ends).to(device)].expand(len(gone), 2, -1).clone(),
-            others,
-            torch.tensor([[0, relation, 1], [1, relation + network.relations, 0]], device=device),
-            moving.to(device),
-            _weights(*chosen, gone).to(device),
-            queries,
-            torch.where(at < 0, 2, at).to(device),
-            match(queries, vectors[kept[:, 2]], network.scorer.distance),
-            rest,
-            _weights(*fixed, gone).to(device),
-            float(len(chosen[0]) + len(to_ends[0])),
+            network=network,
+            start=vectors[torch.from_numpy(ends).to(device)].expand(len(gone), 2, -1).clone(),
+            others=others,
+            asked=torch.tensor([[0, relation, 1], [1, relation + network.relations, 0]], device=device),
+            moving=moving.to(device),
+            moving_weight=_weights(*chosen, gone).to(device),
+            queries=queries,
+            answer=torch.where(at < 0, 2, at).to(device),
+            own=match(queries, vectors[kept[:, 2]], network.scorer.distance),
+            rest=rest,
+            weight=_weights(fixed, fixed_weight, gone).to(device),
+            scale=float(len(chosen[0]) + len(to_ends[0])),
         )
 
     def loss(self, ends: Tensor) -> Tensor:
@@ -177,7 +167,7 @@ class _Objective:
             times.append(self.moving_weight @ moved + self.weight @ (self.answer == end).float())
         return torch.stack(times, 1)
 
-    def said(self, ends: Tensor) -> Tensor:
+    def log_probability(self, ends: Tensor) -> Tensor:
         """Mean log-probability of the tail and of the head of the triple, shape (variants,)."""
         logits = self._logits(ends, self.asked[:, 0], self.asked[:, 1])
         answers = (self.asked[:, 2] + len(self.others)).expand(len(ends), -1)
@@ -192,7 +182,7 @@ class _Objective:
 
 
 def _some(rows: np.ndarray, always: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_MOST` of some rows at random beside those that must be there, and the weight of each."""
+    """All needed rows and at most `_MOST` of the others at random, and the weight of each."""
     needed = np.intersect1d(rows, always)
     free = np.setdiff1d(rows, needed)
     drawn = np.sort(generator.choice(free, _MOST, replace=False)) if len(free) > _MOST else free
@@ -205,7 +195,7 @@ def _weights(rows: np.ndarray, weight: np.ndarray, gone: Sequence[np.ndarray]) -
     return torch.from_numpy(np.stack([np.where(np.isin(rows, out), 0.0, weight) for out in gone])).float()
 
 
-# --- what speaks against an answer, and popularity -------------------------------------------------------
+# --- contradictions and popularity -------------------------------------------------------
 
 
 def excluding(triples: np.ndarray, entities: int, relation: int) -> dict[int, float]:
@@ -213,14 +203,19 @@ def excluding(triples: np.ndarray, entities: int, relation: int) -> dict[int, fl
     number of pairs that they would share by chance, were each spread at random over the heads and tails that both
     have. `SURE` or more is taken as exclusion."""
     head, kind, tail = triples.T.astype(np.int64)
-    own = kind == relation
     pair = head * entities + tail
-    heads, tails = (np.bincount(side[own], minlength=entities) > 0 for side in (head, tail))
+
+    def ends_of(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which entities are heads, and which are tails."""
+        return np.bincount(head[edges], minlength=entities) > 0, np.bincount(tail[edges], minlength=entities) > 0
+
+    own = kind == relation
+    heads, tails = ends_of(own)
     shared = np.bincount(kind[np.isin(pair, pair[own])], minlength=kind.max(initial=0) + 1)
     found = {}
     for other in np.flatnonzero(shared == 0).tolist():
         theirs = kind == other
-        their_heads, their_tails = (np.bincount(side[theirs], minlength=entities) > 0 for side in (head, tail))
+        their_heads, their_tails = ends_of(theirs)
         both_heads, both_tails = heads & their_heads, tails & their_tails
         cells = both_heads.sum() * both_tails.sum()
         if cells:
@@ -234,6 +229,5 @@ def excluding(triples: np.ndarray, entities: int, relation: int) -> dict[int, fl
 def realistic_places(values: np.ndarray) -> np.ndarray:
     """The rank of each value among all, 1 the highest, of equal ones half before it: shape (n,)."""
     ordered = np.sort(values)
-    above = len(values) - np.searchsorted(ordered, values, side="right")
-    alike = np.searchsorted(ordered, values, side="right") - np.searchsorted(ordered, values, side="left")
-    return 1 + above + (alike - 1) / 2
+    below, up_to = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+    return 1 + len(values) - up_to + (up_to - below - 1) / 2

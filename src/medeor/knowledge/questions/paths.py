@@ -1,4 +1,4 @@
-"""The shortest ways between two entities of a graph, along edges in either direction, past as few hubs as can be."""
+"""The shortest paths between two entities of a graph, along edges in either direction, past as few hubs as possible."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ def between(adjacency: Adjacency, start: int, end: int, most: int, without: np.n
     """The `most` shortest paths from one entity to another, at most `LONGEST` edges long, none of them in `without`:
     rows of edges in the order in which they are walked. Of paths equally long, those over entities with fewer edges
     come first: the weight of a path is one over the product of their degrees (as the degree-weighted paths of
-    Himmelstein and Baranzini 2015). Each sequence of entities comes
-    once, but for edges that are the whole path."""
+    Himmelstein and Baranzini 2015). Each sequence of entities comes once, but for edges that are the whole path."""
     found: list[tuple[int, ...]] = []
     for walk in (_direct, _over_one, _over_two):
         if len(found) < most:

@@ -1,4 +1,4 @@
-"""The cases of a graph completion: every triple of the graph, and beside those that are held out (and some of the
+"""The cases of a graph completion: every triple of the graph, and with those that are held out (and some of the
 others) a false triple of the same kind, so that a probability can be calibrated and judged."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.identifiers import read_joined
-from medeor.knowledge.read.triples import keys, seen
+from medeor.knowledge.read.triples import degrees, keys, pairs, seen
 from medeor.statistics.split import PARTS
 
 HOLDS = Target("holds", "binary")
@@ -41,24 +41,21 @@ class Parts(NamedTuple):
     """Shape (n,), int8: places in `PARTS`; None where the road divides the triples."""
     group: np.ndarray
     """Shape (n,): number of the independent unit."""
-    column: str
-    """Name of the column of parts."""
     undivided: bool = False
     """Whether nothing can be held out."""
 
 
 def read_cases(sources: Sources, study: Study) -> Cases:
     """The triples of some sources and their `Graph`, one row a triple: `case_id`, `group`, `part` (official, or drawn
-    so that no entity is without a training triple, and where none can be held out so, all `train` with a finding that
-    says it; or the column `cold:KIND` where the study splits so), `triple`
-    (head, relation and tail, rows of the graph's tables), `holds` (0 for a false triple), `degree` (triples to learn
-    from of the rarer of its two entities).
+    so that no entity is without a training triple, and where none can be held out so, all `train` with a finding; or
+    the column `cold:KIND` where the study splits so), `triple` (head, relation and tail, rows of the graph's tables),
+    `holds` (0 for a false triple), `degree` (training triples of the rarer of its two entities).
 
     A false triple has the head or the tail of a true one replaced by another entity that training has in that place
     of that relation; no part of the graph holds it. It shares the true one's part and group.
 
     Raises: UserError where nothing can be read, a part has an unknown name, or no entity is of the kind held out."""
-    graph = read_joined(sources.given, study.options, learnt=sources.labelled)
+    graph = read_joined(sources.given, study.options, training=sources.labelled)
     if not sources.labelled:
         return asked_cases(graph)
     divided = _divided(graph, study)
@@ -68,47 +65,43 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     if not training.any():
         raise UserError("knowledge.cases.no-training")
     chosen = _chosen(divided.part, len(graph), study.seed)
-    cold = divided.column.startswith(COLD)
+    cold = study.split.startswith(COLD)
     wrong, of = false_triples(graph, graph.triples[chosen], graph.triples[training], graph.triples, cold, study.seed)
     of = chosen[of]
     triples = np.concatenate((graph.triples, wrong))
     rows = np.concatenate((np.arange(len(graph)), of))
-    ids = pl.concat(
-        (
-            pl.select(pl.int_range(len(graph)).cast(pl.String)).to_series(),
-            pl.Series(of, dtype=pl.Int64).cast(pl.String) + "-false",
-        )
-    )
+    false_ids = pl.Series(of, dtype=pl.Int64).cast(pl.String) + "-false"
     columns = [
-        ids.alias("case_id"),
+        pl.concat((pl.int_range(len(graph), eager=True).cast(pl.String), false_ids)).alias("case_id"),
         pl.Series("group", divided.group[rows]).cast(pl.String),
         pl.Series("triple", triples, dtype=pl.Array(pl.Int32, 3)),
         pl.Series("holds", np.arange(len(triples)) < len(graph), dtype=pl.Int8),
         degree(graph.triples[training], triples),
     ]
     if divided.part is not None:
-        part = pl.Series(divided.column, divided.part[rows])
+        part = pl.Series(study.split if cold else "part", divided.part[rows])
         columns.append(part.replace_strict(range(len(PARTS)), PARTS, return_dtype=pl.String))
     subgroups = ("degree", *study.subgroups)
     return Cases(pl.DataFrame(columns), (HOLDS,), {"graph": graph}, subgroups, findings=graph.findings)
 
 
 def asked_cases(graph: Graph) -> Cases:
-    """Triples of which nothing is known; `source` says them in words."""
-    names = graph.entities["name"]
-    head, relation, tail = graph.triples.T
-    said = pl.DataFrame({"h": names[head], "r": graph.relations["name"][relation], "t": names[tail]})
-    return Cases(
-        pl.DataFrame(
-            {
-                "case_id": [str(row) for row in range(len(graph))],
-                "group": [str(row) for row in range(len(graph))],
-                "triple": pl.Series(graph.triples, dtype=pl.Array(pl.Int32, 3)),
-                "source": said.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
-            }
-        ),
-        stores={"graph": graph},
-        findings=graph.findings,
+    """The triples of a graph as cases of which nothing is known."""
+    return Cases(in_words(graph, graph.triples), stores={"graph": graph}, findings=graph.findings)
+
+
+def in_words(graph: Graph, triples: np.ndarray, first: int = 0) -> pl.DataFrame:
+    """Triples, shape (n, 3), as a table of cases numbered from `first`: case_id, group, triple, source (in words)."""
+    name, (head, relation, tail) = graph.entities["name"], triples.T
+    written = pl.DataFrame({"h": name[head], "r": graph.relations["name"][relation], "t": name[tail]})
+    ids = [str(row) for row in range(first, first + len(triples))]
+    return pl.DataFrame(
+        {
+            "case_id": ids,
+            "group": ids,
+            "triple": pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3)),
+            "source": written.select(pl.concat_str("h", "r", "t", separator=" | ")).to_series(),
+        }
     )
 
 
@@ -131,25 +124,21 @@ def _divided(graph: Graph, study: Study) -> Parts:
     if study.split.startswith(COLD):
         return _cold(graph, study.split, study.seed)
     if not study.split and official.null_count() < len(graph):
-        part = (
-            official.cast(pl.String).fill_null("train").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8)
-        )
-        return Parts(part.to_numpy(), np.arange(len(graph)), "part")
-    head, _, tail = graph.triples.T.astype(np.int64)
-    pair = np.minimum(head, tail) * len(graph.entities) + np.maximum(head, tail)
-    # Two relations between the same entities are often one fact said twice: they stay together.
-    _, pair = np.unique(pair, return_inverse=True)
+        part = official.cast(pl.String).fill_null("train")
+        part = part.replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8)
+        return Parts(part.to_numpy(), np.arange(len(graph)))
+    # Two relations between the same entities are often one fact stated twice: they stay together.
+    _, pair = np.unique(pairs(graph.triples, len(graph.entities)), return_inverse=True)
     if study.split:
-        return Parts(None, pair, "part")
+        return Parts(None, pair)
     drawn = _random(graph.triples, pair, study.seed)
-    if (drawn == _TRAIN).all():
-        return Parts(drawn, np.arange(len(drawn)), "part", undivided=True)
-    return Parts(drawn, pair, "part")
+    undivided = bool((drawn == _TRAIN).all())
+    return Parts(drawn, np.arange(len(drawn)) if undivided else pair, undivided)
 
 
 def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
-    """A tenth of the pairs to test and a tenth to validate, after one triple of every entity (on either side) and
-    relation is set aside to learn from; all of them to learn from where fewer than two are left."""
+    """A tenth of the pairs for the test part and a tenth for validation, after one triple of every entity (on either
+    side) and relation is kept for training; all for training where fewer than two are left."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(triples))
     kept = np.zeros(pair.max() + 1, bool)
@@ -166,7 +155,7 @@ def _random(triples: np.ndarray, pair: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _cold(graph: Graph, way: str, seed: int) -> Parts:
-    """Some entities of a kind are never learnt from: their triples are the test part, those of others validate."""
+    """Some entities of a kind are never trained on: their triples are the test part, those of others validate."""
     kinds = graph.entities["kind"]
     own = np.flatnonzero((kinds.str.to_lowercase() == way.removeprefix(COLD).lower()).fill_null(False).to_numpy())
     head, _, tail = graph.triples.T
@@ -182,14 +171,14 @@ def _cold(graph: Graph, way: str, seed: int) -> Parts:
     is_own = np.zeros(len(place), bool)
     is_own[own] = True
     unit = np.where(place[head] >= place[tail], np.where(is_own[head], head, tail), tail)
-    return Parts(part, unit, way)
+    return Parts(part, unit)
 
 
 # --- false triples ---------------------------------------------------------------------------------------
 
 
 def _chosen(part: np.ndarray | None, triples: int, seed: int) -> np.ndarray:
-    """Rows of the triples that get a false one beside them."""
+    """Rows of the triples for which a false one is made."""
     generator = np.random.default_rng((seed, 1))
     parts = [np.arange(triples)] if part is None else [np.flatnonzero(part == one) for one in np.unique(part)]
     most = len(parts[0]) if part is None else _MOST_FALSE
@@ -197,21 +186,20 @@ def _chosen(part: np.ndarray | None, triples: int, seed: int) -> np.ndarray:
 
 
 def false_triples(
-    graph: Graph, true: np.ndarray, taught: np.ndarray, known: np.ndarray, cold: bool, seed: int
+    graph: Graph, true: np.ndarray, training: np.ndarray, known: np.ndarray, cold: bool, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """False triples, shape (m, 3), and the row of the true one, shape (n, 3), that each was made from; a triple for
-    which none was found in several draws has none. What replaces an end is drawn from what `taught` has in its place;
-    none is among the `known`. Where entities are `cold`, one that was never taught stays."""
+    which none was found in several draws has none. What replaces an end is drawn from what `training` has in its
+    place; none is among the `known`. Where entities are `cold`, one without training triples stays."""
     entities, relations = len(graph.entities), len(graph.relations)
     generator = np.random.default_rng((seed, 2))
-    relation, pool = (found.numpy() for found in seen(torch.from_numpy(taught), entities, relations))
+    relation, pool = (found.numpy() for found in seen(torch.from_numpy(training), entities, relations))
     first = np.searchsorted(relation, np.arange(2 * relations + 1))
     true = true.astype(np.int64)
     tail = generator.random(len(true)) < 0.5
     if cold:
         # What is asked is which known entity belongs to it.
-        met = np.zeros(entities, bool)
-        met[taught[:, [0, 2]]] = True
+        met = degrees(training, entities) > 0
         tail = np.where(met[true[:, 0]] == met[true[:, 2]], tail, met[true[:, 2]])
     asked = np.where(tail, true[:, 1], true[:, 1] + relations)
     size = first[asked + 1] - first[asked]
@@ -226,12 +214,9 @@ def false_triples(
     return tried[np.arange(len(true)), pick][found].astype(np.int32), np.flatnonzero(found)
 
 
-def degree(taught: np.ndarray, triples: np.ndarray) -> pl.Series:
+def degree(training: np.ndarray, triples: np.ndarray) -> pl.Series:
     """How many training triples the rarer entity of each triple has, in classes."""
-    size = int(max(taught[:, [0, 2]].max(initial=0), triples[:, [0, 2]].max(initial=0))) + 1
-    count = np.bincount(taught[:, [0, 2]].ravel(), minlength=size)
-    rarer = count[triples[:, [0, 2]]].min(1)
-    names = [f"{low + 1} to {high}" for low, high in zip((0, *_DEGREES), _DEGREES)]
-    names = ["0", *names, f"over {_DEGREES[-1]}"]
+    rarer = degrees(training, int(triples.max(initial=0)) + 1)[triples[:, [0, 2]]].min(1)
+    names = ["0", *(f"{low + 1} to {high}" for low, high in zip((0, *_DEGREES), _DEGREES)), f"over {_DEGREES[-1]}"]
     place = np.where(rarer == 0, 0, 1 + np.searchsorted(_DEGREES, rarer))
     return pl.Series("degree", place).replace_strict(list(range(len(names))), names, return_dtype=pl.Enum(names))

@@ -14,7 +14,7 @@ import polars as pl
 from medeor.contracts import Finding, Message, UserError
 from medeor.files import digest, read_json, replacing, write_json
 from medeor.formats.graphs.read import read_tables
-from medeor.formats.graphs.tables import FACTS, PARTS, GraphTables
+from medeor.formats.graphs.tables import FACTS, PARTS, TRIPLE, GraphTables
 
 VERSION = 1
 """Of the folder that `Graph.save` writes."""
@@ -37,7 +37,7 @@ class Graph:
     synonyms: pl.DataFrame
     """Further names: entity (its row), name, language (`en`, `zh`, …; null where unknown)."""
     findings: tuple[Finding, ...] = ()
-    """What was noticed while reading: encodings, rows set aside, ids with two kinds."""
+    """What was noticed while reading: encodings, excluded rows, ids with two kinds."""
 
     def __len__(self) -> int:
         return len(self.triples)
@@ -50,8 +50,8 @@ class Graph:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, whatever the file it came from."""
-        frames = (self.entities, self.relations, self.facts, self.synonyms)
-        return digest(np.ascontiguousarray(self.triples).data, *(part for frame in frames for part in _bytes(frame)))
+        parts = (part for frame in self._frames().values() for part in _bytes(frame))
+        return digest(np.ascontiguousarray(self.triples).data, *parts)
 
     def save(self, folder: Path) -> None:
         """Writes Arrow files and `graph.json` into `folder`, in the place of a graph that lay there."""
@@ -83,25 +83,20 @@ class Graph:
         return graph
 
     def _frames(self) -> dict[str, pl.DataFrame]:
-        return {
-            "entities": self.entities,
-            "relations": self.relations,
-            "facts": self.facts,
-            "synonyms": self.synonyms,
-        }
+        return {name: getattr(self, name) for name in ("entities", "relations", "facts", "synonyms")}
 
 
 def read_graph(
     sources: Sequence[str | Path | np.ndarray | pl.DataFrame],
     where: Mapping[str, str] | None = None,
     memory: int | None = None,
-    learnt: bool = False,
+    training: bool = False,
 ) -> Graph:
     """One graph from files, folders, tables, or triples of ids as an array of shape (n, 3).
 
     `where` names the columns of files whose layout medeor does not know (`formats.graphs.facts.OPTIONS` lists its
-    keys); `memory` is the number of bytes that reading may use, by default what is free; what is to be `learnt` from
-    leaves out edges that are false or of unknown part (see `read_tables`).
+    keys); `memory` is the number of bytes that reading may use, by default what is free; `training` leaves out edges
+    that are false or of unknown part (see `read_tables`).
 
     Raises: UserError where a source is missing, empty, broken, of an unknown layout, or larger than the memory."""
     given = [Path(source) if isinstance(source, str) else source for source in sources]
@@ -109,7 +104,7 @@ def read_graph(
         raise UserError("knowledge.graph.no-source")
     if len(given) == 1 and isinstance(given[0], Path) and (given[0] / "graph.json").is_file():
         return Graph.open(given[0])
-    graph = assemble(read_tables(given, where or {}, memory, learnt))
+    graph = assemble(read_tables(given, where or {}, memory, training))
     if not len(graph):
         raise UserError("knowledge.graph.no-edges", sources=tuple(map(str, given)))
     return graph
@@ -117,9 +112,8 @@ def read_graph(
 
 def assemble(tables: Sequence[GraphTables]) -> Graph:
     """One graph from what the readers gave: ids that are alike become one entity, and its second name a synonym."""
-    heads_tails = [table.edges[side].unique().cast(pl.String) for table in tables for side in ("head", "tail")]
     nodes = pl.concat([table.nodes for table in tables]).unique(maintain_order=True)
-    ids = pl.concat([*heads_tails, nodes["id"]]).drop_nulls().unique().sort().alias("id")
+    ids = pl.concat([*(table.ends() for table in tables), nodes["id"]]).drop_nulls().unique().sort().alias("id")
     relations = pl.concat([table.edges["relation"].unique().cast(pl.String) for table in tables]).unique().sort()
     place, relation = pl.Enum(ids), pl.Enum(relations)
     triples = np.concatenate([_triples(table.edges, place, relation) for table in tables])
@@ -138,16 +132,14 @@ def assemble(tables: Sequence[GraphTables]) -> Graph:
     facts = pl.concat([_facts(table.edges) for table in tables], how="diagonal_relaxed")
     facts = facts.with_columns(_enum(column) for column in facts if column.dtype == pl.Categorical)
     findings = [finding for table in tables for finding in table.findings]
-    return Graph(
-        entities, relations.alias("name").to_frame(), triples, facts, synonyms, (*findings, *_two_kinds(nodes))
-    )
+    findings += _two_kinds(nodes)
+    return Graph(entities, relations.alias("name").to_frame(), triples, facts, synonyms, tuple(findings))
 
 
 def _triples(edges: pl.DataFrame, place: pl.Enum, relation: pl.Enum) -> np.ndarray:
-    columns = ((edges["head"], place), (edges["relation"], relation), (edges["tail"], place))
     triples = np.empty((edges.height, 3), np.int32)
-    for i, (column, kind) in enumerate(columns):
-        triples[:, i] = column.cast(kind).to_physical().to_numpy()
+    for i, (column, kind) in enumerate(zip(TRIPLE, (place, relation, place))):
+        triples[:, i] = edges[column].cast(kind).to_physical().to_numpy()
     return triples
 
 
@@ -157,8 +149,7 @@ def _facts(edges: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).cast(kind) if name in edges.columns else pl.lit(None, kind).alias(name)
         for name, kind in kinds.items()
     ]
-    further = [name for name in edges.columns if name not in ("head", "relation", "tail", *FACTS)]
-    return edges.with_columns(known).select(*kinds, *further)
+    return edges.with_columns(known).select(*kinds, pl.exclude(*TRIPLE, *FACTS))
 
 
 def _enum(column: pl.Series) -> pl.Series:

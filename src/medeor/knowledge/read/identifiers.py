@@ -32,6 +32,11 @@ class System(NamedTuple):
     plain: str = ""
     """What is recognised without a prefix; empty where that would be a guess."""
 
+    @property
+    def spellings(self) -> list[str]:
+        """Of the prefix, in lower case."""
+        return [*self.aliases.split(), self.prefix.lower()]
+
 
 SYSTEMS = (
     System("INCHIKEY", "inchikey inchi-key", r"[A-Z]{14}-[A-Z]{10}-[A-Z]", r"[A-Z]{14}-[A-Z]{10}-[A-Z]"),
@@ -50,18 +55,6 @@ SYSTEMS = (
 )
 """In the order in which an identifier without a prefix is compared. Sources: UMLS Reference Manual; ATC/DDD Index;
 ICD-10 and ICD-9-CM tabular lists; bioregistry.io for the prefixes."""
-
-_DOTTED = {"ICD10": 3, "ICD10CM": 3, "ICD9CM": 3}
-"""After how many characters the dot of a code stands that files often leave out; after four in ICD-9's E codes."""
-
-
-class Merged(NamedTuple):
-    """Graphs joined into one, and how far they met."""
-
-    graph: Graph
-    coverage: pl.DataFrame
-    """One row a graph (from the second on) and kind: graph, kind, entities, same (identifier), mapped (through one
-    reference), ambiguous (references lead to several; kept apart), unmapped."""
 
 
 def normalise(ids: pl.Series, system: str = "") -> pl.DataFrame:
@@ -92,7 +85,7 @@ def normalise(ids: pl.Series, system: str = "") -> pl.DataFrame:
     found = pl.lit(None, pl.String)
     for one in reversed(SYSTEMS):
         local = _local(one)
-        own = pl.col("prefix").is_in([*one.aliases.split(), one.prefix.lower()])
+        own = pl.col("prefix").is_in(one.spellings)
         if one.plain:
             own |= pl.col("prefix").is_null() & pl.col("local").str.to_uppercase().str.contains(f"^(?:{one.plain})$")
         if one.prefix.lower() == system.lower():
@@ -101,7 +94,7 @@ def normalise(ids: pl.Series, system: str = "") -> pl.DataFrame:
         found = pl.when(own & fits).then(pl.concat_str(pl.lit(f"{one.prefix}:"), local)).otherwise(found)
     # An ontology's own identifiers: `DOID:2531`, `doid_2531`, `GO:0008150`.
     ontology = pl.col("prefix").str.contains(r"^[a-z]+$") & pl.col("local").str.contains(r"^[A-Z]{0,2}\d{2,}$")
-    known = {alias for one in SYSTEMS for alias in (*one.aliases.split(), one.prefix.lower())}
+    known = {alias for one in SYSTEMS for alias in one.spellings}
     ontology &= ~pl.col("prefix").is_in(known)
     curie = pl.concat_str(pl.col("prefix").str.to_uppercase(), pl.lit(":"), "local")
     found = found.fill_null(pl.when(ontology).then(curie))
@@ -114,15 +107,16 @@ def _local(system: System) -> pl.Expr:
     local = pl.col("local").str.to_uppercase()
     if system.prefix == "ENSEMBL":
         return local.str.replace(r"\.\d+$", "")
-    if system.prefix in _DOTTED:
-        return local.str.replace(
-            r"^(E\d{3}|\d{3}|V\d{2})(\d{1,2})$" if system.prefix == "ICD9CM" else r"^(\w{3})(\w{1,4})$", "$1.$2"
-        )
+    # Files often leave out the dot of a code: after three characters, in ICD-9's E codes after four.
+    if system.prefix == "ICD9CM":
+        return local.str.replace(r"^(E\d{3}|\d{3}|V\d{2})(\d{1,2})$", "$1.$2")
+    if system.prefix in ("ICD10", "ICD10CM"):
+        return local.str.replace(r"^(\w{3})(\w{1,4})$", "$1.$2")
     return local
 
 
 def references(source: str | Path | pl.DataFrame) -> pl.DataFrame:
-    """Cross references (from, to) of an ontology (its xrefs, alternative and replaced ids), of MRCONSO beside its
+    """Cross references (from, to) of an ontology (its xrefs, alternative and replaced ids), of MRCONSO with its
     MRREL, or of a table: its columns `from` and `to`, `subject_id` and `object_id` (SSSOM), else its first two.
 
     Raises: UserError where there are none."""
@@ -137,8 +131,8 @@ def references(source: str | Path | pl.DataFrame) -> pl.DataFrame:
         table = read_table(path)
     for pair in (("from", "to"), ("subject_id", "object_id"), table.columns[:2]):
         if len(pair) == 2 and set(pair) <= set(table.columns):
-            names = {pair[0]: "from", pair[1]: "to"}
-            return table.select(pl.col(name).cast(pl.String).alias(said) for name, said in names.items()).drop_nulls()
+            names = zip(pair, ("from", "to"))
+            return table.select(pl.col(name).cast(pl.String).alias(role) for name, role in names).drop_nulls()
     raise UserError("knowledge.identifiers.one-column", place=NAMELESS if isinstance(source, pl.DataFrame) else source)
 
 
@@ -146,7 +140,7 @@ def read_joined(
     sources: Sequence[str | Path | np.ndarray | pl.DataFrame],
     where: Mapping[str, str],
     memory: int | None = None,
-    learnt: bool = True,
+    training: bool = True,
 ) -> Graph:
     """The graph of one source as `read_graph` gives it; of several their graphs, joined as `merge` does it by the file
     that `where` names as `mapping` and by the cross references that the sources have themselves.
@@ -155,18 +149,18 @@ def read_joined(
     mapping = where.get("mapping", "")
     where = {key: value for key, value in where.items() if key != "mapping"}
     if len(sources) < 2 and not mapping:
-        return read_graph(sources, where, memory, learnt)
+        return read_graph(sources, where, memory, training)
     links = [references(mapping)] if mapping else []
-    tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory, learnt)
+    tables = read_tables([Path(one) if isinstance(one, str) else one for one in sources], where, memory, training)
     several = _by_source(tables)
     if len(several) < 2 and mapping:
         raise UserError("knowledge.identifiers.one-source", mapping=mapping)
     if len(several) < 2:
-        return assemble(tables) if several else read_graph(sources, where, memory, learnt)
+        return assemble(tables) if several else read_graph(sources, where, memory, training)
     links += [table.references for table in tables if table.references.height]
     graphs = [assemble(one) for one in several]
-    numbers = sorted({table.given for table in tables if table.edges.height})
-    return _by_name(merge(graphs, pl.concat(links) if links else None).graph, graphs, [sources[i] for i in numbers])
+    numbers = sorted({table.source for table in tables if table.edges.height})
+    return _by_name(merge(graphs, pl.concat(links) if links else None), graphs, [sources[i] for i in numbers])
 
 
 def _by_name(graph: Graph, graphs: Sequence[Graph], sources: Sequence[object]) -> Graph:
@@ -184,49 +178,35 @@ def _by_name(graph: Graph, graphs: Sequence[Graph], sources: Sequence[object]) -
 
 def _by_source(tables: Sequence[GraphTables]) -> list[list[GraphTables]]:
     """The tables of each source that has edges. Nodes without edges go with the source that names most of them."""
-    with_edges = sorted({table.given for table in tables if table.edges.height})
-    of: dict[int, list[GraphTables]] = {number: [] for number in with_edges}
-    ends = {
-        number: pl.concat(
-            [table.edges[side].unique().cast(pl.String) for table in tables if table.given == number for side in _ENDS]
-        ).implode()
-        for number in with_edges
-    }
+    of: dict[int, list[GraphTables]] = {i: [] for i in sorted({table.source for table in tables if table.edges.height})}
+    ends = {i: pl.concat([table.ends() for table in tables if table.source == i]).implode() for i in of}
     for table in tables:
-        if table.given in of:
-            of[table.given].append(table)
+        if table.source in of:
+            of[table.source].append(table)
         elif of:
             ids = table.nodes["id"]
             of[max(ends, key=lambda number: ids.is_in(ends[number]).sum())].append(table)
     return list(of.values())
 
 
-_ENDS = ("head", "tail")
-
-
-def merge(graphs: Sequence[Graph], mapping: pl.DataFrame | None = None) -> Merged:
+def merge(graphs: Sequence[Graph], mapping: pl.DataFrame | None = None) -> Graph:
     """One graph of several. An entity of a later graph joins one of an earlier where their identifiers are the same
     canonically, else where the references of `mapping` (from, to; read both ways) lead to exactly one of the earlier.
-    The earlier identifier stays, the later becomes a synonym; edges keep their facts."""
+    The earlier identifier stays, the later becomes a synonym; edges keep their facts. A finding for each graph from the
+    second on counts how its entities met the others."""
     kept = graphs[0].entities.select("id", normalise(graphs[0].entities["id"])["id"].alias("canonical"))
     tables = [_tables(graphs[0], graphs[0].entities["id"])]
     links = _links(mapping)
-    reports = []
+    found = []
     for number, graph in enumerate(graphs[1:], 2):
         joined = _joined(graph, kept, links)
-        reports.append(joined.with_columns(graph=pl.lit(number)))
+        found.append(_finding(number, joined["way"]))
         tables.append(_tables(graph, joined["to"]))
         new = joined.filter(pl.col("way").is_in(["ambiguous", "unmapped"])).select("canonical", id="to")
         kept = pl.concat([kept, new.select("id", "canonical")])
-    coverage = _coverage(reports)
     graph = assemble(tables)
-    findings = [finding for one in graphs for finding in one.findings]
-    totals = coverage.drop("kind").group_by("graph", maintain_order=True).sum()
-    findings += [*graph.findings, *(_finding(one) for one in totals.iter_rows(named=True))]
-    return Merged(replace(graph, findings=tuple(findings)), coverage)
-
-
-_WAYS = ("same", "mapped", "ambiguous", "unmapped")
+    noticed = (finding for one in graphs for finding in one.findings)
+    return replace(graph, findings=(*noticed, *graph.findings, *found))
 
 
 def _links(mapping: pl.DataFrame | None) -> pl.DataFrame:
@@ -240,9 +220,10 @@ def _links(mapping: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def _joined(graph: Graph, kept: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """For each entity of a graph: canonical, kind, `to` (the identifier it goes by from now on), way."""
-    own = graph.entities.select("id", "kind", normalise(graph.entities["id"])["id"].alias("canonical"))
-    # Spellings that one graph keeps apart meet by themselves, any other by the first of them.
+    """For each entity of a graph: canonical, `to` (the identifier it goes by from now on), way (same identifier, mapped
+    through one reference, ambiguous where references lead to several, unmapped)."""
+    own = graph.entities.select("id", normalise(graph.entities["id"])["id"].alias("canonical"))
+    # Spellings that one graph keeps separate meet by themselves, any other by the first of them.
     earlier = kept.unique("canonical", keep="first", maintain_order=True).rename({"id": "earlier"})
     alike = pl.when(pl.col("id").is_in(kept["id"].implode())).then("id")
     ways = (
@@ -262,7 +243,7 @@ def _joined(graph: Graph, kept: pl.DataFrame, links: pl.DataFrame) -> pl.DataFra
         .otherwise(pl.lit("unmapped"))
     )  # fmt: skip
     only = pl.when(pl.col("count") == 1).then(pl.col("linked"))
-    return table.select("canonical", "kind", way.alias("way"), to=pl.coalesce("earlier", only, "id"))
+    return table.select("canonical", way.alias("way"), to=pl.coalesce("earlier", only, "id"))
 
 
 def _tables(graph: Graph, ids: pl.Series) -> GraphTables:
@@ -280,16 +261,9 @@ def _tables(graph: Graph, ids: pl.Series) -> GraphTables:
     return GraphTables(edges.hstack(facts), nodes, pl.concat([synonyms, former]))
 
 
-def _coverage(reports: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    schema = {"graph": pl.Int32, "kind": pl.String, "entities": pl.UInt32} | dict.fromkeys(_WAYS, pl.UInt32)
-    if not reports:
-        return pl.DataFrame(schema=schema)
-    counted = [pl.len().alias("entities"), *((pl.col("way") == way).sum().alias(way) for way in _WAYS)]
-    return pl.concat(reports).group_by("graph", "kind").agg(counted).sort("graph", "kind").cast(schema)  # type: ignore[arg-type]
-
-
-def _finding(row: dict[str, int]) -> Finding:
-    entities = Message("common.count.entity", count=row["entities"])
-    message = Message("knowledge.identifiers.joined", **{**row, "entities": entities})
-    met = row["same"] + row["mapped"]
-    return Finding("identifiers-joined", "quality", "pass" if met and not row["ambiguous"] else "fail", message)
+def _finding(number: int, ways: pl.Series) -> Finding:
+    counts = {way: int((ways == way).sum()) for way in ("same", "mapped", "ambiguous", "unmapped")}
+    entities = Message("common.count.entity", count=len(ways))
+    message = Message("knowledge.identifiers.joined", graph=number, entities=entities, **counts)
+    met = counts["same"] + counts["mapped"]
+    return Finding("identifiers-joined", "quality", "pass" if met and not counts["ambiguous"] else "fail", message)

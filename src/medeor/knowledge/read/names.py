@@ -19,7 +19,7 @@ _known: WeakKeyDictionary[Graph, pl.DataFrame] = WeakKeyDictionary()
 
 def spelt(text: pl.Expr) -> pl.Expr:
     """Names as they are compared: without case, width (ＡＢＣ is ABC) and punctuation, and in Chinese without spaces.
-    Traditional and simplified characters stay apart, as the sources give them."""
+    Traditional and simplified characters stay distinct, as the sources give them."""
     plain = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"['’]", "")
     plain = plain.str.replace_all(r"[\s\p{P}\p{S}]+", " ").str.strip_chars()
     return pl.when(plain.str.contains(r"\p{Han}")).then(plain.str.replace_all(" ", "", literal=True)).otherwise(plain)
@@ -42,9 +42,7 @@ def find(graph: Graph, text: str) -> np.ndarray:
 
 def near(graph: Graph, text: str, most: int = 3) -> list[str]:
     """Names of entities that are spelt nearly so, the nearest first."""
-    names = (
-        graph.entities["name"].to_frame("said").vstack(graph.synonyms.select(said="name")).unique(maintain_order=True)
-    )
+    names = pl.concat([graph.entities["name"], graph.synonyms["name"]]).unique(maintain_order=True)
     return _near(names, text, most)
 
 
@@ -62,12 +60,13 @@ def entity(graph: Graph, text: str) -> int:
 
 def relation(graph: Graph, text: str) -> int:
     """The relation of this name. Raises: UserError with those that are near."""
-    names = graph.relations.select(said="name")
-    same = names.select((spelt(pl.col("said")) == spelt(pl.lit(text))).arg_true()).to_series()
-    if len(same):
-        exact = names.select((pl.col("said") == text).arg_true()).to_series()
-        return int(exact[0] if len(exact) else same[0])
-    known = Message("knowledge.names.all", names=tuple(names["said"])) if names.height <= 12 else None
+    names = graph.relations["name"]
+    exact = (names == text).arg_true()
+    if not len(exact):
+        exact = graph.relations.select((spelt(pl.col("name")) == spelt(pl.lit(text))).arg_true()).to_series()
+    if len(exact):
+        return int(exact[0])
+    known = Message("knowledge.names.all", names=tuple(names)) if len(names) <= 12 else None
     raise UserError("knowledge.names.no-relation", name=text, near=known or _suggested(_near(names, text, 3)))
 
 
@@ -82,28 +81,28 @@ def _spellings(graph: Graph) -> pl.DataFrame:
         canonical = normalise(own["id"])["id"]
         bare = pl.col("id").str.extract(r":([^:]+)$")
         every = [
-            own.select(said="id", entity="entity", rank=0),
-            own.select(said=canonical, entity="entity", rank=0),
-            own.select(said="name", entity="entity", rank=1),
-            graph.synonyms.select(said="name", entity="entity", rank=2),
-            own.select(said=bare, entity="entity", rank=3),
+            own.select("entity", name="id", rank=0),
+            own.select("entity", name=canonical, rank=0),
+            own.select("entity", "name", rank=1),
+            graph.synonyms.select("entity", "name", rank=2),
+            own.select("entity", name=bare, rank=3),
         ]
-        table = pl.concat(every).drop_nulls("said")
+        table = pl.concat(every).drop_nulls("name")
         # Alzheimer's disease is also Alzheimer disease.
-        owned = table.filter(pl.col("said").str.contains(r"['’]s\b"))
-        table = pl.concat([table, owned.with_columns(pl.col("said").str.replace_all(r"['’]s\b", ""))])
-        _known[graph] = table.select(spelt(pl.col("said")).alias("spelling"), "entity", "rank").unique()
+        owned = table.filter(pl.col("name").str.contains(r"['’]s\b"))
+        table = pl.concat([table, owned.with_columns(pl.col("name").str.replace_all(r"['’]s\b", ""))])
+        _known[graph] = table.select(spelt(pl.col("name")).alias("spelling"), "entity", "rank").unique()
     return _known[graph]
 
 
-def _near(names: pl.DataFrame, text: str, most: int) -> list[str]:
+def _near(names: pl.Series, text: str, most: int) -> list[str]:
     """By shared pairs of letters first, for there may be a million names; then letter by letter."""
     own = pl.select(spelt(pl.lit(text))).item()
     pairs = {own[i : i + 2] for i in range(max(len(own) - 1, 1))}
-    table = names.with_columns(spelt(pl.col("said")).alias("spelling"))
+    table = names.to_frame("name").with_columns(spelt(pl.col("name")).alias("spelling"))
     shared = pl.sum_horizontal(pl.col("spelling").str.contains(pair, literal=True).cast(pl.Int32) for pair in pairs)
     length = (pl.col("spelling").str.len_chars().cast(pl.Int32) - len(own)).abs()
     alike = table.with_columns(shared=shared, length=length).filter(pl.col("shared") > 0)
     alike = alike.sort(["shared", "length", "spelling"], descending=[True, False, False]).head(_CANDIDATES)
-    said = dict(zip(alike["spelling"], alike["said"]))
-    return [said[spelling] for spelling in difflib.get_close_matches(own, said, most, 0.5)]
+    name = dict(zip(alike["spelling"], alike["name"]))
+    return [name[spelling] for spelling in difflib.get_close_matches(own, name, most, 0.5)]

@@ -1,5 +1,5 @@
-"""Triples that are put to a model which was fitted before: to be predicted, or to score it. They are understood in the
-model's own entities and relations, and never divided."""
+"""Triples for a model that was fitted before: to be predicted, or to score it. They become the model's own entities and
+relations, and are never divided."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medeor.knowledge.model.fitted import graph_of, known_to
 from medeor.knowledge.read.cases import COLD, HOLDS, asked_cases, degree, false_triples
 from medeor.knowledge.read.graph import Graph, read_graph
 from medeor.knowledge.read.identifiers import normalise
-from medeor.knowledge.read.triples import keys
+from medeor.knowledge.read.triples import degrees, keys, pairs
 
 
 def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
@@ -22,42 +22,41 @@ def read_others(sources: Sources, study: Study, asked: Answering) -> Cases:
     stands here.
 
     Raises: UserError where nothing can be read, or no triple can be used."""
-    processors, taught = known_to(asked.model)
+    processors, training = known_to(asked.model)
     own = graph_of(asked.run, processors)
     given = read_graph(sources.given, {key: value for key, value in study.options.items() if key != "mapping"})
     cases = asked_cases(given)
     triples = _respelt(own, given, processors.places(given, given.triples))
     unseen = (triples < 0).any(1)
     if unseen.all():
-        processors.understood(cases)
+        processors.encode(cases)
     broken = np.full(len(given), None, object)
     for row in np.flatnonzero(unseen):
         broken[row] = _unknown(given, given.triples[row], triples[row])
     if sources.labelled:
         size = len(own.entities), len(own.relations)
-        told = ~unseen & np.isin(keys(triples, *size), keys(taught, *size))
-        if (unseen | told).all():
+        trained = ~unseen & np.isin(keys(triples, *size), keys(training, *size))
+        if (unseen | trained).all():
             count = Message("common.count.triple", count=len(given))
             raise UserError("knowledge.cases.none-scores", triples=count)
-        broken[told] = str(Message("knowledge.cases.in-training"))
+        broken[trained] = str(Message("knowledge.cases.in-training"))
     written = pl.Series(triples.astype(np.int32), dtype=pl.Array(pl.Int32, 3))
     table = cases.table.with_columns(triple=written, broken=pl.Series(broken.tolist(), dtype=pl.String))
     if not sources.labelled:
         return Cases(table, stores={"graph": own})
     every = np.concatenate((processors.triples.numpy(), triples[~unseen]))
     cold = asked.study.split.startswith(COLD)
-    true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, triples[~unseen & ~told], taught))
-    wrong, of = false_triples(own, triples[~unseen & ~told], taught, every, cold, study.seed)
+    usable = triples[~unseen & ~trained]
+    true = table.filter(pl.col("broken").is_null()).with_columns(group=_units(own, usable, training), holds=1)
+    wrong, of = false_triples(own, usable, training, every, cold, study.seed)
     false = true[of].with_columns(
         pl.col("case_id") + "-false",
         source=pl.lit(None, pl.String),
         triple=pl.Series(wrong, dtype=pl.Array(pl.Int32, 3)),
+        holds=0,
     )
-    table = pl.concat(
-        [true.with_columns(holds=1), false.with_columns(holds=0), table.filter(pl.col("broken").is_not_null())],
-        how="diagonal_relaxed",
-    )
-    table = table.with_columns(degree(taught, table["triple"].to_numpy().reshape(-1, 3)))
+    table = pl.concat([true, false, table.filter(pl.col("broken").is_not_null())], how="diagonal_relaxed")
+    table = table.with_columns(degree(training, table["triple"].to_numpy().reshape(-1, 3)))
     return Cases(table, (HOLDS,), {"graph": own}, ("degree", *study.subgroups))
 
 
@@ -67,12 +66,10 @@ def _respelt(own: Graph, given: Graph, places: np.ndarray) -> np.ndarray:
     if (places[:, [0, 2]] >= 0).all():
         return places
     rows = pl.int_range(len(own.entities), eager=True, dtype=pl.Int32)
-    spelt = pl.DataFrame({"said": normalise(own.entities["id"])["id"], "row": rows})
-    known = pl.concat(
-        [spelt, own.synonyms.select(pl.col("name").alias("said"), pl.col("entity").alias("row"))]
-    ).unique()
-    known = known.filter(~pl.col("said").is_duplicated())
-    row = dict(zip(known["said"], known["row"]))
+    spelt = pl.DataFrame({"name": normalise(own.entities["id"])["id"], "entity": rows})
+    known = pl.concat([spelt, own.synonyms.select("name", "entity")]).unique()
+    known = known.filter(~pl.col("name").is_duplicated())
+    row = dict(known.iter_rows())
     ends = np.where(places[:, [0, 2]] < 0, given.triples[:, [0, 2]], -1)
     unseen = np.unique(ends[ends >= 0])
     ids = given.entities["id"][unseen]
@@ -94,11 +91,9 @@ def _unknown(given: Graph, triple: np.ndarray, place: np.ndarray) -> str:
     return str(Message("knowledge.names.unknown", names=tuple(unseen)))
 
 
-def _units(own: Graph, triples: np.ndarray, taught: np.ndarray) -> pl.Series:
-    """The independent unit of each triple, shape (n,): an entity that was never taught, else its two entities."""
-    met = np.zeros(len(own.entities), bool)
-    met[taught[:, [0, 2]]] = True
-    head, tail = triples[:, 0].astype(np.int64), triples[:, 2].astype(np.int64)
-    low, high = np.minimum(head, tail), np.maximum(head, tail)
-    pair = low * len(met) + high
-    return pl.Series(np.where(~met[head], -1 - head, np.where(~met[tail], -1 - tail, pair))).cast(pl.String)
+def _units(own: Graph, triples: np.ndarray, training: np.ndarray) -> pl.Series:
+    """The independent unit of each triple, shape (n,): an entity without training triples, else its two entities."""
+    met = degrees(training, len(own.entities)) > 0
+    head, _, tail = triples.T.astype(np.int64)
+    both = pairs(triples, len(met))
+    return pl.Series(np.where(~met[head], -1 - head, np.where(~met[tail], -1 - tail, both))).cast(pl.String)

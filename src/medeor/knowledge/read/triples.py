@@ -14,6 +14,17 @@ def keys(triples: np.ndarray, entities: int, relations: int) -> np.ndarray:
     return (wide[..., 0] * relations + wide[..., 1]) * entities + wide[..., 2]
 
 
+def pairs(triples: np.ndarray, entities: int) -> np.ndarray:
+    """A number for the two entities of each triple, whichever is the head: shape (n, 3) to (n,)."""
+    head, _, tail = triples.T.astype(np.int64)
+    return np.minimum(head, tail) * entities + np.maximum(head, tail)
+
+
+def degrees(triples: np.ndarray, entities: int) -> np.ndarray:
+    """How often each entity is an end of triples, shape (n, 3) to (entities,)."""
+    return np.bincount(triples[:, [0, 2]].ravel(), minlength=entities)
+
+
 def from_keys(keys: np.ndarray, entities: int, relations: int) -> np.ndarray:
     """The triples of some keys: shape (n,) to (n, 3), int32."""
     rest, tail = np.divmod(keys, entities)

@@ -255,7 +255,7 @@ def test_lines_of_several_encodings_are_each_read_and_told(tmp_path: Path) -> No
     assert [head for head, _, _ in triples([tables])] == ["a", "naïve", "Sjögren", "Ménière"]
     (finding,) = tables.findings
     assert finding.status == "fail"
-    assert "1 lines are UTF-8 and 2 are not (the first is line 3)" in str(finding.message)
+    assert "1 line in UTF-8 and 2 lines in another (the first is line 3)" in str(finding.message)
 
 
 def test_numbers_beside_edges_may_have_blanks_around_them(tmp_path: Path) -> None:

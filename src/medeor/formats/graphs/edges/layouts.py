@@ -1,4 +1,4 @@
-"""How tables of edges and nodes name their columns: what medeor knows by itself, and what a user may say."""
+"""How tables of edges and nodes name their columns: published layouts, common names, and the options of a user."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class Columns(NamedTuple):
     """Which column, or which one value, fills each role of a table."""
 
     columns: Mapping[str, str]
-    constants: Mapping[str, str]
+    constants: Mapping[str, str] = {}
     relations: Mapping[str, str] = {}
     """Plain words for the codes of the source."""
     prefixes: Mapping[str, str] = {}
     """By role: the column, or the text, that is put before an identifier which means nothing without it."""
-    silent: str = ""
+    no_relation: str = ""
     """The relation of rows that name none."""
     directed: bool = True
 
@@ -65,103 +65,73 @@ class Columns(NamedTuple):
         return "head" not in self.columns
 
 
-class EdgeLayout(NamedTuple):
-    """A published table, known by its header."""
+def _ctd(head: str, tail: str, relation: str, no_relation: str) -> tuple[str, Columns]:
+    """The layout of a table of CTD (ctdbase.org)."""
+    ends = {"head": _CTD_ENDS[head], "tail": _CTD_ENDS[tail]}
+    columns = {f"{side}_name": name for side, (name, *_) in ends.items()}
+    columns |= {side: id_ for side, (_, id_, *_) in ends.items()} | {"relation": relation}
+    kinds = {f"{side}_kind": kind for side, (_, _, kind, _) in ends.items()}
+    prefixes = {side: prefix for side, (*_, prefix) in ends.items() if prefix}
+    return " ".join(columns.values()), Columns(columns, kinds, prefixes=prefixes, no_relation=no_relation)
 
-    header: tuple[str, ...]
-    means: Columns
 
-
-_PRIMEKG = {"head_name": "x_name", "head_kind": "x_type", "tail_name": "y_name", "tail_kind": "y_type"}
-LAYOUTS = (
-    EdgeLayout(  # PrimeKG, kg.csv (Chandak et al., Scientific Data 10:67, 2023)
-        ("relation", "x_id", "x_type", "x_name", "x_source", "y_id", "y_type", "y_name", "y_source"),
-        Columns(
-            {"head": "x_id", "relation": "relation", "tail": "y_id", **_PRIMEKG},
-            {},
-            prefixes={"head": "x_source", "tail": "y_source"},
-        ),
+_CTD_ENDS = {
+    "chemical": ("ChemicalName", "ChemicalID", "Compound", "MESH"),
+    "gene": ("GeneSymbol", "GeneID", "Gene", "NCBIGene"),
+    "disease": ("DiseaseName", "DiseaseID", "Disease", ""),
+}
+LAYOUTS = {
+    # PrimeKG, kg.csv (Chandak et al., Scientific Data 10:67, 2023)
+    "relation x_id x_type x_name x_source y_id y_type y_name y_source": Columns(
+        {"head": "x_id", "head_name": "x_name", "head_kind": "x_type", "relation": "relation",
+         "tail": "y_id", "tail_name": "y_name", "tail_kind": "y_type"},
+        prefixes={"head": "x_source", "tail": "y_source"},
     ),
-    EdgeLayout(  # PrimeKG, edges.csv beside nodes.csv
-        ("relation", "x_index", "y_index"),
-        Columns({"head": "x_index", "relation": "relation", "tail": "y_index"}, {}),
+    # PrimeKG, edges.csv with nodes.csv
+    "relation x_index y_index": Columns({"head": "x_index", "relation": "relation", "tail": "y_index"}),
+    # disease-gene associations behind Hetionet (Himmelstein et al., eLife 6:e26726, 2017)
+    "doid_id doid_name entrez_gene_id gene_symbol sources license": Columns(
+        {"head": "doid_id", "tail": "entrez_gene_id", "head_name": "doid_name", "tail_name": "gene_symbol",
+         "source": "sources", "licence": "license"},
+        {"relation": "associates", "head_kind": "Disease", "tail_kind": "Gene"},
+        prefixes={"tail": "NCBIGene"},
     ),
-    EdgeLayout(  # disease-gene associations behind Hetionet (Himmelstein et al., eLife 6:e26726, 2017)
-        ("doid_id", "doid_name", "entrez_gene_id", "gene_symbol", "sources", "license"),
-        Columns(
-            {"head": "doid_id", "tail": "entrez_gene_id", "head_name": "doid_name", "tail_name": "gene_symbol",
-             "source": "sources", "licence": "license"},
-            {"relation": "associates", "head_kind": "Disease", "tail_kind": "Gene"},
-            prefixes={"tail": "NCBIGene"},
-        ),
+    # PharmacotherapyDB 1.0, the indications behind Hetionet
+    "doid_id drugbank_id disease drug category": Columns(
+        {"head": "drugbank_id", "relation": "category", "tail": "doid_id", "head_name": "drug", "tail_name": "disease"},
+        {"head_kind": "Compound", "tail_kind": "Disease", "source": "PharmacotherapyDB", "licence": "CC0 1.0"},
+        relations={"DM": "treats", "SYM": "palliates", "NOT": "not_indicated_for"},
     ),
-    EdgeLayout(  # PharmacotherapyDB 1.0, the indications behind Hetionet
-        ("doid_id", "drugbank_id", "disease", "drug", "category"),
-        Columns(
-            {"head": "drugbank_id", "relation": "category", "tail": "doid_id", "head_name": "drug",
-             "tail_name": "disease"},
-            {"head_kind": "Compound", "tail_kind": "Disease", "source": "PharmacotherapyDB", "licence": "CC0 1.0"},
-            relations={"DM": "treats", "SYM": "palliates", "NOT": "not_indicated_for"},
-        ),
+    # GO annotation file 2.2 (geneontology.org): names of its columns in `edges.text.GAF`
+    "db db_object_id db_object_symbol qualifier go_id aspect assigned_by": Columns(
+        {"head": "db_object_id", "relation": "qualifier", "tail": "go_id", "head_name": "db_object_symbol",
+         "head_kind": "db_object_type", "source": "assigned_by", "negated": "qualifier"},
+        prefixes={"head": "db"},
+        no_relation="annotated_with",
     ),
-    EdgeLayout(  # GO annotation file 2.2 (geneontology.org): names of its columns in `edge_text.GAF`
-        ("db", "db_object_id", "db_object_symbol", "qualifier", "go_id", "aspect", "assigned_by"),
-        Columns(
-            {"head": "db_object_id", "relation": "qualifier", "tail": "go_id", "head_name": "db_object_symbol",
-             "head_kind": "db_object_type", "source": "assigned_by", "negated": "qualifier"},
-            {},
-            prefixes={"head": "db"},
-            silent="annotated_with",
-        ),
+    # phenotype.hpoa (hpo.jax.org), from 2018 on
+    "database_id disease_name qualifier hpo_id aspect": Columns(
+        {"head": "database_id", "relation": "aspect", "tail": "hpo_id", "head_name": "disease_name",
+         "negated": "qualifier"},
+        {"head_kind": "Disease", "tail_kind": "Phenotype"},
+        relations={"P": "has_phenotype", "I": "has_inheritance", "C": "has_clinical_course",
+                   "M": "has_modifier", "H": "has_past_medical_history"},
     ),
-    EdgeLayout(  # phenotype.hpoa (hpo.jax.org), from 2018 on
-        ("database_id", "disease_name", "qualifier", "hpo_id", "aspect"),
-        Columns(
-            {"head": "database_id", "relation": "aspect", "tail": "hpo_id", "head_name": "disease_name",
-             "negated": "qualifier"},
-            {"head_kind": "Disease", "tail_kind": "Phenotype"},
-            relations={"P": "has_phenotype", "I": "has_inheritance", "C": "has_clinical_course",
-                       "M": "has_modifier", "H": "has_past_medical_history"},
-        ),
+    **dict((
+        _ctd("chemical", "disease", "DirectEvidence", "inferred"),
+        _ctd("gene", "disease", "DirectEvidence", "inferred"),
+        _ctd("chemical", "gene", "InteractionActions", "interacts_with"),
+    )),
+    # STRING, links of proteins (string-db.org)
+    "protein1 protein2 combined_score": Columns(
+        {"head": "protein1", "tail": "protein2"}, {"relation": "interacts_with"}, directed=False
     ),
-    EdgeLayout(  # CTD, chemicals and diseases (ctdbase.org)
-        ("ChemicalName", "ChemicalID", "DiseaseName", "DiseaseID", "DirectEvidence"),
-        Columns(
-            {"head": "ChemicalID", "relation": "DirectEvidence", "tail": "DiseaseID", "head_name": "ChemicalName",
-             "tail_name": "DiseaseName"},
-            {"head_kind": "Compound", "tail_kind": "Disease"},
-            prefixes={"head": "MESH"},
-            silent="inferred",
-        ),
-    ),
-    EdgeLayout(  # CTD, genes and diseases
-        ("GeneSymbol", "GeneID", "DiseaseName", "DiseaseID", "DirectEvidence"),
-        Columns(
-            {"head": "GeneID", "relation": "DirectEvidence", "tail": "DiseaseID", "head_name": "GeneSymbol",
-             "tail_name": "DiseaseName"},
-            {"head_kind": "Gene", "tail_kind": "Disease"},
-            prefixes={"head": "NCBIGene"},
-            silent="inferred",
-        ),
-    ),
-    EdgeLayout(  # CTD, chemicals and genes
-        ("ChemicalName", "ChemicalID", "GeneSymbol", "GeneID", "InteractionActions"),
-        Columns(
-            {"head": "ChemicalID", "relation": "InteractionActions", "tail": "GeneID", "head_name": "ChemicalName",
-             "tail_name": "GeneSymbol"},
-            {"head_kind": "Compound", "tail_kind": "Gene"},
-            prefixes={"head": "MESH", "tail": "NCBIGene"},
-            silent="interacts_with",
-        ),
-    ),
-    EdgeLayout(  # STRING, links of proteins (string-db.org)
-        ("protein1", "protein2", "combined_score"),
-        Columns({"head": "protein1", "tail": "protein2"}, {"relation": "interacts_with"}, directed=False),
-    ),
-)  # fmt: skip
+}  # fmt: skip
+"""Published tables by the columns that show which one it is."""
 _NEO4J = re.compile(
     r"(?i)(?P<name>.*?):(?P<mark>start_id|end_id|type|id|label|ignore)(?:\((?P<space>.*?)\))?(?:\{.*\})?"
 )
+_NEO4J_ROLES = {"start_id": "head", "end_id": "tail", "id": "id"}
 _TYPED = re.compile(
     r"(?i)(.+):(?:int|integer|long|float|double|boolean|byte|short|char|string|point|date|localtime|time|localdatetime|"
     r"datetime|duration)(?:\[\])?(?:\{.*\})?"
@@ -174,21 +144,13 @@ _HEADINGS = {
 """What columns are called by the things in them; no names of things."""
 
 
-class Imported(NamedTuple):
-    """The header of neo4j-admin import (Neo4j Operations Manual, import header formats) in plain names."""
-
-    header: list[str]
-    spaces: Mapping[str, str]
-    """By role (head, tail, id): the space in which its identifiers hold."""
-
-
-def imported(header: Sequence[str]) -> Imported | None:
-    """`:START_ID(Compound)`, `id:ID`, `weight:float` as `:start_id`, `:id`, `weight`; None where this is no such
-    header."""
+def neo4j_header(header: Sequence[str]) -> tuple[list[str], dict[str, str]] | None:
+    """The header of neo4j-admin import (Neo4j Operations Manual, import header formats) in plain names, `:start_id`,
+    `:id`, `weight` for `:START_ID(Compound)`, `id:ID`, `weight:float`, and by role (head, tail, id) the space in which
+    its identifiers hold; None for any other header."""
     marks = [_NEO4J.fullmatch(name.strip()) for name in header]
-    if not any(found and found["mark"].lower() in ("start_id", "end_id", "id") for found in marks):
+    if not any(found and found["mark"].lower() in _NEO4J_ROLES for found in marks):
         return None
-    roles = {"start_id": "head", "end_id": "tail", "id": "id"}
     plain, spaces = [], {}
     for name, found in zip(header, marks):
         if found is None:
@@ -197,9 +159,9 @@ def imported(header: Sequence[str]) -> Imported | None:
             continue
         mark = found["mark"].lower()
         plain.append(f":{mark}")
-        if found["space"] and mark in roles:
-            spaces[roles[mark]] = found["space"]
-    return Imported(plain, spaces)
+        if found["space"] and mark in _NEO4J_ROLES:
+            spaces[_NEO4J_ROLES[mark]] = found["space"]
+    return plain, spaces
 
 
 def headings(header: Sequence[str]) -> bool:
@@ -214,11 +176,10 @@ def _spelt(name: str) -> str:
 
 
 def columns_of(header: Sequence[str], where: Mapping[str, str], gaps: Collection[str] = ()) -> Columns | None:
-    """What the columns of a table mean, from a layout that is known, from common names, and above both from what the
-    user said; None where the first row is no header. Where several columns could name a head, relation or tail, one
-    without gaps does."""
-    layout = next((one for one in LAYOUTS if set(one.header) <= set(header)), None)
-    known = layout.means if layout else Columns(_alike(header, where, gaps), {})
+    """What the columns of a table mean: by the options of the user, else by a published layout or common names; None
+    where the first row is no header. Among several columns for a head, relation or tail, one without gaps is taken."""
+    published = (columns for names, columns in LAYOUTS.items() if set(names.split()) <= set(header))
+    known = next(published, None) or Columns(_by_common_names(header, where, gaps))
     columns = {role: name for role, name in known.columns.items() if role not in where or where[role] not in header}
     columns |= {role: name for role, name in where.items() if name in header}
     if not ("head" in columns and "tail" in columns) and not _describes(columns):
@@ -228,15 +189,13 @@ def columns_of(header: Sequence[str], where: Mapping[str, str], gaps: Collection
 
 
 def constants_of(columns: Mapping[str, str], where: Mapping[str, str]) -> dict[str, str]:
-    """What the user said that holds for a whole file: of a role that no column fills."""
+    """Options that hold for a whole file: of roles that no column fills."""
     return {role: where[role] for role in CONSTANTS if role in where and role not in columns}
 
 
-def _alike(header: Sequence[str], where: Mapping[str, str], gaps: Collection[str] = ()) -> dict[str, str]:
+def _by_common_names(header: Sequence[str], where: Mapping[str, str], gaps: Collection[str] = ()) -> dict[str, str]:
     """Columns by their common names: those of a table of edges, else those of a table of nodes."""
-    names = {_spelt(name): name for name in reversed(header)} | {
-        name.strip().lower(): name for name in reversed(header)
-    }
+    names = {way(name): name for way in (_spelt, lambda name: name.strip().lower()) for name in reversed(header)}
     given = {role: name for role, name in where.items() if name in header}
     for roles in (_EDGES, _NODES):
         found = dict(given)
@@ -258,7 +217,7 @@ def _describes(columns: Mapping[str, str]) -> bool:
 
 
 def unused(where: Mapping[str, str], used: set[str], seen: Mapping[Text, Sequence[Text]]) -> None:
-    """Raises: UserError for what the user said of columns and no file has."""
+    """Raises: UserError for an option that names a column which no file has."""
     for role, name in where.items():
         if role in OPTIONS and role not in used and seen:
             held = tuple(Message("graphs.columns.of-file", path=path, columns=own) for path, own in seen.items())

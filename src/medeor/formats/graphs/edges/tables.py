@@ -9,15 +9,14 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
 from medeor.contracts import Finding, Message, Text, UserError
-from medeor.formats.graphs.edges.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, imported
+from medeor.formats.graphs.edges.layouts import PART_NAMES, Columns, columns_of, constants_of, headings, neo4j_header
 from medeor.formats.graphs.edges.text import EdgeText, open_text
 from medeor.formats.graphs.ntriples import read_ntriples
-from medeor.formats.graphs.tables import FACTS, NAMELESS, NODES, SYNONYMS, GraphTables
+from medeor.formats.graphs.tables import FACTS, NAMELESS, NODES, TRIPLE, GraphTables
 from medeor.formats.tables.read import typed
 
 _NO = ("true", "t", "1", "yes", "y", "negated")
@@ -27,77 +26,48 @@ _TRUTHS = ("label", "labels", "y", "positive", "is_positive", "truth", "is_true"
 """Columns that say by 1 and 0 whether an edge holds."""
 
 
-class Nodes(NamedTuple):
-    """A table of nodes."""
-
-    tables: GraphTables
-    keys: pl.DataFrame
-    """key, id: how tables of edges call a node, where that is not its identifier."""
-    spaces: Mapping[str, str] = {}
-    """By role (id): the space in which identifiers hold."""
-
-
-class Edges(NamedTuple):
-    """A table of edges."""
-
-    tables: GraphTables
-    directed: bool
-    """False for a list of pairs."""
-    spaces: Mapping[str, str] = {}
-    """By role (head, tail): the space in which identifiers hold."""
-    open_order: bool = False
-    """Whether nobody said which of its three columns is the relation."""
-    name: Text = NAMELESS
-
-
-def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[Nodes | Edges, list[str]]:
-    """The table of nodes or edges in one file, and its column names (none without a header). `part` is what the name
-    of the file says of all its edges.
+def read_text(path: Path, where: Mapping[str, str], part: str = "") -> tuple[GraphTables, list[str]]:
+    """The table of nodes or edges in one file, and its column names (none without a header). `part` is the part of all
+    its edges by the name of the file.
 
     Raises: UserError naming the file and line of a row that is short of a value or has too many."""
     text = open_text(path, lambda names: _known(names, where))
     if text.is_ntriples:
         tables = read_ntriples(text)
-        if part:
-            tables = tables._replace(edges=tables.edges.with_columns(part=pl.lit(part, pl.Categorical)))
-        return Edges(tables, True, name=path.name), []
+        in_part = [pl.lit(part, pl.Categorical).alias("part")] if part else []
+        return tables._replace(edges=tables.edges.with_columns(in_part), name=path.name), []
     if not _known(text.header, where):
         return _headless(text, where, part)
     frame = _frame(text, _distinct(text.header), below=text.skipped + (not text.commented))
-    return understood(frame, where, part, text), text.header
+    return read_frame(frame, where, part, path, text), text.header
 
 
 def _known(names: Sequence[str], where: Mapping[str, str]) -> bool:
-    return columns_of(names, where) is not None or imported(names) is not None
+    return columns_of(names, where) is not None or neo4j_header(names) is not None
 
 
-def understood(
-    frame: pl.DataFrame,
-    where: Mapping[str, str],
-    part: str,
-    text: EdgeText | None = None,
-    place: Path | Message = NAMELESS,
-) -> Nodes | Edges:
+def read_frame(
+    frame: pl.DataFrame, where: Mapping[str, str], part: str, place: Path | Message, text: EdgeText | None = None
+) -> GraphTables:
     """A table with a header as nodes or edges.
 
     Raises: UserError where the header does not say which is which."""
-    findings = text.findings if text else ()
-    place = text.path if text else place
     name = place.name if isinstance(place, Path) else place
-    plain = imported(frame.columns)
-    if plain:
-        renamed = dict(zip(frame.columns, plain.header))
+    spaces: Mapping[str, str] = {}
+    if neo4j := neo4j_header(frame.columns):
+        plain, spaces = neo4j
+        renamed = dict(zip(frame.columns, plain))
         where = {role: renamed.get(column, column) for role, column in where.items()}
-        frame = frame.rename(dict(zip(frame.columns, _distinct(plain.header))))
+        frame = frame.rename(dict(zip(frame.columns, _distinct(plain))))
         frame = frame.select(column for column in frame.columns if not column.startswith(":ignore"))
     gaps = [column for column in frame.columns if frame[column].null_count()]
     columns = columns_of(frame.columns, where, gaps)
     if columns is None:
         names = tuple(column[:40] for column in frame.columns[:20])
         raise UserError("graphs.table.unknown-columns", place=place, names=names)
-    spaces = plain.spaces if plain else {}
     if columns.nodes:
-        return _nodes(frame, columns, findings, name)._replace(spaces=spaces)
+        tables = _nodes(frame, columns, name)
+        return tables._replace(findings=(*(text.findings if text else ()), *tables.findings), spaces=spaces)
     if "relation" not in {*columns.columns, *columns.constants}:
         raise UserError("graphs.table.no-relation", place=place)
     of_nodes = pl.DataFrame(schema=NODES)
@@ -105,63 +75,54 @@ def understood(
         # An export of Neo4j (apoc.export.csv) holds nodes and edges in one table.
         described = columns_of([one for one in frame.columns if one not in ("_start", "_end", "_type")], {})
         if described:
-            of_nodes = _nodes(frame.filter(pl.col("_start").is_null()), described, (), name).tables.nodes
+            of_nodes = _nodes(frame.filter(pl.col("_start").is_null()), described, name).nodes
         frame = frame.filter(pl.col("_start").is_not_null())
     tables = _edges(frame, columns, part, text, name)
-    tables = tables._replace(nodes=pl.concat([tables.nodes, of_nodes]))
-    return Edges(tables, columns.directed, spaces, name=name)
+    return tables._replace(nodes=pl.concat([tables.nodes, of_nodes]), directed=columns.directed, spaces=spaces)
 
 
-def _headless(text: EdgeText, where: Mapping[str, str], part: str) -> tuple[Edges, list[str]]:
-    """Edges in the order head, relation, tail, or in that which the user says by the numbers of columns; with them
+def _headless(text: EdgeText, where: Mapping[str, str], part: str) -> tuple[GraphTables, list[str]]:
+    """Edges in the order head, relation, tail, or in that which the user states by the numbers of columns; with them
     the names by which the user may call the columns."""
+    name = text.path.name
     width = len(text.header)
     plain = [f"column_{i}" for i in range(1, width + 1)]
-    place = {str(i): name for i, name in enumerate(plain, 1)} | {name: name for name in plain}
+    place = {str(i): column for i, column in enumerate(plain, 1)} | {column: column for column in plain}
     columns = {role: place[value] for role, value in where.items() if value in place}
-    order = ["head", "relation", "tail"] if width >= 3 else ["head", "tail"]
-    ordered = bool(columns.keys() & {"head", "relation", "tail"})
-    alone = not ordered and width == 3
-    weighed = False
+    order = TRIPLE if width >= 3 else ("head", "tail")
+    ordered = bool(columns.keys() & {*TRIPLE})
+    weighed = not ordered and width == 4 and _is_number(text.header[3])
     if ordered:
-        free = [name for name in plain if name not in columns.values()]
+        free = [column for column in plain if column not in columns.values()]
         for role in order if width <= 3 else ():
             if role not in columns and role not in constants_of(columns, where) and free:
                 columns[role] = free.pop(0)
-    elif width == 4:
-        weighed = _is_number(text.header[3])
-        columns |= dict(zip(order, plain)) if weighed else {}
-    elif alone and text.counted and re.search(r"(?i)2id\.\w+(\.gz)?$", text.path.name):
+    elif width == 3 and text.counted and re.search(r"(?i)2id\.\w+(\.gz)?$", name):
         columns |= dict(zip(("head", "tail", "relation"), plain))  # the order of OpenKE
-    elif alone or width == 2:
+    elif width in (2, 3) or weighed:
         columns |= dict(zip(order, plain))
     constants = constants_of(columns, where)
     if not {"head", "tail"} <= columns.keys():
-        first = tuple(name[:40] for name in text.header[:6])
+        first = tuple(value[:40] for value in text.header[:6])
         count = Message("common.count.column", count=width)
         raise UserError("graphs.table.no-header", path=text.path, columns=count, first=first)
     if "relation" not in {*columns, *constants}:
         raise UserError("graphs.table.two-columns", path=text.path, line=text.skipped + 1)
     frame = _frame(text, plain, below=text.skipped)
     found: list[Finding] = []
-    values = frame.row(0) if frame.height else ()
-    if headings(text.header) and not any(_again(frame[name], value) for name, value in zip(plain, values)):
+    # A value that stands again in its column is no heading.
+    again = (column[0] in column.slice(1).unique().cast(pl.String) for column in frame if len(column))
+    if headings(text.header) and not any(again):
         frame = frame.slice(1)
-        message = Message("graphs.table.header-taken", name=text.path.name, values=tuple(text.header))
+        message = Message("graphs.table.header-taken", name=name, values=tuple(text.header))
         found.append(Finding("first-row", "quality", "pass", message))
     if weighed:
-        message = Message("graphs.table.four-columns", name=text.path.name)
+        message = Message("graphs.table.four-columns", name=name)
         found.append(Finding("columns-without-header", "quality", "unknown", message))
-    edges = _edges(frame, Columns(columns, constants), part, text, text.path.name)
-    found += [] if found else _lonely(edges.edges, constants, text.path.name)
-    edges = edges._replace(findings=(*edges.findings, *found))
-    names = [*plain, *place] if ordered else []
-    in_order = alone and not text.counted
-    return Edges(edges, width >= 3, open_order=in_order, name=text.path.name), names
-
-
-def _again(column: pl.Series, value: str | None) -> bool:
-    return value in column.slice(1).unique().cast(pl.String)
+    tables = _edges(frame, Columns(columns, constants), part, text, name)
+    tables = tables.noting(*(found or _lonely(tables.edges, constants, name)))
+    open_order = not ordered and width == 3 and not text.counted
+    return tables._replace(directed=width >= 3, open_order=open_order), [*plain, *place] if ordered else []
 
 
 def _is_number(value: str) -> bool:
@@ -172,7 +133,7 @@ def _lonely(edges: pl.DataFrame, constants: Mapping[str, str], name: str) -> lis
     """A first row that shares no value with another is perhaps a header that nobody knew."""
     if edges.height < 10:
         return []
-    columns = [column for column in ("head", "relation", "tail") if column not in constants]
+    columns = [column for column in TRIPLE if column not in constants]
     first = dict(zip(columns, edges.select(columns).row(0)))
     rest = {column: edges[column].slice(1).unique().cast(pl.String) for column in columns}
     if len(columns) == 2:
@@ -246,37 +207,34 @@ def _edges(frame: pl.DataFrame, known: Columns, part: str, text: EdgeText | None
     columns = known.columns
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     frame, findings = _asserted(frame, columns.get("negated", ""), name)
-    needed = [columns[role] for role in ("head", "relation", "tail") if role in columns]
-    if known.silent:
-        needed.remove(columns["relation"])
+    needed = [columns[role] for role in TRIPLE if role in columns and not (role == "relation" and known.no_relation)]
     if any(frame[column].null_count() for column in needed):
         places = [frame.columns.index(column) for column in needed]
         wrong = _wrong_line(text, frame.width, places) if text else None
         raise UserError(wrong or Message("graphs.table.incomplete", columns=tuple(needed)))
     roles = {role: _plain(frame[column]) for role, column in columns.items() if role != "negated"}
-    if known.silent:
-        roles["relation"] = roles["relation"].fill_null(known.silent)
+    if known.no_relation:
+        roles["relation"] = roles["relation"].fill_null(known.no_relation)
     for role, text_or_column in known.prefixes.items():
         roles[role] = _prefixed(roles[role], frame, text_or_column)
-    for role, value in known.constants.items():
+    constants = dict(known.constants) | ({"part": part} if part and "part" not in columns else {})
+    for role, value in constants.items():
         roles[role] = pl.Series(role, [value], pl.Categorical).new_from_index(0, frame.height)
     if known.relations:
         roles["relation"] = roles["relation"].cast(pl.String).replace(known.relations)
-    if part and "part" not in columns:
-        roles["part"] = pl.Series("part", [part], pl.Categorical).new_from_index(0, frame.height)
     if "part" in roles:
-        roles["part"] = _parts(roles["part"], text.path if text else None)
-    edges = pl.DataFrame([roles[role].alias(role) for role in ("head", "relation", "tail", *FACTS) if role in roles])
+        roles["part"] = _parts(roles["part"], text.path if text else NAMELESS)
+    edges = pl.DataFrame([roles[role].alias(role) for role in (*TRIPLE, *FACTS) if role in roles])
     spent = {*(column for role, column in columns.items() if role != "negated"), *known.prefixes.values()}
     further = [_further(column) for column in frame if column.name not in spent and not column.is_null().all()]
     own = {*edges.columns}
     edges = edges.hstack([column.alias(f"{column.name}_given") if column.name in own else column for column in further])
-    return GraphTables(edges, _ends(roles), findings=(*(text.findings if text else ()), *findings))
+    return GraphTables(edges, _ends(roles), findings=(*(text.findings if text else ()), *findings), name=name)
 
 
 def _asserted(frame: pl.DataFrame, negated: str, name: Text) -> tuple[pl.DataFrame, list[Finding]]:
-    """The rows that say that an edge holds, and what there is to say of the others: those that a column negates
-    (`negated`, a qualifier `NOT`), and those with the label 0 beside others with 1."""
+    """The rows of edges that hold, and findings on the others: those that a column negates (`negated`, a qualifier
+    `NOT`), and those with the label 0 where others have 1."""
     signs = [(negated, _negative(frame[negated]))] if negated else []
     for column in frame.columns:
         if column.lower() in _TRUTHS and frame.height:
@@ -296,7 +254,7 @@ def _asserted(frame: pl.DataFrame, negated: str, name: Text) -> tuple[pl.DataFra
 
 
 def _signed(frame: pl.DataFrame, name: Text) -> list[Finding]:
-    """A word on edges with a negative weight, which may say that they do not hold, or of what kind they are."""
+    """A finding on edges with a negative weight, which may mean that they do not hold, or of what kind they are."""
     for column in frame.columns:
         if column.lower() in _WEIGHTS:
             weights = frame[column].cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
@@ -328,10 +286,10 @@ def _prefixed(column: pl.Series, frame: pl.DataFrame, prefix: str) -> pl.Series:
     return pairs.join(joined, on=["prefix", "id"], how="left", maintain_order="left")["joined"]
 
 
-def _parts(column: pl.Series, path: Path | None) -> pl.Series:
-    said = column.unique().drop_nulls().cast(pl.String)
-    if wrong := [name for name in said if name.lower() not in PART_NAMES]:
-        raise UserError("graphs.table.unknown-part", place=path or NAMELESS, part=wrong[0])
+def _parts(column: pl.Series, place: Path | Message) -> pl.Series:
+    names = column.unique().drop_nulls().cast(pl.String)
+    if wrong := [name for name in names if name.lower() not in PART_NAMES]:
+        raise UserError("graphs.table.unknown-part", place=place, part=wrong[0])
     return column.cast(pl.String).str.to_lowercase().replace(PART_NAMES)
 
 
@@ -357,31 +315,22 @@ def _ends(roles: Mapping[str, pl.Series]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=NODES), *found], how="diagonal")
 
 
-def _nodes(frame: pl.DataFrame, known: Columns, findings: tuple[Finding, ...], name: Text) -> Nodes:
-    roles = {
-        role: _plain(frame[column]).cast(pl.String).alias(role)
-        for role, column in known.columns.items()
-        if role != "negated"
-    }
-    ids = roles["id"]
+def _nodes(frame: pl.DataFrame, known: Columns, name: Text) -> GraphTables:
+    roles = {role: column for role, column in known.columns.items() if role != "negated"}
+    table = pl.DataFrame([_plain(frame[column]).cast(pl.String).alias(role) for role, column in roles.items()])
     if "prefix" in roles:
-        ids = pl.select(pl.format("{}:{}", roles["prefix"], ids)).to_series().alias("id")
-    if known.columns.get("kind") in (":label", "_labels"):
+        table = table.with_columns(id=pl.format("{}:{}", "prefix", "id")).drop("prefix")
+    if roles.get("kind") in (":label", "_labels"):
         # Of several labels the first.
-        roles["kind"] = roles["kind"].str.strip_chars(":").str.extract(r"^([^;|:]+)").alias("kind")
-    table = pl.DataFrame([ids, *(roles[role] for role in roles if role not in ("id", "prefix"))])
-    findings = (*findings, *_dubious_nodes(table, name))
-    table = table.filter(pl.col("id").is_not_null())
-    none = pl.lit(None, pl.String)
-    nodes = table.select("id", *(pl.col(role) if role in roles else none.alias(role) for role in ("name", "kind")))
-    synonyms = pl.DataFrame(schema=SYNONYMS)
-    if "synonyms" in roles:
-        language = pl.col("language") if "language" in roles else none.alias("language")
-        synonyms = table.select("id", pl.col("synonyms").str.split("|").alias("name"), language).explode("name")
-    keys = table.select("key", "id") if "key" in roles else pl.DataFrame(schema={"key": pl.String, "id": pl.String})
-    no_edges = pl.DataFrame(schema=dict.fromkeys(("head", "relation", "tail"), pl.String))
-    keys = keys.drop_nulls().filter(pl.col("key") != pl.col("id"))
-    return Nodes(GraphTables(no_edges, nodes, synonyms, findings=findings), keys)
+        table = table.with_columns(pl.col("kind").str.strip_chars(":").str.extract(r"^([^;|:]+)"))
+    findings = _dubious_nodes(table, name)
+    every = dict.fromkeys(("key", "id", "name", "kind", "synonyms", "language"), pl.String)
+    table = pl.concat([pl.DataFrame(schema=every), table], how="diagonal").filter(pl.col("id").is_not_null())
+    synonyms = table.drop_nulls("synonyms").select("id", pl.col("synonyms").str.split("|").alias("name"), "language")
+    keys = table.select("key", "id").drop_nulls().filter(pl.col("key") != pl.col("id"))
+    no_edges = pl.DataFrame(schema=dict.fromkeys(TRIPLE, pl.String))
+    nodes = table.select(*NODES)
+    return GraphTables(no_edges, nodes, synonyms.explode("name"), findings=tuple(findings), name=name, keys=keys)
 
 
 def _dubious_nodes(table: pl.DataFrame, name: Text) -> list[Finding]:
@@ -391,20 +340,16 @@ def _dubious_nodes(table: pl.DataFrame, name: Text) -> list[Finding]:
     if count := rows["id"].null_count():
         message = Message("graphs.table.nodes-without-id", name=name, count=count)
         found.append(Finding("nodes-without-id", "quality", "fail", message))
-    if "key" in rows.columns:
-        twice = _ambiguous(rows, "key", "id")
-        if len(twice):
-            message = Message("graphs.table.shared-keys", name=name, count=len(twice), example=twice[0])
-            found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
-    elif "name" in rows.columns:
-        twice = _ambiguous(rows, "id", "name")
-        if len(twice):
-            message = Message("graphs.table.several-names", name=name, count=len(twice), example=twice[0])
-            found.append(Finding("nodes-of-several-names", "quality", "unknown", message))
+    if "key" in rows.columns and len(twice := _ambiguous(rows, "key", "id")):
+        message = Message("graphs.table.shared-keys", name=name, count=len(twice), example=twice[0])
+        found.append(Finding("keys-of-several-nodes", "quality", "fail", message))
+    elif "key" not in rows.columns and "name" in rows.columns and len(twice := _ambiguous(rows, "id", "name")):
+        message = Message("graphs.table.several-names", name=name, count=len(twice), example=twice[0])
+        found.append(Finding("nodes-of-several-names", "quality", "unknown", message))
     return found
 
 
-def _ambiguous(rows: pl.DataFrame, one: str, other: str) -> pl.Series:
-    """The values of one column beside which another has several, in order."""
-    known = rows.drop_nulls([one, other]).group_by(one).agg(pl.col(other).n_unique())
-    return known.filter(pl.col(other) > 1)[one].sort()
+def _ambiguous(rows: pl.DataFrame, column: str, other: str) -> pl.Series:
+    """The values of one column that have several values in another, sorted."""
+    known = rows.drop_nulls([column, other]).group_by(column).agg(pl.col(other).n_unique())
+    return known.filter(pl.col(other) > 1)[column].sort()
