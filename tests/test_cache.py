@@ -306,8 +306,8 @@ def test_an_entry_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     path = cache.keep("images", KEY, of_size(100))
     monkeypatch.setattr(cache, "_checked", {})
     looked = []
-    whole = cache._digest
-    monkeypatch.setattr(cache, "_digest", lambda path: looked.append(path) or whole(path))
+    whole = cache.content_digest
+    monkeypatch.setattr(cache, "content_digest", lambda path: looked.append(path) or whole(path))
     for _ in range(3):
         cache.keep("images", KEY, of_size(100))
     assert looked == [path]

@@ -20,6 +20,7 @@ from medeor.contracts import (
     Measures,
     Message,
     Plan,
+    Source,
     UserError,
 )
 from medeor.files import (
@@ -39,7 +40,6 @@ from medeor.road.walk.repair import repaired
 from medeor.road.walk.walk import walk
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
     from medeor.trust.compare import Difference
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @enough_memory()
 def train(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path,
     console: Console | None = None,
     again: bool = False,
@@ -75,7 +75,7 @@ class Reading(NamedTuple):
 
 @enough_memory()
 def read(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     labelled: bool = True,
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -98,7 +98,7 @@ def read(
 
 @enough_memory()
 def plan(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -120,7 +120,7 @@ def plan(
 
 @enough_memory()
 def audit(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     clean: str | Path = "",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -145,7 +145,7 @@ def audit(
 @enough_memory()
 def evaluate(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     name: str = "other",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -160,7 +160,7 @@ def evaluate(
 @enough_memory()
 def predict(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     trust: str | Sequence[str] = (),
 ) -> pl.DataFrame:
@@ -193,7 +193,7 @@ def predict(
 @enough_memory()
 def summarize(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     trust: str | Sequence[str] = (),
 ) -> Answers:
@@ -241,7 +241,7 @@ def query(
 @enough_memory()
 def explain(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     target: str = "",
     trust: str | Sequence[str] = (),

@@ -103,7 +103,7 @@ def _read(address: str, part: Path, progress: Progress) -> None:
             _validator(part).unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
-        what = str(Message("catalogue.download.progress", file=part.stem))
+        what = Message("catalogue.download.progress", file=part.stem)
         with part.open("ab" if have else "wb") as file:
             while block := answer.read(BLOCK):
                 file.write(block)

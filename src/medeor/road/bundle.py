@@ -27,6 +27,7 @@ from medeor.contracts import (
     Offer,
     Predictions,
     Run,
+    Source,
     Sources,
     Store,
     Study,
@@ -36,15 +37,7 @@ from medeor.contracts import (
     Text,
     UserError,
 )
-from medeor.files import (
-    build,
-    digest,
-    enough_memory,
-    read_json,
-    read_parquet,
-    read_toml,
-    write_text,
-)
+from medeor.files import digest, enough_memory, read_json, read_parquet, read_toml, write_text
 from medeor.formats.tables.embeddings import read_embeddings
 from medeor.learning.saved import checked_targets
 from medeor.machine import threads
@@ -52,11 +45,11 @@ from medeor.registry import PART, check_kinds, facts_of, find, known_task, load_
 from medeor.road import offers
 from medeor.road.archive import pack, unpack
 from medeor.road.study_file import study_from
+from medeor.settings import build
 from medeor.targets import by_item, items
 from medeor.trust.calibration import Calibration
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 SCHEMA = 2
@@ -128,7 +121,7 @@ class Trained:
         """Why the reasons for an item are not shown, by item (see `Calibration.withheld`)."""
         return self.calibration.withheld if self.calibration else {}
 
-    def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
+    def read(self, *sources: Source) -> Cases:
         """Cases to predict: files, folders, arrays or tables. Nothing but what the model is fed is asked of them, and
         their targets are unknown."""
         import polars as pl
@@ -142,7 +135,7 @@ class Trained:
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
     @enough_memory()
-    def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
+    def predict(self, *sources: Source) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`). Before `item` stands what is
         known of the case: the name that the user gave it (`source`), the columns that are `carried` along and, for a
         case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it stands beside
@@ -150,7 +143,7 @@ class Trained:
         with self.at_work():
             return self.predicted(self.read(*sources)).table
 
-    def summarize(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
+    def summarize(self, *sources: Source, why: bool = False) -> Answers:
         """Predictions and, where the task has a page for a case and there are no more than `MOST_SUMMARIZED`, what
         a reader wants to know of each; with `why` also the reasons, as far as they can be believed."""
         import polars as pl

@@ -15,11 +15,12 @@ import tomli_w
 from medeor import api, registry
 from medeor.console import Console
 from medeor.contracts import ROAD, SHAPES, Budget, FileFacts, Predictions, Run, TaskFacts
-from medeor.files import build, plain, read_json
+from medeor.files import plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
 from medeor.road.walk.reading import read
+from medeor.settings import build
 from medeor.testing.checks import Check, named, refused_or_done, require
 from medeor.testing.example import MOST_CASES, Runs
 from medeor.testing.method import honest

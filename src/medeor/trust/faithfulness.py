@@ -88,7 +88,7 @@ def examine(
         case = cases.where(pl.col("case_id") == reason.case_id)
         against = withheld.get(reason.item, "")
         judged.append(_scored(reason, partial(reasoner.ablate, case, reason.item, run=run), run.seed, against))
-        run.progress(str(Message("trust.reason.progress")), done, len(reasons))
+        run.progress(Message("trust.reason.progress"), done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []
     summary: dict[str, Measure] = {}

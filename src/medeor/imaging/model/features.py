@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Cases
-from medeor.files import build
 from medeor.imaging.model.grid import slice_axis
 from medeor.imaging.model.prepare import Preparation, preparation_from, prepare
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.saved import AsJson
+from medeor.settings import build
 
 THUMBNAIL = {2: 7, 3: 4}
 """Sides of the thumbnail, by the number of axes."""

@@ -10,11 +10,12 @@ from typing import Any
 
 from medeor import __version__, simulate
 from medeor.contracts import Explanations, Message, Result
+from medeor.files import content_digest
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
 from medeor.road.study_file import study_values
-from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk.step import RoadStep, Walk
 from medeor.road.walk.steps import (
     AUDIT,
     CALIBRATE,
@@ -71,7 +72,7 @@ REPORT = RoadStep(
         "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
         "predictions.parquet", "metrics.json", "explanations",
     ),
-    writes={"report.html": content, "card.md": content},
+    writes={"report.html": content_digest, "card.md": content_digest},
     make=_made_when_saved,
     save=_report,
 )  # fmt: skip
@@ -84,7 +85,7 @@ def _bundle_of(folder: Path) -> Path:
 BUNDLE = RoadStep(
     "bundle", "bundle",
     reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
-    writes={"bundle": lambda path: content(_bundle_of(path.parent))},
+    writes={"bundle": lambda path: content_digest(_bundle_of(path.parent))},
     make=_made_when_saved,
     save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
 )  # fmt: skip

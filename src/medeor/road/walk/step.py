@@ -24,14 +24,6 @@ ALWAYS: tuple[contracts.Step, ...] = ("read", "split", "audit")
 """Steps of every task: one that names no audit notes what its reader found, one without a split has one part."""
 
 
-def content(path: Path) -> str:
-    """The digest of a file, or of all files below a folder; empty where there is none."""
-    if path.is_file():
-        return digest(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest(*(part for file in files for part in (file.relative_to(path).as_posix(), file))) if files else ""
-
-
 @dataclass(frozen=True)
 class RoadStep(Generic[V]):
     """One step: what it depends on, what it leaves, and how. It is done where its record in `run.json` has the digests

@@ -26,15 +26,16 @@ from medeor.contracts import (
     Run,
     Split,
     Stopped,
+    Text,
 )
-from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
+from medeor.files import content_digest, digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
 from medeor.road import run_folder
 from medeor.road.bundle import STORES
 from medeor.road.walk import reading, results
 from medeor.road.walk.scoring import ScoredPart, calibrated, predicted, score, with_skill
-from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk.step import RoadStep, Walk
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -86,7 +87,7 @@ READ = RoadStep(
         "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
         "study.subgroups", "study.options",
     ),
-    writes={"cases.parquet": content, STORES: content},
+    writes={"cases.parquet": content_digest, STORES: content_digest},
     make=_read,
     save=_keep_cases,
     facts={
@@ -121,7 +122,7 @@ _CASES = "cases "
 SPLIT = RoadStep(
     "split", "split",
     reads=("cases", "study.split", "study.group", "study.seed"),
-    writes={"split.parquet": content},
+    writes={"split.parquet": content_digest},
     make=lambda walk: reading.divide(walk.study, walk.task, walk.value(READ).every),
     save=lambda walk, split: write_parquet(walk.folder / "split.parquet", split.table),
     load=lambda walk: Split(read_parquet(walk.folder / "split.parquet", ["case_id", "part", "fold"])),
@@ -195,7 +196,7 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
 PLAN = RoadStep(
     "plan", "plan",
     reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
-    writes={"plan.toml": content, "targets.json": content},
+    writes={"plan.toml": content_digest, "targets.json": content_digest},
     make=_plan,
     save=_keep_plan,
     load=lambda walk: reading.plan_in(walk.folder, walk.task),
@@ -234,7 +235,7 @@ def _nothing_more(walk: Walk, value: object) -> None:
 FIT = RoadStep(
     "fit", "fit",
     reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
-    writes={"model": content},
+    writes={"model": content_digest},
     make=_fit,
     save=_nothing_more,
 )  # fmt: skip
@@ -257,7 +258,7 @@ def _withheld(calibration: Calibration | None) -> Mapping[str, str]:
 CALIBRATE = RoadStep(
     "calibrate", "calibrate",
     reads=("model", "cases", "targets", "study.threshold", "study.seed"),
-    writes={"calibration.json": content},
+    writes={"calibration.json": content_digest},
     make=_calibrate,
     save=lambda walk, calibration: write_json(walk.folder / "calibration.json", calibration.to_json()),
     load=lambda walk: Calibration.from_json(read_json(walk.folder / "calibration.json")),
@@ -278,7 +279,7 @@ def _check_labels(walk: Walk) -> list[Finding]:
 LABELS = RoadStep(
     "labels", "audit",
     reads=("checks", "model", "calibration.json", "cases", "targets", "study.accept"),
-    writes={"audit.json": content},
+    writes={"audit.json": content_digest},
     make=_check_labels,
     save=lambda walk, findings: results.write_findings(walk.folder, findings),
     load=lambda walk: results.read_findings(walk.folder),
@@ -321,8 +322,8 @@ EVALUATE = RoadStep(
         "study.subgroups", "study.prevalence", "study.seed",
     ),
     writes={
-        "predictions.parquet": content, "metrics.json": _own_parts, "baseline": content, "predictions": content,
-        "arrays": _indices,
+        "predictions.parquet": content_digest, "metrics.json": _own_parts, "baseline": content_digest,
+        "predictions": content_digest, "arrays": _indices,
     },
     make=_evaluate,
     save=lambda walk, scored: results.write_scored(walk.folder, scored),
@@ -341,7 +342,7 @@ def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
 def _explain(walk: Walk) -> Explanations:
     walk.console.say(Message("road.steps.explaining"))
 
-    def progress(what: str, done: int, total: int, note: str = "") -> None:
+    def progress(what: Text, done: int, total: int, note: Text = "") -> None:
         walk.console(what, done, total, note)
         if walk.run.stopping():
             raise Stopped
@@ -355,7 +356,7 @@ def _explain(walk: Walk) -> Explanations:
 EXPLAIN = RoadStep(
     "explain", "explain",
     reads=("model", "answers", "withheld", "cases", "targets", "study.seed"),
-    writes={"explanations": content},
+    writes={"explanations": content_digest},
     make=_explain,
     save=lambda walk, explanations: results.write_explanations(walk.folder / "explanations", explanations),
     load=lambda walk: results.read_explanations(walk.folder / "explanations"),
