@@ -169,7 +169,7 @@ def _styles(series: Sequence[Series]) -> list[_Style]:
 
 def _named_at_ends(series: Sequence[Series], x_range: Point, y_range: Point) -> dict[int, float]:
     """Places of the names at the right ends of the lines, by index, as fractions of the height from the top: only
-    where each line of several ends at the right, the names are short, and moving them apart takes none further
+    where each line of several ends at the right, the names are short, and spreading them moves none further
     than half its own height."""
     height = 15 / (HIGH - 70)
     ends = {}

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, UserError
-from medeor.statistics.intervals import Estimator, difference, holm, interval, p_value, resample
+from medeor.statistics.intervals import difference, holm, interval, p_value
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import Array
 from medeor.targets import headlines
 from medeor.targets.outcomes import lined_up
-from medeor.trust.families import PREVALENCES, estimators, label_means, settle
+from medeor.trust.families import PREVALENCES, estimators, figures
 
 
 def measure(
@@ -50,14 +50,10 @@ def measure(
     every = lined_up(cases, predictions)
     rates = (cases.prevalences or PREVALENCES) if prevalences is None else prevalences
     parts = [part for one in every for part in estimators(one, prevalences=rates, named=len(every) > 1)]
-    found = settle(resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed))
-    found |= label_means(cases.targets, found)
-    measures = {name: interval(figure) for name, figure in found.items()}
+    found = figures({"": parts}, cases.targets, group_codes(cases)[1], resamples=resamples, seed=seed)
+    measures = {name: interval(figure) for name, figure in found[""].items()}
     rows = subgroup_table(cases, predictions, subgroups=subgroups, minimum=minimum, seed=seed, resamples=resamples)
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
-
-
-# --- subgroups -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -100,32 +96,30 @@ def subgroup_table(
     codes, groups = group_codes(cases)
     wanted = headlines(cases.targets)
     plain = {name.split("/")[0] for name in wanted}
-    parts: list[Estimator] = []
-    kept: list[tuple[str, str, int]] = []
-    for column in columns:
-        for level, member in levels(cases.table, column):
-            if len(np.unique(codes[member])) < minimum or member.all():
-                continue
-            for side, mask in (("in", member), ("out", ~member)):
-                for one in every:
-                    for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1):
-                        parts.append(replace(part, names=tuple(f"{len(kept)} {side} {name}" for name in part.names)))
-            kept.append((column, level, int(member.sum())))
-    found = resample(parts, groups, resamples=resamples, seed=seed)
+    members = {(column, level): member for column in columns for level, member in levels(cases.table, column)}
+    members = {
+        name: member
+        for name, member in members.items()
+        if len(np.unique(codes[member])) >= minimum and not member.all()
+    }
+    sides = {
+        (name, inside): [
+            part for one in every for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1)
+        ]
+        for name, member in members.items()
+        for inside, mask in ((True, member), (False, ~member))
+    }
+    found = figures(sides, cases.targets, groups, resamples=resamples, seed=seed)
     rows = []
-    for number, (column, level, size) in enumerate(kept):
-        sides = []
-        for side in ("in", "out"):
-            prefix = f"{number} {side} "
-            of_side = {name.removeprefix(prefix): figure for name, figure in found.items() if name.startswith(prefix)}
-            sides.append(of_side | label_means(cases.targets, of_side))
+    for name, member in members.items():
+        own, others = found[name, True], found[name, False]
         for metric in wanted:
-            if metric in sides[0] and metric in sides[1]:
-                apart = difference(sides[0][metric], sides[1][metric])
-                inside, outside = interval(sides[0][metric]), interval(sides[1][metric])
+            if metric in own and metric in others:
+                gap = difference(own[metric], others[metric])
+                inside, rest = interval(own[metric]), interval(others[metric])
                 # A handful of other cases is no yardstick.
-                p = p_value(apart) if (outside.n or 0) >= minimum else None
-                rows.append(SubgroupRow(column, level, metric, size, inside, outside, interval(apart), p))
+                p = p_value(gap) if (rest.n or 0) >= minimum else None
+                rows.append(SubgroupRow(*name, metric, int(member.sum()), inside, rest, interval(gap), p))
     adjusted = holm([row.p for row in rows])
     return [replace(row, p=p) for row, p in zip(rows, adjusted)]
 

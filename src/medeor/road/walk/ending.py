@@ -10,11 +10,12 @@ from typing import Any
 
 from medeor import __version__, simulate
 from medeor.contracts import Explanations, Message, Result
-from medeor.files import content_digest
+from medeor.files import content_digest, read_json
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
 from medeor.road.study_file import study_values
+from medeor.road.walk import results
 from medeor.road.walk.step import RoadStep, Walk
 from medeor.road.walk.steps import (
     AUDIT,
@@ -54,11 +55,11 @@ def _report(walk: Walk, nothing: None) -> None:
         scored_cases(walk, scored), scored.predictions, scored.baseline, explanations, scored.measures,
         walk.value(FIT).model,
     )  # fmt: skip
-    findings = walk.value(LABELS)
-    simulated = any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path)))
+    findings, gain = walk.value(LABELS), walk.run.folder / "gain.json"
     story.write_report(
-        walk.folder, walk.study, walk.task, walk.value(SPLIT), {scored.part: result}, findings,
-        walk.value(PLAN), facts(walk), simulated,
+        walk.folder, walk.task, walk.value(SPLIT), scored.part, result, findings, walk.value(PLAN),
+        walk.value(CALIBRATE), results.read_logs(walk.run.folder), read_json(gain) if gain.exists() else None,
+        facts(walk), any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path))),
     )  # fmt: skip
 
 

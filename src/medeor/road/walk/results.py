@@ -73,6 +73,15 @@ def place_of_arrays(folder: Path, part: str, model: str) -> Path:
     return folder / f"predictions-{part}-{model}.parquet"
 
 
+def read_logs(folder: Path) -> dict[str, pl.DataFrame]:
+    """The epochs of each network of the model in a folder, by its name: empty for the only one."""
+    paths = sorted(folder.rglob("log.jsonl"))
+    return {
+        path.parent.name if path.parent != folder else "": pl.read_ndjson(path, infer_schema_length=None)
+        for path in paths
+    }
+
+
 def write_explanations(folder: Path, explanations: Explanations) -> None:
     """`explanations.json` with the scores, and an array for each map that is shown; what is not shown is not kept."""
     with replacing(folder) as new:
@@ -86,9 +95,7 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             facts |= {"reason": str(e.reason)}
             facts |= {"message": e.reason.to_json()} if isinstance(e.reason, Message) else {}
             facts |= {"elements": list(e.elements)} if e.elements else {}
-            listed.append(
-                {**facts, "reason": str(e.reason), "scores": dict(e.scores), "file": name if e.shown else None}
-            )
+            listed.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
         write_json(new / "explanations.json", {"summary": _plain(explanations.summary), "cases": listed})
 
 
