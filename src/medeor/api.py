@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from medeor import cache, catalogue, trusted
+import polars as pl
+
+from medeor import cache, catalogue, simulate, trusted
 from medeor.console import Console
 from medeor.contracts import (
     Answers,
@@ -31,6 +33,7 @@ from medeor.files import (
     write_toml,
 )
 from medeor.formats.tables.write import write_table, writer_of
+from medeor.report import story
 from medeor.road import offers, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
 from medeor.road.finished import results, score
@@ -38,11 +41,9 @@ from medeor.road.study_file import asked
 from medeor.road.walk import reading
 from medeor.road.walk.repair import repaired
 from medeor.road.walk.walk import walk
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from medeor.trust.compare import Difference
+from medeor.trust import faithfulness
+from medeor.trust.compare import Difference
+from medeor.trust.compare import compare as paired
 
 
 @enough_memory()
@@ -136,7 +137,7 @@ def audit(
         if clean:
             table = repaired(read)
             write_table(table, Path(clean))
-            # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
+            # A task may clean other rows than its cases: a graph's edges, not the false ones that are drawn.
             total = read.task.clean(read.every, read.findings, read.split).height
             console.say(Message("api.audit.rows-stay", path=clean, rows=table.height, count=total))
     return list(read.findings)
@@ -153,7 +154,7 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
     set aside, and those in the training data, are reported."""
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 
 
@@ -170,7 +171,7 @@ def predict(
         raise UserError("api.predict.nothing")
     if Path(out).suffix == ".html":
         return summarize(run, *sources, out=out, trust=trust).table
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     if not out:
         return trained.predict(*sources)
     path, own = Path(out), offers.table(trained.facts, out)
@@ -201,11 +202,9 @@ def summarize(
     reasons as far as they can be believed.
 
     Example: `medeor.summarize("runs/esol", "CCO", out="ethanol.html")`."""
-    from medeor.report import story
-
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     answers = trained.summarize(*sources, why=bool(out))
     if out and not answers.figures:
         raise UserError("api.summarize.no-page", path=out, most=MOST_SUMMARIZED)
@@ -227,11 +226,9 @@ def query(
         writable(Path(out))
     elif out:
         writer_of(Path(out), (".html",))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     answers = trained.query(question)
     if page:
-        from medeor.report import story
-
         story.write_answers(Path(out), trained.study.task, answers)
     elif out:
         write_table(answers.table, Path(out))
@@ -250,12 +247,9 @@ def explain(
     several targets the one that is named, else the one with the highest value, of numbers the first.
 
     Raises: UserError where the task explains no cases; it names the query to use instead."""
-    from medeor.report import story
-    from medeor.trust import faithfulness
-
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     if "explain" not in trained.task.steps:
         name = trained.study.task
         asks = " ".join(f"--query {key}=…" for one in trained.facts.offering("question") for key in list(one.takes)[:2])
@@ -275,8 +269,6 @@ def compare(
     ours: str | Path, theirs: str | Path, *, shared: bool = False, trust: str | Sequence[str] = ()
 ) -> list[Difference]:
     """The paired comparison of two runs over the same cases; with `shared` over those that both predicted."""
-    from medeor.trust.compare import compare as paired
-
     cases, first = results(Path(ours), trust)
     _, second = results(Path(theirs), trust)
     return paired(cases, first, second, shared_only=shared)
@@ -296,7 +288,7 @@ def export(
     what was learned of each entity, which another study takes as an input; … (`medeor tasks` lists them).
 
     Example: `medeor.export("runs/umls", "graph", "aspirin.svg", {"around": "aspirin"})`."""
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     offer = offers.export(trained.facts, name, Path(path), options or {})
     with replacing(Path(path)) as new:
         note = trained.use(offer, new, options or {})
@@ -315,23 +307,20 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
             console.say(f"{name}: {error}")
             continue
         return train(name, out=out, console=console)
-    from medeor import simulate
-
     console.say(Message("api.demo.simulated"))
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
-    if not (folder / "labels.csv").exists():
+    labels = folder / "labels.csv"
+    if not labels.exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)
-    asked: dict[str, Any] = {
-        "labels": str(folder / "labels.csv"),
-        "target": ("lesion",),
-        "group": "patient_id",
-        "split": "part",
-    }
-    return train(folder, out=out, console=console, **asked)
+    return train(folder, labels=labels, target="lesion", group="patient_id", split="part", out=out, console=console)
 
 
 DEMO_TRIES = ("breastmnist",)
 """What the demo tries to find or fetch before it falls back on simulated data."""
+
+
+def _opened(run: str | Path | Trained, trust: str | Sequence[str]) -> Trained:
+    return run if isinstance(run, Trained) else load(run, trust=trust)
 
 
 def _trusting(trust: str | Sequence[str], fields: Mapping[str, Any]) -> AbstractContextManager[None]:

@@ -344,7 +344,7 @@ def content_digest(path: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, as published beside data sets."""
+    """SHA-256 of a file, as publishers state it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

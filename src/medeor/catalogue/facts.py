@@ -1,4 +1,4 @@
-"""What is known of each public data set, read from `facts.toml` and the tables beside it."""
+"""What is known of each public data set, read from `facts.toml` and the other tables of this folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Facts:
     task: str = TASK
     """The task that it is made for."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What that task must be told of its files."""
+    """Options that its files need."""
     positive: str = ""
     """The class that counts as positive in a two-class question."""
     modality: str = ""
@@ -84,7 +84,7 @@ class Facts:
 
     @property
     def checksums(self) -> tuple[str, ...]:
-        """Every known checksum, as a message would say it."""
+        """Every known checksum, as a message writes it."""
         own = [f"{kind} {value}" for kind, value in (("sha256", self.sha256), ("md5", self.md5)) if value]
         return (*own, *(f"sha256 {copy.sha256} ({copy.note})" for copy in self.copies))
 
@@ -146,17 +146,17 @@ _OPTION = {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}
 
 def completed(study: Study, name: str) -> Study:
     """The study with what the catalogue knows of this data set wherever the study is silent: the task, what the task
-    asks, the targets, the accepted findings. What the user said stands."""
+    asks, the targets, the accepted findings. What the user states stands."""
     known = facts(name)
     task = study.task or known.task
-    said = {
+    known_answers = {
         "kind": _OPTION.get(known.kind, ""),
         "classes": " | ".join(known.classes),
         "positive": known.positive,
     }
     asked = known_task(task)
-    options = {key: value for key, value in said.items() if value and asked and key in asked.options}
-    # What the set must be told of its own task is of no use to another.
+    options = {key: value for key, value in known_answers.items() if value and asked and key in asked.options}
+    # The options of the set are those of its own task.
     options |= {**(known.options if task == known.task else {}), **study.options}
     return replace(
         study,

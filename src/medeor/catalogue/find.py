@@ -65,8 +65,8 @@ def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.D
         return source
     if source in names():
         return locate(source, progress)
-    if said := near(source):
-        raise UserError("catalogue.find.neither", source=source, near=said)
+    if similar := near(source):
+        raise UserError("catalogue.find.neither", source=source, near=similar)
     return source
 
 

@@ -182,7 +182,7 @@ class Result(NamedTuple):
 
 
 class Task(Protocol):
-    """A question about a kind of data, apart from any method that answers it."""
+    """A question about a kind of data, whatever method answers it."""
 
     steps: tuple[Step, ...]
     plan_type: type[Plan]

@@ -72,7 +72,7 @@ class Sources(NamedTuple):
     labelled: bool = True
     """False for cases that are only to be predicted: whatever labels they carry are left alone."""
     subgroups: tuple[str, ...] = ()
-    """Columns by which the results are also reported, beside the study's, where these cases have them."""
+    """Columns by which the results are also reported, besides the study's, where these cases have them."""
     model: Answering | None = None
     """The model that these cases are put to; None where one is to be fitted to them."""
 

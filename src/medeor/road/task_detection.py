@@ -37,7 +37,7 @@ def task_of(study: Study) -> str:
     able = _asking(TASKS, study.options)
     if not (found := _shown(able, study.sources)):
         every = all_tasks()
-        # A key that no task knows is told where the task is opened.
+        # Opening the task reports a key that no task knows.
         able = _asking(every, study.options) or list(every.values())
         found = _shown(able, study.sources) or _of_any_table(able, study)
     if found:

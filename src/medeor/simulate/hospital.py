@@ -38,7 +38,7 @@ class Planted:
     """Training patients of whom one image stands in the test part."""
     label_errors: int = 0
     shortcut: Literal["", "marker", "border", "brightness"] = ""
-    """What tells the label without any medicine: a marker in the corner, a bright frame, a brighter image."""
+    """What gives the label away without any medicine: a marker in the corner, a bright frame, a brighter image."""
     shortcut_strength: float = 0.95
     """The share of images with a lesion that carry it; of those without, the rest do."""
     constant: int = 0

@@ -114,10 +114,10 @@ def _png(hospital: Hospital, number: int, folder: Path) -> str:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    said = PngInfo()
-    said.add_text("Software", f"{MARK} by medeor")
+    notice = PngInfo()
+    notice.add_text("Software", f"{MARK} by medeor")
     name = f"{hospital.table['case_id'][number]}.png"
-    Image.fromarray(_image(hospital, number)).save(folder / name, pnginfo=said)
+    Image.fromarray(_image(hospital, number)).save(folder / name, pnginfo=notice)
     return name
 
 

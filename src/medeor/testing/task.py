@@ -268,4 +268,4 @@ def _broken_case(runs: Runs) -> None:
     there = runs.trained.predict_cases(replace(whole, table=whole.table.filter(~spoilt)))
     renamed = there.table.with_columns(pl.col("case_id").replace_strict(ids))
     arrays = {ids[case]: path for case, path in there.arrays.items()}
-    same_predictions(Predictions(renamed, arrays), here, "without the broken case", "beside it")
+    same_predictions(Predictions(renamed, arrays), here, "without the broken case", "with it")

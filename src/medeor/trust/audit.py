@@ -40,7 +40,7 @@ _BOOKKEEPING = {
     "case_id", "group", "site", "time", "part", "fold",
     "images", "source", "content", "nonfinite", "broken", "identifiers", "width", "height", "depth",
 }  # fmt: skip
-"""Columns that a reader writes about where the data lies; a modality's own audit looks at those that could tell."""
+"""Columns that a reader writes about where the data lies; a modality's own audit looks for labels in them."""
 
 
 def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:

@@ -153,7 +153,7 @@ def faithfulness(values: np.ndarray, answer: Answer, *, ordered: bool, seed: int
     a hundredth of the image is found by any map that has it among its first sixth.
 
     Args:
-        values: the map, shape (*elements,): the higher, the more an element is said to speak for the answer.
+        values: the map, shape (*elements,): the higher, the more an element speaks for the answer.
         answer: what the model says of parts of the case.
         ordered: whether neighbouring elements belong together (pixels, time); random maps are then as smooth as the
             map itself, else its values in another order.

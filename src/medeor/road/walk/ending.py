@@ -48,7 +48,7 @@ def facts(walk: Walk) -> dict[str, str]:
     }
 
 
-def _report(walk: Walk, nothing: None) -> None:
+def _report(walk: Walk) -> None:
     scored = walk.value(EVALUATE)
     explanations = walk.value(EXPLAIN) if "explain" in walk.task.steps else Explanations((), {})
     result = Result(
@@ -63,10 +63,6 @@ def _report(walk: Walk, nothing: None) -> None:
     )  # fmt: skip
 
 
-def _made_when_saved(walk: Walk) -> None:
-    return None
-
-
 REPORT = RoadStep(
     "report", "report",
     reads=(
@@ -74,8 +70,7 @@ REPORT = RoadStep(
         "predictions.parquet", "metrics.json", "explanations",
     ),
     writes={"report.html": content_digest, "card.md": content_digest},
-    make=_made_when_saved,
-    save=_report,
+    make=_report,
 )  # fmt: skip
 
 
@@ -87,8 +82,7 @@ BUNDLE = RoadStep(
     "bundle", "bundle",
     reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
     writes={"bundle": lambda path: content_digest(_bundle_of(path.parent))},
-    make=_made_when_saved,
-    save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
+    make=lambda walk: write_bundle(walk.folder, _bundle_of(walk.folder)),
 )  # fmt: skip
 
 STEPS: tuple[RoadStep[Any], ...] = (

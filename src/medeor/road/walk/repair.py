@@ -23,9 +23,9 @@ def repaired(asked: Read) -> pl.DataFrame:
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
     lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
+    words = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
-    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
+    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(words)
     return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
 
 

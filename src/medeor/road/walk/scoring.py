@@ -21,7 +21,7 @@ SEARCHED = 1000
 
 
 class ScoredPart(NamedTuple):
-    """Predictions of one part of a study, beside those of the simple baseline, and their measures."""
+    """Predictions of one part of a study, those of the simple baseline, and their measures."""
 
     part: str
     """`test` where there are test cases, else that of the held-out predictions: `cv` if these are of every case,

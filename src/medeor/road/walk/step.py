@@ -38,7 +38,8 @@ class RoadStep(Generic[V]):
     writes: Mapping[str, Callable[[Path], str]]
     """Its files and folders within the run, each with what gives its digest."""
     make: Callable[[Walk], V]
-    save: Callable[[Walk, V], object]
+    save: Callable[[Walk, V], object] | None = None
+    """None where `make` leaves its files itself."""
     load: Callable[[Walk], V] | None = None
     """Reads back what `save` wrote: later steps go on from that, with and without an interruption. None where the value
     is more than its files (a store of images, a model): it is made again where it is needed and not at hand."""
@@ -104,7 +105,8 @@ class Walk:
         """Makes and saves what a step leaves, and notes that it is done."""
         began = time.perf_counter()
         value = self.value(step)
-        step.save(self, value)
+        if step.save is not None:
+            step.save(self, value)
         self._facts = {name: known for name, known in self._facts.items() if name not in step.facts}
         self._contents = {key: known for key, known in self._contents.items() if key[1] not in step.writes}
         facts = {name: self.digest(name) for name in step.facts}

@@ -102,7 +102,7 @@ READ = RoadStep(
 
 def sources_read(walk: Walk) -> str:
     """A digest of the files and arrays that are read. Where cases have files elsewhere, as a table may name them, only
-    reading them tells: then of the cases."""
+    reading them shows it: then of the cases."""
     found, files = walk.sources
     before = walk.records.get(READ.name, {"read": {}})["read"].get("sources", "")
     if not (before.startswith(_CASES) or walk.holds(READ)):
@@ -134,7 +134,7 @@ def _audit(walk: Walk) -> list[Finding]:
     return reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT))
 
 
-def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
+def _report_findings(walk: Walk, checks: list[Finding]) -> None:
     findings = accepted(checks, walk.study.accept)
     results.write_findings(walk.folder, findings)
     reading.stop_on_leakage(findings)
@@ -160,7 +160,7 @@ AUDIT = RoadStep(
     reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
     writes={"audit.json": _checks_in},
     make=_audit,
-    save=_tell_audit,
+    save=_report_findings,
     load=lambda walk: _checks(results.read_findings(walk.folder)),
     facts={"checks": lambda checks: json_digest(_facts(checks))},
 )  # fmt: skip
@@ -228,16 +228,11 @@ def _fitted(walk: Walk, method: Method, run: Run) -> Fitted:
     return fit_or_load(method, every.usable, walk.value(SPLIT), inputs, run)
 
 
-def _nothing_more(walk: Walk, value: object) -> None:
-    """What was made has been saved already, or is made when it is saved."""
-
-
 FIT = RoadStep(
     "fit", "fit",
     reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
     writes={"model": content_digest},
     make=_fit,
-    save=_nothing_more,
 )  # fmt: skip
 
 
@@ -307,7 +302,7 @@ def _indices(path: Path) -> str:
 
 
 def _answers(predictions: Predictions) -> str:
-    """A digest of what was answered, apart from what is decided by it."""
+    """A digest of the values that were predicted, without the decisions."""
     return reading.table_digest(predictions.table.select("case_id", "item", "value"))
 
 
