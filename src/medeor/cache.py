@@ -140,11 +140,6 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def size() -> int:
-    """Bytes that the whole cache takes."""
-    return sum(entry.size for entry in entries())
-
-
 def describe() -> list[str]:
     """Where the cache lies, what it holds and how full it may get, as lines of text."""
     root = folder()
@@ -159,13 +154,11 @@ def describe() -> list[str]:
     return [str(line) for line in lines]
 
 
-def clear(kind: str | None = None) -> int:
-    """Removes all entries, or those of one kind; returns the bytes that were freed."""
-    gone = [entry for entry in entries() if kind is None or entry.kind == kind]
-    for entry in gone:
+def clear() -> None:
+    """Removes all entries."""
+    for entry in entries():
         _remove(entry.path)
     _sweep(time.time())
-    return sum(entry.size for entry in gone)
 
 
 @contextmanager

@@ -50,7 +50,6 @@ def compare(
     *,
     metrics: Sequence[str] | None = None,
     resamples: int = 2000,
-    seed: int = 0,
     shared_only: bool = False,
 ) -> list[Difference]:
     """Both sets of predictions on the same cases and the same bootstrap samples of groups; one row a figure, named as
@@ -76,7 +75,7 @@ def compare(
         side: [*ranks[side], *(part for one in every for part in estimators(one, wanted=plain, named=named))]
         for side, every in sides.items()
     }
-    found = figures(parts, cases.targets, group_codes(cases)[1], resamples=resamples, seed=seed)
+    found = figures(parts, cases.targets, group_codes(cases)[1], resamples=resamples)
     known = [name for name in found["ours"] if name in found["theirs"]]
     # Of several labels their means are compared, of several classes all of them together: details would only spend
     # the correction.

@@ -38,7 +38,7 @@ def estimators(
 
 
 def figures(
-    sides: Mapping[S, Sequence[Estimator]], targets: Sequence[Target], groups: int, *, resamples: int, seed: int
+    sides: Mapping[S, Sequence[Estimator]], targets: Sequence[Target], groups: int, *, resamples: int, seed: int = 0
 ) -> dict[S, dict[str, Resampled]]:
     """The figures of each side, over the same resamples of groups, with the means of several targets of one kind."""
     parts = [

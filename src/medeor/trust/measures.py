@@ -24,10 +24,8 @@ def measure(
     predictions: Predictions,
     *,
     subgroups: Sequence[str] | None = None,
-    minimum: int = 20,
     seed: int = 0,
     resamples: int = 1000,
-    prevalences: Sequence[float] | None = None,
 ) -> dict[str, Measure]:
     """Every figure that the targets of these cases allow, by name. A case without a truth is left out of that target.
 
@@ -44,15 +42,15 @@ def measure(
     logarithm `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
 
     Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
-    the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
+    the cases name) with at least 20 groups, headline figures alone: `auroc[sex=F]`.
 
     Raises: UserError when a case was not predicted, or a subgroup is no column."""
     every = lined_up(cases, predictions)
-    rates = (cases.prevalences or PREVALENCES) if prevalences is None else prevalences
+    rates = cases.prevalences or PREVALENCES
     parts = [part for one in every for part in estimators(one, prevalences=rates, named=len(every) > 1)]
     found = figures({"": parts}, cases.targets, group_codes(cases)[1], resamples=resamples, seed=seed)
     measures = {name: interval(figure) for name, figure in found[""].items()}
-    rows = subgroup_table(cases, predictions, subgroups=subgroups, minimum=minimum, seed=seed, resamples=resamples)
+    rows = subgroup_table(cases, predictions, subgroups=subgroups, seed=seed, resamples=resamples)
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
 
 

@@ -41,7 +41,7 @@ def bracketed(measure: Measure) -> Message:
     return Message(key, value=value, low=low, high=high)
 
 
-def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, seed: int = 0) -> list[Floor]:
+def floors(cases: Cases, predictions: Predictions) -> list[Floor]:
     """Each target whose truth is known well enough to judge, by the figures that its kind names: a class is known where
     the interval of the AUROC lies above .5, a number where that of R² lies above 0. A model that answers the same for
     every case knows nothing."""
@@ -49,10 +49,7 @@ def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, see
     found = []
     for one in lined_up(cases, predictions):
         test = of(one.target).against_chance(one)
-        figures = {
-            name: interval(figure)
-            for name, figure in resample(test.estimators, groups, resamples=resamples, seed=seed).items()
-        }
+        figures = {name: interval(figure) for name, figure in resample(test.estimators, groups).items()}
         known = [Floor(one.target, name, figures[name], test.informs) for name in test.names if name in figures]
         known = [floor for floor in known if floor.measure.value is not None]
         if known:
