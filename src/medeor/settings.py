@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from medeor.contracts import Message, Text, UserError
@@ -72,6 +72,15 @@ def _leaves(kind: type, values: Mapping[str, object], where: Text, above: str = 
         else:
             found.append((f"{above}{key}", hints[key], inner))
     return found
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The full name and the value of all in nested tables that is no table itself."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _nested(settings: Mapping[str, str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from medeor.report.page import RESULTS, Headline, Report, Section, write
 from medeor.report.text import together
 from medeor.report.verdict import own_figure
 from medeor.report.verdict import verdict as verdict_of
+from medeor.settings import flat
 from medeor.targets import headlines, label
 from medeor.trust import curves
 from medeor.trust.calibration import Calibration
@@ -179,13 +180,6 @@ def _gain(gain: Mapping[str, Any] | None) -> Iterable[Figure]:
 
 
 def _plan(plan: Plan) -> Table:
-    def flat(value: object, name: str) -> Iterable[tuple[str, str]]:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                yield from flat(inner, f"{name}.{key}" if name else str(key))
-        else:
-            listed = isinstance(value, (list, tuple))
-            yield name, ", ".join(map(str, value)) if listed else str(value)  # type: ignore[call-overload]
-
-    values = dataclasses.asdict(plan)  # type: ignore[call-overload]
-    return Table(PLAN, SETTINGS, tuple(flat(values, "")))
+    values = flat(dataclasses.asdict(plan))  # type: ignore[call-overload]
+    rows = ((name, ", ".join(map(str, one)) if isinstance(one, (list, tuple)) else str(one)) for name, one in values)
+    return Table(PLAN, SETTINGS, tuple(rows))

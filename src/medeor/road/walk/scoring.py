@@ -11,7 +11,7 @@ import polars as pl
 from medeor.contracts import Cases, Fitted, Measure, Measures, Predictions, Run, Split, Study, Task
 from medeor.targets import categorical
 from medeor.trust.calibration import Calibration, calibrate
-from medeor.trust.skill import skills
+from medeor.trust.usefulness import skills
 
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
