@@ -74,11 +74,11 @@ def _file(pixels: np.ndarray, colour: int, palette: bytes = b"", alpha: bytes = 
     packed = min((zlib.compress(block.tobytes(), 9) for block in filtered), key=len)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     blocks = [(b"IHDR", header), (b"PLTE", palette), (b"tRNS", alpha), (b"IDAT", packed), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_block(name, data) for name, data in blocks if data or name == b"IEND")
-
-
-def _block(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in blocks
+        if data or name == b"IEND"
+    )
 
 
 def smaller(pixels: np.ndarray) -> np.ndarray:

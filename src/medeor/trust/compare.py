@@ -87,7 +87,8 @@ def compare(
     p_values = [p_value(gap) for gap in gaps]
     rows = []
     for name, gap, p, adjusted in zip(wanted, gaps, p_values, holm(p_values)):
-        ours_value, theirs_value = (_known(found[side][name].value) for side in sides)
+        values = (found[side][name].value for side in sides)
+        ours_value, theirs_value = (value if math.isfinite(value) else None for value in values)
         value, low, high, n = interval(gap)
         rows.append(Difference(name, ours_value, theirs_value, value, low, high, p, adjusted, n))
     return rows
@@ -98,10 +99,6 @@ def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
     names = [name for one in every for part in estimators(one, named=named) for name in part.names]
     means = (mean.name for mean in averaged([one.target for one in every]))
     return [*means, *(name for name in names if not name.startswith(("observed ", "chance ")))]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _shared(cases: Cases, ours: Predictions, theirs: Predictions, shared_only: bool) -> Cases:

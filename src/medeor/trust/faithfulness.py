@@ -20,7 +20,6 @@ from medeor.contracts import (
     Model,
     Predictions,
     Run,
-    Target,
     Text,
     UserError,
 )
@@ -132,7 +131,9 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
 
 def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
     """One row a predicted case, the highest value first."""
-    asked = [one for one in cases.targets if one.name == target] if target else _alike(cases.targets)
+    asked = [one for one in cases.targets if one.name == target] if target else list(cases.targets[:1])
+    if not target and asked and of(asked[0]).comparable:
+        asked = [one for one in cases.targets if one.kind == asked[0].kind]
     if not asked:
         raise UserError("trust.reason.no-target", target=target, targets=[one.name for one in cases.targets])
     table = predictions.table.filter(pl.col("item").is_in(items(asked)))
@@ -140,11 +141,6 @@ def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.Dat
     return table.sort("value", descending=True, maintain_order=True).unique(
         "case_id", keep="first", maintain_order=True
     )
-
-
-def _alike(targets: Sequence[Target]) -> Sequence[Target]:
-    """Those whose values can be compared with the first one's."""
-    return [one for one in targets if one.kind == targets[0].kind] if of(targets[0]).comparable else targets[:1]
 
 
 def faithfulness(values: np.ndarray, answer: Answer, *, ordered: bool, seed: int = 0) -> Faithfulness:

@@ -22,7 +22,6 @@ from medeor.contracts import (
     Method,
     OnDisk,
     Plan,
-    Predictions,
     Run,
     Split,
     Stopped,
@@ -49,11 +48,8 @@ LABEL_ERRORS = "label-errors"
 
 def json_digest(values: object) -> str:
     """The digest of what can be written as JSON; of messages by key and values, in whatever language they are shown."""
-    return digest(json.dumps(values, sort_keys=True, default=_plain))
-
-
-def _plain(value: object) -> object:
-    return value.to_json() if isinstance(value, Message) else str(value)
+    kept = lambda value: value.to_json() if isinstance(value, Message) else str(value)  # noqa: E731
+    return digest(json.dumps(values, sort_keys=True, default=kept))
 
 
 def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -61,10 +57,6 @@ def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 # --- read ------------------------------------------------------------------------------------------------
-
-
-def _read(walk: Walk) -> reading.Gathered:
-    return reading.gather(walk.study, walk.task, walk.located, walk.console)
 
 
 def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
@@ -88,7 +80,7 @@ READ = RoadStep(
         "study.subgroups", "study.options",
     ),
     writes={"cases.parquet": content_digest, STORES: content_digest},
-    make=_read,
+    make=lambda walk: reading.gather(walk.study, walk.task, walk.located, walk.console),
     save=_keep_cases,
     facts={
         "cases": lambda read: reading.cases_digest(read.every.usable),
@@ -130,10 +122,6 @@ SPLIT = RoadStep(
 )  # fmt: skip
 
 
-def _audit(walk: Walk) -> list[Finding]:
-    return reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT))
-
-
 def _report_findings(walk: Walk, checks: list[Finding]) -> None:
     findings = accepted(checks, walk.study.accept)
     results.write_findings(walk.folder, findings)
@@ -159,7 +147,7 @@ AUDIT = RoadStep(
     "audit", "audit",
     reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
     writes={"audit.json": _checks_in},
-    make=_audit,
+    make=lambda walk: reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT)),
     save=_report_findings,
     load=lambda walk: _checks(results.read_findings(walk.folder)),
     facts={"checks": lambda checks: json_digest(_facts(checks))},
@@ -218,11 +206,6 @@ def places(walk: Walk) -> list[Path]:
     return [walk.folder / "model"] + [walk.folder / "baseline"] * ("evaluate" in walk.task.steps)
 
 
-def _fit(walk: Walk) -> Fitted:
-    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
-    return _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run)
-
-
 def _fitted(walk: Walk, method: Method, run: Run) -> Fitted:
     every, inputs = walk.value(READ)
     return fit_or_load(method, every.usable, walk.value(SPLIT), inputs, run)
@@ -232,7 +215,8 @@ FIT = RoadStep(
     "fit", "fit",
     reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
     writes={"model": content_digest},
-    make=_fit,
+    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
+    make=lambda walk: _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run),
 )  # fmt: skip
 
 
@@ -296,20 +280,6 @@ def _own_parts(path: Path) -> str:
     return json_digest([listed.get(part) for part in results.PARTS]) if isinstance(listed, dict) else ""
 
 
-def _indices(path: Path) -> str:
-    """A digest of the lists of arrays, each of which has the digest of every array."""
-    return digest(*sorted(path.parent.glob("predictions-*.arrays.json")))
-
-
-def _answers(predictions: Predictions) -> str:
-    """A digest of the values that were predicted, without the decisions."""
-    return reading.table_digest(predictions.table.select("case_id", "item", "value"))
-
-
-def _columns(scored: ScoredPart) -> str:
-    return json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)])
-
-
 EVALUATE = RoadStep(
     "evaluate", "evaluate",
     reads=(
@@ -318,12 +288,16 @@ EVALUATE = RoadStep(
     ),
     writes={
         "predictions.parquet": content_digest, "metrics.json": _own_parts, "baseline": content_digest,
-        "predictions": content_digest, "arrays": _indices,
+        "predictions": content_digest,
+        "arrays": lambda path: digest(*sorted(path.parent.glob("predictions-*.arrays.json"))),
     },
     make=_evaluate,
     save=lambda walk, scored: results.write_scored(walk.folder, scored),
     load=lambda walk: results.read_scored(walk.folder, json.loads(walk.digest("columns"))),
-    facts={"answers": lambda scored: _answers(scored.predictions), "columns": _columns},
+    facts={
+        "answers": lambda scored: reading.table_digest(scored.predictions.table.select("case_id", "item", "value")),
+        "columns": lambda scored: json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)]),
+    },
 )  # fmt: skip
 
 
