@@ -298,15 +298,14 @@ def export(
 
 
 def demo(out: str | Path, console: Console | None = None) -> Trained:
-    """The best real data set at hand, in the order of the catalogue; without one, a simulated hospital."""
+    """A first run: of a real data set where it is at hand or can be fetched, else of a simulated hospital."""
     console = console or Console()
-    for name in DEMO_TRIES:
-        try:
-            catalogue.locate(name, console)
-        except UserError as error:
-            console.say(f"{name}: {error}")
-            continue
-        return train(name, out=out, console=console)
+    try:
+        catalogue.locate(DEMO, console)
+    except UserError as error:
+        console.say(f"{DEMO}: {error}")
+    else:
+        return train(DEMO, out=out, console=console)
     console.say(Message("api.demo.simulated"))
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
     labels = folder / "labels.csv"
@@ -315,7 +314,7 @@ def demo(out: str | Path, console: Console | None = None) -> Trained:
     return train(folder, labels=labels, target="lesion", group="patient_id", split="part", out=out, console=console)
 
 
-DEMO_TRIES = ("breastmnist",)
+DEMO = "breastmnist"
 """What the demo tries to find or fetch before it falls back on simulated data."""
 
 

@@ -72,7 +72,6 @@ def within(run_folder: Path) -> Iterator[None]:
 
 
 def make_root() -> None:
-    """Makes the folder of the cache, if there is none and the cache is on."""
     root = folder()
     if root is None:
         return
@@ -155,7 +154,6 @@ def describe() -> list[str]:
 
 
 def clear() -> None:
-    """Removes all entries."""
     for entry in entries():
         _remove(entry.path)
     _sweep(time.time())

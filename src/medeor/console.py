@@ -83,7 +83,6 @@ class Console:
         print(line, file=sys.stderr, flush=True)
 
     def say(self, message: Text) -> None:
-        """One line that stays."""
         if self.quiet:
             return
         line = without_controls(str(message))

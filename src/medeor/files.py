@@ -136,7 +136,6 @@ _REFUSED = {
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns what a file system refuses into a message for the user."""
     try:
         yield
     except Exception as error:
@@ -344,7 +343,6 @@ def content_digest(path: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, as publishers state it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -15,7 +15,6 @@ from medeor.messages import Message
 
 
 def words(name: str) -> str:
-    """The help text of a verb or an argument."""
     return str(Message(f"cli.help.{name}"))
 
 

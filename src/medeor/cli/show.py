@@ -23,7 +23,6 @@ def print_json(value: object) -> None:
 
 
 def print_run(folder: Path) -> None:
-    """The measures of a finished run, and where its report is."""
     for part, measures in json.loads((folder / "metrics.json").read_text()).items():
         print_measures(part, measures)
     if (folder / "report.html").exists():

@@ -130,7 +130,6 @@ def _diagonal(axes: _Axes) -> str:
 
 
 def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
-    """Which line is which, above the plot."""
     entries = ""
     for series, style in pairs:
         if not series.name:
@@ -145,7 +144,6 @@ def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
 
 
 def _aloud(figure: Lines) -> Message:
-    """What is read aloud in place of the plot."""
     runs = []
     for series in figure.series:
         points = [(x, y) for x, y in zip(series.x, series.y) if math.isfinite(x) and math.isfinite(y)]
@@ -200,7 +198,6 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """The stretches of a line without a gap."""
     for finite, run in groupby(points, key=lambda point: math.isfinite(point[0]) and math.isfinite(point[1])):
         if finite:
             yield _thinned(list(run))

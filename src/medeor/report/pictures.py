@@ -203,5 +203,4 @@ def _element(element: ET.Element, title: str, prefix: str) -> str:
 
 
 def _local(name: str) -> str:
-    """A name without its namespace."""
     return str(name).rpartition("}")[2]

@@ -110,7 +110,6 @@ def write_report(
 def write_explanations(
     path: Path, task: Task, cases: Cases, predictions: Predictions, explanations: Explanations
 ) -> None:
-    """Writes one page of explained cases."""
     result = Result(cases, predictions, Predictions(predictions.table.clear()), explanations, {})
     names = tuple(dict.fromkeys(name for e in explanations.cases for name in e.scores))
     rows = tuple(
@@ -126,7 +125,6 @@ def write_explanations(
 
 
 def write_answers(path: Path, task: str, answers: Answers) -> None:
-    """Writes one page on a few cases."""
     cases = Message("common.count.case", count=answers.table["case_id"].n_unique())
     page = Report(Message("report.answers.title", cases=cases), "", task, Message("report.answers.verdict"))
     write(dataclasses.replace(page, sections=(Section(PREDICTIONS, "", answers.figures),)), path)

@@ -104,7 +104,6 @@ class Trained:
 
     @property
     def run(self) -> Run:
-        """Where the model works when it is asked."""
         tables = (self.folder / f"{name}.parquet" for name in ("cases", "split"))
         kept = {path.stem: path for path in tables if path.exists()}
         kept |= {path.name: path for path in (self.folder / STORES).glob("*")}

@@ -162,7 +162,6 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a walk has come to its end in a folder."""
     return bool(_state(folder).get("finished"))
 
 

@@ -225,7 +225,6 @@ def _with_mistakes(rows: pl.DataFrame, plant: Planted, rng: np.random.Generator)
 
 
 def _tables(rows: pl.DataFrame, masks: Array) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What a user has, and the truth."""
     wrong = pl.col("label_error") | (pl.col("copy") == "conflicting-duplicate").fill_null(False)
     table = rows.select(
         "case_id",

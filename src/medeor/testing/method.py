@@ -40,8 +40,6 @@ def check_method(method: Method, cases: Cases, split: Split, inputs: Inputs | No
 
 
 class _Fits:
-    """Fits of one method, made when the first check asks for them."""
-
     def __init__(self, method: Method, cases: Cases, split: Split, inputs: Inputs) -> None:
         self.method, self.cases, self.split, self.inputs = method, cases, split, inputs
         self._room = TemporaryDirectory(prefix="medeor-testing-")

@@ -95,7 +95,6 @@ def compare(
 
 
 def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
-    """All that could be compared."""
     names = [name for one in every for part in estimators(one, named=named) for name in part.names]
     means = (mean.name for mean in averaged([one.target for one in every]))
     return [*means, *(name for name in names if not name.startswith(("observed ", "chance ")))]

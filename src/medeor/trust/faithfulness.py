@@ -130,7 +130,6 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
 
 
 def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
-    """One row a predicted case, the highest value first."""
     asked = [one for one in cases.targets if one.name == target] if target else list(cases.targets[:1])
     if not target and asked and of(asked[0]).comparable:
         asked = [one for one in cases.targets if one.kind == asked[0].kind]

@@ -81,7 +81,6 @@ def reached(features: pl.DataFrame, cases: Cases) -> dict[str, float]:
 
 
 def _looked_at(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that are measured on, and their groups."""
     rows = np.arange(len(cases))
     if len(rows) > _MOST_CASES:
         rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])

@@ -84,8 +84,6 @@ def located(study: Study, console: Console) -> Located:
 
 
 class Gathered(NamedTuple):
-    """All that a study reads."""
-
     every: Cases
     """All cases, those that cannot be used among them."""
     inputs: Inputs

@@ -81,7 +81,6 @@ def score(
 
 
 def predicted(cases: Cases, predictions: Predictions) -> Cases:
-    """The cases that were predicted."""
     return cases.where(pl.col("case_id").is_in(predictions.table["case_id"].unique().implode()))
 
 

@@ -76,7 +76,6 @@ class Walk:
 
     @cached_property
     def located(self) -> reading.Located:
-        """Where the sources lie."""
         return reading.located(self.study, self.console)
 
     @cached_property
@@ -85,7 +84,6 @@ class Walk:
         return reading.sources_digest(self.study, self.located)
 
     def holds(self, step: RoadStep[Any]) -> bool:
-        """Whether the value of a step is at hand."""
         return step.name in self._values
 
     def value(self, step: RoadStep[V]) -> V:

@@ -161,7 +161,6 @@ def judged(walk: Walk) -> tuple[Finding, ...]:
 
 
 def as_read(walk: Walk) -> reading.Read:
-    """The study before anything is fitted."""
     every, inputs = walk.value(READ)
     return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), judged(walk), inputs)
 
@@ -302,7 +301,6 @@ EVALUATE = RoadStep(
 
 
 def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
-    """The cases of the part that was scored."""
     cases = walk.value(READ).every.usable
     test = scored.part == "test"
     return walk.value(SPLIT).part(cases, "test") if test else predicted(cases, scored.predictions)
