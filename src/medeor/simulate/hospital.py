@@ -190,12 +190,8 @@ def _with_mistakes(rows: pl.DataFrame, plant: Planted, rng: np.random.Generator)
         "duplicate-across-parts": take(plant.duplicates_across_parts, "duplicates_across_parts", ("train",)),
         "near-duplicate": take(plant.near_duplicates, "near_duplicates", ("train",)),
     }
-    for name, what in (
-        ("label_error", "label_errors"),
-        ("constant", "constant"),
-        ("unreadable", "unreadable"),
-        ("identified", "identifiers"),
-    ):
+    mistakes = {"label_error": "label_errors", "constant": "", "unreadable": "", "identified": "identifiers"}
+    for name, what in ((name, what or name) for name, what in mistakes.items()):
         chosen = np.isin(np.arange(len(rows)), take(getattr(plant, what), what))
         rows = rows.with_columns(pl.Series(name, chosen))
     rows = rows.with_columns(pl.Series("shortcut", carries), copy=pl.lit(None, pl.String))
