@@ -67,6 +67,8 @@ _SETTABLE = set(vars(Study())) - {"sources", "settings", "options", "inputs"}
 def study_from(values: Mapping[str, object], where: Text) -> Study:
     """A study from what stands in `study.toml`, every key and type checked."""
     current = {_FORMER.get(name, name): value for name, value in values.items()}
+    for key in set(current) - set(vars(Study())):
+        raise UserError("road.study-file.unknown", where=where, key=key, known=tuple(vars(Study())))
     study = build(Study, {name: _plain(name, value) for name, value in current.items()}, where)
     if not 0 <= study.seed < 1 << 31:
         raise UserError("road.study-file.seed", where=where, seed=study.seed)
@@ -85,7 +87,8 @@ def _plain(key: str, value: object) -> object:
         return list(value) if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, Mapping):
         return {name: one if isinstance(one, str) else json.dumps(one, default=str) for name, one in value.items()}
-    return value
+    # pydantic takes a truth value for a number, and no field of a study is one.
+    return [value] if isinstance(value, bool) else value
 
 
 def study_values(study: Study) -> dict[str, object]:
