@@ -13,25 +13,8 @@ import polars as pl
 
 from medeor import cache, catalogue, simulate, trusted
 from medeor.console import Console
-from medeor.contracts import (
-    Answers,
-    Cases,
-    Explanations,
-    Finding,
-    Logger,
-    Measures,
-    Message,
-    Plan,
-    Source,
-    UserError,
-)
-from medeor.files import (
-    enough_memory,
-    private_folder,
-    replacing,
-    writable,
-    write_toml,
-)
+from medeor.contracts import Answers, Cases, Explanations, Finding, Logger, Measures, Message, Plan, Source, UserError
+from medeor.files import enough_memory, private_folder, replacing, writable, write_toml
 from medeor.formats.tables.write import write_table, writer_of
 from medeor.report import story
 from medeor.road import offers, run_folder
