@@ -37,11 +37,7 @@ if TYPE_CHECKING:
     from medeor.figures import Figure
 
 app = typer.Typer(
-    name="medeor",
-    help=words("medeor"),
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    name="medeor", help=words("medeor"), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 
@@ -77,13 +73,7 @@ def train(
 
 @app.command(help=words("plan"))
 @asks(*WHOLE, "trust")
-def plan(
-    sources: SourcesOption = None,
-    *,
-    fields: Fields,
-    out: Out = "",
-    as_json: Json = False,
-) -> None:
+def plan(sources: SourcesOption = None, *, fields: Fields, out: Out = "", as_json: Json = False) -> None:
     import dataclasses
 
     import tomli_w

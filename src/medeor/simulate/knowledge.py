@@ -34,12 +34,7 @@ class KnownGraph:
 
 
 def knowledge(
-    compounds: int = 60,
-    genes: int = 80,
-    diseases: int = 40,
-    seed: int = 0,
-    noise: float = 0.05,
-    leaks: float = 0.2,
+    compounds: int = 60, genes: int = 80, diseases: int = 40, seed: int = 0, noise: float = 0.05, leaks: float = 0.2
 ) -> KnownGraph:
     """Compounds that inhibit genes, genes that cause diseases, genes that interact (in both directions), and `treats`,
     which holds wherever a compound inhibits a gene that causes the disease: treats = inhibits then causes.
