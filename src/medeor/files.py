@@ -45,34 +45,29 @@ def replacing(path: Path) -> Iterator[Path]:
             if path.is_dir() and new.is_dir():
                 os.rename(path, room / "old")
             os.replace(new, path)
-            _sync_names(path.parent)
+            _sync_alone(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or all that lies in a folder, is on the disk."""
-    if path.is_dir():
-        for inner in path.iterdir():
-            _sync(inner)
-        _sync_names(path)
-    elif path.is_file():
-        # Windows syncs only what may be written to.
-        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    """Waits until a file, or a folder with all that lies in it, is on the disk."""
+    for inner in path.iterdir() if path.is_dir() else ():
+        _sync(inner)
+    _sync_alone(path)
 
 
-def _sync_names(folder: Path) -> None:
-    """The same of the names in a folder, where a system can."""
-    if os.name == "nt":
+def _sync_alone(path: Path) -> None:
+    """The same of a file, or of the names in a folder, where a system can."""
+    if path.is_dir() and os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    # Windows syncs only what may be written to.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems do not
-            os.fsync(handle)
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some network file systems do not sync names
+            raise
     finally:
         os.close(handle)
 
