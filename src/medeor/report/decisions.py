@@ -21,11 +21,9 @@ _COLUMNS = tuple(named("report.decisions", "target", "positive", "threshold", "r
 def first_words(targets: Sequence[Target], calibration: Calibration | None) -> Text:
     """Sentences for the first line: `Positive class: malignant; threshold .37 (sensitivity equal to specificity).`;
     empty where no target is binary."""
-    found = [(target, of(target).positive, _threshold(target, calibration)) for target in targets]
-    decided = [(target, positive, threshold) for target, positive, threshold in found if positive or threshold]
-    return together(
-        *(_sentence(positive, from_) for target, positive, from_ in decided if target.guessed or len(decided) <= LISTED)
-    )
+    decided = [target for target in targets if of(target).positive or _threshold(_of(target, calibration))]
+    shown = decided if len(decided) <= LISTED else [target for target in decided if target.guessed]
+    return together(*(_sentence(of(target).positive, _threshold(_of(target, calibration))) for target in shown))
 
 
 def decisions(targets: Sequence[Target], calibration: Calibration | None) -> Iterable[Table]:
@@ -53,8 +51,7 @@ def _sentence(positive: Text, threshold: Text) -> str:
     return text[0].upper() + text[1:]
 
 
-def _threshold(target: Target, calibration: Calibration | None) -> Text:
-    one = _of(target, calibration)
+def _threshold(one: TargetCalibration | None) -> Text:
     if one is None or one.threshold is None:
         return ""
     return Message("report.decisions.from", threshold=number(one.threshold), rule=_RULES.get(one.rule, one.rule))
