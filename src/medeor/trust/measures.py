@@ -94,30 +94,30 @@ def subgroup_table(
     codes, groups = group_codes(cases)
     wanted = headlines(cases.targets)
     plain = {name.split("/")[0] for name in wanted}
-    members = {(column, level): member for column in columns for level, member in levels(cases.table, column)}
-    members = {
-        name: member
-        for name, member in members.items()
+    members = [
+        (column, level, member)
+        for column in columns
+        for level, member in levels(cases.table, column)
         if len(np.unique(codes[member])) >= minimum and not member.all()
-    }
+    ]
     sides = {
-        (name, inside): [
+        (number, inside): [
             part for one in every for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1)
         ]
-        for name, member in members.items()
+        for number, (*_, member) in enumerate(members)
         for inside, mask in ((True, member), (False, ~member))
     }
     found = figures(sides, cases.targets, groups, resamples=resamples, seed=seed)
     rows = []
-    for name, member in members.items():
-        own, others = found[name, True], found[name, False]
+    for number, (column, level, member) in enumerate(members):
+        own, others = found[number, True], found[number, False]
         for metric in wanted:
             if metric in own and metric in others:
                 gap = difference(own[metric], others[metric])
                 inside, rest = interval(own[metric]), interval(others[metric])
                 # A handful of other cases is no yardstick.
                 p = p_value(gap) if (rest.n or 0) >= minimum else None
-                rows.append(SubgroupRow(*name, metric, int(member.sum()), inside, rest, interval(gap), p))
+                rows.append(SubgroupRow(column, level, metric, int(member.sum()), inside, rest, interval(gap), p))
     adjusted = holm([row.p for row in rows])
     return [replace(row, p=p) for row, p in zip(rows, adjusted)]
 
