@@ -3,14 +3,13 @@ twice, contradictory values, near copies across parts, columns in another unit."
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Split, Target, Text, listed
+from medeor.contracts import Cases, Finding, Message, Split, Target, Text, in_turn, listed
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.measured.units import is_unit
 from medeor.learning.pool import in_chunks
@@ -67,8 +66,8 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
     table = divided(cases, split).with_row_index("row")
     disputed = pl.col("case_id").is_in(list(conflicting))
-    said = [one for target in cases.targets for one in _together(target, table.columns)]
-    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in said)
+    joined = [one for target in cases.targets for one in _together(target, table.columns)]
+    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in joined)
     kept = usable.filter(~yielding(usable, "smiles"))
     repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept["case_id"].implode())
     reason = (
@@ -79,7 +78,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .when(repeat)
         .then(pl.lit(str(Message("molecules.removed.repeated"))))
     )
-    table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
+    table = table.update(kept.select("row", *(one.meta.output_name() for one in joined)), on="row")
     table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
     return table.with_columns(reason.alias("removed")).drop("row", "in_part", *_READ, strict=False)
 
@@ -116,7 +115,7 @@ def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
 
 
 def _side(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is said of it."""
+    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is known of it."""
     return pl.col(target.limit).fill_null(0) if target.limit in columns else pl.lit(0)
 
 
@@ -230,9 +229,9 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
         for target in cases.targets
     ]
     contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
-    count, split = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
-    text = Message("molecules.audit.repeated", count=count, agreeing=count - split, contradictory=split)
-    return found(check, "labels", contradictory, text, text)
+    count, repeated = contradictory["smiles"].n_unique(), copies["smiles"].n_unique()
+    bad = Message("molecules.audit.contradictory", count=count, repeated=repeated)
+    return found(check, "labels", contradictory, bad, Message("molecules.audit.agreeing", count=repeated))
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:
@@ -350,21 +349,17 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
             wrong.append(_of_endpoint("molecules.unit.wrong", target.name, endpoint, why))
     if wrong:
-        return Finding("units", "quality", "fail", _in_turn(wrong))
+        return Finding("units", "quality", "fail", in_turn(wrong))
     unstated = [Message("molecules.unit.unknown", targets=unknown)] if unknown else []
     unstated += [_of_endpoint("molecules.unit.assumed", name, store.endpoints[name]) for name in store.assumed]
     if unstated:
-        return Finding("units", "quality", "unknown", _in_turn(unstated))
+        return Finding("units", "quality", "unknown", in_turn(unstated))
     key = "molecules.unit.no-range" if without_range else "molecules.unit.plausible"
     return Finding("units", "quality", "pass", Message(key, targets=without_range))
 
 
 def _of_endpoint(key: str, target: str, endpoint: Endpoint, why: Text = "") -> Message:
     return Message(key, target=target, title=endpoint.title, unit=endpoint.measured_in, why=why)
-
-
-def _in_turn(statements: Iterable[Text]) -> Text:
-    return reduce(lambda one, other: Message("molecules.audit.in-turn", one=one, other=other), statements)
 
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:

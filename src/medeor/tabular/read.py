@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medeor.contracts import Cases, Message, Sources, Study, Target, Text, UserError, listed
+from medeor.contracts import Cases, Message, Sources, Study, Target, Text, UserError, listed, named
 from medeor.formats.tables.read import read_table, set_apart, table_findings
 from medeor.formats.tables.rows import counted, digest_of, digests
 from medeor.formats.values.columns import as_numbers
@@ -40,6 +40,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
 
     Raises: UserError where nothing can be read, a column is missing, or there is nothing to predict."""
     rows, name = _gathered(sources)
+    there = listed(map(repr, rows.columns))
+    no_value, no_label = (pl.lit(str(why)) for why in named("tabular.broken", "no-value", "no-label").values())
     study = replace(study, subgroups=(*study.subgroups, *(one for one in sources.subgroups if one in rows.columns)))
     if not sources.labelled or sources.model is not None:
         study = _present(study, rows.columns)
@@ -49,7 +51,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     dropped = _several(study.options.get("drop", ""))
     for column in (*names, *roles, *study.subgroups, own_id, *dropped, study.options.get("follow_up")):
         if column and column not in rows.columns:
-            raise UserError("tabular.read.missing", column=column, table=name, columns=_names(rows))
+            raise UserError("tabular.read.missing", column=column, table=name, columns=there)
     answers = _answers(rows, names, study, sources.targets)
     part = _part(rows, study)
     here = set_apart(rows.columns, _OWN.__contains__)
@@ -60,7 +62,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     features = [here[column] for column in others if column not in apart]
     rest = rows.select(pl.col(column).alias(here[column]) for column in others)
     if not features:
-        raise UserError("tabular.read.no-feature", table=name, columns=_names(rows))
+        raise UserError("tabular.read.no-feature", table=name, columns=there)
     content = digests(rest.select(features))
     called = rows[own_id].cast(pl.String).to_list() if own_id else [None] * rows.height
     ids = counted([digest_of(text) if text else alike for text, alike in zip(called, content)])
@@ -72,23 +74,15 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         case_id=pl.Series(ids, dtype=pl.String),
         source=pl.Series([text or f"row {row}" for row, text in enumerate(called, 2)], dtype=pl.String),
         content=pl.Series(content, dtype=pl.String),
-        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(_lit("no-value")),
+        broken=pl.when(pl.all_horizontal(pl.col(features).is_null())).then(no_value),
     ).with_columns(pl.col("group").fill_null(pl.col("case_id")))
     if answers.targets:
         unknown = pl.all_horizontal(pl.col(target.name).is_null() for target in answers.targets)
-        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(_lit("no-label"))))
+        table = table.with_columns(broken=pl.coalesce("broken", pl.when(unknown).then(no_label)))
     subgroups = tuple(roles.get(column) or here[column] for column in study.subgroups)
     paths = [Path(item) for item in sources.given if isinstance(item, str | Path)]
     findings = (*(one for path in paths for one in table_findings(path)), *answers.findings)
     return Cases(table, answers.targets, subgroups=subgroups, features=tuple(features), findings=findings)
-
-
-def _lit(reason: str) -> pl.Expr:
-    return pl.lit(str(Message(f"tabular.broken.{reason}")))
-
-
-def _names(rows: pl.DataFrame) -> Text | tuple[object, ...]:
-    return listed(map(repr, rows.columns))
 
 
 def _gathered(sources: Sources) -> tuple[pl.DataFrame, tuple[Text, ...]]:
@@ -119,7 +113,7 @@ def _target_names(rows: pl.DataFrame, study: Study, name: tuple[Text, ...]) -> t
     """The columns to predict: those that the study names, else one of a usual name."""
     usual = [column for column in rows.columns if column.lower() in USUAL_TARGETS]
     if not study.target and len(usual) != 1:
-        raise UserError("tabular.read.no-target", table=name, columns=_names(rows))
+        raise UserError("tabular.read.no-target", table=name, columns=listed(map(repr, rows.columns)))
     return study.target or (usual[0],)
 
 

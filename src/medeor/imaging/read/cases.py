@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, Text, UserError, listed
+from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, Text, UserError, in_turn, listed
 from medeor.files import digest
 from medeor.formats.images import lists, tables
 from medeor.formats.images.arrays import ImageArray
@@ -142,7 +142,7 @@ def _gathered(sources: Sources, study: Study) -> Listing:
     paths = [Path(item) for item in sources.given if isinstance(item, (str, Path)) and not _is_table(item)]
     for path in paths:
         if not path.exists():
-            raise UserError("images.nowhere", path=path)
+            raise UserError("common.no-file", path=path)
     if arrays:
         if paths:
             raise UserError("imaging.cases.arrays-and-files")
@@ -512,4 +512,4 @@ def _guessed(
     if not study.group:
         known = any(one.patient or one.study for one in read)
         said.append(Message("imaging.guessed.dicom-patient" if known else "imaging.guessed.no-group"))
-    return [Finding("guessed", "quality", "unknown", lists.in_turn(said))] if said else []
+    return [Finding("guessed", "quality", "unknown", in_turn(said))] if said else []

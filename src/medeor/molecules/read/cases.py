@@ -15,7 +15,7 @@ from medeor.files import exists
 from medeor.formats.molecules.read import MoleculeRows, identifiers, read_molecules
 from medeor.formats.tables.read import set_apart, table_findings
 from medeor.formats.values.measured.measurements import is_measured
-from medeor.formats.values.measured.unit_columns import is_beside
+from medeor.formats.values.measured.unit_columns import qualifies
 from medeor.formats.values.targets import PARTS, names_cases, read_parts
 from medeor.molecules.read.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.read.measured import known_endpoints, read_answers
@@ -128,7 +128,7 @@ def target_columns(rows: MoleculeRows, study: Study) -> tuple[str, ...]:
             if name not in facts.columns:
                 raise UserError("molecules.read.no-column", column=name, name=rows.name, columns=listed(facts.columns))
         return study.target
-    free = [name for name in facts.columns if name not in _roles(study) and not is_beside(facts[name], facts.columns)]
+    free = [name for name in facts.columns if name not in _roles(study) and not qualifies(facts[name], facts.columns)]
     free = [name for name in free if is_measured(facts[name]) or not names_cases(facts[name])]
     known = [name for name in free if find_endpoint(name, rows.name) is not None]
     usual = [name for name in free if name.lower() in GENERIC]
