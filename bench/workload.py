@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medeor.contracts import Measure
-from medeor.files import build, read_toml
+from medeor.files import read_toml
+from medeor.settings import build
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -231,7 +231,7 @@ def test_bad_input_is_told_and_leaves_nothing(
         ("minutes=0", "minutes"),
         ("threshold=best", "youden"),
         ("subgroups=shoe_size", "shoe_size"),
-        ("prevalence=rare", "prevalence is a number"),
+        ("prevalence=rare", "prevalence.0: input should be a valid number"),
         ("prevalence=2", "between 0 and 1"),
         ("schedule.learning_rate=1e30", "diverged"),
     ],

@@ -20,11 +20,11 @@ import medeor
 from medeor import catalogue
 from medeor.cli.app import app
 from medeor.contracts import Study
-from medeor.files import with_settings
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImagePlan
 from medeor.registry import TASKS
 from medeor.road.study_file import study_from
+from medeor.settings import with_settings
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")

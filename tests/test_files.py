@@ -7,7 +7,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +19,6 @@ import medeor
 import tiny
 from medeor import files
 from medeor.contracts import UserError
-from medeor.imaging.plan import ImagePlan
-
-
-@dataclass(frozen=True)
-class Inner:
-    size: tuple[int, ...] = (1, 2)
-    share: float = 0.5
-
-
-@dataclass(frozen=True)
-class Outer:
-    inner: Inner = field(default_factory=Inner)
-    name: str = "x"
-    flag: bool = False
-
 
 # --- writing ---------------------------------------------------------------------------------------------
 
@@ -324,53 +308,3 @@ def test_digests_are_those_of_hashlib(tmp_path: Path) -> None:
     assert files.sha256(tmp_path / "big") == hashlib.sha256(content).hexdigest()
     assert files.digest("a", b"b", tmp_path / "big") == hashlib.sha256(b"a\0b\0" + content + b"\0").hexdigest()
     assert files.digest("ab", "c") != files.digest("a", "bc")
-
-
-# --- settings --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"nam": "y"}, ["'nam'", "flag, inner, name"]),
-        ({"inner": {"sizes": [1]}}, ["'inner.sizes'", "share, size"]),
-        ({"inner": {"size": ["a"]}}, ["inner.size.0", "'a'"]),
-        ({"inner": 3}, ["inner", "3"]),
-        ({"flag": "perhaps"}, ["flag", "'perhaps'"]),
-    ],
-)
-def test_a_wrong_setting_is_told_by_its_full_name(values: dict, words: list[str]) -> None:
-    with pytest.raises(UserError) as said:
-        files.build(Outer, values, "plan.toml")
-    assert str(said.value).startswith("plan.toml: ")
-    assert all(word in str(said.value) for word in words)
-
-
-def test_a_plan_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
-    folder = tiny.plan_at(tmp_path, channels=3, mirrored=True)
-    plan = files.build(ImagePlan, files.read_toml(folder / "plan.toml"), "plan.toml")
-    files.write_toml(folder / "again.toml", plan)
-    assert (folder / "again.toml").read_text() == (folder / "plan.toml").read_text()
-    assert plan.preparation.channels == 3
-    assert plan.mirrored is True
-    assert plan.augmentation.flips == (0.0, 0.5)
-
-
-def test_settings_are_typed_by_what_they_replace() -> None:
-    typed = {"inner.size": "[3, 4]", "inner.share": "1", "name": "12 monkeys", "flag": "true"}
-    assert files.with_settings(Outer(), typed, "--set") == Outer(Inner((3, 4), 1.0), "12 monkeys", True)
-    for key in ("inner.sizes", "iner.size", "", "inner."):
-        with pytest.raises(UserError, match="no setting is called"):
-            files.with_settings(Outer(), {key: "1"}, "--set")
-        with pytest.raises(UserError, match="no setting is called"):
-            files.check_settings(Outer, {key: "1"}, "--set")
-
-
-@pytest.mark.parametrize("settings", [{"inner.size": "3"}, {"name.first": "x"}, {"inner": "1"}, {"flag": "perhaps"}])
-def test_a_value_of_another_type_is_refused_before_there_is_one_to_replace(settings: dict[str, str]) -> None:
-    (key,) = settings
-    with pytest.raises(UserError, match=f"--set: {key.partition('.')[0]}.*: input should be"):
-        files.check_settings(Outer, settings, "--set")
-    with pytest.raises(UserError, match="--set: "):
-        files.with_settings(Outer(), settings, "--set")
-    files.check_settings(Outer, {"inner.size": "[3, 4]", "inner.share": "1", "name": "12 monkeys"}, "--set")

@@ -20,12 +20,13 @@ import polars as pl
 from medeor import simulate
 from medeor.cli import app
 from medeor.contracts import Cases, Sources, Study
-from medeor.files import with_settings, write_toml
+from medeor.files import write_toml
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.plan import ImageNetwork, ImagePlan
 from medeor.imaging.read.cases import read_cases
 from medeor.learning.networks.schedule import Schedule
+from medeor.settings import with_settings
 
 SIDE = 12
 WITH_TIME = ("run.json", "report.html", "card.md", "metrics.json")

@@ -22,7 +22,7 @@ from bench.workload import Row, run_of
 from medeor.api import query
 from medeor.console import Console
 from medeor.contracts import Cases, Measure, Predictions, Run, Study
-from medeor.files import build, read_json, read_toml, replacing, write_parquet
+from medeor.files import read_json, read_toml, replacing, write_parquet
 from medeor.knowledge.evaluation import gains
 from medeor.knowledge.model.baselines import GraphBaseline, mined
 from medeor.knowledge.model.batches import batches_of
@@ -42,6 +42,7 @@ from medeor.learning.networks.method import NetworkMethod, NetworkModel
 from medeor.learning.networks.schedule import Schedule
 from medeor.road.bundle import load
 from medeor.road.walk import walk
+from medeor.settings import build
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.scores import means
 

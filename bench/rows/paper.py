@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,13 @@ from bench.workload import ROOT, WORK, Row
 from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import read_json
-from medeor.statistics.intervals import Resampled, average, difference, interval, p_value, resample
+from medeor.statistics.intervals import Resampled, average, difference, interval, p_value
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import of
 from medeor.targets.outcomes import lined_up
+from medeor.trust import families
 from medeor.trust.compare import compare
-from medeor.trust.families import estimators, settle
+from medeor.trust.families import estimators
 
 FIGURES = ("auroc", "accuracy")
 
@@ -67,22 +67,15 @@ def paired(row: Row) -> dict[str, Measure]:
 
 def mean_differences(cases: Cases, ours: Sequence[Predictions], theirs: Sequence[Predictions]) -> dict[str, Measure]:
     """The mean over pairs of predictions of ours less theirs, with its 95 % interval and, as `p of …`, the p-value."""
-    sides = {"ours": ours, "theirs": theirs}
-    parts = [
-        replace(part, names=tuple(f"{side} {number} {name}" for name in part.names))
-        for side, every in sides.items()
+    sides = {
+        (side, number): estimators(lined_up(cases, one)[0], wanted=FIGURES)
+        for side, every in (("ours", ours), ("theirs", theirs))
         for number, one in enumerate(every)
-        for part in estimators(lined_up(cases, one)[0], wanted=FIGURES)
-    ]
-    found = resample(parts, group_codes(cases)[1], resamples=2000)
+    }
+    found = families.figures(sides, cases.targets, group_codes(cases)[1], resamples=2000, seed=0)
 
     def mean(side: str, name: str) -> Resampled:
-        figures = []
-        for number in range(len(ours)):
-            start = f"{side} {number} "
-            own = {key.removeprefix(start): figure for key, figure in found.items() if key.startswith(start)}
-            figures.append(settle(own)[name])
-        return average(figures)
+        return average([found[side, number][name] for number in range(len(ours))])
 
     figures = {}
     for name in FIGURES:

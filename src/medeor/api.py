@@ -7,29 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from medeor import cache, catalogue, trusted
+import polars as pl
+
+from medeor import cache, catalogue, simulate, trusted
 from medeor.console import Console
-from medeor.contracts import (
-    Answers,
-    Cases,
-    Explanations,
-    Finding,
-    Logger,
-    Measures,
-    Message,
-    Plan,
-    UserError,
-)
-from medeor.files import (
-    enough_memory,
-    private_folder,
-    replacing,
-    writable,
-    write_toml,
-)
+from medeor.contracts import Answers, Cases, Explanations, Finding, Logger, Measures, Message, Plan, Source, UserError
+from medeor.files import enough_memory, private_folder, replacing, writable, write_toml
 from medeor.formats.tables.write import write_table, writer_of
+from medeor.report import story
 from medeor.road import offers, run_folder
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
 from medeor.road.finished import results, score
@@ -37,17 +24,14 @@ from medeor.road.study_file import asked
 from medeor.road.walk import reading
 from medeor.road.walk.repair import repaired
 from medeor.road.walk.walk import walk
-
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-
-    from medeor.trust.compare import Difference
+from medeor.trust import faithfulness
+from medeor.trust.compare import Difference
+from medeor.trust.compare import compare as paired
 
 
 @enough_memory()
 def train(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path,
     console: Console | None = None,
     again: bool = False,
@@ -75,7 +59,7 @@ class Reading(NamedTuple):
 
 @enough_memory()
 def read(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     labelled: bool = True,
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -98,7 +82,7 @@ def read(
 
 @enough_memory()
 def plan(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -120,7 +104,7 @@ def plan(
 
 @enough_memory()
 def audit(
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     clean: str | Path = "",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -136,7 +120,7 @@ def audit(
         if clean:
             table = repaired(read)
             write_table(table, Path(clean))
-            # A task may clean other rows than its cases: a graph's edges, not the false ones that it draws beside.
+            # A task may clean other rows than its cases: a graph's edges, not the false ones that are drawn.
             total = read.task.clean(read.every, read.findings, read.split).height
             console.say(Message("api.audit.rows-stay", path=clean, rows=table.height, count=total))
     return list(read.findings)
@@ -145,7 +129,7 @@ def audit(
 @enough_memory()
 def evaluate(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     name: str = "other",
     console: Console | None = None,
     trust: str | Sequence[str] = (),
@@ -153,14 +137,14 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
     set aside, and those in the training data, are reported."""
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 
 
 @enough_memory()
 def predict(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     trust: str | Sequence[str] = (),
 ) -> pl.DataFrame:
@@ -170,7 +154,7 @@ def predict(
         raise UserError("api.predict.nothing")
     if Path(out).suffix == ".html":
         return summarize(run, *sources, out=out, trust=trust).table
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     if not out:
         return trained.predict(*sources)
     path, own = Path(out), offers.table(trained.facts, out)
@@ -193,7 +177,7 @@ def predict(
 @enough_memory()
 def summarize(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     trust: str | Sequence[str] = (),
 ) -> Answers:
@@ -201,11 +185,9 @@ def summarize(
     reasons as far as they can be believed.
 
     Example: `medeor.summarize("runs/esol", "CCO", out="ethanol.html")`."""
-    from medeor.report import story
-
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     answers = trained.summarize(*sources, why=bool(out))
     if out and not answers.figures:
         raise UserError("api.summarize.no-page", path=out, most=MOST_SUMMARIZED)
@@ -227,11 +209,9 @@ def query(
         writable(Path(out))
     elif out:
         writer_of(Path(out), (".html",))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     answers = trained.query(question)
     if page:
-        from medeor.report import story
-
         story.write_answers(Path(out), trained.study.task, answers)
     elif out:
         write_table(answers.table, Path(out))
@@ -241,7 +221,7 @@ def query(
 @enough_memory()
 def explain(
     run: str | Path | Trained,
-    *sources: str | Path | np.ndarray | pl.DataFrame,
+    *sources: Source,
     out: str | Path = "",
     target: str = "",
     trust: str | Sequence[str] = (),
@@ -250,12 +230,9 @@ def explain(
     several targets the one that is named, else the one with the highest value, of numbers the first.
 
     Raises: UserError where the task explains no cases; it names the query to use instead."""
-    from medeor.report import story
-    from medeor.trust import faithfulness
-
     if out:
         writable(Path(out))
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     if "explain" not in trained.task.steps:
         name = trained.study.task
         asks = " ".join(f"--query {key}=…" for one in trained.facts.offering("question") for key in list(one.takes)[:2])
@@ -275,8 +252,6 @@ def compare(
     ours: str | Path, theirs: str | Path, *, shared: bool = False, trust: str | Sequence[str] = ()
 ) -> list[Difference]:
     """The paired comparison of two runs over the same cases; with `shared` over those that both predicted."""
-    from medeor.trust.compare import compare as paired
-
     cases, first = results(Path(ours), trust)
     _, second = results(Path(theirs), trust)
     return paired(cases, first, second, shared_only=shared)
@@ -296,7 +271,7 @@ def export(
     what was learned of each entity, which another study takes as an input; … (`medeor tasks` lists them).
 
     Example: `medeor.export("runs/umls", "graph", "aspirin.svg", {"around": "aspirin"})`."""
-    trained = run if isinstance(run, Trained) else load(run, trust=trust)
+    trained = _opened(run, trust)
     offer = offers.export(trained.facts, name, Path(path), options or {})
     with replacing(Path(path)) as new:
         note = trained.use(offer, new, options or {})
@@ -306,32 +281,28 @@ def export(
 
 
 def demo(out: str | Path, console: Console | None = None) -> Trained:
-    """The best real data set at hand, in the order of the catalogue; without one, a simulated hospital."""
+    """A first run: of a real data set where it is at hand or can be fetched, else of a simulated hospital."""
     console = console or Console()
-    for name in DEMO_TRIES:
-        try:
-            catalogue.locate(name, console)
-        except UserError as error:
-            console.say(f"{name}: {error}")
-            continue
-        return train(name, out=out, console=console)
-    from medeor import simulate
-
+    try:
+        catalogue.locate(DEMO, console)
+    except UserError as error:
+        console.say(f"{DEMO}: {error}")
+    else:
+        return train(DEMO, out=out, console=console)
     console.say(Message("api.demo.simulated"))
     folder = Path(out).with_name(Path(out).name + "-simulated-hospital")
-    if not (folder / "labels.csv").exists():
+    labels = folder / "labels.csv"
+    if not labels.exists():
         simulate.write(simulate.hospital(300, seed=0, kind="xray", size=(28, 28)), folder)
-    asked: dict[str, Any] = {
-        "labels": str(folder / "labels.csv"),
-        "target": ("lesion",),
-        "group": "patient_id",
-        "split": "part",
-    }
-    return train(folder, out=out, console=console, **asked)
+    return train(folder, labels=labels, target="lesion", group="patient_id", split="part", out=out, console=console)
 
 
-DEMO_TRIES = ("breastmnist",)
+DEMO = "breastmnist"
 """What the demo tries to find or fetch before it falls back on simulated data."""
+
+
+def _opened(run: str | Path | Trained, trust: str | Sequence[str]) -> Trained:
+    return run if isinstance(run, Trained) else load(run, trust=trust)
 
 
 def _trusting(trust: str | Sequence[str], fields: Mapping[str, Any]) -> AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from medeor import __version__
 from medeor.console import aside
 from medeor.contracts import Message, UserError
-from medeor.files import digest, explained, private_folder, replacing
+from medeor.files import content_digest, explained, private_folder, replacing
 
 LIMIT = "10 GiB"
 """What decoded inputs may take together, unless `MEDEOR_CACHE_LIMIT` says otherwise."""
@@ -72,7 +72,6 @@ def within(run_folder: Path) -> Iterator[None]:
 
 
 def make_root() -> None:
-    """Makes the folder of the cache, if there is none and the cache is on."""
     root = folder()
     if root is None:
         return
@@ -140,11 +139,6 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def size() -> int:
-    """Bytes that the whole cache takes."""
-    return sum(entry.size for entry in entries())
-
-
 def describe() -> list[str]:
     """Where the cache lies, what it holds and how full it may get, as lines of text."""
     root = folder()
@@ -159,13 +153,10 @@ def describe() -> list[str]:
     return [str(line) for line in lines]
 
 
-def clear(kind: str | None = None) -> int:
-    """Removes all entries, or those of one kind; returns the bytes that were freed."""
-    gone = [entry for entry in entries() if kind is None or entry.kind == kind]
-    for entry in gone:
+def clear() -> None:
+    for entry in entries():
         _remove(entry.path)
     _sweep(time.time())
-    return sum(entry.size for entry in gone)
 
 
 @contextmanager
@@ -177,7 +168,7 @@ def _making(path: Path) -> Iterator[Path]:
         make_root()
         with replacing(mine) as new:
             yield new
-        made = _digest(mine)
+        made = content_digest(mine)
         if not _touch(path):
             _digest_of(path).parent.mkdir(parents=True, exist_ok=True)
             with replacing(_digest_of(path)) as new:
@@ -197,24 +188,17 @@ def _whole(path: Path) -> bool:
     try:
         if _checked.get(path) == _look(path):
             return True
-        return _digest_of(path).read_text() == _digest(path)
+        same = _digest_of(path).read_text() == content_digest(path)
     except FileNotFoundError:
-        # Between the two looks another process may have taken the entry away.
-        return not path.exists()
+        same = False
+    # Between the two looks another process may have taken the entry away.
+    return same or not path.exists()
 
 
 def _look(path: Path) -> tuple[int, int, int]:
     """What changes when a file is written to or replaced."""
     facts = path.stat()
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
-
-
-def _digest(path: Path) -> str:
-    """Of a file, or of the names and contents of all files in a folder."""
-    if not path.is_dir():
-        return digest(path)
-    files = sorted(item for item in path.rglob("*") if item.is_file())
-    return digest(*(part for item in files for part in (item.relative_to(path).as_posix(), item)))
 
 
 def _digest_of(path: Path) -> Path:

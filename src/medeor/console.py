@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-WHOLE = "whole fit"
+WHOLE = Message("console.whole")
 """How far all fits together are, in percent; elsewhere than on a terminal, a line now and then with the time left."""
 
 
@@ -26,9 +26,10 @@ class Console:
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._said: dict[str, float] = {}
-        self._began: dict[str, tuple[float, int]] = {}
+        self._tasks: dict[Text, TaskID] = {}
+        self._shown: dict[Text, float] = {}
+        """When a line was last printed."""
+        self._began: tuple[float, int] | None = None
         self._terminal = sys.stderr.isatty() and not quiet
 
     def __enter__(self) -> Console:
@@ -55,33 +56,33 @@ class Console:
             self._bar.stop()
             self._bar = None
 
-    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+    def __call__(self, what: Text, done: int, total: int, note: Text = "") -> None:
         if self.quiet:
             return
         if self._bar is not None:
             if what not in self._tasks:
-                name = str(Message("console.whole")) if what == WHOLE else what
-                self._tasks[what] = self._bar.add_task(name, total=total, note=note)
-            self._bar.update(self._tasks[what], completed=done, total=total, note=note)
+                self._tasks[what] = self._bar.add_task(str(what), total=total, note=str(note))
+            self._bar.update(self._tasks[what], completed=done, total=total, note=str(note))
             if done >= total:
                 self._bar.remove_task(self._tasks.pop(what))
             return
         now = time.monotonic()
+        due = now - self._shown.setdefault(what, now) >= 10
         if what == WHOLE:
-            first, before = self._began.setdefault(what, (now, done))
-            if done >= total or now - self._said.setdefault(what, now) < 10 or done <= before:
+            self._began = began, before = self._began or (now, done)
+            if done >= total or not due or done <= before:
                 return
-            self._said[what] = now
-            left = (now - first) * (total - done) / (done - before) / 60
+            left = (now - began) * (total - done) / (done - before) / 60
             key = "console.minutes-left" if left >= 1 else "console.nearly-done"
-            print(Message(key, name=Message("console.whole"), done=done, left=left), file=sys.stderr, flush=True)
+            line: Text = Message(key, name=what, done=done, left=left)
+        elif done >= total or due:
+            line = f"{what}: {done}/{total}{'  ' * bool(note)}{note}"
+        else:
             return
-        if done >= total or now - self._said.setdefault(what, now) >= 10:
-            self._said[what] = now
-            print(f"{what}: {done}/{total}{'  ' + note if note else ''}", file=sys.stderr, flush=True)
+        self._shown[what] = now
+        print(line, file=sys.stderr, flush=True)
 
     def say(self, message: Text) -> None:
-        """One line that stays."""
         if self.quiet:
             return
         line = without_controls(str(message))

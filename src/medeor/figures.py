@@ -76,7 +76,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """One image with what is said of it."""
+    """One image with its caption."""
 
     pixels: np.ndarray
     """Shape (height, width) or (height, width, 3), uint8."""

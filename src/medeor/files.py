@@ -14,23 +14,23 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medeor.contracts import Message, UserError
 
 if TYPE_CHECKING:
     import polars as pl
-    import pydantic
 
 T = TypeVar("T")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a new path beside `path`; when the block ends well, what was written there (a file or a folder) takes
+    """Yields a new path next to `path`; when the block ends well, what was written there (a file or a folder) takes
     the place of `path` at once, and when it fails nothing is left behind. It is on the disk before it takes that place:
     a power cut leaves the old or the new, never a name without its content."""
     with explained(path):
@@ -44,34 +44,29 @@ def replacing(path: Path) -> Iterator[Path]:
             if path.is_dir() and new.is_dir():
                 os.rename(path, room / "old")
             os.replace(new, path)
-            _sync_names(path.parent)
+            _sync_alone(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or all that lies in a folder, is on the disk."""
-    if path.is_dir():
-        for inner in path.iterdir():
-            _sync(inner)
-        _sync_names(path)
-    elif path.is_file():
-        # Windows syncs only what may be written to.
-        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    """Waits until a file, or a folder with all that lies in it, is on the disk."""
+    for inner in path.iterdir() if path.is_dir() else ():
+        _sync(inner)
+    _sync_alone(path)
 
 
-def _sync_names(folder: Path) -> None:
-    """The same of the names in a folder, where a system can."""
-    if os.name == "nt":
+def _sync_alone(path: Path) -> None:
+    """The same of a file, or of the names in a folder, where a system can."""
+    if path.is_dir() and os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    # Windows syncs only what may be written to.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems do not
-            os.fsync(handle)
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some network file systems do not sync names
+            raise
     finally:
         os.close(handle)
 
@@ -84,7 +79,7 @@ def private_folder(path: Path) -> None:
         return
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # made by another process since; a file of this name is told when written to
+        with suppress(FileExistsError):  # made by another process since; writing reports a file of this name
             path.mkdir(mode=0o700)
             # The umask may have taken a right of the owner's away.
             path.chmod(0o700)
@@ -135,7 +130,6 @@ _REFUSED = {
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns what a file system refuses into a message for the user."""
     try:
         yield
     except Exception as error:
@@ -146,11 +140,11 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _number(error: Exception) -> int | None:
-    """The system's number of an error. Polars and safetensors tell it in words alone, NumPy what was missing."""
+    """The system's number of an error. Polars and safetensors give it in words alone, NumPy what was missing."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    if told := re.search(r"\(os error (\d+)\)", str(error)):
-        return int(told[1])
+    if named := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(named[1])
     return errno.ENOSPC if re.search(r"\d+ requested and \d+ written", str(error)) else None
 
 
@@ -163,7 +157,7 @@ _NO_MEMORY = re.compile(
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Turns want of memory, which each library tells in its own way, into a message for the user. Also a decorator."""
+    """A lack of memory, which each library reports in its own way, becomes a message for the user. Also a decorator."""
     try:
         yield
     except Exception as error:
@@ -197,10 +191,7 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
 
 
 def read_json(path: Path) -> Any:
-    try:
-        return json.loads(_read(path), parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, "JSON", error) from None
+    return _parsed(path, "JSON", partial(json.loads, parse_constant=_finite, parse_float=_finite))
 
 
 def _finite(text: str) -> float:
@@ -217,10 +208,7 @@ def write_toml(path: Path, value: object) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, "TOML", error) from None
+    return _parsed(path, "TOML", tomllib.loads)
 
 
 @contextmanager
@@ -279,17 +267,17 @@ def read_parquet(path: Path, columns: Sequence[str] = ()) -> pl.DataFrame:
 
 def read_text(path: Path, most: int) -> str:
     """A text of at most so many bytes. Raises: UserError where it is none."""
-    try:
-        if path.exists() and path.stat().st_size > most:
-            raise UserError("files.read.too-large", path=path)
-        return _read(path)
-    except UnicodeDecodeError as error:
-        raise unreadable(path, "UTF-8", error) from None
+    if path.exists() and path.stat().st_size > most:
+        raise UserError("files.read.too-large", path=path)
+    return _parsed(path, "UTF-8", str)
 
 
-def _read(path: Path) -> str:
+def _parsed(path: Path, kind: str, parse: Callable[[str], T]) -> T:
+    """What a text file holds. Raises: UserError where it cannot be read, or is not of this kind."""
     try:
-        return path.read_text(encoding="utf-8")
+        return parse(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, kind, error) from None
     except (FileNotFoundError, NotADirectoryError):
         raise UserError("files.read.missing", path=path) from None
     except IsADirectoryError:
@@ -306,95 +294,6 @@ def unreadable(path: Path, kind: str, error: BaseException) -> UserError:
     return UserError("files.read.unreadable", path=path, kind=kind, detail=Message("files.detail", text=line[:150]))
 
 
-def build(kind: type[T], values: Mapping[str, object], where: str) -> T:
-    """A dataclass from what a person wrote, every value checked against its type and bounds.
-
-    Raises: UserError naming the first wrong key, its value and what was expected."""
-    import pydantic
-
-    if not isinstance(values, Mapping):
-        raise UserError("files.settings.no-table", where=where, found=str(values)[:40])
-    _known(kind, values, where)
-    try:
-        return pydantic.TypeAdapter(kind).validate_python(dict(values))
-    except pydantic.ValidationError as error:
-        raise _refused(error, where) from None
-
-
-def _refused(error: pydantic.ValidationError, where: str, above: str = "") -> UserError:
-    first = error.errors()[0]
-    key = ".".join([above] * bool(above) + [str(part) for part in first["loc"]])
-    found = "" if first["type"] == "missing" else Message("files.settings.found", value=repr(first["input"])[:80])
-    return UserError("files.settings.wrong", where=where, key=key, reason=first["msg"].lower(), found=found)
-
-
-def _known(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
-    """Refuses a key that the dataclass, or one within it, does not have: a misspelt one must not pass in silence."""
-    hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for key, inner in values.items():
-        if key not in names:
-            raise UserError("files.settings.unknown", where=where, key=f"{above}{key}", names=sorted(names))
-        if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
-            _known(hints[key], inner, where, f"{above}{key}.")
-
-
-def with_settings(value: T, settings: Mapping[str, str], where: str) -> T:
-    """A copy of a dataclass with some values replaced by what a user typed: `epochs=20`, `network.widths=[16, 32]`.
-    A value is read as TOML where it can be and as plain text otherwise.
-
-    Raises: UserError as `build`."""
-    return build(type(value), _merged(dataclasses.asdict(value), _nested(settings)), where)  # type: ignore[call-overload]
-
-
-def check_settings(kind: type, settings: Mapping[str, str], where: str) -> None:
-    """Finds out, before there is a value to set them in, whether these are settings and each may be so set.
-
-    Raises: UserError as `build`."""
-    values = _nested(settings)
-    _known(kind, values, where)
-    _fitting(kind, values, where)
-
-
-def _fitting(kind: type, values: Mapping[str, object], where: str, above: str = "") -> None:
-    import pydantic
-
-    hints = get_type_hints(kind, include_extras=True)
-    for key, inner in values.items():
-        if isinstance(inner, Mapping) and dataclasses.is_dataclass(hints[key]):
-            _fitting(hints[key], inner, where, f"{above}{key}.")
-            continue
-        try:
-            pydantic.TypeAdapter(hints[key]).validate_python(inner)
-        except pydantic.ValidationError as error:
-            raise _refused(error, where, f"{above}{key}") from None
-
-
-def _nested(settings: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, text in settings.items():
-        try:
-            typed = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
-            typed = text
-        *path, last = key.split(".")
-        inner = values
-        for part in path:
-            if not isinstance(inner.get(part), dict):
-                inner[part] = {}
-            inner = inner[part]
-        inner[last] = typed
-    return values
-
-
-def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    def both(key: str, change: Any) -> Any:
-        within = isinstance(change, dict) and isinstance(values.get(key), dict)
-        return _merged(values[key], change) if within else change
-
-    return {**values, **{key: both(key, change) for key, change in changes.items()}}
-
-
 def digest(*parts: bytes | memoryview | str | Path) -> str:
     """SHA-256 of these, one after another; a path stands for the content of its file."""
     total = hashlib.sha256()
@@ -409,8 +308,15 @@ def digest(*parts: bytes | memoryview | str | Path) -> str:
     return total.hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files below a folder; empty where there is none."""
+    if path.is_file():
+        return digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest(*(part for file in files for part in (file.relative_to(path).as_posix(), file))) if files else ""
+
+
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, as published beside data sets."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -7,11 +7,11 @@ import os
 import sys
 
 ASSUMED = 8 << 30
-"""Bytes of memory that a machine has where the system does not tell."""
+"""Bytes of memory that a machine has where the system does not state it."""
 
 
 def peak_memory() -> int:
-    """Bytes of this process at its highest; 0 where the system does not tell."""
+    """Bytes of this process at its highest; 0 where the system does not state it."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows
@@ -21,7 +21,7 @@ def peak_memory() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that are free; where the system does not tell (macOS), half of what the machine has."""
+    """Bytes that are free; where the system does not state it (macOS), half of what the machine has."""
     if hasattr(os, "sysconf"):
         for name, share in (("SC_AVPHYS_PAGES", 1.0), ("SC_PHYS_PAGES", 0.5)):
             if name in os.sysconf_names:

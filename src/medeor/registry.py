@@ -19,7 +19,6 @@ from medeor.files import read_json
 
 
 def find(lives: str) -> Any:
-    """The object at `module:name`."""
     module, _, name = lives.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -51,8 +50,6 @@ _PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
 class PlugIns(NamedTuple):
-    """What installed packages add."""
-
     tasks: Mapping[str, TaskFacts]
     loaders: Mapping[str, str]
 
@@ -98,7 +95,6 @@ def _added(module: Any, package: str, before: PlugIns) -> PlugIns:
 
 
 def all_tasks() -> Mapping[str, TaskFacts]:
-    """Every task by its name, medeor's own first."""
     return {**TASKS, **plug_ins().tasks}
 
 
@@ -108,7 +104,6 @@ def known_task(name: str) -> TaskFacts | None:
 
 
 def facts_of(name: str) -> TaskFacts:
-    """What is known of a task. Raises: UserError for an unknown name."""
     facts = known_task(name)
     if facts is None:
         raise UserError("registry.unknown-task", name=name, tasks=tuple(all_tasks()))

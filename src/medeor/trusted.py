@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from medeor.contracts import Text, UserError
 
 VARIABLE = "MEDEOR_TRUST"
-"""Environment variable: modules, set apart by commas."""
+"""Environment variable: modules, separated by commas."""
 
 _MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
@@ -27,8 +27,8 @@ def modules() -> frozenset[str]:
 
 @contextmanager
 def trusting(names: str | Iterable[str], settings: Iterable[str] = ()) -> Iterator[None]:
-    """Trusts these modules within the block, beside those trusted already, and those that `settings`, as the user typed
-    them, name in the form `package.module:Name`.
+    """Trusts these modules within the block, besides those trusted already, and those that `settings`, as the user
+    typed them, name in the form `package.module:Name`.
 
     Raises: UserError for what is no name of a module."""
     names = [names] if isinstance(names, str) else list(names)

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Study, Target, TaskFacts, UserError
-from medeor.files import read_json, with_settings, write_json
+from medeor.files import read_json, write_json
 from medeor.learning.folds import out_of_fold
 from medeor.learning.trees.method import Boosting, TreeMethod
+from medeor.settings import with_settings
 from medeor.simulate.states import in_state
 from road.toy import Numbers, PlainModel, PlainTask
 

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Study, TaskFacts, UserError
-from medeor.files import with_settings, write_text
+from medeor.files import write_text
 from medeor.learning.folds import SingleFit
 from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.networks.schedule import Schedule
+from medeor.settings import with_settings
 from road.toy import Numbers, PlainRecipe, PlainTask, TensorBatch
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from medeor.contracts import Cases, Measure, Predictions, Study, TaskFacts, UserError
-from medeor.files import with_settings
 from medeor.learning.folds import Folds
 from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.networks.schedule import Schedule
 from medeor.learning.predictions import write_array
+from medeor.settings import with_settings
 from medeor.targets import label_map
 from road.toy import Numbers, PlainRecipe, PlainTask, TensorBatch
 

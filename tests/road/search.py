@@ -10,12 +10,13 @@ import polars as pl
 
 from medeor.console import Console
 from medeor.contracts import Cases, Fitted, Measure, Predictions, Stopped, Study, Target, TaskFacts
-from medeor.files import read_json, with_settings, write_json
+from medeor.files import read_json, write_json
 from medeor.learning.folds import SingleFit
 from medeor.learning.predictions import EMPTY
 from medeor.learning.trees.method import Boosting, TreeMethod
 from medeor.road.bundle import Trained
 from medeor.road.walk.walk import walk
+from medeor.settings import with_settings
 from medeor.simulate.states import in_state
 from road.toy import PlainModel, PlainTask
 

@@ -24,7 +24,7 @@ from sklearn import metrics as sk
 import medeor
 import tiny
 from medeor.console import Console
-from medeor.contracts import Predictions, Stopped, UserError
+from medeor.contracts import Predictions, Stopped, Text, UserError
 from medeor.files import read_json, read_toml
 from medeor.trust.calibration import calibrate
 
@@ -330,9 +330,9 @@ def test_asked_to_stop_it_saves_and_goes_on_to_the_same_bits(
     folder = tiny.plan_at(tmp_path / "r", **LONG)
     told: list[str] = []
 
-    def hear(self: Console, what: str, done: int, total: int, note: str = "") -> None:
-        told.append(what)
-        if what == when and 0 < done < total and told.count(what) == 2:
+    def hear(self: Console, what: Text, done: int, total: int, note: Text = "") -> None:
+        told.append(str(what))
+        if str(what) == when and 0 < done < total and told.count(what) == 2:
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patched:

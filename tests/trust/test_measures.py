@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -97,7 +98,7 @@ def test_a_point_of_the_curve_is_given_from_forty_cases_of_the_fixed_class(posit
 
 def test_predictive_values_at_a_prevalence_by_bayes() -> None:
     cases, predictions, truth, value = binary()
-    found = measure(cases, predictions, resamples=FEW, prevalences=(0.02,))
+    found = measure(replace(cases, prevalences=(0.02,)), predictions, resamples=FEW)
     sensitivity, specificity = np.mean(value[truth == 1] >= 0.4), np.mean(value[truth == 0] < 0.4)
     ppv = sensitivity * 0.02 / (sensitivity * 0.02 + (1 - specificity) * 0.98)
     npv = specificity * 0.98 / (specificity * 0.98 + (1 - sensitivity) * 0.02)

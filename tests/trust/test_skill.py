@@ -16,7 +16,7 @@ from medeor.contracts import Cases, Predictions, Target
 from medeor.targets import of
 from medeor.targets.common.calibration import Skill
 from medeor.trust.calibration import Calibration
-from medeor.trust.skill import skills
+from medeor.trust.usefulness import skills
 
 SICK = Target("sick", "binary", ("no", "yes"))
 

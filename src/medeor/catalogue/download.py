@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from medeor import __version__
 from medeor.contracts import Message, Progress, UserError
+from medeor.files import explained
 
 BLOCK = 1 << 18
 TIMEOUT = 30.0
@@ -41,7 +41,7 @@ def download(
     Raises: UserError when the address cannot be reached or is gone, or the checksum is wrong; then only a resumable
     `.part` may be left, never a wrong file."""
     part = place.with_name(f"{place.name}.part")
-    with _explained(place), _alone(place.parent):
+    with explained(place), _alone(place.parent):
         if place.is_file() and right(place):
             return
         while True:
@@ -103,7 +103,7 @@ def _read(address: str, part: Path, progress: Progress) -> None:
             _validator(part).unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
-        what = str(Message("catalogue.download.progress", file=part.stem))
+        what = Message("catalogue.download.progress", file=part.stem)
         with part.open("ab" if have else "wb") as file:
             while block := answer.read(BLOCK):
                 file.write(block)
@@ -148,15 +148,3 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _explained(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError("catalogue.download.disk-full", path=place) from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise UserError("catalogue.download.forbidden", folder=place.parent) from None
-        raise

@@ -1,4 +1,4 @@
-"""What is known of each public data set, read from `facts.toml` and the tables beside it."""
+"""What is known of each public data set, read from `facts.toml` and the other tables of this folder."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class Facts:
     """`breastmnist`, or `breastmnist_64` for another size."""
     title: str
     shows: str
-    kind: Literal["", "binary", "multiclass", "ordinal", "multi-label", "continuous"]
-    classes: tuple[str, ...]
-    """By label; for a multi-label set, one name a target."""
-    dimensions: int
-    """Axes of an image; 0 for what is none."""
-    channels: int
     split: str
     """`official` where the publishers divided it, else `none`."""
     licence: str
-    citation: str
-    """The paper of the collection."""
     source: str
     """The paper of what it was made from."""
+    citation: str = ""
+    """The paper of the collection."""
+    kind: Literal["", "binary", "multiclass", "ordinal", "multi-label", "continuous"] = ""
+    classes: tuple[str, ...] = ()
+    """By label; for a multi-label set, one name a target."""
+    dimensions: int = 0
+    """Axes of an image; 0 for what is none."""
+    channels: int = 0
     task: str = TASK
     """The task that it is made for."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What that task must be told of its files."""
+    """Options that its files need."""
     positive: str = ""
     """The class that counts as positive in a two-class question."""
     modality: str = ""
@@ -84,7 +84,7 @@ class Facts:
 
     @property
     def checksums(self) -> tuple[str, ...]:
-        """Every known checksum, as a message would say it."""
+        """Every known checksum, as a message writes it."""
         own = [f"{kind} {value}" for kind, value in (("sha256", self.sha256), ("md5", self.md5)) if value]
         return (*own, *(f"sha256 {copy.sha256} ({copy.note})" for copy in self.copies))
 
@@ -106,36 +106,32 @@ def facts(name: str) -> Facts:
     if base not in tables["sets"]:
         close = difflib.get_close_matches(base, tables["sets"], n=3) or list(tables["sets"])
         raise UserError("catalogue.facts.unknown", name=name, close=close)
-    table = dict(tables["sets"][base])
-    collection = tables["collections"].get(table.pop("collection", ""), {})
-    sums = {int(key): value for key, value in table.pop("md5", {}).items()}
-    recorded = table.pop("sha256", {})
-    sha256 = {int(key): value for key, value in recorded.items()} if isinstance(recorded, dict) else {}
-    copies = table.pop("copies", [])
-    folder = {"name": "", "holds": [], **table.pop("folder", {})}
+    table: dict[str, Any] = {
+        **tables["collections"].get(tables["sets"][base].get("collection"), {}),
+        **tables["sets"][base],
+    }
+    table.pop("collection", None)
+    address, folder, sha256 = (table.pop(key, {}) for key in ("address", "folder", "sha256"))
+    sums = {int(side): value for side, value in table.pop("md5", {}).items()}
     chosen = int(size) if size.isdigit() else min(sums, default=None)
     if size and chosen not in sums:
         offered = tuple(_sized(base, number, sums) for number in sums) or base
         raise UserError("catalogue.facts.unknown-size", name=name, base=base, offered=offered)
-    for key in ("classes", "target"):
-        table[key] = tuple(table.get(key, ()))
-    for key in ("citation", "split", "licence", "task", "note"):
-        if key in collection:
-            table.setdefault(key, collection[key])
-    for key, otherwise in (("citation", ""), ("kind", ""), ("dimensions", 0), ("channels", 0)):
-        table.setdefault(key, otherwise)
-    file = table.pop("file", "") if chosen is None else f"{_sized(base, chosen, sums)}.npz"
+    own = base if chosen is None else _sized(base, chosen, sums)
+    file = table.pop("file", "") if chosen is None else f"{own}.npz"
+    table |= {key: tuple(table.get(key, ())) for key in ("classes", "target")}
+    copies = (Copy(copy["sha256"], copy["note"]) for copy in table.pop("copies", ()) if copy["size"] == chosen)
     return Facts(
-        name=base if chosen is None else _sized(base, chosen, sums),
+        name=own,
         size=chosen,
         sizes=tuple(sums),
         file=file,
-        address=collection.get("address", "").format(file=file) if file else "",
+        address=address.format(file=file) if address and file else "",
         md5="" if chosen is None else sums[chosen],
-        sha256=recorded if isinstance(recorded, str) else sha256.get(chosen or 0, ""),
-        copies=tuple(Copy(copy["sha256"], copy["note"]) for copy in copies if copy["size"] == chosen),
-        folder=folder["name"],
-        holds=tuple(dict.fromkeys([*folder["holds"], *table.get("files", {})])),
+        sha256=sha256 if isinstance(sha256, str) else sha256.get(str(chosen), ""),
+        copies=tuple(copies),
+        folder=folder.get("name", ""),
+        holds=tuple(dict.fromkeys([*folder.get("holds", ()), *table.get("files", ())])),
         **table,
     )
 
@@ -146,17 +142,17 @@ _OPTION = {"binary": "classes", "multiclass": "classes", "ordinal": "ordinal"}
 
 def completed(study: Study, name: str) -> Study:
     """The study with what the catalogue knows of this data set wherever the study is silent: the task, what the task
-    asks, the targets, the accepted findings. What the user said stands."""
+    asks, the targets, the accepted findings. What the user states stands."""
     known = facts(name)
     task = study.task or known.task
-    said = {
+    known_answers = {
         "kind": _OPTION.get(known.kind, ""),
         "classes": " | ".join(known.classes),
         "positive": known.positive,
     }
     asked = known_task(task)
-    options = {key: value for key, value in said.items() if value and asked and key in asked.options}
-    # What the set must be told of its own task is of no use to another.
+    options = {key: value for key, value in known_answers.items() if value and asked and key in asked.options}
+    # The options of the set are those of its own task.
     options |= {**(known.options if task == known.task else {}), **study.options}
     return replace(
         study,
@@ -173,14 +169,18 @@ def describe(name: str = "") -> list[str]:
     if not name:
         known = [facts(name) for name in _tables()["sets"]]
         width = max(len(one.name) for one in known)
-        return [f"{one.name:<{width}}  {_count(one):>7}  {one.licence:<12}  {one.shows}" for one in known]
+        cases = (str(sum(one.cases.values()) or "") for one in known)
+        return [f"{o.name:<{width}}  {n:>7}  {o.licence:<12}  {o.shows}" for o, n in zip(known, cases, strict=True)]
     one = facts(name)
+    side = Message("catalogue.facts.side", pixels=one.size) if one.size else ""
     values: dict[str, Text] = {
         "shows": one.shows,
         "question": f"{one.kind}: {' | '.join(one.classes)}" if one.classes else one.kind,
         "predicts": ", ".join(one.target),
         "positive": one.positive,
-        "images": _images(one),
+        "images": Message("catalogue.facts.images", dimensions=one.dimensions, count=one.channels, side=side)
+        if one.dimensions
+        else "",
         "sizes": ", ".join(map(str, one.sizes)),
         "cases": ", ".join(f"{part} {count}" for part, count in one.cases.items()),
         "split": one.split,
@@ -194,17 +194,6 @@ def describe(name: str = "") -> list[str]:
     }
     lines = ((Message(f"catalogue.describe.{key}"), value) for key, value in values.items() if value)
     return [f"{one.name}: {one.title}", *(f"  {label:<9} {value}" for label, value in lines)]
-
-
-def _images(one: Facts) -> Text:
-    if not one.dimensions:
-        return ""
-    side = Message("catalogue.facts.side", pixels=one.size) if one.size else ""
-    return Message("catalogue.facts.images", dimensions=one.dimensions, count=one.channels, side=side)
-
-
-def _count(one: Facts) -> str:
-    return str(sum(one.cases.values())) if one.cases else ""
 
 
 @lru_cache(maxsize=1)

@@ -65,8 +65,8 @@ def opened(source: object, progress: Progress) -> str | Path | np.ndarray | pl.D
         return source
     if source in names():
         return locate(source, progress)
-    if said := near(source):
-        raise UserError("catalogue.find.neither", source=source, near=said)
+    if similar := near(source):
+        raise UserError("catalogue.find.neither", source=source, near=similar)
     return source
 
 
@@ -82,7 +82,7 @@ def matches(path: Path, known: Facts, progress: Progress) -> bool:
     # MD5 finds damage, which is all it is used for here; a set without a recorded SHA-256 has nothing else.
     running = {kind: hashlib.new(kind, usedforsecurity=False) for kind, expected in sums.items() if expected}
     total, done = path.stat().st_size, 0
-    what = str(Message("catalogue.find.checking", file=path.name))
+    what = Message("catalogue.find.checking", file=path.name)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             for one in running.values():

@@ -6,39 +6,30 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medeor.cli import show
 from medeor.cli.arguments import (
-    Accept,
     Again,
     As,
     ExportOptions,
-    Group,
     Json,
-    Labels,
-    Options,
     Others,
     Out,
     Paths,
     Query,
     Quiet,
     Runs,
-    Set,
     SourcesOption,
-    SplitOption,
-    StudyFile,
-    TargetOption,
-    TaskOption,
     Trust,
+    asks,
     current,
     pairs,
     words,
 )  # fmt: skip
-from medeor.cli.arguments import fields as fields_of
-from medeor.console import Console
+from medeor.console import Console, aside
 from medeor.errors import Stopped, UserError
 from medeor.messages import Message
 
@@ -46,27 +37,21 @@ if TYPE_CHECKING:
     from medeor.figures import Figure
 
 app = typer.Typer(
-    name="medeor",
-    help=words("medeor"),
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    name="medeor", help=words("medeor"), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
 
+Fields = dict[str, Any]
+WHOLE = ("study", "task", "labels", "target", "group", "split", "options", "settings")
+"""What `train`, `plan` and `audit` ask of a study."""
+
+
 @app.command(help=words("train"))
+@asks(*WHOLE, "accept", "trust")
 def train(
     sources: SourcesOption = None,
-    study: StudyFile = "",
-    task: TaskOption = "",
-    labels: Labels = "",
-    target: TargetOption = None,
-    group: Group = "",
-    split: SplitOption = "",
-    options: Options = None,
-    settings: Set = None,
-    accept: Accept = None,
-    trust: Trust = None,
+    *,
+    fields: Fields,
     out: Out = "",
     again: Again = False,
     quiet: Quiet = False,
@@ -77,67 +62,41 @@ def train(
     if not out:
         raise UserError("cli.train.no-out")
     with Console(quiet) as console:
-        fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
-        trained = api.train(*sources or (), out=out, console=console, again=again, trust=trust or (), **fields)
-    metrics = json.loads((trained.folder / "metrics.json").read_text())
+        trained = api.train(*sources or (), out=out, console=console, again=again, **fields)
     if as_json:
-        show.print_json(metrics)
+        show.print_json(json.loads((trained.folder / "metrics.json").read_text()))
         return
-    for part, measures in metrics.items():
-        show.print_measures(part, measures)
-    if (trained.folder / "report.html").exists():
-        print(Message("cli.report.path", path=trained.folder / "report.html"))
+    show.print_run(trained.folder)
     bundle = next(iter(trained.folder.glob("*.medeor")), None)
     print(Message("cli.train.bundle", path=bundle) if bundle else Message("cli.train.no-bundle"))
 
 
 @app.command(help=words("plan"))
-def plan(
-    sources: SourcesOption = None,
-    study: StudyFile = "",
-    task: TaskOption = "",
-    labels: Labels = "",
-    target: TargetOption = None,
-    group: Group = "",
-    split: SplitOption = "",
-    options: Options = None,
-    settings: Set = None,
-    trust: Trust = None,
-    out: Out = "",
-    as_json: Json = False,
-) -> None:
+@asks(*WHOLE, "trust")
+def plan(sources: SourcesOption = None, *, fields: Fields, out: Out = "", as_json: Json = False) -> None:
     import dataclasses
 
     import tomli_w
 
     from medeor import api, files
 
-    fields = fields_of(study, task, labels, target, group, split, options, settings, None)
-    made = api.plan(*sources or (), out=out, console=Console(quiet=True), trust=trust or (), **fields)
+    made = api.plan(*sources or (), out=out, console=Console(quiet=True), **fields)
     values = files.plain(dataclasses.asdict(made))  # type: ignore[call-overload]
     print(json.dumps(values, indent=1) if as_json else tomli_w.dumps(values).rstrip())
 
 
 @app.command(help=words("audit"))
+@asks(*WHOLE, "accept", "trust")
 def audit(
     sources: SourcesOption = None,
-    study: StudyFile = "",
-    task: TaskOption = "",
-    labels: Labels = "",
-    target: TargetOption = None,
-    group: Group = "",
-    split: SplitOption = "",
-    options: Options = None,
-    settings: Set = None,
-    accept: Accept = None,
-    trust: Trust = None,
+    *,
+    fields: Fields,
     clean: Annotated[str, typer.Option(help=words("clean"))] = "",
     as_json: Json = False,
 ) -> None:
     from medeor import api
 
-    fields = fields_of(study, task, labels, target, group, split, options, settings, accept)
-    findings = api.audit(*sources or (), clean=clean, console=Console(), trust=trust or (), **fields)
+    findings = api.audit(*sources or (), clean=clean, console=Console(), **fields)
     if as_json:
         show.print_json([finding.to_json() for finding in findings])
     else:
@@ -146,25 +105,23 @@ def audit(
 
 
 @app.command(help=words("evaluate"))
+@asks("labels", "target", "group", "options", "trust")
 def evaluate(
     run: Runs,
     sources: Others,
-    labels: Labels = "",
-    target: TargetOption = None,
-    group: Group = "",
-    options: Options = None,
-    trust: Trust = None,
+    *,
+    fields: Fields,
     name: Annotated[str, typer.Option(help=words("part-name"))] = "other",
     as_json: Json = False,
 ) -> None:
     from medeor import api
 
-    fields = fields_of("", "", labels, target, group, "", options, None, None)
-    measures = api.evaluate(run, *sources, name=name, trust=trust or (), **fields)
+    measures = api.evaluate(run, *sources, name=name, **fields)
+    listed = {key: measure._asdict() for key, measure in measures.items()}
     if as_json:
-        show.print_json({name: {key: measure._asdict() for key, measure in measures.items()}})
+        show.print_json({name: listed})
     else:
-        show.print_measures(name, {key: measure._asdict() for key, measure in measures.items()})
+        show.print_measures(name, listed)
 
 
 @app.command(help=words("predict"))
@@ -297,10 +254,7 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
 
     with Console(quiet) as console:
         trained = api.demo(Path(out), console)
-    metrics = json.loads((trained.folder / "metrics.json").read_text())
-    for part, measures in metrics.items():
-        show.print_measures(part, measures)
-    print(Message("cli.report.path", path=trained.folder / "report.html"))
+    show.print_run(trained.folder)
     print(Message("cli.demo.try", folder=trained.folder))
 
 
@@ -309,20 +263,19 @@ def main() -> None:
     try:
         code = app(standalone_mode=False, args=current(sys.argv[1:]) or ["--help"])
     except UserError as error:
-        print(f"medeor: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        aside(str(error))
+        code = 2
     except Stopped:
         # The flag would begin from the start, again.
-        stopped = Message("cli.main.stopped-again" if "--again" in sys.argv else "cli.main.stopped")
-        print(f"medeor: {stopped}", file=sys.stderr)
-        raise SystemExit(130) from None
+        aside(Message("cli.main.stopped-again" if "--again" in sys.argv else "cli.main.stopped"))
+        code = 130
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        code = 130
     except Exception as error:
         shown = getattr(error, "format_message", None)
         if shown is None:
             raise
-        print(f"medeor: {Message('cli.main.usage', what=shown())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        aside(Message("cli.main.usage", what=shown()))
+        code = 2
     if code:
         raise SystemExit(code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -13,22 +15,12 @@ from medeor.messages import Message
 
 
 def words(name: str) -> str:
-    """The help text of a verb or an argument."""
     return str(Message(f"cli.help.{name}"))
 
 
 SourcesOption = Annotated[list[str] | None, typer.Argument(help=words("sources"))]
 Others = Annotated[list[str], typer.Argument(help=words("others"))]
 Runs = Annotated[str, typer.Argument(help=words("run"))]
-StudyFile = Annotated[str, typer.Option(help=words("study"))]
-TaskOption = Annotated[str, typer.Option(help=words("task"))]
-Labels = Annotated[str, typer.Option(help=words("labels"))]
-TargetOption = Annotated[list[str] | None, typer.Option(help=words("target"))]
-Group = Annotated[str, typer.Option(help=words("group"))]
-SplitOption = Annotated[str, typer.Option(help=words("split"))]
-Options = Annotated[list[str] | None, typer.Option("--option", help=words("option"))]
-Set = Annotated[list[str] | None, typer.Option("--set", help=words("set"))]
-Accept = Annotated[list[str] | None, typer.Option(help=words("accept"))]
 Trust = Annotated[list[str] | None, typer.Option(help=words("trust"))]
 Query = Annotated[list[str] | None, typer.Option(help=words("query"))]
 As = Annotated[list[str] | None, typer.Option("--as", help=words("as"))]
@@ -39,7 +31,40 @@ Again = Annotated[bool, typer.Option("--again", help=words("again"))]
 Quiet = Annotated[bool, typer.Option("--quiet", help=words("quiet"))]
 Json = Annotated[bool, typer.Option("--json", help=words("json"))]
 
+_STUDY = {
+    **{name: (Annotated[str, typer.Option(help=words(name))], "") for name in ("study", "task", "labels")},
+    "target": (Annotated[list[str] | None, typer.Option(help=words("target"))], None),
+    **{name: (Annotated[str, typer.Option(help=words(name))], "") for name in ("group", "split")},
+    "options": (Annotated[list[str] | None, typer.Option("--option", help=words("option"))], None),
+    "settings": (Annotated[list[str] | None, typer.Option("--set", help=words("set"))], None),
+    "accept": (Annotated[list[str] | None, typer.Option(help=words("accept"))], None),
+    "trust": (Trust, None),
+}
+"""What verbs ask of a study, in the order of their help: the type of each argument, and its default."""
 
+
+def asks(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a verb these arguments of a study, in place of its parameter `fields`: they come as `api` takes them."""
+
+    def with_arguments(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def run(**given: Any) -> None:
+            fields = {name: given.pop(name) for name in names}
+            for name, flag in (("options", "--option"), ("settings", "--set")):
+                if name in fields:
+                    fields[name] = pairs(fields[name], flag)
+            verb(fields={name: () if value is None else value for name, value in fields.items()}, **given)
+
+        asked = [Parameter(name, _KEYWORD, default=_STUDY[name][1], annotation=_STUDY[name][0]) for name in names]
+        own = signature(verb, eval_str=True).parameters
+        every = ([one.replace(kind=_KEYWORD)] if name != "fields" else asked for name, one in own.items())
+        run.__signature__ = Signature([one for some in every for one in some])  # type: ignore[attr-defined]
+        return run
+
+    return with_arguments
+
+
+_KEYWORD = Parameter.KEYWORD_ONLY
 _FORMER = {"--onnx": ("--as", "onnx"), "--embeddings": ("--as", "embeddings"), "--graph": ("--as", "graph"),
            "--around": ("--option", "around")}  # fmt: skip
 """What 0.1 called the offers of an export."""
@@ -64,30 +89,6 @@ def current(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(word)
     return kept + moved
-
-
-def fields(
-    study: str,
-    task: str,
-    labels: str,
-    target: Sequence[str] | None,
-    group: str,
-    split: str,
-    options: Sequence[str] | None,
-    settings: Sequence[str] | None,
-    accept: Sequence[str] | None,
-) -> dict[str, Any]:
-    return {
-        "study": study,
-        "task": task,
-        "labels": labels,
-        "target": tuple(target or ()),
-        "group": group,
-        "split": split,
-        "options": pairs(options, "--option"),
-        "settings": pairs(settings, "--set"),
-        "accept": tuple(accept or ()),
-    }
 
 
 def pairs(given: Sequence[str] | None, flag: str) -> dict[str, str]:

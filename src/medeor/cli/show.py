@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medeor.messages import Message, named
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
 
     from medeor.contracts import Finding, TaskFacts
     from medeor.figures import Figure
@@ -20,9 +22,15 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
+def print_run(folder: Path) -> None:
+    for part, measures in json.loads((folder / "metrics.json").read_text()).items():
+        print_measures(part, measures)
+    if (folder / "report.html").exists():
+        print(Message("cli.report.path", path=folder / "report.html"))
+
+
 def print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> None:
     """Headline measures first, each with its interval and the baseline."""
-    from rich.console import Console as RichConsole
     from rich.table import Table
 
     heads = named("cli.measures", "interval", "baseline").values()
@@ -35,7 +43,7 @@ def print_measures(part: str, measures: Mapping[str, Mapping[str, Any]]) -> None
         interval = "" if low is None else str(Message("cli.measures.between", low=number(low), high=number(high)))
         other = measures.get(f"baseline/{name}", {}).get("value")
         table.add_row(name, number(measure["value"]), interval, "" if other is None else number(other))
-    RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
+    _screen().print(table)
 
 
 def predicted(table: pl.DataFrame, path: str) -> Message:
@@ -54,12 +62,11 @@ def predicted(table: pl.DataFrame, path: str) -> Message:
 
 def print_figures(figures: Sequence[Figure]) -> None:
     """Tables as they are; other figures are for pages."""
-    from rich.console import Console as RichConsole
     from rich.table import Table as RichTable
 
     from medeor.figures import Table
 
-    console = RichConsole(width=None if sys.stdout.isatty() else 120)
+    console = _screen()
     for figure in figures:
         if isinstance(figure, Table):
             shown = RichTable(*map(str, figure.columns), box=None, pad_edge=False)
@@ -70,6 +77,12 @@ def print_figures(figures: Sequence[Figure]) -> None:
             if figure.caption:
                 console.print(str(figure.caption), markup=False, highlight=False)
             console.print()
+
+
+def _screen() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -34,7 +34,7 @@ from medeor.contracts.results import (
     Measures,
     Predictions,
 )
-from medeor.contracts.study import ROAD, Budget, Sources, Step, Study
+from medeor.contracts.study import ROAD, Budget, Source, Sources, Step, Study
 from medeor.errors import Stopped, UserError, without_controls
 from medeor.messages import Message, Text, in_turn, listed, named
 
@@ -80,6 +80,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Run",
+    "Source",
     "Sources",
     "Split",
     "Step",

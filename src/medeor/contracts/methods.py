@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from medeor.contracts.data import Store
 from medeor.contracts.study import Step
+from medeor.messages import Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from medeor.contracts.data import Cases, Inputs, Split, Target
     from medeor.contracts.results import Attribution, Explanations, Finding, Measures, Predictions
-    from medeor.contracts.study import Budget, Sources, Study
+    from medeor.contracts.study import Budget, Source, Sources, Study
     from medeor.figures import Figure
 
 
@@ -73,10 +74,10 @@ class Join(Protocol):
 class Progress(Protocol):
     """How long work says where it is."""
 
-    def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, what: Text, done: int, total: int, note: Text = "") -> None: ...
 
 
-def _silent(what: str, done: int, total: int, note: str = "") -> None:
+def _silent(what: Text, done: int, total: int, note: Text = "") -> None:
     return None
 
 
@@ -140,7 +141,7 @@ class Answering(Store, Protocol):
         """Where the model works when it is asked."""
         ...
 
-    def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
+    def read(self, *sources: Source) -> Cases:
         """Cases to predict."""
         ...
 
@@ -181,7 +182,7 @@ class Result(NamedTuple):
 
 
 class Task(Protocol):
-    """A question about a kind of data, apart from any method that answers it."""
+    """A question about a kind of data, whatever method answers it."""
 
     steps: tuple[Step, ...]
     plan_type: type[Plan]

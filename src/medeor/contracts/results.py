@@ -27,12 +27,11 @@ class Predictions:
 
     Columns: `case_id, item, value` always; `low, high` an interval at 90 %; `chosen` what is decided, with thresholds
     that were fixed beforehand; `plausible` whether the item belongs to the 90 % conformal set (of a binary target,
-    which has one item, null where both classes do); `raw` the value
-    before calibration; `spread` how far a number is likely to be off (one learnt by its logarithm: by what factor), by
-    which its interval is wide or narrow;
-    `verdict` how the case compares with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing
-    is chosen for the user), and `reason` why it is not in domain. An item is a class, a target, a drug, a candidate
-    tail, a span or the name of an array."""
+    which has one item, null where both classes do); `raw` the value before calibration; `spread` the expected absolute
+    error of a number (for log-scale targets, a factor), which scales its interval; `verdict` how the case compares
+    with the training data (`IN_DOMAIN`, `BORDERLINE`, or `OUT_OF_DOMAIN`: then nothing is chosen for the user), and
+    `reason` why it is not in domain. An item is a class, a target, a drug, a candidate tail, a span or the name of an
+    array."""
 
     table: pl.DataFrame
     arrays: Mapping[str, Path] = field(default_factory=dict)
@@ -54,7 +53,7 @@ class Measure(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What is said to a question in words (`medeor predict RUN --query head=…`), or of a few cases."""
+    """Answers to a question in words (`medeor predict RUN --query head=…`), or of a few cases."""
 
     table: pl.DataFrame
     """One row an answer, the best first, or a case and item: the columns of `Predictions.table`, `source` (the answer

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from medeor.contracts.data import Inputs, Store, Target
     from medeor.contracts.methods import Answering
 
+    Source = str | Path | np.ndarray | pl.DataFrame
+    """What a study reads: a path, the name of a known data set, an array or a table."""
+else:
+    Source = str  # all that a file can name
+
 Step = Literal["read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "explain", "report", "bundle"]
 ROAD: tuple[Step, ...] = (
     "read", "split", "audit", "plan", "fit", "calibrate", "evaluate", "explain", "report", "bundle",
@@ -24,7 +29,7 @@ ROAD: tuple[Step, ...] = (
 class Study:
     """What is asked: which cases, which question, within what limits. Read from `study.toml` or from flags."""
 
-    sources: tuple[str | Path | np.ndarray | pl.DataFrame, ...] = ()
+    sources: tuple[Source, ...] = ()
     task: str = ""
     """Name in the registry (`medeor tasks`); empty: the one task that can read the sources."""
     labels: str = ""
@@ -62,12 +67,12 @@ class Study:
 class Sources(NamedTuple):
     """What a task reads: files, folders, arrays or tables as given, and the opened inputs of the study by role."""
 
-    given: tuple[str | Path | np.ndarray | pl.DataFrame, ...]
+    given: tuple[Source, ...]
     inputs: Inputs
     labelled: bool = True
     """False for cases that are only to be predicted: whatever labels they carry are left alone."""
     subgroups: tuple[str, ...] = ()
-    """Columns by which the results are also reported, beside the study's, where these cases have them."""
+    """Columns by which the results are also reported, besides the study's, where these cases have them."""
     model: Answering | None = None
     """The model that these cases are put to; None where one is to be fitted to them."""
 

@@ -13,7 +13,6 @@ import polars as pl
 from pydantic import Field
 
 from medeor.contracts import Cases
-from medeor.files import with_settings
 from medeor.imaging.model.augment import AXES, Augmentation
 from medeor.imaging.model.convolutional import MANY
 from medeor.imaging.model.grid import affordable, alike, covered, slice_axis
@@ -23,6 +22,7 @@ from medeor.imaging.read.modality import modalities
 from medeor.learning.networks.fit import fast_bfloat16
 from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
+from medeor.settings import with_settings
 from medeor.targets import categorical
 
 BOOSTING = Boosting(rounds=400, learning_rate=0.03)

@@ -24,7 +24,6 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.figures import Figure, Intervals, Table
-from medeor.files import with_settings
 from medeor.formats.graphs.tables import TRIPLE
 from medeor.knowledge.audit import audit_graph
 from medeor.knowledge.draw import edges
@@ -38,6 +37,7 @@ from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.new_triples import read_others
 from medeor.learning.folds import members
 from medeor.learning.networks.budget import fit_budget
+from medeor.settings import with_settings
 from medeor.trust.audits.copies import rank, yielding
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from medeor import registry
 from medeor.console import WHOLE, aside
-from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, UserError
+from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, Text, UserError
 from medeor.learning import pool
 from medeor.learning.networks.fit import device, label, stop_between_fits
 from medeor.learning.networks.method import NetworkMethod
@@ -104,9 +104,9 @@ class _Whole:
     def __init__(self, run: Run, folds: int) -> None:
         self.progress = run.progress
         members = [member(run, number) for number in range(folds)]
-        self.shares = {label(one): float((one.folder / HELD_OUT).exists()) for one in members}
+        self.shares: dict[Text, float] = {label(one): float((one.folder / HELD_OUT).exists()) for one in members}
 
-    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+    def __call__(self, what: Text, done: int, total: int, note: Text = "") -> None:
         self.progress(what, done, total, note)
         if what in self.shares:
             self.shares[what] = done / total

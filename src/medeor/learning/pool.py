@@ -170,7 +170,7 @@ _reports: list[IO[bytes]] = []
 _parent = os.getppid()
 
 
-def report_progress(what: str, done: int, total: int, note: str = "") -> None:
+def report_progress(what: Text, done: int, total: int, note: Text = "") -> None:
     """Passes the progress of a job on to the process that started this worker; a `contracts.Progress`."""
     _report("progress", (what, done, total, note))
 

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from medeor.contracts import Model, Target, UserError
-from medeor.files import build, read_json, replacing, unreadable, write_json
+from medeor.files import read_json, replacing, unreadable, write_json
+from medeor.settings import build
 from medeor.targets import of
 
 T = TypeVar("T")

@@ -13,11 +13,11 @@ import polars as pl
 from pydantic import Field
 
 from medeor.contracts import Cases, Fitted, Inputs, Run, Split, UserError
-from medeor.files import build
 from medeor.formats.values.columns import ColumnKind, as_days, as_levels, as_numbers
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.learning.saved import AsJson
 from medeor.learning.trees.method import Boosting, TreeMethod
+from medeor.settings import build
 
 RAREST = 5
 """Training rows that a category needs to count as one of its own."""

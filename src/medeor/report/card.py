@@ -10,7 +10,7 @@ from medeor.contracts import Finding, Measure, Message, Text, named
 from medeor.figures import Figure, Intervals, Matrix, Table
 from medeor.report.page import NO_PATIENT, PROVENANCE, RESULTS, SIMULATED, WRITTEN_BY, Report, Section, rank, tally
 from medeor.report.tables import cells
-from medeor.report.text import UNKNOWN, alike, clean, interval, number
+from medeor.report.text import alike, clean, interval, number
 
 BEFORE = named("report.card", "purpose", "data", "split")
 AFTER = named("report.card", "limits", "usage")
@@ -45,7 +45,7 @@ def card(report: Report, facts: Mapping[str, Fact]) -> str:
     blocks += _facts(facts, BEFORE)
     if report.headlines:
         rows = [
-            [one.label, interval(one.measure), _baseline(one.baseline), number(one.measure.n), one.note]
+            [one.label, interval(one.measure), interval(one.baseline or Measure(None)), number(one.measure.n), one.note]
             for one in report.headlines
         ]
         blocks += [f"## {_plain(RESULTS)}", _plain(Message("report.page.brackets"))]
@@ -150,7 +150,3 @@ def _plain(text: object) -> str:
 
 _START = re.compile(r"^(?:#|[-+](?=\s|$)|[-=](?=[-=]*$)|\d+(?=[.)](?:\s|$)))")
 """What would make a line a heading or a list: the sign, or the number before one."""
-
-
-def _baseline(measure: Measure | None) -> str:
-    return UNKNOWN if measure is None else interval(measure)

@@ -130,7 +130,6 @@ def _diagonal(axes: _Axes) -> str:
 
 
 def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
-    """Which line is which, above the plot."""
     entries = ""
     for series, style in pairs:
         if not series.name:
@@ -145,7 +144,6 @@ def _key(pairs: Sequence[tuple[Series, _Style]]) -> str:
 
 
 def _aloud(figure: Lines) -> Message:
-    """What is read aloud in place of the plot."""
     runs = []
     for series in figure.series:
         points = [(x, y) for x, y in zip(series.x, series.y) if math.isfinite(x) and math.isfinite(y)]
@@ -169,7 +167,7 @@ def _styles(series: Sequence[Series]) -> list[_Style]:
 
 def _named_at_ends(series: Sequence[Series], x_range: Point, y_range: Point) -> dict[int, float]:
     """Places of the names at the right ends of the lines, by index, as fractions of the height from the top: only
-    where each line of several ends at the right, the names are short, and moving them apart takes none further
+    where each line of several ends at the right, the names are short, and spreading them moves none further
     than half its own height."""
     height = 15 / (HIGH - 70)
     ends = {}
@@ -200,7 +198,6 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """The stretches of a line without a gap."""
     for finite, run in groupby(points, key=lambda point: math.isfinite(point[0]) and math.isfinite(point[1])):
         if finite:
             yield _thinned(list(run))

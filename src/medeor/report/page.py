@@ -12,7 +12,7 @@ from medeor.contracts import Finding, Measure, Message, Text, named
 from medeor.figures import Figure
 from medeor.files import write_text
 from medeor.messages import language
-from medeor.report.pictures import icon
+from medeor.report.pictures import TONES, icon
 from medeor.report.plots import arranged
 from medeor.report.tables import window
 from medeor.report.text import escape, interval, number, paragraphs, parts
@@ -68,7 +68,6 @@ class Report:
 
 
 def write(report: Report, path: Path) -> None:
-    """Writes the report as one HTML file, in place of an older one."""
     write_text(path, render(report))
 
 
@@ -86,6 +85,7 @@ def render(report: Report) -> str:
         banner = f"<b>{escape(SIMULATED)}</b> <span>{escape(NO_PATIENT)}</span>"
         opened = f'<body class="simulated">\n<p class="banner" role="note">{banner}</p>'
     body = _header(report) + "".join(_section(name, section) for name, section in sections) + _provenance(report)
+    about = Message("report.page.simulated-written-by", about=WRITTEN_BY) if report.simulated else WRITTEN_BY
     return (
         f'<!DOCTYPE html>\n<html lang="{language()}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
@@ -93,8 +93,8 @@ def render(report: Report) -> str:
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f'<meta name="generator" content="medeor {__version__}">\n<title>{escape(title)}</title>\n'
         f"<style>\n{style}</style>\n</head>\n"
-        f'{opened}\n<div class="sheet">\n{_contents(contents)}\n<main>\n{body}\n{_footer(report)}</main>\n</div>\n'
-        "</body>\n</html>\n"
+        f'{opened}\n<div class="sheet">\n{_contents(contents)}\n<main>\n{body}\n'
+        f"<footer><p>{escape(about)}</p></footer>\n</main>\n</div>\n</body>\n</html>\n"
     )
 
 
@@ -105,8 +105,7 @@ def _contents(entries: Iterable[tuple[str, Text]]) -> str:
 
 
 def _header(report: Report) -> str:
-    kind = {"good": "pass", "bad": "fail", "neutral": "neutral"}[report.tone]
-    verdict = f'<p class="verdict {report.tone}">{icon(kind)}<span>{escape(report.verdict)}</span></p>'
+    verdict = f'<p class="verdict {report.tone}">{icon(TONES[report.tone])}<span>{escape(report.verdict)}</span></p>'
     headlines = "".join(_headline(headline) for headline in report.headlines)
     key = f'<p class="fine">{escape(Message("report.page.brackets"))}</p>'
     return (
@@ -139,9 +138,6 @@ def _section(name: str, section: Section) -> str:
         + (f'<div class="figures">{figures}</div>' if figures else "")
         + f"{notes}</section>\n"
     )
-
-
-# --- findings --------------------------------------------------------------------------------------------
 
 
 def _findings(findings: tuple[Finding, ...]) -> str:
@@ -186,9 +182,6 @@ def _finding(finding: Finding) -> str:
     )
 
 
-# --- the end ---------------------------------------------------------------------------------------------
-
-
 def _provenance(report: Report) -> str:
     if not report.provenance:
         return ""
@@ -200,8 +193,3 @@ def _provenance(report: Report) -> str:
         f'<h2 id="provenance-title">{escape(PROVENANCE)}</h2>'
         f'<dl class="provenance">{rows}</dl></section>\n'
     )
-
-
-def _footer(report: Report) -> str:
-    about = Message("report.page.simulated-written-by", about=WRITTEN_BY) if report.simulated else WRITTEN_BY
-    return f"<footer><p>{escape(about)}</p></footer>\n"

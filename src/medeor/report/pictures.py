@@ -38,12 +38,8 @@ def png(pixels: np.ndarray) -> bytes:
     """A PNG file of uint8 pixels, shape (height, width) or (height, width, 3).
 
     Raises: ValueError for any other type or shape."""
-    if (
-        pixels.dtype.name != "uint8"
-        or pixels.ndim not in (2, 3)
-        or pixels.shape[2:] not in ((), (3,))
-        or 0 in pixels.shape
-    ):
+    shaped = pixels.ndim in (2, 3) and pixels.shape[2:] in ((), (3,)) and 0 not in pixels.shape
+    if pixels.dtype.name != "uint8" or not shaped:
         raise ValueError(f"an image is uint8, (height, width) or (height, width, 3); got {pixels.dtype} {pixels.shape}")
     return _file(pixels, colour=0 if pixels.ndim == 2 else 2)
 
@@ -78,11 +74,11 @@ def _file(pixels: np.ndarray, colour: int, palette: bytes = b"", alpha: bytes = 
     packed = min((zlib.compress(block.tobytes(), 9) for block in filtered), key=len)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     blocks = [(b"IHDR", header), (b"PLTE", palette), (b"tRNS", alpha), (b"IDAT", packed), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_block(name, data) for name, data in blocks if data or name == b"IEND")
-
-
-def _block(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in blocks
+        if data or name == b"IEND"
+    )
 
 
 def smaller(pixels: np.ndarray) -> np.ndarray:
@@ -101,7 +97,7 @@ def smaller(pixels: np.ndarray) -> np.ndarray:
 
 
 def gallery(figure: Gallery) -> str:
-    """Images side by side; one with a heat map stands beside itself without it."""
+    """Images side by side; one with a heat map stands next to itself without it."""
     mapped = any(picture.overlay is not None for picture in figure.pictures)
     tiles = "".join(_tile(picture) for picture in figure.pictures)
     scale = ""
@@ -125,8 +121,7 @@ def _tile(picture: Picture) -> str:
         across = 2 * width
     crisp = " crisp" if max(height, width) <= CRISP else ""
     described = f'role="img" aria-label="{escape(label)}" style="{style};aspect-ratio:{across}/{height}"'
-    kind = {"good": "pass", "bad": "fail"}.get(picture.tone)
-    tone = icon(kind, Message(f"report.tone.{picture.tone}")) if kind else ""
+    tone = icon(TONES[picture.tone], Message(f"report.tone.{picture.tone}")) if picture.tone else ""
     caption = f'<span class="caption">{tone}<span>{escape(picture.caption)}</span></span>'
     return f'<li><span class="panels{crisp}" {described}>{panels}</span>{caption}</li>'
 
@@ -144,6 +139,9 @@ _SHAPES = {
     "neutral": "M5 8h6",
 }
 
+TONES = {"good": "pass", "bad": "fail", "neutral": "neutral"}
+"""The icon of each tone."""
+
 
 def icon(kind: str, label: Text = "") -> str:
     """A small mark: `pass`, `fail`, `unknown` or `neutral`; `label` is what is read aloud, where no word stands by."""
@@ -154,32 +152,10 @@ def icon(kind: str, label: Text = "") -> str:
 
 # --- drawings made elsewhere -----------------------------------------------------------------------------
 
-_ELEMENTS = frozenset(
-    [
-        "svg",
-        "g",
-        "path",
-        "line",
-        "polyline",
-        "polygon",
-        "rect",
-        "circle",
-        "ellipse",
-        "text",
-        "tspan",
-        "title",
-        "desc",
-        "defs",
-        "symbol",
-        "use",
-        "marker",
-        "clipPath",
-        "mask",
-        "linearGradient",
-        "radialGradient",
-        "stop",
-    ]
-)
+_ELEMENTS = frozenset([
+    "svg", "g", "path", "line", "polyline", "polygon", "rect", "circle", "ellipse", "text", "tspan", "title", "desc",
+    "defs", "symbol", "use", "marker", "clipPath", "mask", "linearGradient", "radialGradient", "stop",
+])  # fmt: skip
 _REFERENCE = re.compile(r"url\(\s*['\"]?(?!#)|@import|javascript:|data:|\\|expression\s*\(", re.IGNORECASE)
 
 
@@ -227,5 +203,4 @@ def _element(element: ET.Element, title: str, prefix: str) -> str:
 
 
 def _local(name: str) -> str:
-    """A name without its namespace."""
     return str(name).rpartition("}")[2]

@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -20,19 +21,19 @@ from medeor.contracts import (
     Predictions,
     Result,
     Split,
-    Study,
     Task,
     Text,
     named,
 )  # fmt: skip
 from medeor.figures import Figure, Lines, Series, Table
-from medeor.files import read_json, write_text
+from medeor.files import write_text
 from medeor.report.card import Code, Fact, card
 from medeor.report.decisions import decisions, first_words
 from medeor.report.page import RESULTS, Headline, Report, Section, write
 from medeor.report.text import together
 from medeor.report.verdict import own_figure
 from medeor.report.verdict import verdict as verdict_of
+from medeor.settings import flat
 from medeor.targets import headlines, label
 from medeor.trust import curves
 from medeor.trust.calibration import Calibration
@@ -51,17 +52,27 @@ SETTINGS = tuple(named("report.plan", "setting", "value").values())
 
 def write_report(
     folder: Path,
-    study: Study,
     task: Task,
     split: Split,
-    results: Mapping[str, Result],
+    part: str,
+    result: Result,
     findings: Sequence[Finding],
     plan: Plan,
+    calibration: Calibration | None,
+    logs: Mapping[str, pl.DataFrame],
+    gain: Mapping[str, Any] | None,
     facts: Mapping[str, str],
-    simulated: bool = False,
+    simulated: bool,
 ) -> None:
-    """Writes `report.html` and `card.md` into the run folder."""
-    part, result = next(iter(results.items()))
+    """Writes `report.html` and `card.md` into the run folder.
+
+    Args:
+        part: the part of the study that was scored.
+        logs: the epochs of each network, by its name, empty for the only one: `epoch, loss` and, where cases were held
+            out, `held_out_loss`.
+        gain: what a step of preparation gained, where the study asked for one: `step`, and `rows` as of
+            `trust.compare`.
+        facts: whence the results are, with `task`, the name of the task."""
     subgroups = subgroup_table(result.cases, result.predictions)
     measures = {name: m for name, m in result.measures.items() if not name.startswith("baseline/")}
     drawn = curves.figures(
@@ -69,7 +80,7 @@ def write_report(
     )
     verdict, tone = verdict_of(result)
     counts = split.table.group_by("part").len().sort("len", descending=True)
-    targets, calibration = [target.name for target in result.cases.targets], _calibration(folder)
+    targets = [target.name for target in result.cases.targets]
     subtitle = Message(
         "report.story.subtitle", targets=targets, decided=first_words(result.cases.targets, calibration),
         cases=Message("common.count.case", count=len(split.table)), part=PARTS.get(part, part),
@@ -80,15 +91,15 @@ def write_report(
         Section(RESULTS, Message("report.story.results", part=PARTS.get(part, part)), (*decided, *drawn)),
         _explained(task, result),
         Section(AUDIT, Message("report.story.audit"), findings=tuple(findings)),
-        Section(FIT, "", tuple(_logs(folder))),
-        Section(PLAN, Message("report.story.plan"), (*_gain(folder), _plan(plan))),
+        Section(FIT, "", tuple(_epochs(logs))),
+        Section(PLAN, Message("report.story.plan"), (*_gain(gain), _plan(plan))),
     )
     report = Report(
-        folder.resolve().name, subtitle, study.task, verdict, tone, simulated, _headlines(result), sections, facts
+        folder.resolve().name, subtitle, facts["task"], verdict, tone, simulated, _headlines(result), sections, facts
     )
     write(report, folder / "report.html")
     about: dict[str, Fact] = {
-        "purpose": Message("report.story.purpose", task=study.task, targets=targets),
+        "purpose": Message("report.story.purpose", task=facts["task"], targets=targets),
         "split": {name: str(n) for name, n in counts.iter_rows()},
         "usage": Code(f"medeor predict {shlex.quote(folder.resolve().name)}.medeor NEW_CASES --out predictions.csv"),
         "limits": [Message("report.story.only-these-cases"), Message("report.story.prevalence")],
@@ -99,7 +110,6 @@ def write_report(
 def write_explanations(
     path: Path, task: Task, cases: Cases, predictions: Predictions, explanations: Explanations
 ) -> None:
-    """Writes one page of explained cases."""
     result = Result(cases, predictions, Predictions(predictions.table.clear()), explanations, {})
     names = tuple(dict.fromkeys(name for e in explanations.cases for name in e.scores))
     rows = tuple(
@@ -115,7 +125,6 @@ def write_explanations(
 
 
 def write_answers(path: Path, task: str, answers: Answers) -> None:
-    """Writes one page on a few cases."""
     cases = Message("common.count.case", count=answers.table["case_id"].n_unique())
     page = Report(Message("report.answers.title", cases=cases), "", task, Message("report.answers.verdict"))
     write(dataclasses.replace(page, sections=(Section(PREDICTIONS, "", answers.figures),)), path)
@@ -128,11 +137,6 @@ def _headlines(result: Result) -> tuple[Headline, ...]:
             baseline = result.measures.get(f"baseline/{name}")
             made.append(Headline(label(name), result.measures[name], baseline=baseline))
     return tuple(made[:6])
-
-
-def _calibration(folder: Path) -> Calibration | None:
-    path = folder / "calibration.json"
-    return Calibration.from_json(read_json(path)) if path.exists() else None
 
 
 def _explained(task: Task, result: Result) -> Section:
@@ -156,41 +160,24 @@ def _summary(explanations: Explanations) -> Text:
     return Message("report.explanations.gains", gains=gains) if gains else ""
 
 
-def _logs(folder: Path) -> Iterable[Figure]:
-    """Loss of each epoch, one line a member; and on the cases that it was not fitted to."""
-    series, held_out = [], []
+def _epochs(logs: Mapping[str, pl.DataFrame]) -> Iterable[Figure]:
+    """The loss of each epoch, one line a network; and on the cases that it was not fitted to."""
     epoch, loss = Message("report.fit.epoch"), Message("report.fit.loss")
-    for path in sorted((folder / "model").rglob("log.jsonl")):
-        log = pl.read_ndjson(path, infer_schema_length=None)
-        if log.height > 1:
-            name = path.parent.name if path.parent.name != "model" else loss
-            series.append(Series(name, tuple(log["epoch"].to_list()), tuple(log["loss"].to_list())))
-            if "held_out_loss" in log.columns:
-                seen = log.drop_nulls("held_out_loss")
-                held_out.append(Series(name, tuple(seen["epoch"].to_list()), tuple(seen["held_out_loss"].to_list())))
-    if series:
-        yield Lines(Message("report.fit.training"), epoch, loss, tuple(series))
-    if held_out:
-        yield Lines(Message("report.fit.held-out"), epoch, loss, tuple(held_out), Message("report.fit.averaged"))
+    held_out = Message("report.fit.held-out"), Message("report.fit.averaged")
+    for column, title, caption in (("loss", Message("report.fit.training"), ""), ("held_out_loss", *held_out)):
+        known = {name: log.drop_nulls(column) for name, log in logs.items() if log.height > 1 and column in log.columns}
+        series = [Series(name or loss, tuple(log["epoch"]), tuple(log[column])) for name, log in known.items()]
+        if series:
+            yield Lines(title, epoch, loss, tuple(series), caption)
 
 
-def _gain(folder: Path) -> Iterable[Figure]:
-    """What a step of preparation gained, where the study asked for one and the method measured it."""
-    path = folder / "model" / "gain.json"
-    if path.exists():
-        gain = read_json(path)
+def _gain(gain: Mapping[str, Any] | None) -> Iterable[Figure]:
+    if gain:
         rows = tuple((r["metric"], r["ours"], r["theirs"], r["difference"], r["low"], r["high"]) for r in gain["rows"])
         yield Table(Message("report.gain.title", step=gain["step"]), GAIN, rows, Message("report.gain.caption"))
 
 
 def _plan(plan: Plan) -> Table:
-    def flat(value: object, name: str) -> Iterable[tuple[str, str]]:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                yield from flat(inner, f"{name}.{key}" if name else str(key))
-        else:
-            listed = isinstance(value, (list, tuple))
-            yield name, ", ".join(map(str, value)) if listed else str(value)  # type: ignore[call-overload]
-
-    values = dataclasses.asdict(plan)  # type: ignore[call-overload]
-    return Table(PLAN, SETTINGS, tuple(flat(values, "")))
+    values = flat(dataclasses.asdict(plan))  # type: ignore[call-overload]
+    rows = ((name, ", ".join(map(str, one)) if isinstance(one, (list, tuple)) else str(one)) for name, one in values)
+    return Table(PLAN, SETTINGS, tuple(rows))

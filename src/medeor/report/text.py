@@ -73,7 +73,7 @@ def interval(measure: Measure) -> str:
 
 
 def parts(measure: Measure) -> tuple[str, str]:
-    """The value and its bounds apart; the bounds are empty where there are none."""
+    """The value and its bounds, which are empty where there are none."""
     value, low, high, _ = measure
     if value is None or not math.isfinite(value) or low is None or high is None:
         return number(value), ""
@@ -94,7 +94,7 @@ def decimals(value: float) -> int:
 
 
 def fixed(value: float, places: int) -> str:
-    """A number with so many decimals, a true minus sign, and thousands set apart from 10,000 on: years stay years."""
+    """A number with so many decimals, a true minus sign, and thousands separated from 10,000 on: years stay years."""
     text = f"{abs(value):,.{places}f}"
     if abs(value) < 9999.5:
         text = text.replace(",", "")

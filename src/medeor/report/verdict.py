@@ -76,5 +76,4 @@ def _against_baseline(result: Result) -> tuple[Text, Tone]:
 
 
 def _gain(name: str, ours: float, theirs: float) -> float:
-    """By how much ours is better."""
     return ours - theirs if statistic(name).higher_is_better else theirs - ours

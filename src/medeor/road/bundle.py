@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import polars as pl
 import tomli_w
 
 from medeor import __version__, cache, catalogue, trusted
@@ -27,6 +28,7 @@ from medeor.contracts import (
     Offer,
     Predictions,
     Run,
+    Source,
     Sources,
     Store,
     Study,
@@ -36,32 +38,22 @@ from medeor.contracts import (
     Text,
     UserError,
 )
-from medeor.files import (
-    build,
-    digest,
-    enough_memory,
-    read_json,
-    read_parquet,
-    read_toml,
-    write_text,
-)
+from medeor.files import digest, enough_memory, read_json, read_parquet, read_toml, write_text
 from medeor.formats.tables.embeddings import read_embeddings
+from medeor.formats.tables.read import as_frame
 from medeor.learning.saved import checked_targets
 from medeor.machine import threads
 from medeor.registry import PART, check_kinds, facts_of, find, known_task, load_model, open_task
 from medeor.road import offers
 from medeor.road.archive import pack, unpack
 from medeor.road.study_file import study_from
+from medeor.settings import build
 from medeor.targets import by_item, items
 from medeor.trust.calibration import Calibration
 
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-
 SCHEMA = 2
 _CARRIED = ("targets.json", "plan.toml", "calibration.json", "card.md")
-"""What a bundle carries of a run folder, beside the question and the model. None of it holds a case."""
+"""What a bundle carries of a run folder, next to the question and the model. None of it holds a case."""
 
 _DECLARED = "training cases inside"
 """What a manifest says of a model that stores values of cases it was fitted to."""
@@ -76,7 +68,7 @@ _ENTRIES = re.compile(
 """The names of what a bundle holds. Parquet is of medeor 0.1 and is not read: it may unpack to any size."""
 
 MOST_SUMMARIZED = 20
-"""Cases of which more is told than a table of predictions holds."""
+"""Cases that are shown with more than a table of predictions holds."""
 
 STORES = "stores"
 """Where a run keeps those stores that its model is asked with; no bundle carries them."""
@@ -111,30 +103,20 @@ class Trained:
         return digest(*(path for path in model if path.is_file()))
 
     @property
-    def _items(self) -> list[str]:
-        return items(self.targets)
-
-    @property
     def run(self) -> Run:
-        """Where the model works when it is asked."""
-        tables = {name: self.folder / f"{name}.parquet" for name in ("cases", "split")}
-        kept = {**tables, **{path.name: path for path in (self.folder / STORES).glob("*")}}
-        return Run(
-            self.folder / "model", threads=threads(), kept={name: path for name, path in kept.items() if path.exists()}
-        )
+        tables = (self.folder / f"{name}.parquet" for name in ("cases", "split"))
+        kept = {path.stem: path for path in tables if path.exists()}
+        kept |= {path.name: path for path in (self.folder / STORES).glob("*")}
+        return Run(self.folder / "model", threads=threads(), kept=kept)
 
     @property
     def withheld(self) -> Mapping[str, str]:
         """Why the reasons for an item are not shown, by item (see `Calibration.withheld`)."""
         return self.calibration.withheld if self.calibration else {}
 
-    def read(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> Cases:
+    def read(self, *sources: Source) -> Cases:
         """Cases to predict: files, folders, arrays or tables. Nothing but what the model is fed is asked of them, and
         their targets are unknown."""
-        import polars as pl
-
-        from medeor.formats.tables.read import as_frame
-
         located = tuple(catalogue.opened(as_frame(source), Console()) for source in sources)
         asked = Study(located, task=self.study.task, options=self.study.options)
         cases = self.task.read(Sources(located, {}, labelled=False, model=self), asked)
@@ -142,25 +124,23 @@ class Trained:
         return dataclasses.replace(cases, table=cases.table.with_columns(unknown), targets=self.targets)
 
     @enough_memory()
-    def predict(self, *sources: str | Path | np.ndarray | pl.DataFrame) -> pl.DataFrame:
+    def predict(self, *sources: Source) -> pl.DataFrame:
         """Calibrated predictions, one row a case and item (see `contracts.Predictions`). Before `item` stands what is
         known of the case: the name that the user gave it (`source`), the columns that are `carried` along and, for a
-        case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it stands beside
-        the value. Of a case unlike all that taught the model nothing is chosen."""
+        case that could not be read, in a row of its own, why (`broken`). Where a target has a unit, it follows the
+        value. For a case out of domain nothing is chosen."""
         with self.at_work():
             return self.predicted(self.read(*sources)).table
 
-    def summarize(self, *sources: str | Path | np.ndarray | pl.DataFrame, why: bool = False) -> Answers:
+    def summarize(self, *sources: Source, why: bool = False) -> Answers:
         """Predictions and, where the task has a page for a case and there are no more than `MOST_SUMMARIZED`, what
         a reader wants to know of each; with `why` also the reasons, as far as they can be believed."""
-        import polars as pl
-
         with self.at_work():
             cases = self.read(*sources)
             predictions = self.predicted(cases)
             if len(cases) > MOST_SUMMARIZED:
                 return Answers(predictions.table, ())
-            own = pl.col("item").is_in(self._items) | pl.col("item").is_null()
+            own = pl.col("item").is_in(items(self.targets)) | pl.col("item").is_null()
             asked = dataclasses.replace(predictions, table=predictions.table.filter(own))
             withheld = self.withheld if why else None
             pages = [self.use(offer, cases, asked, withheld) for offer in self.facts.offering("page")]
@@ -168,8 +148,6 @@ class Trained:
 
     def predicted(self, cases: Cases) -> Predictions:
         """What `predict` gives of cases that were read by `read`."""
-        import polars as pl
-
         predictions = self.predict_cases(cases)
         table = predictions.table
         if {"chosen", "verdict"} <= set(table.columns):
@@ -179,8 +157,8 @@ class Trained:
         if units:
             unit = pl.col("item").cast(pl.String).replace_strict(units, default=None, return_dtype=pl.String)
             table = table.select("case_id", "item", "value", unit.alias("unit"), pl.exclude("case_id", "item", "value"))
-        told = [name for name in ("source", *cases.carried, "broken") if name in cases.table.columns]
-        facts = cases.table.select("case_id", *told)
+        known = [name for name in ("source", *cases.carried, "broken") if name in cases.table.columns]
+        facts = cases.table.select("case_id", *known)
         facts = facts.with_columns(pl.selectors.list().list.join("; ").replace("", None))
         table = facts.join(table, on="case_id", how="left", maintain_order="left_right")
         return dataclasses.replace(predictions, table=table)
@@ -200,17 +178,11 @@ class Trained:
     def trained_on(self, cases: Cases) -> int:
         """How many of these cases have the content of one that the model was fitted to or calibrated on; 0 where that
         is not known, as of a bundle, which holds no cases."""
-        import polars as pl
-
         kept, parts = self.folder / "cases.parquet", self.folder / "split.parquet"
         if not kept.exists() or not {"content"} <= set(cases.table.columns) & set(pl.read_parquet_schema(kept)):
             return 0
-        training = read_parquet(parts, ["case_id", "part"]).select("case_id", "part").filter(pl.col("part") != "test")
-        own = (
-            read_parquet(kept, ["case_id", "content"])
-            .select("case_id", "content")
-            .join(training, on="case_id", how="semi")
-        )
+        training = read_parquet(parts, ["case_id", "part"]).filter(pl.col("part") != "test")
+        own = read_parquet(kept, ["case_id", "content"]).join(training, on="case_id", how="semi")
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
     def predict_cases(self, cases: Cases) -> Predictions:
@@ -224,7 +196,7 @@ class Trained:
             _rooms.append(room)
         else:
             room.cleanup()
-        if len(predictions.table) and (missing := set(self._items) - set(predictions.table["item"].unique())):
+        if len(predictions.table) and (missing := set(items(self.targets)) - set(predictions.table["item"].unique())):
             raise UserError("files.damaged.at", path="targets.json", detail=min(missing))
         return self.calibration.apply(predictions) if self.calibration else predictions
 

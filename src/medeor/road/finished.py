@@ -16,7 +16,7 @@ from medeor.formats.values.targets import positive_class
 from medeor.learning.predictions import load_arrays
 from medeor.road.bundle import Trained, load
 from medeor.road.walk.reading import reasons
-from medeor.road.walk.results import PARTS, place_of_arrays
+from medeor.road.walk.results import PARTS, measures_json, place_of_arrays
 
 
 def results(folder: Path, trust: str | Sequence[str] = ()) -> tuple[Cases, Predictions]:
@@ -57,7 +57,7 @@ def score(trained: Trained, other: Study, name: str, console: Console) -> Measur
         measures = trained.task.evaluate(cases, predictions)
     metrics = trained.folder / "metrics.json"
     if metrics.exists():
-        write_json(metrics, {**read_json(metrics), name: {key: m._asdict() for key, m in measures.items()}})
+        write_json(metrics, {**read_json(metrics), name: measures_json(measures)})
     return measures
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from medeor.files import digest, plain, private_folder, read_json, read_toml, sw
 from medeor.machine import threads
 from medeor.road.bundle import of_another_version
 from medeor.road.study_file import study_values
+from medeor.settings import flat
 
 KEY = "key.json"
 """In the folder of a model: what it is fitted with."""
@@ -53,7 +54,7 @@ def free(folder: Path, study: Study, again: bool = False) -> str:
     state = _state(folder)
     if state and fitted(folder / "model") and state.get("study") != key and not again:
         before = read_toml(folder / "study.toml") if (folder / "study.toml").exists() else {}
-        changes = _changes(dict(_flat(_bound(before))), dict(_flat(plain(asked))))
+        changes = _changes(_flat(_bound(before)), _flat(plain(asked)))
         what = Message("files.detail", text=changes) if changes else ""
         raise UserError("road.run-folder.another-study", folder=folder, changes=what)
     return key
@@ -80,7 +81,7 @@ def plan_values(plan: Plan) -> dict[str, Any]:
     """The values of a plan as they stand in `plan.toml`, by their full names, without the estimate."""
     values = plain(dataclasses.asdict(plan))  # type: ignore[call-overload]
     values.pop("estimate", None)
-    return dict(_flat(values))
+    return _flat(values)
 
 
 def same_fit(folder: Path, key: Mapping[str, object]) -> None:
@@ -95,12 +96,8 @@ def same_fit(folder: Path, key: Mapping[str, object]) -> None:
     else:
         other = [name for name in key if kept[name] != key[name]]
         changes = _changes(kept["plan"], dict(key["plan"])) if "plan" in other else ""  # type: ignore[call-overload]
-        differs = tuple(
-            Message(
-                f"road.run-folder.differs.{name}", before=_short(kept[name]), now=_short(key[name]), changes=changes
-            )
-            for name in other
-        )
+        both = {name: {"before": _short(kept[name]), "now": _short(key[name])} for name in other}
+        differs = tuple(Message(f"road.run-folder.differs.{name}", changes=changes, **both[name]) for name in other)
     raise UserError("road.run-folder.another-fit", folder=folder, differs=differs)
 
 
@@ -112,13 +109,10 @@ def begin_fit(folder: Path, key: Mapping[str, object], again: bool) -> None:
         write_json(folder / KEY, key)
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            # JSON has no infinity and no NaN.
-            yield f"{above}{name}", str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """By full name; JSON has no infinity and no NaN."""
+    odd = {name: str(one) for name, one in flat(values) if isinstance(one, float) and not math.isfinite(one)}
+    return {**dict(flat(values)), **odd}
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Message | tuple[object, ...]:
@@ -168,7 +162,6 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a walk has come to its end in a folder."""
     return bool(_state(folder).get("finished"))
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medeor.console import renamed
-from medeor.contracts import Message, Study, Text, UserError
+from medeor.contracts import Message, Source, Study, Text, UserError
 from medeor.files import read_toml
+from medeor.settings import build
 from medeor.targets.binary import rule
 
-if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
 
-
-def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = "", **fields: Any) -> Study:
+def asked(*sources: Source, study: str | Path = "", **fields: Any) -> Study:
     """A study from sources and fields of `contracts.Study`, on top of a `study.toml` where one is given. A text
     stands for a list of one; a setting named like a field of the study sets that field, and `inputs.ROLE` one input.
 
@@ -34,63 +31,45 @@ def asked(*sources: str | Path | np.ndarray | pl.DataFrame, study: str | Path = 
         if "where" in named:
             renamed("where", "options")
             named["options"] = {**named.pop("where"), **named.get("options", {})}
-    own = {field.name: str(field.type) for field in dataclasses.fields(Study)}
-    settings = {key: str(value) for key, value in dict(fields.pop("settings", {})).items()}
-    for key in [key for key in settings if key in own and key not in ("sources", "settings", "options", "inputs")]:
-        fields[key] = _typed(key, settings.pop(key), own[key])
-    roles = [key for key in settings if key.startswith("inputs.")]
-    if inputs := {key.removeprefix("inputs."): settings.pop(key) for key in roles}:
-        fields["inputs"] = {**values.get("inputs", {}), **fields.get("inputs", {}), **inputs}
-    values = {**values, **fields}
+    settings: dict[str, str] = {}
+    for key, value in dict(fields.pop("settings", {})).items():
+        if key.startswith("inputs."):
+            given = {**values.get("inputs", {}), **fields.get("inputs", {})}
+            fields["inputs"] = {**given, key.removeprefix("inputs."): str(value)}
+        elif key in _SETTABLE:
+            fields[key] = [part.strip() for part in str(value).split(",")] if key in _LISTS else str(value)
+        else:
+            settings[key] = str(value)
+    values |= fields
     if settings:
         values["settings"] = {**values.get("settings", {}), **settings}
-    values["sources"] = [str(s) for s in values.get("sources", [])] if not sources else ["in memory"]
-    values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    values["sources"] = ["in memory"] if sources else [str(source) for source in values.get("sources", [])]
     made = study_from(values, str(study) or Message("road.study-file.study"))
-    given = tuple(str(s) if isinstance(s, Path) else s if isinstance(s, str) else _frame(s) for s in sources)
-    return dataclasses.replace(made, sources=given) if sources else made
+    return dataclasses.replace(made, sources=tuple(map(_source, sources))) if sources else made
 
 
-def _frame(source: Any) -> Any:
+def _source(source: Any) -> Source:
+    if isinstance(source, (str, Path)):
+        return str(source)
     from medeor.formats.tables.read import as_frame
 
     return as_frame(source)
 
 
-_KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float | None": (int, float)}
-
-
 _FORMER = {"where": "options"}
 """What 0.1 called a key of a study."""
+
+_LISTS = {name for name, default in vars(Study()).items() if isinstance(default, tuple)}
+_SETTABLE = set(vars(Study())) - {"sources", "settings", "options", "inputs"}
+"""What `--set` may fix of a study, as of a plan."""
 
 
 def study_from(values: Mapping[str, object], where: Text) -> Study:
     """A study from what stands in `study.toml`, every key and type checked."""
-    known = {field.name: field for field in dataclasses.fields(Study)}
-    checked: dict[str, object] = {}
-    for name, value in values.items():
-        key = _FORMER.get(name, name)
-        if key not in known:
-            raise UserError("road.study-file.unknown", where=where, key=key, known=tuple(known))
-        kind = str(known[key].type)
-        if kind.startswith("tuple"):
-            listed: Sequence[object] = value if isinstance(value, list) else [value]
-            inside, what = (str, "texts") if "str" in kind else ((int, float), "numbers")
-            if not all(isinstance(inner, inside) and not isinstance(inner, bool) for inner in listed):
-                raise UserError(f"road.study-file.list.{what}", where=where, key=key)
-            checked[key] = tuple(listed)
-        elif kind.startswith("Mapping"):
-            if not isinstance(value, dict):
-                raise UserError("road.study-file.table", where=where, key=key)
-            checked[key] = {
-                option: inner if isinstance(inner, str) else json.dumps(inner, default=str)
-                for option, inner in value.items()
-            }
-        elif kind in _KINDS and isinstance(value, _KINDS[kind]) and not isinstance(value, bool):
-            checked[key] = value
-        else:
-            raise UserError("road.study-file.another-type", where=where, key=key, value=repr(value), type=kind)
-    study = Study(**checked)  # type: ignore[arg-type]
+    current = {_FORMER.get(name, name): value for name, value in values.items()}
+    for key in set(current) - set(vars(Study())):
+        raise UserError("road.study-file.unknown", where=where, key=key, known=tuple(vars(Study())))
+    study = build(Study, {name: _plain(name, value) for name, value in current.items()}, where)
     if not 0 <= study.seed < 1 << 31:
         raise UserError("road.study-file.seed", where=where, seed=study.seed)
     if study.minutes is not None and not 0 < study.minutes < math.inf:
@@ -100,6 +79,16 @@ def study_from(values: Mapping[str, object], where: Text) -> Study:
     if not all(0 < rate < 1 for rate in study.prevalence):
         raise UserError("road.study-file.prevalence", where=where, prevalence=study.prevalence)
     return study
+
+
+def _plain(key: str, value: object) -> object:
+    """One thing as a list of one, and the values of a table as texts."""
+    if key in _LISTS:
+        return list(value) if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, Mapping):
+        return {name: one if isinstance(one, str) else json.dumps(one, default=str) for name, one in value.items()}
+    # pydantic takes a truth value for a number, and no field of a study is one.
+    return [value] if isinstance(value, bool) else value
 
 
 def study_values(study: Study) -> dict[str, object]:
@@ -118,15 +107,3 @@ def _named(source: object) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
     return f"<{type(source).__name__} {'x'.join(str(n) for n in getattr(source, 'shape', ()))}>"
-
-
-def _typed(key: str, text: str, kind: str) -> Any:
-    if kind.startswith("tuple"):
-        parts = [part.strip() for part in text.split(",")]
-        return parts if "str" in kind else [_typed(key, part, "float") for part in parts]
-    if kind == "str":
-        return text
-    try:
-        return int(text) if kind == "int" else float(text)
-    except ValueError:
-        raise UserError("road.study-file.no-number", key=key, text=text) from None

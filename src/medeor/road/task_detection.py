@@ -37,7 +37,7 @@ def task_of(study: Study) -> str:
     able = _asking(TASKS, study.options)
     if not (found := _shown(able, study.sources)):
         every = all_tasks()
-        # A key that no task knows is told where the task is opened.
+        # Opening the task reports a key that no task knows.
         able = _asking(every, study.options) or list(every.values())
         found = _shown(able, study.sources) or _of_any_table(able, study)
     if found:
@@ -56,14 +56,19 @@ def task_of(study: Study) -> str:
 
 
 def _asking(tasks: Mapping[str, TaskFacts], options: Mapping[str, str]) -> list[TaskFacts]:
-    """The tasks that know every one of these options."""
     return [facts for facts in tasks.values() if set(options) <= set(facts.options)]
 
 
 def _shown(able: Sequence[TaskFacts], sources: Sequence[object]) -> str:
     """The name of the task that the sources show, or of the only one there is; empty where none or several are it."""
-    for signs in (_columns, _endings):
-        votes = Counter(facts.name for source in sources for facts in signs(able, source))
+    formats = {facts.name: _formats(facts) for facts in able}
+    headers = ({name.lower() for name in _header(source)} for source in sources)
+    names = (name for source in sources for name in _names(source))
+    shown = (
+        (task for head in headers for task, own in formats.items() if any(head & set(one.columns) for one in own)),
+        (task for name in names for task, own in formats.items() if any(_ends(name, one.endings) for one in own)),
+    )
+    for votes in map(Counter, shown):
         if votes and (len(votes) == 1 or len(set(votes.values())) > 1):
             return votes.most_common(1)[0][0]
     return able[0].name if len(able) == 1 else ""
@@ -79,18 +84,6 @@ def _of_any_table(able: Iterable[TaskFacts], study: Study) -> str:
     others = tuple(facts.name for facts in able if facts.name not in taking)
     aside(Message("road.task-detection.plain-table", others=others, task=taking[0]))
     return taking[0]
-
-
-def _columns(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
-    """The tasks one of whose columns a table has."""
-    names = {name.lower() for name in _header(source)}
-    return (facts for facts in able if any(names & set(one.columns) for one in _formats(facts)))
-
-
-def _endings(able: Iterable[TaskFacts], source: object) -> Iterator[TaskFacts]:
-    """The tasks that read a source's files, once for each file."""
-    for name in _names(source):
-        yield from (facts for facts in able if any(_ends(name, one.endings) for one in _formats(facts)))
 
 
 def _formats(facts: TaskFacts) -> list[FileFacts]:

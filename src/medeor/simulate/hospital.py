@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Literal
 
@@ -38,7 +38,7 @@ class Planted:
     """Training patients of whom one image stands in the test part."""
     label_errors: int = 0
     shortcut: Literal["", "marker", "border", "brightness"] = ""
-    """What tells the label without any medicine: a marker in the corner, a bright frame, a brighter image."""
+    """What gives the label away without any medicine: a marker in the corner, a bright frame, a brighter image."""
     shortcut_strength: float = 0.95
     """The share of images with a lesion that carry it; of those without, the rest do."""
     constant: int = 0
@@ -98,7 +98,8 @@ def hospital(
 
     Raises: UserError for a number out of range, or more mistakes than there are cases."""
     size = size or ((28, 28, 28) if kind == "ct" else (64, 64))
-    _check(n_patients, kind, size, sites, images_per_patient, prevalence, difficulty, plant)
+    numbers = {"n_patients": n_patients, "sites": sites, "prevalence": prevalence, "difficulty": difficulty}
+    _check(kind, size, images_per_patient, plant, **numbers)
     rng = np.random.default_rng([seed, 0])
     site, sick, part = _patients(rng, n_patients, sites, prevalence)
     leaked = np.zeros(n_patients, bool)
@@ -190,12 +191,8 @@ def _with_mistakes(rows: pl.DataFrame, plant: Planted, rng: np.random.Generator)
         "duplicate-across-parts": take(plant.duplicates_across_parts, "duplicates_across_parts", ("train",)),
         "near-duplicate": take(plant.near_duplicates, "near_duplicates", ("train",)),
     }
-    for name, what in (
-        ("label_error", "label_errors"),
-        ("constant", "constant"),
-        ("unreadable", "unreadable"),
-        ("identified", "identifiers"),
-    ):
+    mistakes = {"label_error": "label_errors", "constant": "", "unreadable": "", "identified": "identifiers"}
+    for name, what in ((name, what or name) for name, what in mistakes.items()):
         chosen = np.isin(np.arange(len(rows)), take(getattr(plant, what), what))
         rows = rows.with_columns(pl.Series(name, chosen))
     rows = rows.with_columns(pl.Series("shortcut", carries), copy=pl.lit(None, pl.String))
@@ -225,7 +222,6 @@ def _with_mistakes(rows: pl.DataFrame, plant: Planted, rng: np.random.Generator)
 
 
 def _tables(rows: pl.DataFrame, masks: Array) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What a user has, and the truth."""
     wrong = pl.col("label_error") | (pl.col("copy") == "conflicting-duplicate").fill_null(False)
     table = rows.select(
         "case_id",
@@ -265,15 +261,15 @@ def _some(rng: np.random.Generator, among: Array, number: int, what: str) -> Arr
     return rng.choice(among, number, replace=False)
 
 
+_BOUNDS = {
+    "n_patients": (1, np.inf),
+    "sites": (1, 26),
+    **dict.fromkeys(("prevalence", "difficulty", "shortcut_strength"), (0, 1)),
+}
+
+
 def _check(
-    n_patients: int,
-    kind: str,
-    size: tuple[int, ...],
-    sites: int,
-    images_per_patient: tuple[int, int],
-    prevalence: float,
-    difficulty: float,
-    plant: Planted,
+    kind: str, size: tuple[int, ...], images_per_patient: tuple[int, int], plant: Planted, **numbers: float
 ) -> None:
     if kind not in KINDS:
         raise UserError("simulate.hospital.kind", kind=kind, kinds=list(KINDS))
@@ -282,14 +278,9 @@ def _check(
         raise UserError("simulate.hospital.size", size=size, kind=kind, count=dimensions)
     if not 1 <= images_per_patient[0] <= images_per_patient[1]:
         raise UserError("simulate.hospital.images", images=images_per_patient)
-    for name, value, low, high in (
-        ("n_patients", n_patients, 1, np.inf),
-        ("sites", sites, 1, 26),
-        ("prevalence", prevalence, 0, 1),
-        ("difficulty", difficulty, 0, 1),
-        ("shortcut_strength", plant.shortcut_strength, 0, 1),
-        *((one.name, getattr(plant, one.name), 0, np.inf) for one in fields(plant) if one.type == "int"),
-    ):
+    planted = {name: value for name, value in vars(plant).items() if name != "shortcut"}
+    for name, value in {**numbers, **planted}.items():
+        low, high = _BOUNDS.get(name, (0, np.inf))
         if not low <= value <= high:
             key = "simulate.hospital.range" if high < np.inf else "simulate.hospital.at-least"
             raise UserError(key, name=name, value=value, low=low, high=high)

@@ -34,14 +34,9 @@ class KnownGraph:
 
 
 def knowledge(
-    compounds: int = 60,
-    genes: int = 80,
-    diseases: int = 40,
-    seed: int = 0,
-    noise: float = 0.05,
-    leaks: float = 0.2,
+    compounds: int = 60, genes: int = 80, diseases: int = 40, seed: int = 0, noise: float = 0.05, leaks: float = 0.2
 ) -> KnownGraph:
-    """Compounds that inhibit genes, genes that cause diseases, genes that interact (said both ways), and `treats`,
+    """Compounds that inhibit genes, genes that cause diseases, genes that interact (in both directions), and `treats`,
     which holds wherever a compound inhibits a gene that causes the disease: treats = inhibits then causes.
 
     Args:
@@ -69,7 +64,7 @@ def knowledge(
     part[held[::2]], part[held[1::2]] = "test", "validation"
     leaked = every[np.sort(held[: round(leaks * len(held))])]
     inverse = leaked.select(head="tail", relation=pl.lit("treated_by"), tail="head")
-    beside = pl.concat(
+    others = pl.concat(
         [
             _edges("Compound", inhibits, "Gene", "inhibits", names),
             _edges("Gene", causes, "Disease", "causes", names),
@@ -78,8 +73,8 @@ def knowledge(
             every.filter(pl.Series(part == "train")).select(head="tail", relation=pl.lit("treated_by"), tail="head"),
         ]
     )
-    parts = pl.Series("part", [*part, *["train"] * beside.height], dtype=pl.String)
-    edges = pl.concat([every, beside]).with_columns(parts)
+    parts = pl.Series("part", [*part, *["train"] * others.height], dtype=pl.String)
+    edges = pl.concat([every, others]).with_columns(parts)
     source = pl.when(pl.col("relation").is_in(["treats", "treated_by"])).then(pl.lit("Simulated Trials"))
     edges = edges.with_columns(source=source.otherwise(pl.lit("Simulated Atlas")), release=pl.lit("simulated"))
     edges = edges.with_columns(licence=pl.col("source").replace(LICENCES))

@@ -54,7 +54,8 @@ def draw(
     level = level + 13 * bump(below_muscle, 0.014) - 16 * step(below_muscle - 0.03, 0.02)
     level = level + 14 * bump(depth - 0.015, 0.016) + 9 * bump(depth - 0.06, 0.01) - 4 * bump(depth - 0.038, 0.01)
     level = level - (4 + 2 * deep) * depth
-    level = level - _folds(x, dense, depth)
+    # Faint shadows of ligaments and of poor contact, straight down from the skin.
+    level = level - 2.5 * np.clip(np.sin(5.3 * x + 3 * dense) + 0.4 * np.sin(11 * x - 5 * dense), 0, None) * depth
 
     inside = outline(lesions, *(offsets := _from_centre(x, y, lesions, fat)), stretch=1.25)
     seen = each(lesions.present * lesions.contrast, 2)
@@ -68,23 +69,15 @@ def draw(
     return SimulatedImages(np.clip(1 + (decibels + 2) / DYNAMIC_RANGE, 0, 1).astype(np.float32), masks)
 
 
-def _folds(x: Array, dense: Array, depth: Array) -> Array:
-    """Faint shadows of ligaments and of poor contact, straight down from the skin."""
-    return 2.5 * np.clip(np.sin(5.3 * x + 3 * dense) + 0.4 * np.sin(11 * x - 5 * dense), 0, None) * depth
-
-
 def _speckle(rng: np.random.Generator, n: int, size: tuple[int, int]) -> Array:
     """Fully developed speckle: the magnitude of a complex normal field (Rayleigh), wider across than along the beam."""
     spread = (0, max(0.35, size[0] / 190), max(0.5, size[1] / 110))
     looks = max(1, round(90 / size[0]))  # a large pixel averages several speckles
     magnitude = np.zeros((n, *size), np.float32)
     for _ in range(looks):
-        magnitude += np.hypot(*(ndimage.gaussian_filter(part, spread) for part in _normal(rng, n, size)))
+        normal = rng.standard_normal((2, n, *size), np.float32)
+        magnitude += np.hypot(*(ndimage.gaussian_filter(part, spread) for part in normal))
     return magnitude / magnitude.mean()
-
-
-def _normal(rng: np.random.Generator, n: int, size: tuple[int, int]) -> Array:
-    return rng.standard_normal((2, n, *size), np.float32)
 
 
 def _from_centre(x: Array, y: Array, lesions: Lesions, fat: Array) -> tuple[Array, Array]:

@@ -23,6 +23,9 @@ HOUNSFIELD = (6.5, -1000.0)
 MILLIMETRES = {"xray": 350.0, "ultrasound": 40.0, "ct": 40.0}
 """The width that an image covers."""
 
+_DICOM = {"xray": ("1", "CR"), "ultrasound": ("6.1", "US"), "ct": ("2", "CT")}
+"""The end of the storage class in DICOM, and the modality."""
+
 Format = Literal["png", "dicom", "nifti", "npz"]
 
 
@@ -114,10 +117,10 @@ def _png(hospital: Hospital, number: int, folder: Path) -> str:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    said = PngInfo()
-    said.add_text("Software", f"{MARK} by medeor")
+    notice = PngInfo()
+    notice.add_text("Software", f"{MARK} by medeor")
     name = f"{hospital.table['case_id'][number]}.png"
-    Image.fromarray(_image(hospital, number)).save(folder / name, pnginfo=said)
+    Image.fromarray(_image(hospital, number)).save(folder / name, pnginfo=notice)
     return name
 
 
@@ -169,19 +172,15 @@ def _header(hospital: Hospital, number: int, plane: Array, index: int) -> Datase
 
     known = hospital.table.row(number, named=True)
     parts = [f"{MARK} {hospital.kind} {hospital.seed}", known["patient_id"], known["case_id"], str(index)]
-    storage = {
-        "xray": "1.2.840.10008.5.1.4.1.1.1",
-        "ultrasound": "1.2.840.10008.5.1.4.1.1.6.1",
-        "ct": "1.2.840.10008.5.1.4.1.1.2",
-    }
+    storage, modality = _DICOM[hospital.kind]
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = storage[hospital.kind]
+    data.SOPClassUID = f"1.2.840.10008.5.1.4.1.1.{storage}"
     data.SOPInstanceUID = generate_uid(entropy_srcs=parts)
     data.StudyInstanceUID = generate_uid(entropy_srcs=parts[:2])
     data.SeriesInstanceUID = generate_uid(entropy_srcs=parts[:3])
-    data.Modality = {"xray": "CR", "ultrasound": "US", "ct": "CT"}[hospital.kind]
+    data.Modality = modality
     data.Manufacturer = f"{MARK} by medeor"
     data.ManufacturerModelName = f"Scanner {known['site']}"
     data.SeriesDescription = MARK

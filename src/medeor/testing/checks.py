@@ -22,8 +22,8 @@ def _run(owner: str, name: str, check: Callable[[], None]) -> None:
     try:
         check()
     except Exception as error:
-        said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        raise AssertionError(f"{owner} fails the check '{name}': {said}") from error
+        why = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        raise AssertionError(f"{owner} fails the check '{name}': {why}") from error
 
 
 def require(holds: object, otherwise: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,7 @@ def check_model(model: Model, cases: Cases) -> Iterator[Check]:
 def model_checks(model: Callable[[], Model], cases: Callable[[], Cases]) -> dict[str, Callable[[], None]]:
     """The same of a model that is fitted when the first check asks for it."""
 
-    def on(check: Callable[[Model, Cases, Run], None]) -> Callable[[], None]:
+    def on(check: Callable[[Model, Cases, Run], object]) -> Callable[[], None]:
         def run() -> None:
             with TemporaryDirectory(prefix="medeor-testing-") as room:
                 check(model(), cases(), Run(Path(room)))
@@ -58,7 +58,7 @@ def model_checks(model: Callable[[], Model], cases: Callable[[], Cases]) -> dict
         "no-cases": on(_no_cases),
         "comes-back": on(_comes_back),
         "saves": on(_saves),
-        "reasons": on(_reasons),
+        "reasons": on(lambda model, cases, run: reasons_of(model, replace(cases, table=cases.table.head(2)), run)),
     }
 
 
@@ -143,10 +143,6 @@ def only_registered(folder: Path, endings: set[str]) -> None:
             require(kind in registry.LOADERS, f"{name} is of the kind {kind!r}, which is not registered")
 
 
-def _reasons(model: Model, cases: Cases, run: Run) -> None:
-    reasons_of(model, replace(cases, table=cases.table.head(2)), run)
-
-
 def reasons_of(model: Model, cases: Cases, run: Run) -> int:
     """The number of reasons that a model gives for these cases, each of them checked: asked again they are the same,
     their weights are numbers, and the model answers for the whole case and for one without any of its elements."""
@@ -156,14 +152,11 @@ def reasons_of(model: Model, cases: Cases, run: Run) -> int:
     items = [of(cases.targets[0]).items[0]] * len(cases)
     reasons, again = (reasoner.attribute(cases, items, run) for _ in range(2))
     for reason, same in zip(reasons, again, strict=True):
-        _same_reason(reason.case_id, reason.values, same.values)
+        whose, finite_alone = f"the reasons for '{reason.case_id}'", np.isfinite(reason.values).all()
+        require(reason.values.size and finite_alone, f"{whose} are no numbers")
+        require(same_numbers(reason.values, same.values), f"{whose} are others when asked again")
         case = cases.where(pl.col("case_id") == reason.case_id)
         kept = np.stack([np.ones(reason.values.shape, bool), np.zeros(reason.values.shape, bool)])
         left = np.asarray(reasoner.ablate(case, reason.item, kept, run))
         require(left.shape == (2,) and np.isfinite(left).all(), f"of parts of '{reason.case_id}' it answers {left}")
     return len(reasons)
-
-
-def _same_reason(case: str, values: np.ndarray, again: Sequence[float] | np.ndarray) -> None:
-    require(values.size and np.isfinite(values).all(), f"the reasons for '{case}' are no numbers")
-    require(same_numbers(values, again), f"the reasons for '{case}' are others when asked again")

@@ -100,8 +100,8 @@ def _loss(recipe: Recipe[Any, Any, Any], cases: Cases) -> None:
     network = recipe.network(processors).eval()
     batch = recipe.batches(cases, processors, 7).batch(0, 0)
     with torch.no_grad():
-        whole = _said(recipe, network, batch)
-        shards = [_said(recipe, network, batch.shard(rank, SHARDS)) for rank in range(SHARDS)]
+        whole = _loss_of(recipe, network, batch)
+        shards = [_loss_of(recipe, network, batch.shard(rank, SHARDS)) for rank in range(SHARDS)]
     require(whole[1] > 0, f"the weight of a batch is {whole[1]:g}")
     for name, one, parts in zip(("sum", "weight"), whole, zip(*shards, strict=True), strict=True):
         added = sum(parts)
@@ -109,7 +109,7 @@ def _loss(recipe: Recipe[Any, Any, Any], cases: Cases) -> None:
         require(close, f"the {name} of a batch is {one:g}, and that of its {SHARDS} shards {added:g}")
 
 
-def _said(recipe: Recipe[Any, Any, Any], network: torch.nn.Module, batch: Any) -> tuple[float, float]:
+def _loss_of(recipe: Recipe[Any, Any, Any], network: torch.nn.Module, batch: Any) -> tuple[float, float]:
     total, weight = recipe.loss(network(batch.inputs), batch)
     return float(total), float(weight)
 

@@ -15,11 +15,12 @@ import tomli_w
 from medeor import api, registry
 from medeor.console import Console
 from medeor.contracts import ROAD, SHAPES, Budget, FileFacts, Predictions, Run, TaskFacts
-from medeor.files import build, plain, read_json
+from medeor.files import plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
 from medeor.road.walk.reading import read
+from medeor.settings import build
 from medeor.testing.checks import Check, named, refused_or_done, require
 from medeor.testing.example import MOST_CASES, Runs
 from medeor.testing.method import honest
@@ -57,41 +58,22 @@ def check_task(facts: TaskFacts) -> Iterator[Check]:
     - those of `check_model`, of its model and its baseline (`baseline/…`), and of `check_recipe`, of each recipe."""
     runs = Runs(facts)
 
-    def on(check: Callable[[Runs], None]) -> Callable[[], None]:
+    def on(check: Callable[..., None], *given: Runs) -> Callable[[], None]:
         def run() -> None:
             with runs.at_work():
-                check(runs)
+                check(*given)
 
         return run
 
-    def at_work(check: Callable[[], None]) -> Callable[[], None]:
-        return on(lambda _: check())
-
-    checks: dict[str, Callable[[], None]] = {
-        "facts": on(_facts),
-        "plan": on(_plan),
-        "walk": on(_walk),
-        "held-out": on(_held_out),
-        "resume": on(_resume),
-        "predictions": on(_predictions),
-        "files": on(_files),
-        "bundle": on(_bundle),
-        "explanations": on(_explanations),
-        "exports": on(_exports),
-        "missing-targets": on(_missing_targets),
-        "one-class": on(_one_class),
-        "study-without-cases": on(_study_without_cases),
-        "broken-case": on(_broken_case),
-    }
-    models = {
-        **model_checks(lambda: runs.fitted.model, lambda: runs.asked),
-        **{
-            f"baseline/{name}": one
-            for name, one in model_checks(lambda: runs.baseline.model, lambda: runs.asked).items()
-        },
-        **recipe_checks(lambda: runs.recipes),
-    }
-    yield from named(facts.name, checks | {name: at_work(check) for name, check in models.items()})
+    own = (
+        _facts, _plan, _walk, _held_out, _resume, _predictions, _files, _bundle, _explanations, _exports,
+        _missing_targets, _one_class, _study_without_cases, _broken_case,
+    )  # fmt: skip
+    checks = {check.__name__[1:].replace("_", "-"): on(check, runs) for check in own}
+    baseline = model_checks(lambda: runs.baseline.model, lambda: runs.asked)
+    parts = model_checks(lambda: runs.fitted.model, lambda: runs.asked)
+    parts |= {f"baseline/{name}": check for name, check in baseline.items()} | recipe_checks(lambda: runs.recipes)
+    yield from named(facts.name, checks | {name: on(check) for name, check in parts.items()})
 
 
 def _facts(runs: Runs) -> None:
@@ -117,13 +99,10 @@ def _plan(runs: Runs) -> None:
     hidden = [pl.when(~test).then(pl.col(target.name)).alias(target.name) for target in cases.targets]
     unknown = replace(cases, table=cases.table.with_columns(hidden))
     budget = Budget(None, 1 << 33, 1, runs.whole.settings, runs.read.inputs)
-    with_answers, without = (_chosen(runs.task.plan(one, split, budget)) for one in (cases, unknown))
+    # The estimate was measured when planning, and is another each time.
+    plans = (runs.task.plan(one, split, budget) for one in (cases, unknown))
+    with_answers, without = ({key: one for key, one in vars(plan).items() if key != "estimate"} for plan in plans)
     require(with_answers == without, "its plan is another one when the answers of the test part are not known")
-
-
-def _chosen(made: object) -> dict[str, object]:
-    """What a plan chose, without what was measured when planning."""
-    return {key: value for key, value in vars(made).items() if key != "estimate"}
 
 
 def _walk(runs: Runs) -> None:
@@ -267,4 +246,4 @@ def _broken_case(runs: Runs) -> None:
     there = runs.trained.predict_cases(replace(whole, table=whole.table.filter(~spoilt)))
     renamed = there.table.with_columns(pl.col("case_id").replace_strict(ids))
     arrays = {ids[case]: path for case, path in there.arrays.items()}
-    same_predictions(Predictions(renamed, arrays), here, "without the broken case", "beside it")
+    same_predictions(Predictions(renamed, arrays), here, "without the broken case", "with it")

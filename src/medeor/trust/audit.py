@@ -15,6 +15,7 @@ from medeor.statistics.split import PARTS
 from medeor.targets import categorical, of
 from medeor.targets.common.doubts import TOO_MANY
 from medeor.targets.outcomes import with_truth
+from medeor.trust.audits.checks import found
 from medeor.trust.shortcuts import missing, shortcut
 
 IMBALANCE = 10
@@ -39,7 +40,7 @@ _BOOKKEEPING = {
     "case_id", "group", "site", "time", "part", "fold",
     "images", "source", "content", "nonfinite", "broken", "identifiers", "width", "height", "depth",
 }  # fmt: skip
-"""Columns that a reader writes about where the data lies; a modality's own audit looks at those that could tell."""
+"""Columns that a reader writes about where the data lies; a modality's own audit looks for labels in them."""
 
 
 def audit(cases: Cases, split: Split, *, by: str = "") -> list[Finding]:
@@ -95,15 +96,13 @@ def _groups_across_parts(table: pl.DataFrame) -> Finding:
     if places.is_empty():
         return Finding(check, "leakage", "unknown", Message("trust.audit.every-case-a-group"))
     torn = places.filter((pl.col("parts") > 1) | (pl.col("folds") > 1))
-    if torn.is_empty():
-        return Finding(check, "leakage", "pass", Message("trust.audit.groups-whole", count=places.height))
     between_parts = torn.filter(pl.col("parts") > 1).height
     text = Message(
         "trust.audit.groups-torn" if torn.height == between_parts else "trust.audit.groups-torn-by-folds",
         count=between_parts, total=places.height, folds=torn.height - between_parts,
     )  # fmt: skip
-    concerned = table.join(torn, on="group", how="semi", maintain_order="left")["case_id"].to_list()
-    return Finding(check, "leakage", "fail", text, tuple(concerned))
+    concerned = table.join(torn, on="group", how="semi", maintain_order="left")
+    return found(check, "leakage", concerned, text, Message("trust.audit.groups-whole", count=places.height))
 
 
 def _times_across_parts(table: pl.DataFrame) -> Finding:
@@ -116,10 +115,8 @@ def _times_across_parts(table: pl.DataFrame) -> Finding:
     first_tested = last.filter(pl.col("part") == "test")["last"].min()
     if first_tested is None:
         return Finding(check, "leakage", "unknown", Message("trust.audit.no-test-part"))
-    late = last.filter((pl.col("part") != "test") & (pl.col("last") > pl.lit(first_tested)))["case_id"].to_list()
-    if late:
-        return Finding(check, "leakage", "fail", Message("trust.audit.late", count=len(late)), tuple(late))
-    return Finding(check, "leakage", "pass", Message("trust.audit.in-time"))
+    late = last.filter((pl.col("part") != "test") & (pl.col("last") > pl.lit(first_tested)))
+    return found(check, "leakage", late, Message("trust.audit.late", count=late.height), Message("trust.audit.in-time"))
 
 
 def _odd_times(table: pl.DataFrame) -> list[Finding]:
@@ -151,11 +148,9 @@ def _missing_labels(cases: Cases) -> Finding:
     names = [target.name for target in cases.targets]
     table = cases.table.select("case_id", *(missing(cases.table[name]) for name in names))
     lacking = table.filter(pl.any_horizontal(names))
-    if lacking.is_empty():
-        return Finding(check, "labels", "pass", Message("trust.audit.labelled", count=table.height))
     by_target = [f"{name}: {lacking[name].sum()}" for name in names if lacking[name].any()]
     text = Message("trust.audit.unlabelled", count=lacking.height, total=table.height, by_target=by_target)
-    return Finding(check, "labels", "fail", text, tuple(lacking["case_id"]))
+    return found(check, "labels", lacking, text, Message("trust.audit.labelled", count=table.height))
 
 
 def _one_class(cases: Cases) -> Finding:
@@ -168,19 +163,18 @@ def _one_class(cases: Cases) -> Finding:
 
 
 def _class_missing_in_training(cases: Cases) -> Finding:
-    check, unseen, concerned = "class-missing-in-training", [], []
+    unseen, concerned = [], []
     training = pl.col("part") == "train"
     for target in categorical(cases.targets):
-        learnt, met = _counts(cases.table.filter(training), target), _counts(cases.table.filter(~training), target)
-        size = max(len(learnt), len(met))
-        learnt, met = (np.pad(counts, (0, size - len(counts))) for counts in (learnt, met))
-        labels = np.flatnonzero((learnt == 0) & (met > 0)).tolist()
-        unseen += [of(target).class_name(label) for label in labels]
-        concerned += cases.table.filter(pl.col(target.name).is_in(labels))["case_id"].to_list()
-    if not unseen:
-        return Finding(check, "labels", "pass", Message("trust.audit.classes-in-training"))
+        known = cases.table.drop_nulls(target.name)
+        trained = known.filter(training)[target.name].implode()
+        new = known.filter(~training & ~pl.col(target.name).is_in(trained))
+        unseen += [of(target).class_name(int(label)) for label in new[target.name].unique().sort()]
+        concerned += new["case_id"].to_list()
     text = Message("trust.audit.unseen-classes", count=len(unseen), classes=unseen)
-    return Finding(check, "labels", "fail", text, tuple(dict.fromkeys(concerned)))
+    ids = pl.Series(concerned, dtype=pl.String).unique(maintain_order=True)
+    good = Message("trust.audit.classes-in-training")
+    return found("class-missing-in-training", "labels", ids, text, good)
 
 
 def _imbalance(cases: Cases) -> Finding:
@@ -263,9 +257,10 @@ def label_errors(cases: Cases, held_out: Predictions) -> Finding:
 
 def _site(cases: Cases) -> Finding:
     check = "site-alone-predicts-the-label"
-    if "site" not in cases.table.columns or cases.table["site"].null_count() == len(cases):
+    sites = cases.table.get_column("site", default=pl.Series([None]))
+    if sites.null_count() == len(sites):
         return Finding(check, "shortcut", "unknown", Message("trust.audit.no-site"))
-    if cases.table["site"].n_unique() < 2:
+    if sites.n_unique() < 2:
         return Finding(check, "shortcut", "unknown", Message("trust.audit.one-site"))
     return shortcut(check, Message("trust.shortcut.site"), cases.table.select("site"), cases)
 
@@ -275,7 +270,7 @@ def _metadata(cases: Cases, by: str) -> Sequence[str]:
     parts were divided by cannot help on the test part, and `target.…` states how the target was measured. What a
     model is given is the data."""
     left_out = _BOOKKEEPING | {target.name for target in cases.targets} | {by} | set(cases.features)
-    found = []
+    chosen = []
     for column in cases.table:
         plain = column.dtype.is_numeric() or column.dtype.is_temporal()
         words = column.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)
@@ -283,5 +278,5 @@ def _metadata(cases: Cases, by: str) -> Sequence[str]:
         if column.name in left_out or column.name.startswith(tuple(f"{target.name}." for target in cases.targets)):
             continue
         if varied > 1 and (plain or (words and varied <= max(2, len(cases) // 2))):
-            found.append(column.name)
-    return found
+            chosen.append(column.name)
+    return chosen

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Predictions, Target, UserError
-from medeor.files import build
 from medeor.formats.values.measured.units import is_positive
+from medeor.settings import build
 from medeor.statistics.outcomes import arrange
 from medeor.targets import of
 from medeor.targets.binary import rule

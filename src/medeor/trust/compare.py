@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
 
 from medeor.contracts import Cases, Predictions, UserError
-from medeor.statistics.intervals import difference, holm, interval, p_value, resample
+from medeor.statistics.intervals import difference, holm, interval, p_value
 from medeor.statistics.outcomes import Outcomes, group_codes
 from medeor.statistics.ranks import RANKED, ranked
 from medeor.targets import averaged, of, statistic
 from medeor.targets.outcomes import lined_up
-from medeor.trust.families import estimators, label_means, settle
+from medeor.trust.families import estimators, figures
 
 
 class Difference(NamedTuple):
@@ -51,7 +50,6 @@ def compare(
     *,
     metrics: Sequence[str] | None = None,
     resamples: int = 2000,
-    seed: int = 0,
     shared_only: bool = False,
 ) -> list[Difference]:
     """Both sets of predictions on the same cases and the same bootstrap samples of groups; one row a figure, named as
@@ -73,48 +71,38 @@ def compare(
                 raise UserError("trust.compare.unknown-metric", name=name, possible=possible)
     usual = {one.name for target in cases.targets for one in of(target).statistics if one.compared}
     plain = usual if metrics is None else {name.split("/")[0] for name in metrics} | set(metrics)
-    parts = [
-        replace(part, names=tuple(f"{side} {name}" for name in part.names))
+    parts = {
+        side: [*ranks[side], *(part for one in every for part in estimators(one, wanted=plain, named=named))]
         for side, every in sides.items()
-        for part in [*ranks[side], *(part for one in every for part in estimators(one, wanted=plain, named=named))]
-    ]
-    found = resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed)
-    figures = {}
-    for side in sides:
-        own = {name.removeprefix(f"{side} "): figure for name, figure in found.items() if name.startswith(f"{side} ")}
-        figures[side] = (own := settle(own)) | label_means(cases.targets, own)
-    known = [name for name in figures["ours"] if name in figures["theirs"]]
+    }
+    found = figures(parts, cases.targets, group_codes(cases)[1], resamples=resamples)
+    known = [name for name in found["ours"] if name in found["theirs"]]
     # Of several labels their means are compared, of several classes all of them together: details would only spend
     # the correction.
     chosen = [name for name in known if name in usual]
     chosen = chosen or [name for name in known if name.split("/")[0] in usual]
     places = [name for name in known if name in RANKED]
     wanted = [*places, *chosen] if metrics is None else list(metrics)
-    gaps = [difference(figures["ours"][name], figures["theirs"][name]) for name in wanted]
+    gaps = [difference(found["ours"][name], found["theirs"][name]) for name in wanted]
     p_values = [p_value(gap) for gap in gaps]
     rows = []
     for name, gap, p, adjusted in zip(wanted, gaps, p_values, holm(p_values)):
-        ours_value, theirs_value = (_known(figures[side][name].value) for side in sides)
+        values = (found[side][name].value for side in sides)
+        ours_value, theirs_value = (value if math.isfinite(value) else None for value in values)
         value, low, high, n = interval(gap)
         rows.append(Difference(name, ours_value, theirs_value, value, low, high, p, adjusted, n))
     return rows
 
 
 def _names(every: Sequence[Outcomes], named: bool) -> list[str]:
-    """All that could be compared."""
     names = [name for one in every for part in estimators(one, named=named) for name in part.names]
     means = (mean.name for mean in averaged([one.target for one in every]))
     return [*means, *(name for name in names if not name.startswith(("observed ", "chance ")))]
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _shared(cases: Cases, ours: Predictions, theirs: Predictions, shared_only: bool) -> Cases:
     ids = cases.table["case_id"].cast(pl.String)
-    by_us = ids.is_in(ours.table["case_id"].cast(pl.String).unique().to_list())
-    by_them = ids.is_in(theirs.table["case_id"].cast(pl.String).unique().to_list())
+    by_us, by_them = (ids.is_in(one.table["case_id"].cast(pl.String).unique().to_list()) for one in (ours, theirs))
     both = by_us & by_them
     if both.all():
         return cases

@@ -28,9 +28,9 @@ def figures(
     subgroups."""
     drawn: list[Figure] = [*forest(measures or {})]
     simple = lined_up(cases, baseline) if baseline is not None and baseline.table.height else []
-    beside = _by_kind(simple)
+    baselines = _by_kind(simple)
     for kind, every in _by_kind(lined_up(cases, predictions)).items():
-        drawn += of(every[0].target).draw(every, beside.get(kind, []))
+        drawn += of(every[0].target).draw(every, baselines.get(kind, []))
     return [*drawn, *operating_points(measures or {}), *subgroup_figures(subgroups, measures or {})]
 
 

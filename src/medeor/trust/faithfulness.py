@@ -20,7 +20,6 @@ from medeor.contracts import (
     Model,
     Predictions,
     Run,
-    Target,
     Text,
     UserError,
 )
@@ -88,7 +87,7 @@ def examine(
         case = cases.where(pl.col("case_id") == reason.case_id)
         against = withheld.get(reason.item, "")
         judged.append(_scored(reason, partial(reasoner.ablate, case, reason.item, run=run), run.seed, against))
-        run.progress(str(Message("trust.reason.progress")), done, len(reasons))
+        run.progress(Message("trust.reason.progress"), done, len(reasons))
     groups = dict(zip(cases.ids, group_codes(cases)[0].tolist(), strict=True))
     shown: list[Explanation] = []
     summary: dict[str, Measure] = {}
@@ -131,8 +130,9 @@ def _most_wrong(cases: Cases, predictions: Predictions) -> list[str]:
 
 
 def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.DataFrame:
-    """One row a predicted case, the highest value first."""
-    asked = [one for one in cases.targets if one.name == target] if target else _alike(cases.targets)
+    asked = [one for one in cases.targets if one.name == target] if target else list(cases.targets[:1])
+    if not target and asked and of(asked[0]).comparable:
+        asked = [one for one in cases.targets if one.kind == asked[0].kind]
     if not asked:
         raise UserError("trust.reason.no-target", target=target, targets=[one.name for one in cases.targets])
     table = predictions.table.filter(pl.col("item").is_in(items(asked)))
@@ -142,18 +142,13 @@ def _leading(cases: Cases, predictions: Predictions, target: str = "") -> pl.Dat
     )
 
 
-def _alike(targets: Sequence[Target]) -> Sequence[Target]:
-    """Those whose values can be compared with the first one's."""
-    return [one for one in targets if one.kind == targets[0].kind] if of(targets[0]).comparable else targets[:1]
-
-
 def faithfulness(values: np.ndarray, answer: Answer, *, ordered: bool, seed: int = 0) -> Faithfulness:
     """Insertion less deletion area of a map (Petsiuk, Das and Saenko 2018, https://arxiv.org/abs/1806.07421), held
     against random maps. The area is taken over the logarithm of the share of elements: on their even scale a lesion of
     a hundredth of the image is found by any map that has it among its first sixth.
 
     Args:
-        values: the map, shape (*elements,): the higher, the more an element is said to speak for the answer.
+        values: the map, shape (*elements,): the higher, the more an element speaks for the answer.
         answer: what the model says of parts of the case.
         ordered: whether neighbouring elements belong together (pixels, time); random maps are then as smooth as the
             map itself, else its values in another order.

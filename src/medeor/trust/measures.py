@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, UserError
-from medeor.statistics.intervals import Estimator, difference, holm, interval, p_value, resample
+from medeor.statistics.intervals import difference, holm, interval, p_value
 from medeor.statistics.outcomes import group_codes
 from medeor.statistics.scores import Array
 from medeor.targets import headlines
 from medeor.targets.outcomes import lined_up
-from medeor.trust.families import PREVALENCES, estimators, label_means, settle
+from medeor.trust.families import PREVALENCES, estimators, figures
 
 
 def measure(
@@ -24,10 +24,8 @@ def measure(
     predictions: Predictions,
     *,
     subgroups: Sequence[str] | None = None,
-    minimum: int = 20,
     seed: int = 0,
     resamples: int = 1000,
-    prevalences: Sequence[float] | None = None,
 ) -> dict[str, Measure]:
     """Every figure that the targets of these cases allow, by name. A case without a truth is left out of that target.
 
@@ -44,20 +42,16 @@ def measure(
     logarithm `fold_error` (the geometric mean), `within_2_fold` and `within_3_fold` too.
 
     Several targets: `auroc/TARGET`, and of binary ones the mean over the labels as `auroc`. Subgroups (default: those
-    the cases name) with at least `minimum` groups, headline figures alone: `auroc[sex=F]`.
+    the cases name) with at least 20 groups, headline figures alone: `auroc[sex=F]`.
 
     Raises: UserError when a case was not predicted, or a subgroup is no column."""
     every = lined_up(cases, predictions)
-    rates = (cases.prevalences or PREVALENCES) if prevalences is None else prevalences
+    rates = cases.prevalences or PREVALENCES
     parts = [part for one in every for part in estimators(one, prevalences=rates, named=len(every) > 1)]
-    found = settle(resample(parts, group_codes(cases)[1], resamples=resamples, seed=seed))
-    found |= label_means(cases.targets, found)
-    measures = {name: interval(figure) for name, figure in found.items()}
-    rows = subgroup_table(cases, predictions, subgroups=subgroups, minimum=minimum, seed=seed, resamples=resamples)
+    found = figures({"": parts}, cases.targets, group_codes(cases)[1], resamples=resamples, seed=seed)
+    measures = {name: interval(figure) for name, figure in found[""].items()}
+    rows = subgroup_table(cases, predictions, subgroups=subgroups, seed=seed, resamples=resamples)
     return measures | {f"{row.metric}[{row.column}={row.level}]": row.measure for row in rows}
-
-
-# --- subgroups -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -100,32 +94,30 @@ def subgroup_table(
     codes, groups = group_codes(cases)
     wanted = headlines(cases.targets)
     plain = {name.split("/")[0] for name in wanted}
-    parts: list[Estimator] = []
-    kept: list[tuple[str, str, int]] = []
-    for column in columns:
-        for level, member in levels(cases.table, column):
-            if len(np.unique(codes[member])) < minimum or member.all():
-                continue
-            for side, mask in (("in", member), ("out", ~member)):
-                for one in every:
-                    for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1):
-                        parts.append(replace(part, names=tuple(f"{len(kept)} {side} {name}" for name in part.names)))
-            kept.append((column, level, int(member.sum())))
-    found = resample(parts, groups, resamples=resamples, seed=seed)
+    members = [
+        (column, level, member)
+        for column in columns
+        for level, member in levels(cases.table, column)
+        if len(np.unique(codes[member])) >= minimum and not member.all()
+    ]
+    sides = {
+        (number, inside): [
+            part for one in every for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1)
+        ]
+        for number, (*_, member) in enumerate(members)
+        for inside, mask in ((True, member), (False, ~member))
+    }
+    found = figures(sides, cases.targets, groups, resamples=resamples, seed=seed)
     rows = []
-    for number, (column, level, size) in enumerate(kept):
-        sides = []
-        for side in ("in", "out"):
-            prefix = f"{number} {side} "
-            of_side = {name.removeprefix(prefix): figure for name, figure in found.items() if name.startswith(prefix)}
-            sides.append(of_side | label_means(cases.targets, of_side))
+    for number, (column, level, member) in enumerate(members):
+        own, others = found[number, True], found[number, False]
         for metric in wanted:
-            if metric in sides[0] and metric in sides[1]:
-                apart = difference(sides[0][metric], sides[1][metric])
-                inside, outside = interval(sides[0][metric]), interval(sides[1][metric])
+            if metric in own and metric in others:
+                gap = difference(own[metric], others[metric])
+                inside, rest = interval(own[metric]), interval(others[metric])
                 # A handful of other cases is no yardstick.
-                p = p_value(apart) if (outside.n or 0) >= minimum else None
-                rows.append(SubgroupRow(column, level, metric, size, inside, outside, interval(apart), p))
+                p = p_value(gap) if (rest.n or 0) >= minimum else None
+                rows.append(SubgroupRow(column, level, metric, int(member.sum()), inside, rest, interval(gap), p))
     adjusted = holm([row.p for row in rows])
     return [replace(row, p=p) for row, p in zip(rows, adjusted)]
 

@@ -81,7 +81,6 @@ def reached(features: pl.DataFrame, cases: Cases) -> dict[str, float]:
 
 
 def _looked_at(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that are measured on, and their groups."""
     rows = np.arange(len(cases))
     if len(rows) > _MOST_CASES:
         rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:_MOST_CASES])
@@ -90,7 +89,8 @@ def _looked_at(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
 
 def _divided(cases: Cases, rows: np.ndarray, groups: np.ndarray) -> Iterator[tuple[YesNoQuestion, np.ndarray]]:
     """Each question with enough groups on both sides, and the folds of the rows whose answer is known."""
-    for question in _questions(cases, rows):
+    kinds = map(of, cases.targets)
+    for question in (question for kind in kinds for question in kind.questions(kind.truth(cases.table[rows]))):
         positive, units = question.positive[question.known], pl.Series(groups[question.known])
         if min(units.filter(pl.Series(side)).n_unique() for side in (positive, ~positive)) >= SMALLEST_CLASS:
             yield question, deal(units, positive.astype(float), _SLOTS, 0)
@@ -98,12 +98,6 @@ def _divided(cases: Cases, rows: np.ndarray, groups: np.ndarray) -> Iterator[tup
 
 def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
     return float(ranking(score, positive)(np.ones((1, len(score))))[0, 0])
-
-
-def _questions(cases: Cases, rows: np.ndarray) -> Iterator[YesNoQuestion]:
-    for target in cases.targets:
-        kind = of(target)
-        yield from kind.questions(kind.truth(cases.table[rows]))
 
 
 def _binned(column: pl.Series) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Whether a model is shown to know anything at all, before it is compared with another."""
+"""Whether a model is shown to know anything at all, before it is compared with another or its reasons are shown: the
+reasons of one that knows nothing explain noise."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from medeor.contracts import Cases, Measure, Message, Predictions, Target
 from medeor.statistics.intervals import interval, resample
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import of, statistic
-from medeor.targets.outcomes import lined_up
+from medeor.targets.common.calibration import Skill
+from medeor.targets.outcomes import line_up, lined_up
+from medeor.trust.families import estimators
 
 
 class Floor(NamedTuple):
@@ -41,7 +44,7 @@ def bracketed(measure: Measure) -> Message:
     return Message(key, value=value, low=low, high=high)
 
 
-def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, seed: int = 0) -> list[Floor]:
+def floors(cases: Cases, predictions: Predictions) -> list[Floor]:
     """Each target whose truth is known well enough to judge, by the figures that its kind names: a class is known where
     the interval of the AUROC lies above .5, a number where that of R² lies above 0. A model that answers the same for
     every case knows nothing."""
@@ -49,12 +52,21 @@ def floors(cases: Cases, predictions: Predictions, *, resamples: int = 1000, see
     found = []
     for one in lined_up(cases, predictions):
         test = of(one.target).against_chance(one)
-        figures = {
-            name: interval(figure)
-            for name, figure in resample(test.estimators, groups, resamples=resamples, seed=seed).items()
-        }
+        figures = {name: interval(figure) for name, figure in resample(test.estimators, groups).items()}
         known = [Floor(one.target, name, figures[name], test.informs) for name in test.names if name in figures]
         known = [floor for floor in known if floor.measure.value is not None]
         if known:
             found.append(next((floor for floor in known if floor.useful), known[0]))
     return found
+
+
+def skills(cases: Cases, held_out: Predictions) -> tuple[Skill, ...]:
+    """The skill in each target of these cases, from predictions of cases that did not fit the model."""
+    found = []
+    for target in cases.targets:
+        figure = of(target).skill
+        held = line_up(cases, held_out, target)
+        draws = resample(estimators(held, wanted=(figure,)), group_codes(cases)[1])
+        measure = interval(draws[figure]) if figure in draws else None
+        found.append(Skill(figure, *measure[:3]) if measure else Skill(figure))
+    return tuple(found)

@@ -109,9 +109,10 @@ def test_what_a_refit_says_agrees_with_fits_without_the_path(tmp_path, real_data
     trained = load(tmp_path / "run")
     networks, processors = networks_of(trained.model)
     cases = read_cases(Sources((source,), {}), Study((source,), "graph-completion"))
-    from medeor.files import build, read_toml
+    from medeor.files import read_toml
     from medeor.knowledge.plan import GraphPlan
     from medeor.knowledge.read.graph import Graph
+    from medeor.settings import build
 
     graph, plan = cases.store("graph", Graph), build(GraphPlan, read_toml(tmp_path / "run" / "plan.toml"), "plan.toml")
     place = answers.training_places(graph, processors.training_triples.numpy())

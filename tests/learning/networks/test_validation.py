@@ -14,12 +14,13 @@ from sklearn import metrics as sk
 import tiny
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
-from medeor.files import build, read_toml, write_json
+from medeor.files import read_toml, write_json
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImagePlan
 from medeor.learning.folds import Folds
 from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.networks.validation import figures
+from medeor.settings import build
 
 
 def test_the_last_line_of_a_log_scores_what_the_fold_held_out(tiny_run: Path) -> None:

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from medeor import cache
 from medeor.contracts import Cases, UserError
-from medeor.files import build, digest
+from medeor.files import digest
 from medeor.imaging.model import grid
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.saved import AsJson
 from medeor.machine import threads
+from medeor.settings import build
 
 VERSION = "2"
 """Of the arithmetic below: a change makes cached arrays stale."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run, UserError
-from medeor.files import build
 from medeor.imaging.model import explain
 from medeor.imaging.model.augment import Augmentation, AugmentationParams, apply, each, sample_params
 from medeor.imaging.model.network import build as build_network
@@ -25,6 +24,7 @@ from medeor.learning.networks.heads import Heads, heads_for, heads_from
 from medeor.learning.networks.keyed import case_keys, uniform
 from medeor.learning.networks.summaries import Summaries, summaries_of
 from medeor.learning.saved import AsJson
+from medeor.settings import build
 from medeor.statistics.moments import Moments
 
 BATCH_SIZE = 256

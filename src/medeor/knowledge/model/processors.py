@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor
 
 from medeor.contracts import Cases, Message, UserError, listed
-from medeor.files import build
 from medeor.knowledge.model.domain import TripleDomain
 from medeor.knowledge.model.ranking import Known
 from medeor.knowledge.model.similar_entities import Substitutes, substitutes_for
 from medeor.knowledge.read.cases import triples_of, true_triples
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import from_keys, keys
+from medeor.settings import build
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 import torch
 
 from medeor.contracts import Budget, Cases, Recipe, Run, Split
-from medeor.files import with_settings
 from medeor.learning.networks.fit import fabric_for, fit_network
 from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.machine import peak_memory
+from medeor.settings import with_settings
 
 STEPS = 4
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from medeor.contracts import Cases, Predictions, Target, UserError
-from medeor.files import build
 from medeor.learning.networks.summaries import Summaries
 from medeor.learning.saved import checked_targets
+from medeor.settings import build
 from medeor.statistics.outcomes import long_table
 from medeor.targets import items, of
 from medeor.targets.common.kind import Fit, TargetKind

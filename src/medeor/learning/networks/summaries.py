@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medeor.contracts import Cases, Target, UserError
-from medeor.files import build
 from medeor.learning.saved import checked_targets
+from medeor.settings import build
 from medeor.statistics.moments import Moments
 from medeor.targets import of
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from medeor import __version__, simulate
 from medeor.contracts import Explanations, Message, Result
+from medeor.files import content_digest, read_json
 from medeor.machine import threads
 from medeor.report import story
 from medeor.road.bundle import write_bundle
 from medeor.road.study_file import study_values
-from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk import results
+from medeor.road.walk.step import RoadStep, Walk
 from medeor.road.walk.steps import (
     AUDIT,
     CALIBRATE,
@@ -46,23 +48,19 @@ def facts(walk: Walk) -> dict[str, str]:
     }
 
 
-def _report(walk: Walk, nothing: None) -> None:
+def _report(walk: Walk) -> None:
     scored = walk.value(EVALUATE)
     explanations = walk.value(EXPLAIN) if "explain" in walk.task.steps else Explanations((), {})
     result = Result(
         scored_cases(walk, scored), scored.predictions, scored.baseline, explanations, scored.measures,
         walk.value(FIT).model,
     )  # fmt: skip
-    findings = walk.value(LABELS)
-    simulated = any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path)))
+    findings, gain = walk.value(LABELS), walk.run.folder / "gain.json"
     story.write_report(
-        walk.folder, walk.study, walk.task, walk.value(SPLIT), {scored.part: result}, findings,
-        walk.value(PLAN), facts(walk), simulated,
+        walk.folder, walk.task, walk.value(SPLIT), scored.part, result, findings, walk.value(PLAN),
+        walk.value(CALIBRATE), results.read_logs(walk.run.folder), read_json(gain) if gain.exists() else None,
+        facts(walk), any(simulate.is_simulated(one) for one in walk.study.sources if isinstance(one, (str, Path))),
     )  # fmt: skip
-
-
-def _made_when_saved(walk: Walk) -> None:
-    return None
 
 
 REPORT = RoadStep(
@@ -71,9 +69,8 @@ REPORT = RoadStep(
         "study", "name", "cases", "targets", "split", "audit.json", "plan.toml", "model", "calibration.json",
         "predictions.parquet", "metrics.json", "explanations",
     ),
-    writes={"report.html": content, "card.md": content},
-    make=_made_when_saved,
-    save=_report,
+    writes={"report.html": content_digest, "card.md": content_digest},
+    make=_report,
 )  # fmt: skip
 
 
@@ -84,9 +81,8 @@ def _bundle_of(folder: Path) -> Path:
 BUNDLE = RoadStep(
     "bundle", "bundle",
     reads=("study", "name", "targets", "plan.toml", "model", "calibration.json", "card.md"),
-    writes={"bundle": lambda path: content(_bundle_of(path.parent))},
-    make=_made_when_saved,
-    save=lambda walk, nothing: write_bundle(walk.folder, _bundle_of(walk.folder)),
+    writes={"bundle": lambda path: content_digest(_bundle_of(path.parent))},
+    make=lambda walk: write_bundle(walk.folder, _bundle_of(walk.folder)),
 )  # fmt: skip
 
 STEPS: tuple[RoadStep[Any], ...] = (

@@ -14,8 +14,21 @@ import polars as pl
 
 from medeor import catalogue
 from medeor.console import Console
-from medeor.contracts import Budget, Cases, Finding, Inputs, Plan, Sources, Split, Study, Task, UserError, schemas
-from medeor.files import build, check_settings, digest, exists, read_toml, with_settings
+from medeor.contracts import (
+    Budget,
+    Cases,
+    Finding,
+    Inputs,
+    Plan,
+    Source,
+    Sources,
+    Split,
+    Study,
+    Task,
+    UserError,
+    schemas,
+)
+from medeor.files import digest, exists, read_toml
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
 from medeor.machine import free_memory, threads
@@ -23,6 +36,7 @@ from medeor.messages import Message, listed
 from medeor.registry import facts_of, known_inputs, open_task
 from medeor.road import task_detection
 from medeor.road.bundle import opened
+from medeor.settings import build, check_settings, with_settings
 from medeor.statistics.split import split_cases
 from medeor.targets.outcomes import strata
 from medeor.trust import audit as trust_audit
@@ -60,7 +74,7 @@ def read(study: Study, console: Console) -> Read:
     return Read(study, task, every, every.usable, split, tuple(findings), inputs)
 
 
-Located = tuple[str | Path | np.ndarray | pl.DataFrame, ...]
+Located = tuple[Source, ...]
 """The sources of a study as a task reads them: a known data set by its path."""
 
 
@@ -70,8 +84,6 @@ def located(study: Study, console: Console) -> Located:
 
 
 class Gathered(NamedTuple):
-    """All that a study reads."""
-
     every: Cases
     """All cases, those that cannot be used among them."""
     inputs: Inputs

@@ -11,6 +11,7 @@ from medeor.formats.tables.read import put_back
 from medeor.road.walk.reading import Read
 from medeor.statistics.split import WAYS
 from medeor.targets import of
+from medeor.trust.audits.copies import rank
 
 
 def repaired(asked: Read) -> pl.DataFrame:
@@ -19,13 +20,12 @@ def repaired(asked: Read) -> pl.DataFrame:
     scored last stay."""
     table = asked.task.clean(asked.every, asked.findings, asked.split)
     torn = {case for finding in asked.findings if finding.check == "groups-across-parts" for case in finding.cases}
-    rank = pl.col("in_part").replace_strict({"train": 0, "validation": 1, "test": 2}, default=0, return_dtype=pl.Int8)
     parts = asked.split.table.select("case_id", pl.col("part").alias("in_part"))
     table = table.join(parts, on="case_id", how="left", maintain_order="left")
-    lesser = pl.col("case_id").is_in(list(torn)) & (rank < rank.max().over("group"))
-    said = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
+    lesser = pl.col("case_id").is_in(list(torn)) & (rank() < rank().max().over("group"))
+    words = [of(target).written(table.columns) for target in asked.every.targets if target.name in table.columns]
     limits = [target.limit for target in asked.every.targets if target.limit in table.columns]
-    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(said)
+    table = table.filter(pl.col("removed").is_null() & ~lesser).with_columns(words)
     return _as_named(table.drop("case_id", "removed", "in_part", *limits), asked.study)
 
 

@@ -46,7 +46,7 @@ def write_scored(folder: Path, scored: ScoredPart) -> None:
     save_arrays(scored.predictions.arrays, place_of_arrays(folder, scored.part, "model"))
     save_arrays(scored.baseline.arrays, place_of_arrays(folder, scored.part, "baseline"))
     write_parquet(folder / "predictions.parquet", pl.concat(tables, how="diagonal_relaxed"))
-    write_json(folder / "metrics.json", {scored.part: _plain(scored.measures)})
+    write_json(folder / "metrics.json", {scored.part: measures_json(scored.measures)})
 
 
 def read_scored(folder: Path, columns: Sequence[Sequence[str]]) -> ScoredPart:
@@ -73,11 +73,20 @@ def place_of_arrays(folder: Path, part: str, model: str) -> Path:
     return folder / f"predictions-{part}-{model}.parquet"
 
 
+def read_logs(folder: Path) -> dict[str, pl.DataFrame]:
+    """The epochs of each network of the model in a folder, by its name: empty for the only one."""
+    paths = sorted(folder.rglob("log.jsonl"))
+    return {
+        path.parent.name if path.parent != folder else "": pl.read_ndjson(path, infer_schema_length=None)
+        for path in paths
+    }
+
+
 def write_explanations(folder: Path, explanations: Explanations) -> None:
     """`explanations.json` with the scores, and an array for each map that is shown; what is not shown is not kept."""
     with replacing(folder) as new:
         new.mkdir()
-        listed = []
+        known = []
         for e in explanations.cases:
             name = f"{e.case_id}.{e.method}.npy"
             if e.shown:
@@ -86,10 +95,8 @@ def write_explanations(folder: Path, explanations: Explanations) -> None:
             facts |= {"reason": str(e.reason)}
             facts |= {"message": e.reason.to_json()} if isinstance(e.reason, Message) else {}
             facts |= {"elements": list(e.elements)} if e.elements else {}
-            listed.append(
-                {**facts, "reason": str(e.reason), "scores": dict(e.scores), "file": name if e.shown else None}
-            )
-        write_json(new / "explanations.json", {"summary": _plain(explanations.summary), "cases": listed})
+            known.append({**facts, "scores": dict(e.scores), "file": name if e.shown else None})
+        write_json(new / "explanations.json", {"summary": measures_json(explanations.summary), "cases": known})
 
 
 def read_explanations(folder: Path) -> Explanations:
@@ -107,7 +114,7 @@ def read_explanations(folder: Path) -> Explanations:
     return Explanations(tuple(cases), _measures(known["summary"]))
 
 
-def _plain(measures: Measures) -> dict[str, dict[str, object]]:
+def measures_json(measures: Measures) -> dict[str, dict[str, object]]:
     return {name: measure._asdict() for name, measure in measures.items()}
 
 

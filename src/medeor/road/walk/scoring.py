@@ -11,7 +11,7 @@ import polars as pl
 from medeor.contracts import Cases, Fitted, Measure, Measures, Predictions, Run, Split, Study, Task
 from medeor.targets import categorical
 from medeor.trust.calibration import Calibration, calibrate
-from medeor.trust.skill import skills
+from medeor.trust.usefulness import skills
 
 RARE = 0.1
 """Share of the rarest class below which always deciding against it would look accurate."""
@@ -21,7 +21,7 @@ SEARCHED = 1000
 
 
 class ScoredPart(NamedTuple):
-    """Predictions of one part of a study, beside those of the simple baseline, and their measures."""
+    """Predictions of one part of a study, those of the simple baseline, and their measures."""
 
     part: str
     """`test` where there are test cases, else that of the held-out predictions: `cv` if these are of every case,
@@ -81,7 +81,6 @@ def score(
 
 
 def predicted(cases: Cases, predictions: Predictions) -> Cases:
-    """The cases that were predicted."""
     return cases.where(pl.col("case_id").is_in(predictions.table["case_id"].unique().implode()))
 
 

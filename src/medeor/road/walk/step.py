@@ -24,14 +24,6 @@ ALWAYS: tuple[contracts.Step, ...] = ("read", "split", "audit")
 """Steps of every task: one that names no audit notes what its reader found, one without a split has one part."""
 
 
-def content(path: Path) -> str:
-    """The digest of a file, or of all files below a folder; empty where there is none."""
-    if path.is_file():
-        return digest(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest(*(part for file in files for part in (file.relative_to(path).as_posix(), file))) if files else ""
-
-
 @dataclass(frozen=True)
 class RoadStep(Generic[V]):
     """One step: what it depends on, what it leaves, and how. It is done where its record in `run.json` has the digests
@@ -46,7 +38,8 @@ class RoadStep(Generic[V]):
     writes: Mapping[str, Callable[[Path], str]]
     """Its files and folders within the run, each with what gives its digest."""
     make: Callable[[Walk], V]
-    save: Callable[[Walk, V], object]
+    save: Callable[[Walk, V], object] | None = None
+    """None where `make` leaves its files itself."""
     load: Callable[[Walk], V] | None = None
     """Reads back what `save` wrote: later steps go on from that, with and without an interruption. None where the value
     is more than its files (a store of images, a model): it is made again where it is needed and not at hand."""
@@ -83,7 +76,6 @@ class Walk:
 
     @cached_property
     def located(self) -> reading.Located:
-        """Where the sources lie."""
         return reading.located(self.study, self.console)
 
     @cached_property
@@ -92,7 +84,6 @@ class Walk:
         return reading.sources_digest(self.study, self.located)
 
     def holds(self, step: RoadStep[Any]) -> bool:
-        """Whether the value of a step is at hand."""
         return step.name in self._values
 
     def value(self, step: RoadStep[V]) -> V:
@@ -112,7 +103,8 @@ class Walk:
         """Makes and saves what a step leaves, and notes that it is done."""
         began = time.perf_counter()
         value = self.value(step)
-        step.save(self, value)
+        if step.save is not None:
+            step.save(self, value)
         self._facts = {name: known for name, known in self._facts.items() if name not in step.facts}
         self._contents = {key: known for key, known in self._contents.items() if key[1] not in step.writes}
         facts = {name: self.digest(name) for name in step.facts}

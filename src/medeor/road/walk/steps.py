@@ -22,19 +22,19 @@ from medeor.contracts import (
     Method,
     OnDisk,
     Plan,
-    Predictions,
     Run,
     Split,
     Stopped,
+    Text,
 )
-from medeor.files import digest, read_json, read_parquet, write_json, write_parquet, write_toml
+from medeor.files import content_digest, digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
 from medeor.road import run_folder
 from medeor.road.bundle import STORES
 from medeor.road.walk import reading, results
 from medeor.road.walk.scoring import ScoredPart, calibrated, predicted, score, with_skill
-from medeor.road.walk.step import RoadStep, Walk, content
+from medeor.road.walk.step import RoadStep, Walk
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
@@ -48,11 +48,8 @@ LABEL_ERRORS = "label-errors"
 
 def json_digest(values: object) -> str:
     """The digest of what can be written as JSON; of messages by key and values, in whatever language they are shown."""
-    return digest(json.dumps(values, sort_keys=True, default=_plain))
-
-
-def _plain(value: object) -> object:
-    return value.to_json() if isinstance(value, Message) else str(value)
+    kept = lambda value: value.to_json() if isinstance(value, Message) else str(value)  # noqa: E731
+    return digest(json.dumps(values, sort_keys=True, default=kept))
 
 
 def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -60,10 +57,6 @@ def _facts(values: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 # --- read ------------------------------------------------------------------------------------------------
-
-
-def _read(walk: Walk) -> reading.Gathered:
-    return reading.gather(walk.study, walk.task, walk.located, walk.console)
 
 
 def _keep_cases(walk: Walk, gathered: reading.Gathered) -> None:
@@ -86,8 +79,8 @@ READ = RoadStep(
         "sources", "study.task", "study.target", "study.group", "study.site", "study.time", "study.split",
         "study.subgroups", "study.options",
     ),
-    writes={"cases.parquet": content, STORES: content},
-    make=_read,
+    writes={"cases.parquet": content_digest, STORES: content_digest},
+    make=lambda walk: reading.gather(walk.study, walk.task, walk.located, walk.console),
     save=_keep_cases,
     facts={
         "cases": lambda read: reading.cases_digest(read.every.usable),
@@ -101,7 +94,7 @@ READ = RoadStep(
 
 def sources_read(walk: Walk) -> str:
     """A digest of the files and arrays that are read. Where cases have files elsewhere, as a table may name them, only
-    reading them tells: then of the cases."""
+    reading them shows it: then of the cases."""
     found, files = walk.sources
     before = walk.records.get(READ.name, {"read": {}})["read"].get("sources", "")
     if not (before.startswith(_CASES) or walk.holds(READ)):
@@ -121,7 +114,7 @@ _CASES = "cases "
 SPLIT = RoadStep(
     "split", "split",
     reads=("cases", "study.split", "study.group", "study.seed"),
-    writes={"split.parquet": content},
+    writes={"split.parquet": content_digest},
     make=lambda walk: reading.divide(walk.study, walk.task, walk.value(READ).every),
     save=lambda walk, split: write_parquet(walk.folder / "split.parquet", split.table),
     load=lambda walk: Split(read_parquet(walk.folder / "split.parquet", ["case_id", "part", "fold"])),
@@ -129,11 +122,7 @@ SPLIT = RoadStep(
 )  # fmt: skip
 
 
-def _audit(walk: Walk) -> list[Finding]:
-    return reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT))
-
-
-def _tell_audit(walk: Walk, checks: list[Finding]) -> None:
+def _report_findings(walk: Walk, checks: list[Finding]) -> None:
     findings = accepted(checks, walk.study.accept)
     results.write_findings(walk.folder, findings)
     reading.stop_on_leakage(findings)
@@ -158,8 +147,8 @@ AUDIT = RoadStep(
     "audit", "audit",
     reads=("cases", "set aside", "targets", "noticed", "split", "study.split"),
     writes={"audit.json": _checks_in},
-    make=_audit,
-    save=_tell_audit,
+    make=lambda walk: reading.check(walk.study, walk.task, walk.value(READ).every, walk.value(SPLIT)),
+    save=_report_findings,
     load=lambda walk: _checks(results.read_findings(walk.folder)),
     facts={"checks": lambda checks: json_digest(_facts(checks))},
 )  # fmt: skip
@@ -172,7 +161,6 @@ def judged(walk: Walk) -> tuple[Finding, ...]:
 
 
 def as_read(walk: Walk) -> reading.Read:
-    """The study before anything is fitted."""
     every, inputs = walk.value(READ)
     return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), judged(walk), inputs)
 
@@ -195,7 +183,7 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
 PLAN = RoadStep(
     "plan", "plan",
     reads=("cases", "targets", "inputs", "split", "study.settings", "study.minutes", "study.options"),
-    writes={"plan.toml": content, "targets.json": content},
+    writes={"plan.toml": content_digest, "targets.json": content_digest},
     make=_plan,
     save=_keep_plan,
     load=lambda walk: reading.plan_in(walk.folder, walk.task),
@@ -217,26 +205,17 @@ def places(walk: Walk) -> list[Path]:
     return [walk.folder / "model"] + [walk.folder / "baseline"] * ("evaluate" in walk.task.steps)
 
 
-def _fit(walk: Walk) -> Fitted:
-    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
-    return _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run)
-
-
 def _fitted(walk: Walk, method: Method, run: Run) -> Fitted:
     every, inputs = walk.value(READ)
     return fit_or_load(method, every.usable, walk.value(SPLIT), inputs, run)
 
 
-def _nothing_more(walk: Walk, value: object) -> None:
-    """What was made has been saved already, or is made when it is saved."""
-
-
 FIT = RoadStep(
     "fit", "fit",
     reads=("plan", "cases", "targets", "inputs", "split", "study.seed", "threads"),
-    writes={"model": content},
-    make=_fit,
-    save=_nothing_more,
+    writes={"model": content_digest},
+    # A fit hears of a stop by itself, so that all its processes stop after the same step, and saves.
+    make=lambda walk: _fitted(walk, walk.task.method(walk.value(PLAN)), walk.run),
 )  # fmt: skip
 
 
@@ -257,7 +236,7 @@ def _withheld(calibration: Calibration | None) -> Mapping[str, str]:
 CALIBRATE = RoadStep(
     "calibrate", "calibrate",
     reads=("model", "cases", "targets", "study.threshold", "study.seed"),
-    writes={"calibration.json": content},
+    writes={"calibration.json": content_digest},
     make=_calibrate,
     save=lambda walk, calibration: write_json(walk.folder / "calibration.json", calibration.to_json()),
     load=lambda walk: Calibration.from_json(read_json(walk.folder / "calibration.json")),
@@ -278,7 +257,7 @@ def _check_labels(walk: Walk) -> list[Finding]:
 LABELS = RoadStep(
     "labels", "audit",
     reads=("checks", "model", "calibration.json", "cases", "targets", "study.accept"),
-    writes={"audit.json": content},
+    writes={"audit.json": content_digest},
     make=_check_labels,
     save=lambda walk, findings: results.write_findings(walk.folder, findings),
     load=lambda walk: results.read_findings(walk.folder),
@@ -300,20 +279,6 @@ def _own_parts(path: Path) -> str:
     return json_digest([listed.get(part) for part in results.PARTS]) if isinstance(listed, dict) else ""
 
 
-def _indices(path: Path) -> str:
-    """A digest of the lists of arrays, each of which has the digest of every array."""
-    return digest(*sorted(path.parent.glob("predictions-*.arrays.json")))
-
-
-def _answers(predictions: Predictions) -> str:
-    """A digest of what was answered, apart from what is decided by it."""
-    return reading.table_digest(predictions.table.select("case_id", "item", "value"))
-
-
-def _columns(scored: ScoredPart) -> str:
-    return json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)])
-
-
 EVALUATE = RoadStep(
     "evaluate", "evaluate",
     reads=(
@@ -321,18 +286,21 @@ EVALUATE = RoadStep(
         "study.subgroups", "study.prevalence", "study.seed",
     ),
     writes={
-        "predictions.parquet": content, "metrics.json": _own_parts, "baseline": content, "predictions": content,
-        "arrays": _indices,
+        "predictions.parquet": content_digest, "metrics.json": _own_parts, "baseline": content_digest,
+        "predictions": content_digest,
+        "arrays": lambda path: digest(*sorted(path.parent.glob("predictions-*.arrays.json"))),
     },
     make=_evaluate,
     save=lambda walk, scored: results.write_scored(walk.folder, scored),
     load=lambda walk: results.read_scored(walk.folder, json.loads(walk.digest("columns"))),
-    facts={"answers": lambda scored: _answers(scored.predictions), "columns": _columns},
+    facts={
+        "answers": lambda scored: reading.table_digest(scored.predictions.table.select("case_id", "item", "value")),
+        "columns": lambda scored: json.dumps([one.table.columns for one in (scored.predictions, scored.baseline)]),
+    },
 )  # fmt: skip
 
 
 def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
-    """The cases of the part that was scored."""
     cases = walk.value(READ).every.usable
     test = scored.part == "test"
     return walk.value(SPLIT).part(cases, "test") if test else predicted(cases, scored.predictions)
@@ -341,7 +309,7 @@ def scored_cases(walk: Walk, scored: ScoredPart) -> Cases:
 def _explain(walk: Walk) -> Explanations:
     walk.console.say(Message("road.steps.explaining"))
 
-    def progress(what: str, done: int, total: int, note: str = "") -> None:
+    def progress(what: Text, done: int, total: int, note: Text = "") -> None:
         walk.console(what, done, total, note)
         if walk.run.stopping():
             raise Stopped
@@ -355,7 +323,7 @@ def _explain(walk: Walk) -> Explanations:
 EXPLAIN = RoadStep(
     "explain", "explain",
     reads=("model", "answers", "withheld", "cases", "targets", "study.seed"),
-    writes={"explanations": content},
+    writes={"explanations": content_digest},
     make=_explain,
     save=lambda walk, explanations: results.write_explanations(walk.folder / "explanations", explanations),
     load=lambda walk: results.read_explanations(walk.folder / "explanations"),

@@ -41,41 +41,38 @@ def walk(
     with cache.within(folder):
         if int(os.environ.get("RANK", "0")) > 0:
             _follow(study, folder, stopping)
-        run = Run(folder / "model", study.seed, threads(), console or Console(), stopping, loggers=tuple(loggers))
-        return _walk(study, folder, console or Console(), run, again)
-
-
-def _walk(study: Study, folder: Path, console: Console, run: Run, again: bool) -> Trained:
-    run_folder.usable(folder)
-    study = reading.resolve(study)
-    key = run_folder.free(folder, study, again)
-    task = open_task(study.task, study.options)
-    walked = Walk(STEPS, AROUND, study, task, run, console, again)
-    begun = False
-    for step in walked.steps:
-        done = walked.done(step)
-        if not done:
-            # Between two steps there is nothing to save.
-            if run.stopping():
-                raise Stopped
-            if not begun:
-                begun = True
-                _begin(walked, key)
-        if step is FIT:
-            for place in places(walked) if not done else ():
-                run_folder.begin_fit(place, fit_key(walked), again)
-            wait_for_all()
-        if not done:
-            walked.do(step)
-        if step is AUDIT:
-            reading.stop_on_leakage(judged(walked))
-    if begun or not run_folder.finished(folder):
-        run_folder.note(folder, finished=True, facts=facts(walked))
-    else:
-        report = folder / "report.html"
-        key = "road.walk.finished-with-report" if report.exists() else "road.walk.finished"
-        console.say(Message(key, folder=folder, report=report))
-    return load(folder)
+        console = console or Console()
+        run = Run(folder / "model", study.seed, threads(), console, stopping, loggers=tuple(loggers))
+        run_folder.usable(folder)
+        study = reading.resolve(study)
+        key = run_folder.free(folder, study, again)
+        task = open_task(study.task, study.options)
+        walked = Walk(STEPS, AROUND, study, task, run, console, again)
+        begun = False
+        for step in walked.steps:
+            done = walked.done(step)
+            if not done:
+                # Between two steps there is nothing to save.
+                if run.stopping():
+                    raise Stopped
+                if not begun:
+                    begun = True
+                    _begin(walked, key)
+            if step is FIT:
+                for place in places(walked) if not done else ():
+                    run_folder.begin_fit(place, fit_key(walked), again)
+                wait_for_all()
+            if not done:
+                walked.do(step)
+            if step is AUDIT:
+                reading.stop_on_leakage(judged(walked))
+        if begun or not run_folder.finished(folder):
+            run_folder.note(folder, finished=True, facts=facts(walked))
+        else:
+            report = folder / "report.html"
+            key = "road.walk.finished-with-report" if report.exists() else "road.walk.finished"
+            console.say(Message(key, folder=folder, report=report))
+        return load(folder)
 
 
 def _begin(walked: Walk, key: str) -> None:
