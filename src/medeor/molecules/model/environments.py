@@ -42,7 +42,7 @@ class Round(NamedTuple):
     """The messages of the round before that each is made of."""
 
 
-class Messages(NamedTuple):
+class MessageSchedule(NamedTuple):
     """What is computed once for the molecules of a batch, from kinds of atoms and bonds to the whole molecules."""
 
     leaving: Tensor
@@ -59,7 +59,7 @@ class Messages(NamedTuple):
 
 def environments(
     batch: DirectedBonds, count: int, depth: int, distinct: bool = False, seen: np.ndarray | None = None
-) -> tuple[Same, Same, Messages]:
+) -> tuple[Same, Same, MessageSchedule]:
     """The kinds of atoms and of directed bonds of `count` molecules, and the messages of `depth` rounds between them.
 
     `distinct`: every atom and every bond counts as different from all others. `seen`, shape (atoms,), bool: which atoms
@@ -100,7 +100,7 @@ def environments(
         rounds.append(Round(torch.from_numpy(first.of[now.one]), heard))
     ends = same(_mixed(atom_key + _ODD * entered(key)))
     bonds_in, counts = entering(ends.one)
-    messages = Messages(
+    messages = MessageSchedule(
         torch.from_numpy(atoms.of[batch.source[first.one]]),
         torch.from_numpy(bonds.of[first.one]),
         tuple(rounds),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medeor.molecules.model.environments import Links, Messages, environments
+from medeor.molecules.model.environments import Links, MessageSchedule, environments
 from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, DirectedBonds
 
 ATOM_WIDTH = sum(ATOM_CODES.values())
@@ -41,7 +41,7 @@ class Molecules(NamedTuple):
     """Shape (atoms,): the molecule of each atom."""
     sizes: Tensor
     """Shape (molecules,): atoms of each."""
-    messages: Messages
+    messages: MessageSchedule
     """Those between them."""
 
     @classmethod
