@@ -49,13 +49,11 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     table = divided(cases, split)
     good = table.filter(pl.col("broken").is_null())
     open_cases = good.filter(pl.col("in_part") != "test")
-    store = cases.store("molecules", MoleculeStore)
-    findings = [_as_read(table, store), _unreadable(table), _standardised(table)]
+    findings = [_unreadable(table), _standardised(table)]
     findings += [_mixtures(table), _metals(good), _large(good)]
     findings += [_within_parts(good), _across_parts(good), _tautomers(good), _conflicting(good, cases)]
     findings += _near(good, cases)
     findings += [_units(open_cases, cases), _implausible(good, cases), _censored(good, cases), _unread(table)]
-    findings += [_left_out(store)]
     return findings
 
 
@@ -130,16 +128,6 @@ def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
 
 
 # --- structures ------------------------------------------------------------------------------------------
-
-
-def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
-    text = Message(
-        "molecules.audit.as-read-how" if store.notes else "molecules.audit.as-read",
-        rows=Message("common.count.row", count=table.height),
-        compounds=Message("molecules.audit.different", count=len(store.smiles)),
-        notes=store.notes,
-    )
-    return Finding("as-read", "quality", "pass", text)
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
@@ -393,10 +381,3 @@ def _unread(table: pl.DataFrame) -> Finding:
     rows = table.filter(pl.col("unread").list.len() > 0)
     text = Message("molecules.audit.unread", count=rows.height, such_as=such_as(rows, "place"))
     return found("unread-values", "labels", rows, text, Message("molecules.audit.all-read"))
-
-
-def _left_out(store: MoleculeStore) -> Finding:
-    if not store.left_out:
-        return Finding("constant-targets", "labels", "pass", Message("molecules.audit.varied"))
-    text = Message("molecules.audit.constant", targets=store.left_out)
-    return Finding("constant-targets", "labels", "fail", text)
