@@ -62,7 +62,7 @@ def test_who_decides_nothing_is_neither_right_nor_wrong() -> None:
         for case in cases.ids:
             right, words = judged(cases.where(pl.col("case_id") == case), said)
             assert right is None
-            assert "malignant 41%, undecided" in str(words)
+            assert "malignant 41%, decision undecided" in str(words)
 
 
 def test_of_several_labels_one_error_is_an_error_and_one_gap_leaves_it_open() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,9 +36,9 @@ class Call(NamedTuple):
     """The names of its values; None where they are not written out."""
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(SOURCE.rglob("*.py"))]
 
 
 def plain() -> list[str]:
@@ -57,8 +58,10 @@ def messages() -> Iterator[Call]:
     """Every `Message(…)`, `UserError(…)` and `BrokenImage(path, …)` with its key written out, and every `named(…)`."""
     for path, tree in trees():
         for node in ast.walk(tree):
-            place = _KEYED.get(_name(node.func), 9) if isinstance(node, ast.Call) else 9
-            if not isinstance(node, ast.Call) or len(node.args) <= place:
+            if not isinstance(node, ast.Call) or _name(node.func) not in _KEYED:
+                continue
+            place = _KEYED[_name(node.func)]
+            if len(node.args) <= place:
                 continue
             where = f"{path.relative_to(SOURCE)}:{node.lineno}"
             if _name(node.func) == "named":

@@ -46,15 +46,15 @@ def test_rows_that_are_no_molecule_are_listed_with_row_and_reason() -> None:
     assert finding.status == "fail"
     assert set(finding.cases) == ids(cases, 24, 25)
     assert "2 of 26 rows" in str(finding.message)
-    assert "row 26 of the table: no such molecule can exist" in str(finding.message)
-    assert "row 27 of the table: there is no structure" in str(finding.message)
+    assert "row 26 of the table (no such molecule can exist" in str(finding.message)
+    assert "row 27 of the table (there is no structure)" in str(finding.message)
 
 
 def test_repeats_that_agree_and_repeats_that_contradict_each_other() -> None:
     found, cases = audited(with_rows((GOOD[3], 0.3), ("OCC", 9.0), ("C(C)[O-].[Na+]", 0.0)))
     assert set(found["duplicates-within-parts"].cases) == ids(cases, 3, 24, 25, 26)
     assert set(found["conflicting-labels"].cases) == ids(cases, 25, 26)
-    assert "the values of 1 agree, those of 1 contradict each other" in str(found["conflicting-labels"].message)
+    assert "1 of 2 compounds with several rows has contradictory values" in str(found["conflicting-labels"].message)
 
 
 def measured(*rows: tuple[str, str]) -> pl.DataFrame:
@@ -172,7 +172,7 @@ def test_limits_unread_values_and_constant_targets_are_told() -> None:
     values = [str(number) for number in range(21)] + [">50", "<0.1", "lost"]
     table = pl.DataFrame({"smiles": GOOD, "y": values, "same": [1] * 24})
     found, cases = audited(table, target=("y", "same"))
-    assert "'y': 1 at least and 1 at most, of 23" in str(found["censored-values"].message)
+    assert "'y' (1 lower and 1 upper limits among 23 values)" in str(found["censored-values"].message)
     assert set(found["unread-values"].cases) == ids(cases, 23)
     assert str(found["constant-targets"].message).endswith("left out: same")
 
@@ -245,7 +245,7 @@ def test_columns_of_relations_and_units_are_no_shortcuts_and_their_limits_are_to
     split = split_cases(cases, study)
     assert [one.check for one in audit(cases, split) if one.check.startswith("shortcut/")] == []
     told = {finding.check: finding for finding in audit_molecules(cases, split)}
-    assert "'standard_value': 20 at least and 0 at most, of 80" in str(told["censored-values"].message)
+    assert "'standard_value' (20 lower and 0 upper limits among 80 values)" in str(told["censored-values"].message)
 
 
 def test_neither_limits_nor_the_split_itself_count_as_shortcuts() -> None:

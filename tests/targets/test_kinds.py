@@ -52,6 +52,10 @@ def test_a_figure_has_its_label_and_direction_by_its_name(metric: str, text: str
     assert statistic(metric).higher_is_better == higher
 
 
+def test_every_figure_of_a_kind_has_words_for_a_reader() -> None:
+    assert not [name for name, one in targets._statistics().items() if str(one.label).startswith("statistics.")]
+
+
 def test_headlines_follow_from_the_kinds() -> None:
     assert headlines((SICK,)) == ("auroc", "sensitivity", "specificity")
     assert headlines((SICK, OLD)) == ("auroc", "balanced_accuracy")

@@ -59,7 +59,7 @@ def test_precision_and_recall_lie_on_sklearns_curve() -> None:
 def test_net_benefit_by_its_formula() -> None:
     cases, predictions, truth, value = binary()
     figure = drawn_of(cases, predictions)["Decision curve"]
-    lines = {line.name: dict(zip(np.round(line.x, 2), line.y, strict=True)) for line in figure.series}
+    lines = {str(line.name): dict(zip(np.round(line.x, 2), line.y, strict=True)) for line in figure.series}
     for threshold in (0.05, 0.2, 0.5):
         treated = value >= threshold
         odds = threshold / (1 - threshold)
@@ -121,7 +121,7 @@ def test_a_binary_study_gets_the_whole_set_in_order() -> None:
     assert isinstance(forest, Intervals)
     assert [str(row[0]) for row in forest.rows[:2]] == ["AUROC", "AUROC, baseline"]
     assert isinstance(roc, Lines)
-    assert [line.name for line in roc.series] == ["Model", "Baseline"]
+    assert [str(line.name) for line in roc.series] == ["Model", "Baseline"]
     by_sex = drawn[8]
     assert isinstance(by_sex, Intervals)
     assert by_sex.reference == found["auroc"].value
@@ -140,7 +140,7 @@ def test_many_classes_draw_the_six_most_common() -> None:
     roc, matrix = drawn["ROC curve"], drawn["Confusion matrix"]
     assert isinstance(roc, Lines)
     assert [line.name for line in roc.series] == list("defghi")
-    assert roc.caption == "The 6 with the most cases of 9."
+    assert str(roc.caption) == "The 6 with the most cases of 9."
     assert isinstance(matrix, Matrix)
     assert np.sum(matrix.values) == len(truth)
 
@@ -170,7 +170,7 @@ def test_numbers_are_drawn_against_the_truth() -> None:
     assert cloud.points
     assert len(cloud.x) == 400
     assert np.subtract(cloud.y, cloud.x) == pytest.approx(np.ones(400))
-    assert figure.x_label == "True (mg)"
+    assert str(figure.x_label) == "True (mg)"
 
 
 def test_operating_points_are_written_for_a_reader() -> None:
@@ -184,8 +184,8 @@ def test_operating_points_are_written_for_a_reader() -> None:
     (table,) = curves.operating_points(measures)
     assert isinstance(table, Table)
     (name, value, between), second = table.rows
-    assert (name, value, str(between)) == ("Sensitivity", 0.8, "0.700 to 0.900")
-    assert second == ("PPV at prevalence 0.05", 0.2, None)
+    assert (str(name), value, str(between)) == ("Sensitivity", 0.8, "0.700 to 0.900")
+    assert (str(second[0]), *second[1:]) == ("PPV at prevalence 0.05", 0.2, None)
 
 
 def test_odd_parts_are_drawn_without_a_crash() -> None:

@@ -27,7 +27,7 @@ def test_fold_error_is_the_geometric_mean_and_what_is_known_by_a_limit_is_not_sc
     assert found["within_3_fold"].value == 0.75
     assert found["fold_error"].n == 200
     (drawn,) = [one for one in figures(Cases(table, (target,)), Predictions(said)) if isinstance(one, Lines)]
-    assert drawn.x_label == "True (log10 h)"
+    assert str(drawn.x_label) == "True (log10 h)"
     assert dict(zip(drawn.series[0].x, drawn.series[0].y)) == pytest.approx(
         dict(zip(np.log10(truth), np.log10(truth * factor)))
     )

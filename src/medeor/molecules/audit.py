@@ -65,8 +65,8 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
     conflicting = {case for f in findings if f.check == "conflicting-labels" for case in f.cases}
     table = divided(cases, split).with_row_index("row")
     disputed = pl.col("case_id").is_in(list(conflicting))
-    said = [one for target in cases.targets for one in _together(target, table.columns)]
-    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in said)
+    joined = [one for target in cases.targets for one in _together(target, table.columns)]
+    usable = table.filter(pl.col("broken").is_null() & ~disputed).with_columns(one.over("smiles") for one in joined)
     kept = usable.filter(~yielding(usable, "smiles"))
     repeat = pl.col("broken").is_null() & ~disputed & ~pl.col("case_id").is_in(kept["case_id"].implode())
     reason = (
@@ -77,7 +77,7 @@ def clean(cases: Cases, findings: Sequence[Finding], split: Split) -> pl.DataFra
         .when(repeat)
         .then(pl.lit(str(Message("molecules.removed.repeated"))))
     )
-    table = table.update(kept.select("row", *(one.meta.output_name() for one in said)), on="row")
+    table = table.update(kept.select("row", *(one.meta.output_name() for one in joined)), on="row")
     table = table.with_columns(_with_unit(target) for target in cases.targets if _needs_unit(target, cases))
     return table.with_columns(reason.alias("removed")).drop("row", "in_part", *_READ, strict=False)
 
@@ -114,7 +114,7 @@ def _together(target: Target, columns: Sequence[str]) -> list[pl.Expr]:
 
 
 def _side(target: Target, columns: Sequence[str]) -> pl.Expr:
-    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is said of it."""
+    """On which side of its value the truth of each row lies (see `Target.limit`); 0 where nothing is known of it."""
     return pl.col(target.limit).fill_null(0) if target.limit in columns else pl.lit(0)
 
 
@@ -218,9 +218,9 @@ def _conflicting(table: pl.DataFrame, cases: Cases) -> Finding:
         for target in cases.targets
     ]
     contradictory = copies.filter(pl.any_horizontal(disputed)).sort("smiles", maintain_order=True)
-    count, split = copies["smiles"].n_unique(), contradictory["smiles"].n_unique()
-    text = Message("molecules.audit.repeated", count=count, agreeing=count - split, contradictory=split)
-    return found(check, "labels", contradictory, text, text)
+    count, repeated = contradictory["smiles"].n_unique(), copies["smiles"].n_unique()
+    bad = Message("molecules.audit.contradictory", count=count, repeated=repeated)
+    return found(check, "labels", contradictory, bad, Message("molecules.audit.agreeing", count=repeated))
 
 
 def _spread(target: Target, columns: Sequence[str]) -> pl.Expr:

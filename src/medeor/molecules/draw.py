@@ -90,9 +90,9 @@ def _scale(width: int, height: int, reach: float, unit: str) -> str:
         f'fill="{_hex(_tone(2 * (step + 0.5) / steps - 1))}"/>'
         for step in range(steps)
     )
-    said = [(left, f"{-reach:.2g}"), (width / 2, f"0 {unit}".strip()), (left + across, f"{reach:+.2g}")]
+    marks = [(left, f"{-reach:.2g}"), (width / 2, f"0 {unit}".strip()), (left + across, f"{reach:+.2g}")]
     style = 'font-size="11" text-anchor="middle" fill="#444444"'
-    letters = "".join(f'<text x="{x:.1f}" y="{height + 26}" {style}>{_escaped(text)}</text>' for x, text in said)
+    letters = "".join(f'<text x="{x:.1f}" y="{height + 26}" {style}>{_escaped(text)}</text>' for x, text in marks)
     return strip + letters
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Message, Target, Text, UserError
+from medeor.contracts import Message, Target, Text, UserError, named
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.intervals import Estimator, resample
@@ -20,7 +20,6 @@ from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
 from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.categories import AUROC, DETAILS, SURE, Categories
-from medeor.targets.common.drawings import WORDS
 from medeor.targets.common.kind import Fit
 
 if TYPE_CHECKING:
@@ -198,8 +197,9 @@ class Binary(Categories):
 
     def draw(self, every: Sequence[Outcomes], baseline: Sequence[Outcomes]) -> list[Figure]:
         alone = len(every) == 1
-        lines = [_scored(WORDS["model"] if alone else one.target.name, one) for one in every]
-        simple = [_scored(WORDS["baseline"], one)._replace(dashed=True) for one in baseline if alone]
+        model, simpler = named("targets.figure", "model", "baseline").values()
+        lines = [_scored(model if alone else one.target.name, one) for one in every]
+        simple = [_scored(simpler, one)._replace(dashed=True) for one in baseline if alone]
         caption: Text = ""
         if alone:
             caption = Message("targets.figure.chance-precision", share=float((every[0].truth == 1).mean()))
@@ -210,7 +210,8 @@ class Binary(Categories):
 
     def sure(self, values: Array, truth: Array) -> drawings.Sure:
         probability, positive = self.confidence(values, truth)
-        return drawings.Sure(probability, positive, WORDS["probability"], WORDS["frequency"], self.classes)
+        axis, observed = named("targets.figure", "probability", "frequency").values()
+        return drawings.Sure(probability, positive, axis, observed, self.classes)
 
     def likeliest(self, column: pl.Series) -> int:
         return int(column[0] >= 0.5)

@@ -84,3 +84,18 @@ def test_spellings_of_one_category_are_the_same() -> None:
 def test_headings_that_tell_patients_apart() -> None:
     assert all(map(names_people, ("patient_id", "PatientID", "病历号", "MRN")))
     assert not any(map(names_people, ("patients_seen", "age", "患者年龄")))
+
+
+@pytest.mark.parametrize(
+    ("values", "lost"),
+    [
+        (["same"] * 10, False),
+        ([f"CPD-{n}" for n in range(60)], False),
+        ([f"patient {n} was seen and left again" for n in range(60)], True),
+        (["03/04/2021", "01/02/2020"] * 5, True),
+        (["2021-03-04", "25/12/2020"] * 5, True),
+    ],
+)
+def test_a_column_is_lost_only_where_it_may_hold_something(values: list[str], lost: bool) -> None:
+    found = meaning(pl.Series("x", values))
+    assert (found.kind, found.lost) == (None, lost)

@@ -376,7 +376,7 @@ def test_bad_input_is_told_in_one_line(tmp_path: Path, scans: Path) -> None:
     fails(r"there is no column 'x' in l\.csv; there are y, z", scans, labels=table, target=("x",))
     fails(r"name the column to predict with --target; it has y, z", scans, labels=table)
     fails(r"target 'y' has one class alone \('1'\)", scans, labels=table, target=("y",))
-    fails(r"there is no column 'patient' in l\.csv; there are y, z", scans, labels=table, target=("z",), group="patient")
+    fails(r"no column 'patient' in l\.csv; there are y, z", scans, labels=table, target=("z",), group="patient")
     fails(r"there is no column 'patient' in images without a table \(--labels\)", scans / "s0", group="patient")
     fails(r"lost\.csv: no column names images; 'image' holds 'u\.png'", scans, labels=lost)
     fails(r"lost\.csv: no row names an image .*'u\.png': the image", scans, labels=lost, options={"image": "image"})

@@ -14,7 +14,7 @@ from rdkit.Chem import Crippen
 import medeor
 from medeor.contracts import Cases, Explanation, Explanations, Predictions, Result, Target, UserError
 from medeor.molecules.model.domain import NEIGHBOURS
-from medeor.molecules.questions.panel import _measured, _said, reasons
+from medeor.molecules.questions.panel import _measured, _remarks, reasons
 from medeor.targets import by_item
 from tiny import medeor as command
 
@@ -93,7 +93,7 @@ def test_reasons_of_several_endpoints_are_told_with_their_endpoints() -> None:
     items = by_item(targets)
 
     def said(*reasons: str | None) -> str:
-        return _said({}, pl.DataFrame({"item": list(items), "reason": reasons}), items)
+        return _remarks({}, pl.DataFrame({"item": list(items), "reason": reasons}), items)
 
     assert said("too far", "too far", "too far", "too far") == "Too far."
     assert said("too far", "a guess", None, None) == "logP: too far. ring: a guess."

@@ -128,7 +128,7 @@ def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
         unexpected = next(text for text in numbers.drop_nulls() if not are_days([text]))
         raise UserError("values.dates.no-time", text=unexpected)
     text, day = times.drop_nulls()[0], read.column.drop_nulls()[0]
-    message = Message("values.dates.read", order=read.order, text=text, day=day)
+    message = Message("values.dates.read", order=read.order, text=text, day=str(day))
     finding = Finding("time-format", "quality", "pass", message)
     table = cases.table.with_columns(read.column.alias("time"))
     return replace(cases, table=table, findings=(*cases.findings, finding))

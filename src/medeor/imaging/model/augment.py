@@ -1,7 +1,7 @@
 """Random changes of images while training: drawn per case, then applied to a whole batch at once on its device.
 
-Sampling the parameters is apart from applying them. They are keyed by (seed, epoch, case); see `learning.networks.keyed`. All
-spatial steps fold into one affine map and so into one resampling.
+Sampling the parameters is apart from applying them. They are keyed by (seed, epoch, case): see
+`learning.networks.keyed`. All spatial steps fold into one affine map and so into one resampling.
 
     keys = case_keys(seed=0, epoch=3, cases=torch.tensor([17, 4]))
     images = apply(images, sample_params(Augmentation(rotation=(-10, 10)), keys, dimensions=2))

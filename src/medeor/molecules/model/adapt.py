@@ -110,10 +110,10 @@ class Correction(NamedTuple):
         return (self.alike * _tanimoto(prints, self.prints) + self.common) @ self.weights
 
 
-def _learn(taught: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
+def _learn(training: Cases, before: Predictions, prints: np.ndarray) -> tuple[Correction, ...]:
     made = []
-    for target in taught.targets:
-        errors = _exactly(taught, target) - _values(taught, before, target)
+    for target in training.targets:
+        errors = _exactly(training, target) - _values(training, before, target)
         known = ~np.isnan(errors).any(axis=1)
         made.append(_fitted(target, prints[known], errors[known]))
     return tuple(made)

@@ -1,5 +1,5 @@
-"""How far a compound is from those that taught a model, what a prediction is worth at that distance, and which measured
-analogues stand nearest."""
+"""How far a compound is from the training compounds of a model, what a prediction is worth at that distance, and which
+measured analogues are nearest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from medeor.targets import by_item, categorical, of
 from medeor.targets.outcomes import line_up
 
 BITS = 512
-"""Bits of a compound's sketch: told apart as well as by 4,096 (rank correlation of distance and error over eight
+"""Bits of a compound's sketch: as good as 4,096 (rank correlation of distance and error over eight
 divided sets .278 and .282), and too few to write the compound down again."""
 NEIGHBOURS = 3
 """Training compounds whose mean distance tells the error; one alone is a matter of luck."""
@@ -48,7 +48,7 @@ EDGE, BEYOND = 0.05, 0.005
 TRIED = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Shares of the farthest held-out compounds that are asked whether the model was better than a guess there."""
 FEW = 20
-"""Held-out compounds with which nothing can be said of errors."""
+"""Held-out compounds with which errors cannot be estimated."""
 LARGER = 1.5
 """Times the largest training compound from which a compound is unknown by its size."""
 
@@ -78,7 +78,7 @@ class DistanceModel:
     few: int | None = None
     """How many compounds were held out, where they are too few to say anything: the verdict is out of domain."""
     stereo: bool = False
-    """Whether the compounds that taught the model tell stereoisomers apart (see `doubts.distinguishes`): then one whose
+    """Whether the training compounds distinguish stereoisomers (see `doubts.distinguishes`): then one whose
     configuration is left open is borderline."""
 
 
@@ -135,9 +135,9 @@ class ApplicabilityDomain:
             self.verdicts(model, cases.ids, first[:, place], mean[:, place], atoms, strange)
             for place, model in enumerate(self.reaches)
         ]
-        told = doubts(cases.table, any(model.stereo for model in self.reaches))
+        doubtful = doubts(cases.table, any(model.stereo for model in self.reaches))
         return pl.concat(
-            _doubted(part, told.changed, told.undefined if model.stereo else {})
+            _doubted(part, doubtful.changed, doubtful.undefined if model.stereo else {})
             for part, model in zip(parts, self.reaches, strict=True)
         )
 
@@ -158,7 +158,7 @@ class ApplicabilityDomain:
         atoms: np.ndarray,
         new: np.ndarray,
     ) -> pl.DataFrame:
-        """What is said of one target of these cases, from the similarity to the nearest compound and the mean to the
+        """The verdicts on one target of these cases, from the similarity to the nearest compound and the mean to the
         nearest few, the number of atoms, and an element that is new, or 0; each of shape (cases,)."""
         far = np.where(first < model.unknown, 2, np.where(first < model.edge, 1, 0))
         large = np.where(atoms > LARGER * self.largest, 2, np.where(atoms > self.largest, 1, 0))
@@ -223,38 +223,38 @@ def learned(
 ) -> tuple[ApplicabilityDomain, Predictions]:
     """See `DomainMethod.learn`; `sharing`: whether the training compounds themselves go into the model."""
     domain, held_out = learn(cases, split, held_out)
-    told = measured_in(cases, split).drop("place", strict=False) if sharing else None  # it names a file
-    return replace(domain, measured=told), held_out
+    compounds = measured_in(cases, split).drop("place", strict=False) if sharing else None  # it names a file
+    return replace(domain, measured=compounds), held_out
 
 
 def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[ApplicabilityDomain, Predictions]:
-    """The domain of a model that was taught with the training and validation parts, and its held-out predictions with
-    what was known of each at that time: the distance to the compounds that taught the model that was asked."""
-    taught = split.part(cases, "train", "validation")
-    known = taught.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
-    graphs = taught.store("molecules", MoleculeStore).graphs
-    rows = taught.store("molecules", MoleculeStore).rows(taught.table["smiles"])
+    """The domain of a model that was fitted on the training and validation parts, and its held-out predictions with
+    what was known of each at that time: the distance to the training compounds of the model that predicted it."""
+    training = split.part(cases, "train", "validation")
+    known = training.table.select(pl.col(t.name).is_not_null() for t in cases.targets).to_numpy()
+    graphs = training.store("molecules", MoleculeStore).graphs
+    rows = training.store("molecules", MoleculeStore).rows(training.table["smiles"])
     domain = ApplicabilityDomain(
         cases.targets,
-        sketch(taught),
+        sketch(training),
         known,
         tuple(np.unique(graphs.batch(rows).atoms[:, 0]).tolist()),
         int(np.diff(graphs.atom_start)[rows].max()),
         (),
     )
-    places, first, mean = _when_held_out(taught, split, held_out, domain)
-    of_row = np.full(len(taught), -1)
+    places, first, mean = _when_held_out(training, split, held_out, domain)
+    of_row = np.full(len(training), -1)
     of_row[places] = np.arange(len(places))
     reaches = []
     for number, target in enumerate(cases.targets):
-        held = line_up(taught, held_out, target) if len(places) else None
+        held = line_up(training, held_out, target) if len(places) else None
         own = np.empty(0, np.int64) if held is None else of_row[held.rows]
         model = _distance_model(target, held, first[own, number], mean[own, number])
-        reaches.append(replace(model, stereo=distinguishes(taught.table["smiles"].filter(known[:, number]))))
+        reaches.append(replace(model, stereo=distinguishes(training.table["smiles"].filter(known[:, number]))))
     domain = replace(domain, reaches=tuple(reaches))
     if not len(places):
         return domain, held_out
-    ids = taught.table["case_id"].gather(places).to_list()
+    ids = training.table["case_id"].gather(places).to_list()
     still, none = np.ones(len(ids), np.int64), np.zeros(len(ids), np.int64)
     judged = pl.concat(
         [domain.verdicts(r, ids, first[:, n], mean[:, n], still, none) for n, r in enumerate(domain.reaches)]
@@ -263,14 +263,14 @@ def learn(cases: Cases, split: Split, held_out: Predictions) -> tuple[Applicabil
 
 
 def _when_held_out(
-    taught: Cases, split: Split, held_out: Predictions, domain: ApplicabilityDomain
+    training: Cases, split: Split, held_out: Predictions, domain: ApplicabilityDomain
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the held-out compounds among the taught, and how alike (see `alike`) each was to those that taught the
+    """Rows of the held-out compounds among all, and how alike (see `alike`) each was to the training compounds of the
     model it was held out from: the other folds, or all that were not held out."""
-    out = taught.table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
-    fold = split.folds_of(taught) if out.all() else np.where(out, 0, 1)
+    out = training.table["case_id"].is_in(held_out.table["case_id"].unique().implode()).to_numpy()
+    fold = split.folds_of(training) if out.all() else np.where(out, 0, 1)
     places = np.flatnonzero(out)
-    first, mean = (np.zeros((len(taught), len(domain.targets)), np.float32) for _ in range(2))
+    first, mean = (np.zeros((len(training), len(domain.targets)), np.float32) for _ in range(2))
     for number in np.unique(fold[out]):
         own = fold == number
         first[own], mean[own] = alike(domain.sketches[own], domain.sketches[~own], domain.known[~own])
@@ -278,7 +278,7 @@ def _when_held_out(
 
 
 def _distance_model(target: Target, held: Outcomes | None, first: np.ndarray, mean: np.ndarray) -> DistanceModel:
-    """What held-out predictions say of distance."""
+    """What held-out predictions show about distance."""
     if held is None or len(held) < FEW:
         return DistanceModel(target.name, of(target).items, 0.0, 0.0, few=0 if held is None else len(held))
     edge, unknown = (float(np.quantile(first, share)) for share in (EDGE, BEYOND))
@@ -310,7 +310,7 @@ class _Saved:
     elements: tuple[Annotated[int, Field(ge=0, le=118)], ...]
     largest: Annotated[int, Field(ge=0)]
     processors: dict[str, bool] = field(default_factory=dict)
-    """Of medeor 0.1, which said here whether the compounds go along."""
+    """Of medeor 0.1, which stated here whether the compounds go along."""
 
 
 def load(folder: Path) -> DomainModel:
@@ -323,7 +323,7 @@ def load(folder: Path) -> DomainModel:
     arrays = arrays_of(folder / _FILE, shapes)
     if len(arrays["sketches"]) != len(arrays["known"]):
         raise UserError("molecules.model.damaged", path=where)
-    told = folder / _ANALOGUES
+    kept = folder / _ANALOGUES
     domain = ApplicabilityDomain(
         targets,
         np.unpackbits(arrays["sketches"], axis=1, count=BITS),
@@ -331,7 +331,7 @@ def load(folder: Path) -> DomainModel:
         facts.elements,
         facts.largest,
         facts.reaches,
-        _measured_from(told, targets, len(arrays["sketches"])) if told.exists() else None,
+        _measured_from(kept, targets, len(arrays["sketches"])) if kept.exists() else None,
     )
     return DomainModel(registry.load_part(folder, "model"), domain)
 
@@ -361,7 +361,7 @@ def _measured_from(path: Path, targets: Sequence[Target], compounds: int) -> pl.
 
 
 def measured_in(cases: Cases, split: Split) -> pl.DataFrame:
-    """The compounds that taught a model: `smiles`, `place` where known, and the targets with their limits
+    """The training compounds of a model: `smiles`, `place` where known, and the targets with their limits
     (`Target.limit`) where some are censored; in the order of `ApplicabilityDomain.sketches`."""
     table = split.part(cases, "train", "validation").table
     columns = ["place", *(name for target in cases.targets for name in (target.name, target.limit))]

@@ -70,8 +70,8 @@ def environments(
     these. `apart`: every atom and every bond is taken for different from all others. `seen`, shape (atoms,), bool: of
     which atoms anything is known; an atom of which nothing is, and a bond at it, is as any other such.
 
-    Environments are told apart by hashes of 64 bits: of 10,000 two different ones are taken for the same with a chance
-    of 1 in 10^11."""
+    Environments are distinguished by hashes of 64 bits: two of 10,000 different ones are taken for the same with a
+    chance of 1 in 10^11."""
     same = _apart if apart else _same
     # The eight codes of an atom, of one byte each, are one number of 64 bits.
     atom_key = _mixed(np.ascontiguousarray(batch.atoms).view(np.uint64).ravel())

@@ -54,8 +54,8 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
     known of every atom, and of the bonds between them, from none to all, and add up nearly to the difference between
     the two. Occlusion is the value less that of the molecule with an atom of which nothing is known."""
     if method == "occlusion":
-        told = _told(values, copies, np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)]))
-        return told[0] - told[1:]
+        answers = _asked(values, copies, np.concatenate([np.ones((1, atoms), bool), ~np.eye(atoms, dtype=bool)]))
+        return answers[0] - answers[1:]
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     total = np.zeros(atoms)
     with torch.inference_mode(False), torch.enable_grad():
@@ -68,7 +68,7 @@ def atom_weights(values: Values, copies: Copies, atoms: int, method: str) -> np.
     return total
 
 
-def _told(values: Values, copies: Copies, kept: np.ndarray) -> np.ndarray:
+def _asked(values: Values, copies: Copies, kept: np.ndarray) -> np.ndarray:
     """The value of one molecule for each row of kept atoms, shape (m, atoms)."""
     with torch.inference_mode():
         chunks = np.array_split(kept, -(-kept.size // ATOMS_AT_ONCE))

@@ -56,7 +56,7 @@ def case_page(
             continue
         own = predictions.table.filter(pl.col("case_id") == case["case_id"])
         rows = tuple(_row(one, items[one["item"]], cases) for one in own.iter_rows(named=True))
-        yield _without_empty(Table(title, tuple(_ENDPOINT.values()), rows, _said(case, own, items)))
+        yield _without_empty(Table(title, tuple(_ENDPOINT.values()), rows, _remarks(case, own, items)))
         if domain is not None and measured is not None:
             yield _nearest(domain, usable.where(pl.col("case_id") == case["case_id"]), measured)
         elif domain is not None:
@@ -107,7 +107,7 @@ def _row(one: Mapping[str, object], target: Target, cases: Cases) -> tuple[Text 
     return *found, fact.direction if fact else "", str(one.get("verdict") or "")
 
 
-def _said(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
+def _remarks(case: Mapping[str, object], own: pl.DataFrame, items: Mapping[str, Target]) -> str:
     """What the standardisation did, and why a compound is not in domain: of which endpoints, where not of all."""
     statements = []
     if changes := case.get("changes"):

@@ -30,8 +30,8 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     """The candidates that are chosen, the first to make first: the columns of predictions, `source`, what names the
     compound in the file, `smiles` and `gain`: the expected improvement (Jones et al. 1998) on the best that was
     measured, of a class its probability; or, with `aim=learn`, how unsure the model is of it. A candidate counts the
-    less, the more it is like one that was chosen before it; one that was measured, or is unlike all that taught the
-    model, is not chosen for its value.
+    less, the more it is like one that was chosen before it; one that was measured, or is unlike all training
+    compounds, is not chosen for its value.
 
     Raises: UserError for a question that is none, and candidates that cannot be read."""
     count, aim = _count(where), _aim(where)
@@ -77,7 +77,7 @@ def _target(where: Mapping[str, str], targets: tuple[Target, ...]) -> Target:
 
 
 def _unmeasured(cases: Cases, asked: Answering) -> Cases:
-    """Each candidate once, less those that taught the model, where it is known which did."""
+    """Each candidate once, less the training compounds, where these are known."""
     cases = cases.where(cases.table["smiles"].is_first_distinct())
     measured = measured_of(domain_of(asked.model), asked.run)
     if measured is not None:
@@ -99,7 +99,7 @@ def _doubt(table: pl.DataFrame, target: Target) -> np.ndarray:
 def _improvement(
     table: pl.DataFrame, target: Target, cases: Cases, asked: Answering, where: Mapping[str, str]
 ) -> np.ndarray:
-    """The gain that may be hoped for, shape (candidates,); 0 for what is unlike all that taught the model."""
+    """The gain that may be hoped for, shape (candidates,); 0 for what is unlike all training compounds."""
     better = _better(where, target, cases)
     if not of(target).classes:
         value, deviation = _normal(table, target)

@@ -12,7 +12,7 @@ from medeor.molecules.read.endpoints import Endpoint, in_unit
 
 _SIGNS: tuple[Decimal, ...] = ("", "comma", "point")
 _FITS = 0.9
-"""Share of values that have to be plausible, read in one way and not in the other, for commas to be distinguished."""
+"""Share of values that have to be plausible, read in one way and not in the other, to settle what commas mean."""
 
 
 def measured_numbers(

@@ -18,7 +18,7 @@ from medeor.formats.values.measured.units import factor
 from medeor.targets import of
 
 FEW = 5
-"""Values below which nothing is said of a column's unit."""
+"""Values below which a column's unit is not judged."""
 _OUTSIDE = 0.5
 """Share of implausible values from which the column, not its values, is suspect."""
 _EXPLAINED = 0.9

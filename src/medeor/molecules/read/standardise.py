@@ -1,5 +1,5 @@
 """One way of writing each compound, by stated rules: which of several fragments counts, which charges and mesomeric
-forms are rewritten, whether tautomers and stereochemistry are told apart. Each change is named, so that it can be
+forms are rewritten, whether tautomers and stereochemistry are distinguished. Each change is named, so that it can be
 counted; what is no small molecule is refused with its reason."""
 
 from __future__ import annotations

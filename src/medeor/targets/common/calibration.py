@@ -53,8 +53,8 @@ class Skill:
             return Message("targets.skill.too-few")
         if self.low > (figure.chance or 0.0):
             return ""
-        measured = {"value": self.value, "low": self.low, "high": self.high}
-        return Message("targets.skill.not-shown", label=figure.label, **measured, chance=figure.chance)
+        facts = {"label": figure.label, "value": self.value, "low": self.low, "high": self.high}
+        return Message("targets.skill.not-shown", **facts, chance=figure.chance)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import OUT_OF_DOMAIN, Finding, Message, Target, Text
+from medeor.contracts import OUT_OF_DOMAIN, Finding, Message, Target, Text, named
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.moments import Moments
@@ -19,7 +19,6 @@ from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
 from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.doubts import contradicted
-from medeor.targets.common.drawings import WORDS
 from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Family, Fit, LabelDoubts, YesNoQuestion
 
 if TYPE_CHECKING:
@@ -295,16 +294,14 @@ class Categories:
 
     def sure(self, values: Array, truth: Array) -> drawings.Sure:
         probability, right = self.confidence(values, truth)
-        axis, observed, *sides = (WORDS[name] for name in ("probability-of-class", "share-right", "wrong", "right"))
+        axis, observed, *sides = named("targets.figure", "of-class", "share-right", "wrong", "right").values()
         return drawings.Sure(probability, right, axis, observed, tuple(sides))
 
     def judge(self, own: pl.DataFrame, truth: float | None) -> tuple[bool | None, Text]:
         decided = self._decided(own)
         likely = own["item"][int(own["value"].arg_max() or 0)]
-        facts = {"likely": likely, "share": max(own["value"].to_list())}
-        text = Message("targets.answer.undecided-class", **facts)
-        if decided is not None:
-            text = Message("targets.answer.class", **facts, decided=self.words[decided])
+        words = Message("targets.answer.undecided") if decided is None else self.words[decided]
+        text = Message("targets.answer.class", likely=likely, share=max(own["value"].to_list()), decided=words)
         if truth is None:
             return None, text
         text = Message("targets.answer.true-class", truth=self.words[int(truth)], answer=text)
@@ -324,11 +321,9 @@ class Categories:
 
     def describe(self, answer: Mapping[str, object], number: Callable[[object], str]) -> Described:
         names = self.yes_no(str(answer["item"]))
-
-        def class_of(key: str, unknown: str) -> Text:
-            return Message(unknown) if answer.get(key) is None else names[bool(answer[key])]
-
-        may, decided = class_of("plausible", "targets.answer.either"), class_of("chosen", "targets.answer.undecided")
+        either, undecided = Message("targets.answer.either"), Message("targets.answer.undecided")
+        may = either if answer.get("plausible") is None else names[bool(answer["plausible"])]
+        decided = undecided if answer.get("chosen") is None else names[bool(answer["chosen"])]
         return Described(may, Message("targets.unit.probability"), decided)
 
     def yes_no(self, item: str) -> tuple[str, str]:

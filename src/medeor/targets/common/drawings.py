@@ -14,14 +14,6 @@ from medeor.statistics.intervals import Estimator, interval, resample
 from medeor.statistics.outcomes import Outcomes
 from medeor.statistics.scores import Array, curve, mass_bins, ratio
 
-WORDS = named(
-    "targets.figure", "model", "baseline", "probability", "frequency", "probability-of-class", "share-right", "wrong",
-    "right", "roc", "false-positive-rate", "precision-recall", "recall", "precision", "treat-all", "treat-none",
-    "decision-curve", "threshold-probability", "net-benefit", "decision-caption", "calibrated", "uncalibrated",
-    "reliability", "reliability-caption", "distribution", "share", "confusion", "truth", "decision", "cases", "true",
-    "predicted",
-)  # fmt: skip
-
 POINTS = 200
 """Of one drawn line, at most."""
 TOGETHER = 6
@@ -63,8 +55,8 @@ def roc(questions: Sequence[ScoredCases], baseline: Sequence[ScoredCases] = ()) 
         true, false = _curve(one)
         x, y = np.append(0, false / max(false[-1], 1)), np.append(0, true / max(true[-1], 1))
         series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
-    axes = WORDS["roc"], WORDS["false-positive-rate"], Message("statistics.label.sensitivity")
-    return Lines(*axes, tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
+    title, x_label, y_label = named("targets.figure", "roc", "false-positive-rate", "sensitivity").values()
+    return Lines(title, x_label, y_label, tuple(series), left_out, (0, 1), (0, 1), diagonal=True)
 
 
 def precision_recall(
@@ -78,8 +70,8 @@ def precision_recall(
         precision = true / (true + false)
         x, y = np.append(0, true / max(true[-1], 1)), np.append(precision[0], precision)
         series.append(line(one.name, *thinned(x, y), dashed=one.dashed))
-    axes = WORDS["precision-recall"], WORDS["recall"], WORDS["precision"]
-    return Lines(*axes, tuple(series), caption or left_out, (0, 1), (0, 1))
+    title, x_label, y_label = named("targets.figure", "precision-recall", "recall", "precision").values()
+    return Lines(title, x_label, y_label, tuple(series), caption or left_out, (0, 1), (0, 1))
 
 
 def _curve(one: ScoredCases) -> tuple[Array, Array]:
@@ -123,14 +115,14 @@ def decision_curve(one: ScoredCases, baseline: ScoredCases | None = None) -> Lin
         return (treated[0] - treated[1] * odds) / len(answers.score)
 
     prevalence = float(one.positive.mean())
-    series = [line(WORDS["model"], at, benefit(one))]
-    series.append(line(WORDS["treat-all"], at, prevalence - (1 - prevalence) * odds, True))
-    series.append(line(WORDS["treat-none"], at, np.zeros_like(at), True))
+    treat_all, treat_none = named("targets.figure", "treat-all", "treat-none").values()
+    series = [line(one.name, at, benefit(one)), line(treat_all, at, prevalence - (1 - prevalence) * odds, True)]
+    series.append(line(treat_none, at, np.zeros_like(at), True))
     if baseline is not None:
-        series.insert(1, line(WORDS["baseline"], at, benefit(baseline)))
-    axes = WORDS["decision-curve"], WORDS["threshold-probability"], WORDS["net-benefit"]
+        series.insert(1, line(baseline.name, at, benefit(baseline)))
+    title, x_label, y_label, text = named("targets.decisions", "title", "threshold", "benefit", "caption").values()
     y_range = -0.05 - prevalence / 10, max(prevalence * 1.1, 0.05)
-    return Lines(*axes, tuple(series), WORDS["decision-caption"], (0, 1), y_range)
+    return Lines(title, x_label, y_label, tuple(series), text, (0, 1), y_range)
 
 
 # --- calibration -----------------------------------------------------------------------------------------
@@ -140,12 +132,14 @@ def reliability(one: Outcomes, now: Sure, before: Sure | None, bins: int = 10, s
     """Observed against predicted frequency in bins of equal mass, with 95 % intervals clustered by group, and before
     calibration where that is known."""
     x, y, low, high = _binned(now.probability, now.outcome, one.groups, bins, seed)
-    series = [Series(WORDS["model" if before is None else "calibrated"], x, y, low, high)]
+    title, text, model, calibrated, uncalibrated = named(
+        "targets.figure", "reliability", "reliability-caption", "model", "calibrated", "uncalibrated"
+    ).values()
+    series = [Series(model if before is None else calibrated, x, y, low, high)]
     if before is not None:
         x, y, _, _ = _binned(before.probability, before.outcome, one.groups, bins, seed)
-        series.append(Series(WORDS["uncalibrated"], x, y, dashed=True))
-    axes, text = (WORDS["reliability"], now.axis, now.observed), WORDS["reliability-caption"]
-    return Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)
+        series.append(Series(uncalibrated, x, y, dashed=True))
+    return Lines(title, now.axis, now.observed, tuple(series), text, (0, 1), (0, 1), diagonal=True)
 
 
 def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
@@ -156,8 +150,8 @@ def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
         x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
         series.append(Series(one.target.name, x, y))
     text = _left_out(len(common), len(every))
-    axes = WORDS["reliability"], WORDS["probability"], WORDS["frequency"]
-    return Lines(*axes, tuple(series), text, (0, 1), (0, 1), diagonal=True)
+    title, x_label, y_label = named("targets.figure", "reliability", "probability", "frequency").values()
+    return Lines(title, x_label, y_label, tuple(series), text, (0, 1), (0, 1), diagonal=True)
 
 
 Floats = tuple[float, ...]
@@ -197,7 +191,8 @@ def distribution(now: Sure, bins: int = 20) -> Lines:
             share = np.histogram(of_side, edges)[0] / len(of_side)
             # A step: each height stands over its whole bin.
             series.append(line(name, np.repeat(edges, 2), np.concatenate([[0], np.repeat(share, 2), [0]])))
-    return Lines(WORDS["distribution"], now.axis, WORDS["share"], tuple(series), x_range=(0, 1))
+    title, y_label = named("targets.figure", "distribution", "share").values()
+    return Lines(title, now.axis, y_label, tuple(series), x_range=(0, 1))
 
 
 # --- decisions, numbers ----------------------------------------------------------------------------------
@@ -207,20 +202,23 @@ def confusion(truth: Array, decision: Array, classes: tuple[Text, ...]) -> Matri
     """Cases by true and decided class."""
     counts = np.bincount(truth * len(classes) + decision, minlength=len(classes) ** 2)
     values = tuple(tuple(float(count) for count in row) for row in counts.reshape(len(classes), -1))
-    return Matrix(WORDS["confusion"], classes, classes, values, WORDS["truth"], WORDS["decision"])
+    title, truths, decisions = named("targets.figure", "confusion", "truth", "decision").values()
+    return Matrix(title, classes, classes, values, truths, decisions)
 
 
 def predicted_and_true(name: str, truth: Array, values: Array, unit: str, points: int = 400) -> Lines:
     """Predicted against true values, each of shape (n,); of many cases an even choice along the truth."""
     order = np.argsort(truth, kind="stable")
     kept = order[np.linspace(0, len(order) - 1, min(points, len(order))).round().astype(np.int64)]
-    true, answer = WORDS["true"], WORDS["predicted"]
+    true, answer = named("targets.figure", "true", "predicted").values()
     if unit:
         true, answer = (Message("targets.figure.in-unit", what=what, unit=unit) for what in (true, answer))
     ends = np.concatenate([truth[kept], values[kept]])
     span = (float(ends.min()), float(ends.max()))
     text = Message("targets.figure.some", kept=len(kept), all=len(order)) if len(kept) < len(order) else ""
-    cloud = Series(WORDS["cases"], tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True)
+    cloud = Series(
+        Message("targets.figure.cases"), tuple(truth[kept].tolist()), tuple(values[kept].tolist()), points=True
+    )
     title = Message("targets.figure.predicted-and-true", target=name)
     return Lines(title, true, answer, (cloud,), text, span, span, diagonal=True)
 
