@@ -57,9 +57,13 @@ class CaseColumns:
     targets: tuple[str, ...] = ()
 
     def predicting(self, targets: Sequence[str]) -> CaseColumns:
-        """The same with these targets. Raises: UserError for a column that the study names and that is not there."""
+        """The same with these targets. Raises: UserError for a column that the study names and that is not there, and
+        for a target of a name that medeor uses itself."""
         study = self.study
+        own = {*self.own} - (set() if study.time else {"time"})
         self.require(*targets, study.group, study.site, study.time, *study.subgroups)
+        for name in own.intersection(targets):
+            raise UserError("cases.target-name", target=name)
         return replace(self, targets=tuple(targets))
 
     def require(self, *names: str) -> None:
