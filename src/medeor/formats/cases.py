@@ -53,7 +53,7 @@ class CaseColumns:
     """Names that the reader uses itself: a user's column of such a name gets ` (table)` behind it."""
     unnamed_split: Literal["used", "reported"] = "used"
     """What becomes of an official split that the study does not name. It is reported alone where cases that belong
-    together are known by what they are (compounds), so that another split may tear them apart."""
+    together are known by what they are (compounds), so that another split may separate them."""
     targets: tuple[str, ...] = ()
 
     def predicting(self, targets: Sequence[str]) -> CaseColumns:
@@ -120,21 +120,20 @@ class CaseColumns:
         words = {name: _words(facts[name]) for name in called_so if not facts[name].dtype.is_nested()}
         if named in words and (words[named] & PARTS.keys() or (named.lower() in USUAL_PARTS and _slips(words[named]))):
             return OfficialSplit(named, read_parts(facts[named]))
-        usual = [name for name in words if words[name] and words[name] <= PARTS.keys()] if not named else []
+        usual = [one for one in words if words[one] and words[one] <= PARTS.keys() and one not in self.targets]
+        usual = [] if named else usual
         if usual and self.unnamed_split == "used":
             return OfficialSplit(usual[0], read_parts(facts[usual[0]]))
         for name in usual:
             if len(words[name]) > 1:
-                return OfficialSplit(
-                    findings=(_unsure("parts-not-used", Message("cases.parts-not-used", column=name)),)
-                )
+                return _unused("parts-not-used", Message("cases.parts-not-used", column=name))
         for name in words:
             if name.lower() in USUAL_PARTS and name not in (*usual, *self.targets) and named in ("", name):
                 values = facts[name].cast(pl.String).drop_nulls().unique().sort()
                 if 1 < len(values) <= MOST_PARTS:
                     key = "cases.split-by-value" if named else "cases.no-split"
                     message = Message(key, column=name, values=listed(map(repr, values), 5))
-                    return OfficialSplit(findings=(_unsure("official-split", message),))
+                    return _unused("official-split", message)
         return OfficialSplit()
 
     def others(self, left_out: Collection[str] = ()) -> dict[str, pl.Series]:
@@ -191,12 +190,12 @@ def case_columns(
 
 
 def several(text: str) -> tuple[str, ...]:
-    """Names that an option sets apart by `|`."""
+    """Names that an option separates by `|`."""
     return tuple(name.strip() for name in text.split("|") if name.strip())
 
 
 def class_names(options: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the classes that a study states, set apart by `|` or, where there is none, by commas."""
+    """The names of the classes that a study states, separated by `|` or, where there is none, by commas."""
     text = options.get("classes", "")
     return several(text if "|" in text else text.replace(",", "|"))
 
@@ -252,5 +251,5 @@ def _slips(words: Collection[str]) -> bool:
     return bool(words) and all(get_close_matches(word, PARTS, 1, 0.7) for word in words)
 
 
-def _unsure(check: str, message: Message) -> Finding:
-    return Finding(check, "quality", "unknown", message)
+def _unused(check: str, message: Message) -> OfficialSplit:
+    return OfficialSplit(findings=(Finding(check, "quality", "unknown", message),))

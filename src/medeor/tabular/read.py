@@ -40,7 +40,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
       else of the row; no other case changes it, save that a further copy is counted
     - `group`: the study's column, else the case
     - `site`, `time`: the study's columns, where it names them; `part`: of the official split, where there is one
-    - the targets; `<target>.limit` beside times until an event, and numbers with limits (see `Target.limit`)
+    - the targets; `<target>.limit` of times until an event, and of numbers with limits (see `Target.limit`)
     - the user's other columns as they were read, of which a model may be given `Cases.features`
     - `source`: what the user calls the case; `content`: a digest of its features
     - `broken`: why the case cannot be used, null where it can

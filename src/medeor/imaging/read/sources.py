@@ -63,7 +63,7 @@ def _listed(sources: Sources, study: Study, opened: Sequence[_Table]) -> Listing
 
 def _prefixed(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """Each source with what its cases' names begin with: nothing for the first, so that a study may move to another
-    folder; for the others as many of the folders above as set them apart."""
+    folder; for the others as many of the folders above as distinguish them."""
     taken = {paths[0].name if paths and paths[0].is_file() else ""}
     prefixed = [(path, "") for path in paths[:1]]
     for path in paths[1:]:

@@ -26,22 +26,20 @@ _OWN = OWN | {"place", "given", "smiles", "changes", "unread"}
 
 def read_cases(sources: Sources, study: Study) -> Cases:
     """The cases of a study and their `MoleculeStore`. Sources are tables, SDF, lists of SMILES, polars tables, or
-    SMILES themselves. `where` may hold `smiles` (the column of structures), `kind`, `classes` and `positive` (see
-    `formats.targets`), `tautomer=canonical` and `stereo=drop`, and of numbers `scale`, `unit`, `endpoint` and `decimal`
-    (see `molecules.answers`).
+    SMILES themselves. Options: `smiles` (the column of structures), `kind`, `classes` and `positive` (see
+    `formats.values.targets`), `tautomer=canonical` and `stereo=drop`, and for numbers `scale`, `unit`, `endpoint` and
+    `decimal` (see `read_answers`).
 
     The columns of the table, one row a case:
 
     - `case_id`: 12 hex digits of the structure as given; no other case changes it
     - `group`: the study's column; by scaffold or cluster, that; else the compound without stereochemistry
     - `part`, where the study names a column of parts; `scaffold` and the like, where it asks for that split
-    - the targets; beside a target with censored values `<target>.limit`: 1 where the truth lies above the value, -1
-      below, 0 where it is the value
-    - the other columns of the user's table; those that say relation or unit of a target (see `formats.beside`) under
-      its name and theirs, `<target>.given <column>`, as they do not speak of the values in this table
+    - the targets; for a target with censored values also `<target>.limit` (see `Target.limit`)
+    - the other columns of the user's table; relations and units of a target (see `unit_columns`) under its name and
+      theirs, `<target>.given <column>`, as they do not describe the values in this table
     - `given`, `place`: the structure as it stood, and where; `source`: the first, or where there is none the second;
-      `smiles`: as standardised; `content`: the same without
-      stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
+      `smiles`: as standardised; `content`: the same without stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
     - `broken`: why the case cannot be used, null where it can
 
     Raises: UserError where nothing can be read or there is nothing to predict."""

@@ -42,7 +42,7 @@ class MeasuredColumns:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """What is known of each target, in its unit."""
     assumed: tuple[str, ...] = ()
-    """Targets whose unit only the usual one of their endpoint tells."""
+    """Targets whose unit is only assumed: the usual one of their endpoint."""
     findings: tuple[Noticed, ...] = ()
 
 
@@ -79,7 +79,7 @@ def read_answers(
     """The targets `names` among the columns of `facts`, read from the file `where`. Those that are `expected` keep
     their unit and scale. Of several, one without two different values is left out of the targets and stays a column.
 
-    A number is in the unit that its cells, a column beside it or its heading name, else `where unit=`, else the usual
+    A number is in the unit that its cells, a column of units or its heading name, else `where unit=`, else the usual
     one of its endpoint. `where unit=` is also what all are converted into. It is modelled by its logarithm where `where
     scale=` or its endpoint says so, else where it is above 0 and spans two decades (see `scale_of`)."""
     wanted = {target.name: target for target in expected}
@@ -335,7 +335,7 @@ def _notes(name: str, by: Beside, heading: str, stated: str, one: OneUnit) -> li
 
 
 def _mixture(name: str, one: OneUnit, known: str) -> list[Message]:
-    """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
+    """What keeps values from being in one unit: a unit that is no multiple of the others', or none among several,
     where the target's is not `known`."""
     mixed = []
     if one.foreign:
