@@ -39,7 +39,8 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     - the other columns of the user's table; relations and units of a target (see `unit_columns`) under its name and
       theirs, `<target>.given <column>`, as they do not describe the values in this table
     - `given`, `place`: the structure as it stood, and where; `source`: the first, or where there is none the second;
-      `smiles`: as standardised; `content`: the same without stereochemistry; `changes`: what the standardisation did; `unread`: targets whose text is no measurement
+      `smiles`: as standardised; `content`: the same without stereochemistry; `changes`: what the standardisation did;
+      `unread`: targets whose text is no measurement
     - `broken`: why the case cannot be used, null where it can
 
     Raises: UserError where nothing can be read or there is nothing to predict."""

@@ -24,8 +24,8 @@ def measured_numbers(
     usual: Decimal,
 ) -> tuple[Measured, list[Finding]]:
     """The column as numbers. Where it leaves open whether a comma or a point before three digits is a decimal sign,
-    the plausible range of its endpoint decides, else the file's other columns (`usual`), else the user; where none does,
-    commas separate thousands, and a finding asks."""
+    the plausible range of its endpoint decides, else the file's other columns (`usual`), else the user; where none
+    does, commas separate thousands, and a finding asks."""
     column = facts[name]
     if asked not in ("", "comma", "point"):
         raise UserError("molecules.option.choice", key="decimal", value=asked, allowed=_SIGNS[1:])
