@@ -1,12 +1,14 @@
 """What every test may ask for."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import tiny
+from medeor import messages
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,23 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path) -> P
     assert said.code == 0, said.err
     return folder
 
+
+def _with_words(message: messages.Message) -> str:
+    """A message as it is rendered; fails where its key has no words, or a placeholder has no value."""
+    if re.fullmatch(r"[a-z][\w-]*(\.[\w-]+)+", message.key):
+        assert messages.template(message.key, messages.ENGLISH) is not None, f"no words for {message.key}"
+    return _rendered(message)
+
+
+def _with_values(formatter: object, name: str, args: object, values: dict[str, object]) -> tuple[object, str]:
+    assert name in values or not name.isidentifier(), f"no value for {{{name}}} among {sorted(values)}"
+    return _field(formatter, name, args, values)
+
+
+# Some keys are put together while the program runs: every test checks those that it meets.
+_rendered, _field = messages.Message.__str__, messages._Formatter.get_field
+messages.Message.__str__ = _with_words
+messages._Formatter.get_field = _with_values
 
 # The same examples in every run: a red suite can be run again and looked into.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -45,10 +45,14 @@ def table_set(name: str) -> TableSet:
 
 
 def followed(name: str) -> pl.DataFrame:
-    """One of the sets `metabric`, `gbsg` (official parts) and `support` (a fifth is tested), with the columns `time,
-    event, part`."""
+    """One of the sets `metabric`, `gbsg` (official parts), `support` (a fifth is tested) and `fed_tcga_brca` (no part),
+    with the columns `time, event, part`."""
     data = Path(os.environ["MEDEOR_DATA"])
-    if name == "support":
+    if name == "fed_tcga_brca":
+        table = (
+            _csv(data / "records" / "survival" / "fed_tcga_brca.csv").drop("pid").rename({"T": "time", "E": "event"})
+        )
+    elif name == "support":
         table = _support(data)
         tested = np.random.default_rng(0).random(table.height) < 0.2
         table = table.with_columns(part=pl.when(pl.Series(tested)).then(pl.lit("test")).otherwise(pl.lit("train")))

@@ -3,13 +3,13 @@ import string
 
 import pytest
 
-from medeor.messages import ENGLISH, HOME, Message, catalogue, languages, listed, template
+from medeor.messages import ENGLISH, HOME, Message, catalogue, is_plural, languages, listed, template
 from messages import sentences
 
 
 def _entries(table, prefix):
     for name, found in table.items():
-        if isinstance(found, str) or "other" in found:
+        if isinstance(found, str) or is_plural(found):
             yield f"{prefix}.{name}", found
         else:
             yield from _entries(found, f"{prefix}.{name}")

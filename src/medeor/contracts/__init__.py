@@ -36,7 +36,7 @@ from medeor.contracts.results import (
 )
 from medeor.contracts.study import ROAD, Budget, Sources, Step, Study
 from medeor.errors import Stopped, UserError, without_controls
-from medeor.messages import Message, Text, listed, named
+from medeor.messages import Message, Text, in_turn, listed, named
 
 __all__ = [
     "BORDERLINE",
@@ -91,6 +91,7 @@ __all__ = [
     "TaskFacts",
     "Text",
     "UserError",
+    "in_turn",
     "listed",
     "named",
     "without_controls",

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Split, listed
-from medeor.formats.images.lists import in_turn
+from medeor.contracts import Cases, Finding, Message, Split, in_turn, listed
 from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Explanation, Message, Predictions, Result, Text
+from medeor.contracts import Cases, Explanation, Message, Predictions, Result, Text, in_turn
 from medeor.figures import Figure, Gallery, Picture
-from medeor.formats.images.lists import in_turn
 from medeor.imaging.model.prepare import Preparation, prepare_one
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.networks.method import NetworkModel

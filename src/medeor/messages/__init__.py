@@ -26,8 +26,9 @@ Template = str | dict[str, str]
 class Message:
     """A sentence, or a part of one, by its key: `imaging.audit.constant` stands in `imaging.toml`, below `[audit]`.
 
-    Values may be messages themselves, and sequences of anything; a sequence is rendered as a list. A key that no
-    catalogue holds is its own template, so that packages from elsewhere may write their words in place."""
+    Values may be messages themselves, and sequences of anything; a sequence is rendered as a list, `{names:;}` with
+    semicolons. A key that no catalogue holds is its own template, so that packages from elsewhere may write their words
+    in place."""
 
     __slots__ = ("key", "values")
 
@@ -83,6 +84,12 @@ def listed(values: Iterable[object], most: int = 12) -> Message | tuple[object, 
     return every if len(every) <= most else Message("common.more", values=every[:most], count=len(every) - most)
 
 
+def in_turn(statements: Iterable[Text]) -> Text:
+    """Several statements as one, in their order."""
+    every = tuple(statements)
+    return Message("common.in-turn", statements=every) if len(every) > 1 else (*every, "")[0]
+
+
 def language() -> str:
     """The language in which messages are rendered: that of `MEDEOR_LANGUAGE` where it has words, or English."""
     wanted = os.environ.get(VARIABLE, ENGLISH)
@@ -110,7 +117,12 @@ def template(key: str, spoken: str) -> Template | None:
     found: Any = catalogue(spoken, room)
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) or (isinstance(found, dict) and "other" in found) else None
+    return found if isinstance(found, str) or is_plural(found) else None
+
+
+def is_plural(found: object) -> bool:
+    """Whether this entry has a form for each number, and is no table of further entries."""
+    return isinstance(found, dict) and "other" in found and set(found) <= {"one", "other"}
 
 
 def _template(key: str) -> Template | None:
@@ -126,7 +138,8 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, (list, tuple)):
-            value = str(_template("common.separator")).join(self.format_field(one, "") for one in value)
+            separator = str(_template("common.strong-separator" if format_spec == ";" else "common.separator"))
+            value, format_spec = separator.join(self.format_field(one, "") for one in value), ""
         return format(value if isinstance(value, Real) else str(value), format_spec)
 
 

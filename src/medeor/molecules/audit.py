@@ -3,14 +3,13 @@ twice, contradictory values, near copies across parts, columns in another unit."
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Split, Target, Text, listed
+from medeor.contracts import Cases, Finding, Message, Split, Target, Text, in_turn, listed
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.measured.units import is_unit
 from medeor.learning.pool import in_chunks
@@ -338,21 +337,17 @@ def _units(table: pl.DataFrame, cases: Cases) -> Finding:
         elif why := wrong_unit(table[target.name].drop_nulls().to_numpy(), endpoint):
             wrong.append(_of_endpoint("molecules.unit.wrong", target.name, endpoint, why))
     if wrong:
-        return Finding("units", "quality", "fail", _in_turn(wrong))
+        return Finding("units", "quality", "fail", in_turn(wrong))
     unstated = [Message("molecules.unit.unknown", targets=unknown)] if unknown else []
     unstated += [_of_endpoint("molecules.unit.assumed", name, store.endpoints[name]) for name in store.assumed]
     if unstated:
-        return Finding("units", "quality", "unknown", _in_turn(unstated))
+        return Finding("units", "quality", "unknown", in_turn(unstated))
     key = "molecules.unit.no-range" if without_range else "molecules.unit.plausible"
     return Finding("units", "quality", "pass", Message(key, targets=without_range))
 
 
 def _of_endpoint(key: str, target: str, endpoint: Endpoint, why: Text = "") -> Message:
     return Message(key, target=target, title=endpoint.title, unit=endpoint.measured_in, why=why)
-
-
-def _in_turn(statements: Iterable[Text]) -> Text:
-    return reduce(lambda one, other: Message("molecules.audit.in-turn", one=one, other=other), statements)
 
 
 def _implausible(table: pl.DataFrame, cases: Cases) -> Finding:

@@ -241,7 +241,7 @@ def rule(threshold: str) -> Pick | None:
     if threshold == "youden":
         return lambda true, false: (true * false[:, -1:] - false * true[:, -1:]).argmax(axis=1)
     if threshold == "equal":
-        return lambda true, false: _apart(true, false).argmin(axis=1)
+        return lambda true, false: _gap(true, false).argmin(axis=1)
     if threshold == "accuracy":
         return lambda true, false: (true - false).argmax(axis=1)
     if threshold == "prevalence":
@@ -259,8 +259,8 @@ def rule(threshold: str) -> Pick | None:
     raise UserError("targets.threshold.unknown", rule=threshold)
 
 
-def _apart(true: Array, false: Array) -> Array:
-    """How far sensitivity and specificity are apart, times the product of both classes' weights."""
+def _gap(true: Array, false: Array) -> Array:
+    """The gap between sensitivity and specificity, times the product of both classes' weights."""
     positive, negative = true[:, -1:], false[:, -1:]
     return abs(true * negative + false * positive - positive * negative)
 

@@ -19,11 +19,11 @@ from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import drawings
+from medeor.targets.common.base import Quantity
 from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration, conformal_quantile
 from medeor.targets.common.class_scores import mean_family
 from medeor.targets.common.doubts import outliers
 from medeor.targets.common.kind import AgainstChance, Boosted, Described, Family, Fit, LabelDoubts, YesNoQuestion
-from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -256,10 +256,10 @@ class Number(Quantity):
         folds: list[Family] = []
         if self.logarithmic:
             with np.errstate(invalid="ignore", divide="ignore"):
-                apart = np.abs(np.log10(predicted) - np.log10(one.truth))
-            columns |= {f"within_{fold}_fold": (apart <= np.log10(fold)).astype(float) for fold in (2, 3)}
+                error = np.abs(np.log10(predicted) - np.log10(one.truth))
+            columns |= {f"within_{fold}_fold": (error <= np.log10(fold)).astype(float) for fold in (2, 3)}
             trials |= dict.fromkeys(("within_2_fold", "within_3_fold"), everyone)
-            distance = scores.means([apart])
+            distance = scores.means([error])
             name = ("fold_error",)
             folds = [(name, lambda: Estimator(name, lambda weights: 10 ** distance(weights), one.groups))]
         agreement = lambda: Estimator(_AGREED, scores.agreement(one.truth, predicted), one.groups)  # noqa: E731

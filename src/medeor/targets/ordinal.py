@@ -41,8 +41,8 @@ class Ordinal(Categories):
 
     def decided(self, counts: Array, prevalences: Sequence[float]) -> dict[str, Array]:
         grades = np.arange(len(self.classes))
-        apart = np.abs(grades[:, None] - grades)
-        error = scores.ratio(np.einsum("rij,ij->r", counts, apart), counts.sum(axis=(1, 2)))
+        distance = np.abs(grades[:, None] - grades)
+        error = scores.ratio(np.einsum("rij,ij->r", counts, distance), counts.sum(axis=(1, 2)))
         own = {"quadratic_weighted_kappa": scores.kappa(counts), "grade_error": error}
         plain = super().decided(counts, prevalences)
         details = {name: plain.pop(name) for name in list(plain) if "/" in name}

@@ -4,7 +4,8 @@ value of each is the probability that the event happens by then."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,10 +20,10 @@ from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
-from medeor.targets.common.calibration import ENOUGH, FOLDS, CalibrationOptions, How, TargetCalibration, folds_of
-from medeor.targets.common.class_scores import mean_family
+from medeor.targets.common.base import Quantity
+from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration, cross_validated
+from medeor.targets.common.class_scores import calibration_family, mean_family
 from medeor.targets.common.kind import AgainstChance, Boosted, Described, Family, Fit, LabelDoubts, YesNoQuestion
-from medeor.targets.common.quantities import Quantity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +79,6 @@ class Survival(Quantity):
         Statistic("brier", higher_is_better=False),
         Statistic("ece", higher_is_better=False),
     )
-    logarithmic: ClassVar[bool] = False
-    comparable: ClassVar[bool] = True
     skill: ClassVar[str] = "c_index"
     objective: ClassVar[str] = "binary"
     unit: ClassVar[Text] = Message("targets.unit.log-hazard")
@@ -101,10 +100,6 @@ class Survival(Quantity):
             return False
         return len(ends) > 0 and bool(np.isfinite(ends).all() and (np.diff(ends, prepend=0.0) > 0).all())
 
-    @property
-    def statistics(self) -> tuple[Statistic, ...]:
-        return self.STATISTICS
-
     # --- truth -----------------------------------------------------------------------------------------------
 
     def truth(self, table: pl.DataFrame) -> Array:
@@ -114,12 +109,6 @@ class Survival(Quantity):
             return np.column_stack([time, np.zeros(len(time))])
         side = table[self.target.limit].cast(pl.Float64).fill_null(np.nan).to_numpy()
         return np.column_stack([np.where(np.isin(side, (0, 1)), time, np.nan), np.nan_to_num(side)])
-
-    def scored(self, truth: Array) -> Array:
-        return np.asarray(~np.isnan(truth[:, 0]))
-
-    def written(self, columns: Sequence[str]) -> pl.Expr:
-        return pl.col(self.target.name)
 
     def strata(self, truth: Array) -> Array:
         """Who has an event, and who has none."""
@@ -222,21 +211,16 @@ class Survival(Quantity):
             return one
         event = _event(held)
         known = np.stack([censored.known_by(held.truth, event, end) for end in self.horizons], axis=-1)
-        before = float(_log_loss(one, held.values, known).mean())
-        one = replace(one, log_loss=before, log_loss_calibrated=before)
-        if min(len(np.unique(groups)) for groups in (held.groups, held.groups[event])) < ENOUGH:
-            return one
-        fold, best = folds_of(held.groups, asked.seed), one
-        methods: tuple[How, ...] = ("temperature", "platt")
-        for method in methods:
-            loss = np.empty(len(held))
-            for number in range(FOLDS):
-                test = fold == number
-                changed = _fitted(one, held.values[~test], known[:, ~test], method)
-                loss[test] = _log_loss(changed, held.values[test], known[:, test])
-            if loss.mean() < (best.log_loss_calibrated or 0.0):
-                best = replace(_fitted(one, held.values, known, method), log_loss_calibrated=float(loss.mean()))
-        return best
+        enough = min(len(np.unique(groups)) for groups in (held.groups, held.groups[event])) >= ENOUGH
+
+        def loss(changed: TargetCalibration, rows: Array) -> Array:
+            return _log_loss(_calibrated(changed, held.values[rows]), known[:, rows])
+
+        def cost(rows: Array) -> Callable[[Array], float]:
+            return partial(_cost, held.values[rows], known[:, rows])
+
+        methods: tuple[How, ...] = ("temperature", "platt") if enough else ()
+        return cross_validated(one, held.groups, methods, asked.seed, cost, loss)
 
     def apply(self, one: TargetCalibration, given: Arranged) -> Mapping[str, object]:
         return {"value": _calibrated(one, given.values).ravel()}
@@ -317,27 +301,17 @@ def _calibrated(one: TargetCalibration, values: Array) -> Array:
     return values if one.method == "identity" else _risk(one.slope * _log_hazard(values) + one.intercept)
 
 
-def _fitted(start: TargetCalibration, values: Array, known: Array, method: How) -> TargetCalibration:
-    """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²). `known`: for each case and
-    horizon whether the event had happened, and the weight of that (see `survival.known_by`), shape (2, n, k)."""
-    from scipy.optimize import minimize
-
-    def changed(parameters: Array) -> TargetCalibration:
-        intercept = float(parameters[1]) if len(parameters) > 1 else 0.0
-        return replace(start, method=method, slope=float(np.exp(parameters[0])), intercept=intercept)
-
-    def cost(parameters: Array) -> float:
-        one = changed(parameters)
-        return float(_log_loss(one, values, known).sum()) + parameters[0] ** 2 / 2 + one.intercept**2 / 8
-
-    start_at = np.zeros(2 if method == "platt" else 1)
-    bounds = [(-5, 5), (-20, 20)][: len(start_at)]
-    return changed(minimize(cost, start_at, method="L-BFGS-B", bounds=bounds).x)
+def _cost(values: Array, known: Array, parameters: Array) -> float:
+    """See `cross_validated`. `known`: for each case and horizon whether the event had happened, and the weight of that
+    (see `survival.known_by`), shape (2, n, k)."""
+    intercept = float(parameters[1]) if len(parameters) > 1 else 0.0
+    loss = _log_loss(_risk(float(np.exp(parameters[0])) * _log_hazard(values) + intercept), known)
+    return float(loss.sum()) + parameters[0] ** 2 / 2 + intercept**2 / 8
 
 
-def _log_loss(one: TargetCalibration, values: Array, known: Array) -> Array:
+def _log_loss(risk: Array, known: Array) -> Array:
     """Mean over the horizons, shape (n,)."""
-    risk = np.clip(_calibrated(one, values), _TINY, 1 - _TINY)
+    risk = np.clip(risk, _TINY, 1 - _TINY)
     happened, weight = known
     return -(weight * np.log(np.where(happened > 0, risk, 1 - risk))).mean(axis=1)
 
@@ -347,9 +321,8 @@ def _calibration_error(name: str, one: Outcomes, risk: Array, end: float) -> Fam
     happened, weight = censored.known_by(one.truth, _event(one), end)
     known = np.flatnonzero(weight > 0)
 
-    def build() -> Estimator:
+    def score() -> scores.Score:
         error = scores.calibration_error(risk[known], happened[known].astype(float), one.groups[known])
-        names = (name, f"observed {name}", f"chance {name}")
-        return Estimator(names, lambda weights: error(weights * weight[known]), one.groups[known])
+        return lambda weights: error(weights * weight[known])
 
-    return (name,), build
+    return calibration_family(name, score, one.groups[known])

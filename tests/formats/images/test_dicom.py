@@ -17,7 +17,7 @@ from pydicom.uid import JPEGBaseline8Bit, RLELossless, generate_uid
 
 from formats.images.dicom_files import data_set, write, write_series
 from medeor.contracts import UserError
-from medeor.formats.images.dicom.read import read_dicom, read_series
+from medeor.formats.images.dicom.read import read_series
 from medeor.formats.images.image import BrokenImage, read_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -86,13 +86,8 @@ def test_physical_values_are_not_turned_round(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.pixels[0], RAMP)
 
 
-def test_the_window_can_be_asked_for_and_refused(tmp_path: Path) -> None:
-    file = write(tmp_path / "a", RAMP, Modality="DX", **XRAY)
-    np.testing.assert_array_equal(read_dicom(file, window=False).pixels[0], RAMP)
-    other = write(tmp_path / "b", RAMP, Modality="MR", **XRAY)
-    np.testing.assert_allclose(
-        read_dicom(other, window=True).pixels[0], window(RAMP * 1.0, 2000, 1500, 4095), rtol=1e-5
-    )
+def test_only_projections_are_windowed(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_image(write(tmp_path / "b", RAMP, Modality="MR", **XRAY)).pixels[0], RAMP)
 
 
 @pytest.mark.parametrize("function", ["SIGMOID", "LINEAR_EXACT"])
@@ -176,13 +171,10 @@ def test_rle_is_lossless(tmp_path: Path) -> None:
 # Frames and places -------------------------------------------------------------------------------------------------
 
 
-def test_frames_make_a_volume_or_one_is_picked(tmp_path: Path) -> None:
+def test_frames_make_a_volume(tmp_path: Path) -> None:
     film = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
     file = write(tmp_path / "a", film, Modality="US")
     np.testing.assert_array_equal(read_image(file).pixels[0], film)
-    np.testing.assert_array_equal(read_image(file, frame=2).pixels[0], film[2])
-    with pytest.raises(UserError, match="no frame 4; its frames are 0 to 3"):
-        read_image(file, frame=4)
 
 
 def rotation(quaternion: list[float]) -> np.ndarray:

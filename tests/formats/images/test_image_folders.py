@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from formats.images.dicom_files import data_set, write, write_series
-from medeor.formats.images.folders import find_images
+from medeor.formats.images.folders import find_all
 from medeor.formats.images.image import BrokenImage, read_files, read_image
 
 VOLUME = np.arange(4 * 3 * 5, dtype=np.int16).reshape(4, 3, 5)
@@ -19,7 +19,7 @@ def picture(path: Path) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    return [image.name for image in find_images(folder)]
+    return [image.name for image in find_all(folder).images]
 
 
 def test_images_are_found_by_content_in_order_and_hidden_files_passed_over(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_slices_of_a_series_are_one_case(tmp_path: Path) -> None:
     write_series(tmp_path / "p2/ct", VOLUME + 100, order)
     write_series(tmp_path / "p2/both", VOLUME, [f"1{name}" for name in order])
     write_series(tmp_path / "p2/both", VOLUME, [f"2{name}" for name in order])
-    found = find_images(tmp_path)
+    found = find_all(tmp_path).images
     assert [image.name.partition("#")[0] for image in found] == ["p1", "p2/both", "p2/both", "p2/ct"]
     assert len({image.name for image in found}) == 4
     np.testing.assert_array_equal(read_files(found[0].files).pixels[0], VOLUME)

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     fails("none.csv", None, "does not exist")
     fails("empty.csv", b"", "is empty")
     fails("header.csv", b"a,b\n", "no rows")
-    fails("ragged.csv", b"a,b\n1,2\n3,4,5\n", "row 3 has 3 values where the header has 2")
+    fails("ragged.csv", b"a,b\n1,2\n3,4,5\n", "row 3 has 3 values where the first row has 2")
     fails("a.xlsx", b"no workbook", "not a readable Excel")
     fails("a.parquet", b"no parquet", "not readable Parquet")
     fails("binary.csv", b"a,b\0\x01\n", "not a table of text")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from medeor import cache
 from medeor.contracts import Message, UserError
 from medeor.files import sha256
-from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, damage_told, is_own_bug, made_finite
+from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, decoding, is_own_bug, narrowed
 from medeor.formats.images.pictures import channels_first, without_alpha
 
 ArrayLayout = Literal["grey", "colour", "channels", "channels last", "volume", "colour volume", "channel volume"]
@@ -82,8 +84,7 @@ class ImageArray:
                 pixels = pixels[None]
             case "colour volume" | "channels last":
                 pixels = np.moveaxis(pixels, -1, 0)
-        pixels, nonfinite = made_finite(_plain(pixels), Message("images.array.place", place=index))
-        return Image(np.ascontiguousarray(pixels), nonfinite=nonfinite)
+        return Image.of(_plain(pixels), Message("images.array.place", place=index))
 
 
 def read_npy(path: Path) -> Image:
@@ -92,17 +93,17 @@ def read_npy(path: Path) -> Image:
     to 32 bits or float32.
 
     Raises: BrokenImage where the file is damaged, holds Python objects or another number of axes."""
-    with damage_told(path, ".npy"):
+    with decoding(path, ".npy"):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     check_size(path, mapped.nbytes)
-    with damage_told(path, ".npy"):
+    with decoding(path, ".npy"):
         array = np.array(mapped)
     if array.ndim not in (2, 3, 4) or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise BrokenImage(path, "images.array.no-image", shape=array.shape, dtype=array.dtype)
     facts = {
         "file_type": "NPY",
         "bits": str(array.dtype.itemsize * 8),
-        "size": "x".join(str(length) for length in array.shape),
+        "size": "x".join(map(str, array.shape)),
     }
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)):
         array = channels_first(_opaque(array))
@@ -110,8 +111,7 @@ def read_npy(path: Path) -> Image:
         array = np.moveaxis(array, -1, 0)
     elif array.ndim == 3 and not (array.shape[0] <= 4 and min(array.shape[1:]) > MOST_LAST):
         array = array[None]
-    pixels, nonfinite = made_finite(_plain(array), path)
-    return Image(np.ascontiguousarray(pixels), header=facts, nonfinite=nonfinite)
+    return Image.of(_plain(array), path, header=facts)
 
 
 def _opaque(pixels: np.ndarray) -> np.ndarray:
@@ -120,11 +120,7 @@ def _opaque(pixels: np.ndarray) -> np.ndarray:
 
 
 def _plain(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8)
-    if pixels.dtype == np.float16 or pixels.dtype.itemsize > 4:
-        return pixels.astype(np.float32)
-    return pixels
+    return pixels.astype(np.uint8) if pixels.dtype == bool else narrowed(pixels)
 
 
 def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -132,21 +128,26 @@ def members(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
     Raises: UserError where the archive is damaged or holds Python objects, which medeor never loads."""
     found = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if info.filename.endswith(".npy"):
-                    with archive.open(info) as file:
-                        shape, _, dtype = _npy_header(file)
-                    found[info.filename.removesuffix(".npy")] = (shape, dtype)
-    except (zipfile.BadZipFile, *DAMAGED) as error:
-        if is_own_bug(error):
-            raise
-        raise UserError("images.archive.damaged", path=path, error=error) from None
+    with _opening(path), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".npy"):
+                with archive.open(info) as file:
+                    shape, _, dtype = _npy_header(file)
+                found[info.filename.removesuffix(".npy")] = (shape, dtype)
     for name, (_, dtype) in found.items():
         if dtype.hasobject:
             raise UserError("images.archive.objects", path=path, name=name)
     return found
+
+
+@contextmanager
+def _opening(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, *DAMAGED) as error:
+        if is_own_bug(error):
+            raise
+        raise UserError("images.archive.damaged", path=path, error=error) from None
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -164,7 +165,7 @@ def member(path: str, name: str) -> np.ndarray:
     """One array of an .npz archive, or a .npy file: mapped from disk where it is stored plainly or is large.
 
     Raises: UserError where it is damaged."""
-    try:
+    with _opening(path):
         if not name:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
@@ -176,10 +177,6 @@ def member(path: str, name: str) -> np.ndarray:
             return _unpacked(Path(path), info)
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])
-    except (zipfile.BadZipFile, *DAMAGED) as error:
-        if is_own_bug(error):
-            raise
-        raise UserError("images.archive.damaged", path=path, error=error) from None
 
 
 def _mapped(path: str, info: zipfile.ZipInfo) -> np.ndarray:

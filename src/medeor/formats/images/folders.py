@@ -32,8 +32,8 @@ UNREAD: tuple[tuple[Text, tuple[str, ...]], ...] = (
 """Kinds of pictures that medeor does not read, and how their names end."""
 _DATA_OF = {".img": (".hdr",), ".rec": (".par",), ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",)}
 """Files of pixels and the files that describe them: the pair is one image."""
-_HOLDERS = {".npz", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".h5", ".hdf5", ".mat", ".pkl", ".pt"}
-"""Endings of what may hold images inside."""
+HOLDERS = {".npz", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".h5", ".hdf5", ".mat", ".pkl", ".pt"}
+"""Endings of what may hold images inside, as `Found.others` has them."""
 _OTHERS = {
     ".txt", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".json", ".jsonl", ".xml", ".pdf", ".doc", ".docx", ".md", ".html",
     ".htm", ".log", ".ini", ".db", ".toml", ".yaml", ".yml", ".py", ".ipynb", ".exe", ".dll", ".inf", ".svg",
@@ -51,6 +51,10 @@ class ImageFiles(NamedTuple):
     files: tuple[Path, ...]
     """One file, or the slices of a volume."""
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(map(str, self.files))
+
 
 class Found(NamedTuple):
     """What lies below a folder."""
@@ -63,12 +67,7 @@ class Found(NamedTuple):
     others: Counter[Text]
     """How many other files there are, by what they are."""
     scattered: Counter[str]
-    """Series whose slices lie in several folders: `joined` into one volume, or `apart`."""
-
-
-def find_images(folder: Path) -> list[ImageFiles]:
-    """Every image below a folder, ordered by name."""
-    return find_all(folder).images
+    """Series whose slices lie in several folders: `joined` into one volume, or `separate`."""
 
 
 def find_all(folder: Path) -> Found:
@@ -130,19 +129,14 @@ def _what(path: Path, known: set[str]) -> Text:
     """How a file that is no picture is called in the audit: by its ending, if that is one of those in common use, as
     another may be part of a name."""
     ending = path.suffix.lower()
-    if ending in _OTHERS or ending in _HOLDERS or (ending in _DATA_OF and _is_described(path, known)):
+    if ending in _OTHERS or ending in HOLDERS or (ending in _DATA_OF and _is_described(path, known)):
         return ending
     return "DICOMDIR" if path.name.upper() == "DICOMDIR" else Message("images.kinds.no-ending")
 
 
-def may_hold_images(what: Text) -> bool:
-    """Whether files that are called so in `Found.others` may hold images."""
-    return what in _HOLDERS
-
-
 def slices_in(folder: Path) -> tuple[Path, ...]:
     """The files of the one image in a folder. Raises: BrokenImage where there is none, or more than one."""
-    images = find_images(folder)
+    images = find_all(folder).images
     if len(images) != 1:
         raise BrokenImage(folder, "images.folder.several" if images else "images.folder.none", count=len(images))
     return images[0].files

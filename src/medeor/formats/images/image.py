@@ -51,7 +51,7 @@ class BrokenImage(UserError):
 
 
 @contextmanager
-def damage_told(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def decoding(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turns what a decoder (of `what`) raises into BrokenImage, `also` what its library alone raises; an `is_own_bug`
     stays itself. The decoder's own words are left out: they may hold names of files and values of a header."""
     errors: tuple[type[Exception], ...] = (*DAMAGED, *also)
@@ -75,7 +75,7 @@ def check_size(path: Path, count: float) -> None:
 
 
 def silence(library: str) -> None:
-    """Keeps a decoder from warning and logging: what matters of a damaged file is said once, by BrokenImage. Filters
+    """Keeps a decoder from warning and logging: BrokenImage reports what matters of a damaged file, once. Filters
     are set once for all, as a context around each call would not be safe among threads."""
     warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
     logging.getLogger(library).setLevel(logging.CRITICAL)
@@ -108,6 +108,20 @@ class Image:
     """Digest of the examination's DICOM identifier, else of the series'; both belong to one patient."""
     uid: str = ""
     """Digest of its own DICOM identifier: of the file, or of the series whose slices make the volume."""
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, path: Path | Text, **known: Any) -> Image:
+        """The image of pixels that may not all be finite; `known` are further fields.
+
+        Raises: BrokenImage where none is finite."""
+        count = 0
+        if pixels.dtype.kind == "f":
+            finite = np.isfinite(pixels)
+            count = int(pixels.size - np.count_nonzero(finite))
+            if count and count == pixels.size:
+                raise BrokenImage(path, "images.not-finite")
+            pixels = np.where(finite, pixels, pixels[finite].min()) if count else pixels
+        return cls(np.ascontiguousarray(pixels), nonfinite=count, **known)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -157,55 +171,49 @@ def _is_nifti(head: bytes) -> bool:
     return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
 
 
-def read_image(path: Path, frame: int | None = None) -> Image:
-    """The image in a file, or the volume in a folder of DICOM slices of one series.
-
-    `frame` picks one flat image of several (counted from 0): a frame of DICOM, a page of TIFF, a slice of an array;
-    of a four-dimensional NIfTI file it picks one volume. Without it several frames make a volume, and several NIfTI
-    volumes the channels of one.
+def read_image(path: Path) -> Image:
+    """The image in a file, or the volume in a folder of DICOM slices of one series. Several frames, pages or slices
+    make a volume, several NIfTI volumes the channels of one.
 
     Raises: UserError where there is no such file; BrokenImage, which is one too, where it cannot be used."""
     path = Path(path)
     if path.is_dir():
         from medeor.formats.images.folders import slices_in
 
-        image = read_files(slices_in(path))
-        return image if frame is None else slice_of(image, frame, path)
+        return read_files(slices_in(path))
     if not path.is_file():
-        raise UserError("images.nowhere", path=path)
-    image = _of_file(path, frame)
+        raise UserError("common.no-file", path=path)
+    image = _of_file(path)
     if not image.pixels.size:
         raise BrokenImage(path, "images.no-pixels")
     return image
 
 
-def _of_file(path: Path, frame: int | None) -> Image:
+def _of_file(path: Path) -> Image:
     match kind_of(path):
         case "dicom":
             from medeor.formats.images.dicom.read import read_dicom
 
-            return read_dicom(path, frame)
+            return read_dicom(path)
         case "nifti":
             from medeor.formats.images.nifti import read_nifti
 
-            return read_nifti(path, frame)
+            return read_nifti(path)
         case "tiff":
             from medeor.formats.images.tiff import read_tiff
 
-            image = read_tiff(path)
+            return read_tiff(path)
         case "png" | "jpeg" | "bmp" | "webp":
             from medeor.formats.images.pictures import read_picture
 
-            image = read_picture(path)
+            return read_picture(path)
         case "npy":
             from medeor.formats.images.arrays import read_npy
 
-            image = read_npy(path)
+            return read_npy(path)
         case "npz":
             raise BrokenImage(path, "images.archive.many")
-        case _:
-            raise BrokenImage(path, _why_none(path))
-    return image if frame is None else slice_of(image, frame, path)
+    raise BrokenImage(path, _why_none(path))
 
 
 def read_files(files: tuple[Path, ...]) -> Image:
@@ -226,40 +234,18 @@ def _why_none(path: Path) -> Message:
     return Message("images.not-read", kind=kind) if kind else Message("images.no-image")
 
 
-def slice_of(image: Image, index: int, path: Path) -> Image:
-    """One flat image of a volume, along its first axis."""
-    count = image.size[0] if len(image.size) == 3 else 1
-    if not 0 <= index < count:
-        raise UserError("images.no-frame", path=path, frame=index, last=count - 1)
-    if len(image.size) == 2:
-        return image
-    affine = image.affine
-    if affine is not None:
-        affine = affine[:, [1, 2, 0, 3]].copy()
-        affine[:, 3] += index * affine[:, 2]
-    spacing = image.spacing and image.spacing[1:]
-    return replace(image, pixels=image.pixels[:, index], affine=affine, spacing=spacing)
-
-
 def grey_or_colour(pixels: np.ndarray) -> np.ndarray:
     """Pixels (3, …) of a picture; (1, …) where red, green and blue are the same throughout."""
     grey = np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[0], pixels[2])
     return pixels[:1] if grey else pixels
 
 
-def made_finite(pixels: np.ndarray, path: Path | Text) -> tuple[np.ndarray, int]:
-    """Pixels with the lowest finite value in place of NaN and infinity, and how many there were.
-
-    Raises: BrokenImage where none is finite."""
-    if pixels.dtype.kind != "f":
-        return pixels, 0
-    finite = np.isfinite(pixels)
-    count = int(pixels.size - np.count_nonzero(finite))
-    if not count:
-        return pixels, 0
-    if count == pixels.size:
-        raise BrokenImage(path, "images.not-finite")
-    return np.where(finite, pixels, pixels[finite].min()), count
+def narrowed(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of at most 32 bits in the byte order of this machine; floating-point and 64-bit numbers as float32."""
+    if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
+        with np.errstate(over="ignore"):
+            pixels = pixels.astype(np.float32, copy=False)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def reoriented(image: Image, axes: str = "SPL") -> Image:

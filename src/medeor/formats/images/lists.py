@@ -6,20 +6,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from medeor.contracts import Finding, Message, Text, UserError, listed
+from medeor.contracts import Finding, Message, Text, UserError, in_turn, listed
 from medeor.formats.images.arrays import ImageArray, layout_of, member, members
-from medeor.formats.images.folders import UNREAD, Found, ImageFiles, find_all, may_hold_images
+from medeor.formats.images.folders import HOLDERS, UNREAD, Found, ImageFiles, find_all
 from medeor.formats.values.targets import PARTS
 
 LABEL = "label"
 """What labels are called that come without a name: those of class folders and of archives."""
 ROWS = {"source": pl.String(), "images": pl.List(pl.String), "part": pl.String(), "problem": pl.String()}
+_INDEX = "\0row"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Listing:
     labels: tuple[str, ...] = ()
     """Columns of `facts` that the source itself holds as labels."""
     passed: Counter[tuple[str, Text]] = field(default_factory=Counter)
-    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `apart`) and by what they are."""
+    """Files that are no cases, by why (`unread`, `aside`, `others`, `joined`, `separate`) and by what they are."""
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -45,7 +45,8 @@ def together(listings: Sequence[Listing]) -> Listing:
     Raises: UserError where two images have one name."""
     if len(listings) == 1:
         return listings[0]
-    facts = [one.facts.with_row_index("row") for one in listings]
+    # With an index, as a listing may have rows and no facts.
+    facts = [one.facts.with_row_index(_INDEX) for one in listings]
     files: dict[str, tuple[str, ...]] = {}
     for one in listings:
         for key, found in one.files.items():
@@ -53,7 +54,7 @@ def together(listings: Sequence[Listing]) -> Listing:
                 raise UserError("images.sources.one-name", name=key)
     return Listing(
         pl.concat([one.rows for one in listings]),
-        pl.concat(facts, how="diagonal_relaxed").drop("row"),
+        pl.concat(facts, how="diagonal_relaxed").drop(_INDEX),
         files,
         {key: array for one in listings for key, array in one.arrays.items()},
         tuple(dict.fromkeys(name for one in listings for name in one.labels)),
@@ -61,11 +62,10 @@ def together(listings: Sequence[Listing]) -> Listing:
     )
 
 
-def of_images(images: Sequence[ImageFiles], prefix: str = "") -> Listing:
+def of_images(images: Sequence[ImageFiles], prefix: str = "", problems: Sequence[Text | None] = ()) -> Listing:
     """Images of which nothing else is known."""
-    names = [prefix + image.name for image in images]
-    rows = rows_of(names, [[name] for name in names])
-    return Listing(rows, pl.DataFrame(height=len(names)), {n: _texts(image.files) for n, image in zip(names, images)})
+    files = {prefix + image.name: image.paths for image in images}
+    return Listing(rows_of(list(files), problems=problems), pl.DataFrame(height=len(files)), files)
 
 
 def of_folder(folder: Path, prefix: str = "") -> Listing:
@@ -75,53 +75,32 @@ def of_folder(folder: Path, prefix: str = "") -> Listing:
 
     Raises: UserError where there is no image."""
     found = find_all(folder)
-    images = found.images
-    if not images:
+    if not found.images:
         raise UserError(none_in(folder, found))
-    listing = of_images(images, prefix)
-    above = [image.name.split("/")[:-1] for image in images]
-    depth = 0
+    above = [image.name.split("/")[:-1] for image in found.images]
     while all(above) and len({folders[0] for folders in above}) == 1 and above[0][0].lower() not in PARTS:
-        above, depth = [folders[1:] for folders in above], depth + 1
-    part: list[str | None] = [None] * len(images)
-    divided = all(folders and folders[0].lower() in PARTS for folders in above)
-    if divided:
+        above = [folders[1:] for folders in above]
+    part: list[str | None] = [None] * len(above)
+    if all(folders and folders[0].lower() in PARTS for folders in above):
         part = [PARTS[folders[0].lower()] for folders in above]
         above = [folders[1:] for folders in above]
     classes = [folders[0] if folders else None for folders in above]
     named, loose = len(set(classes) - {None}), classes.count(None)
     least = 1 if len(set(part)) > 1 else 2
-    rows = listing.rows.with_columns(pl.Series("part", part, pl.String))
-    listing = Listing(rows, listing.facts, listing.files, passed=passed_over(found))
-    if named >= least and loose * 2 <= len(classes) and len(classes) - loose >= 2 * named:
-        problems = [None if name else str(Message("images.folder.no-class")) for name in classes]
-        rows = rows.with_columns(pl.Series("problem", problems, pl.String))
-        listing = Listing(rows, pl.DataFrame({LABEL: classes}), listing.files, labels=(LABEL,), passed=listing.passed)
-    return _with_unread(listing, found, prefix)
-
-
-def _with_unread(listing: Listing, found: Found, prefix: str) -> Listing:
-    """The same with the pictures that are not read, each with that problem."""
+    labelled = named >= least and loose * 2 <= len(classes) and len(classes) - loose >= 2 * named
+    problems = [None if name else Message("images.folder.no-class") for name in classes] if labelled else []
+    plain = of_images(found.images, prefix, problems)
+    listing = Listing(
+        plain.rows.with_columns(pl.Series("part", part, pl.String)),
+        pl.DataFrame({LABEL: classes}) if labelled else plain.facts,
+        plain.files,
+        labels=(LABEL,) if labelled else (),
+        passed=passed_over(found),
+    )
     if not found.unread:
         return listing
-    names = [prefix + image.name for image, _ in found.unread]
-    problems = [Message("images.not-read", kind=kind) for _, kind in found.unread]
-    rows = rows_of(names, [[name] for name in names], None, problems)
-    return Listing(
-        listing.rows.vstack(rows),
-        _lengthened(listing.facts, len(names), listing.rows.height),
-        {**listing.files, **{name: _texts(image.files) for name, (image, _) in zip(names, found.unread)}},
-        listing.arrays,
-        listing.labels,
-        listing.passed,
-    )
-
-
-def _lengthened(facts: pl.DataFrame, count: int, height: int) -> pl.DataFrame:
-    """Facts with `count` more rows of which nothing is known."""
-    if not facts.width:
-        return pl.DataFrame(height=height + count)
-    return facts.vstack(pl.DataFrame({name: [None] * count for name in facts.columns}, schema=facts.schema))
+    images, kinds = zip(*found.unread)
+    return together([listing, of_images(images, prefix, [Message("images.not-read", kind=kind) for kind in kinds])])
 
 
 # What is no case ---------------------------------------------------------------------------------------------------
@@ -142,7 +121,7 @@ def passed_over(found: Found) -> Counter[tuple[str, Text]]:
     for image, role in found.aside:
         counts["aside", role] += len(image.files)
     for what, count in found.others.items():
-        counts["unread" if may_hold_images(what) else "others", what] += count
+        counts["unread" if what in HOLDERS else "others", what] += count
     for how, count in found.scattered.items():
         counts[how, "series"] += count
     return counts
@@ -164,18 +143,13 @@ def findings_of(passed: Mapping[tuple[str, Text], int]) -> tuple[Finding, ...]:
     if joined := of("joined").total():
         message = Message("images.passed.joined", count=joined)
         findings.append(Finding("series-in-several-folders", "quality", "unknown", message))
-    if apart := of("apart").total():
-        message = Message("images.passed.apart", count=apart)
+    if separate := of("separate").total():
+        message = Message("images.passed.separate", count=separate)
         findings.append(Finding("series-in-several-folders", "quality", "fail", message))
     if columns := sorted(map(str, of("column"))):
         message = Message("images.passed.columns", count=len(columns), columns=listed(map(repr, columns)))
         findings.append(Finding("image-columns", "quality", "unknown", message))
     return tuple(findings)
-
-
-def in_turn(statements: Sequence[Text]) -> Text:
-    """Several statements as one, in their order."""
-    return reduce(lambda one, other: Message("images.in-turn", one=one, other=other), statements) if statements else ""
 
 
 def _counted(counts: Mapping[Text, int]) -> tuple[Message, ...]:
@@ -201,32 +175,22 @@ def of_archive(path: Path, names: Sequence[str], prefix: str = "") -> Listing:
     Raises: UserError where it holds no images, or labels that do not fit them."""
     inside = members(path)
     found = {name.lower(): name for name in inside}
-    listings = []
-    for word, part in PARTS.items():
-        images, labels = found.get(f"{word}_images"), found.get(f"{word}_labels")
-        if images is not None:
-            listings.append(_of_members(path, inside, images, labels, part, names, prefix))
-    if not listings:
-        images = next((found[word] for word in _IMAGES if word in found), None)
-        labels = next((found[word] for word in _LABELS if word in found), None)
+    chosen: list[tuple[str, str | None, str | None]] = [
+        (found[f"{word}_images"], found.get(f"{word}_labels"), part)
+        for word, part in PARTS.items()
+        if f"{word}_images" in found
+    ]
+    if not chosen:
+        images, labels = (next((found[word] for word in words if word in found), None) for words in (_IMAGES, _LABELS))
         if images is None:
             raise UserError("images.archive.no-images", path=path, names=listed(sorted(found)))
-        listings.append(_of_members(path, inside, images, labels, None, names, prefix))
+        chosen = [(images, labels, None)]
+    listings = []
+    for images, labels, part in chosen:
+        array = ImageArray(*inside[images], path=str(path), member=images)
+        values = None if labels is None else member(str(path), labels)
+        listings.append(of_array(array, values, f"{path}: {images}", prefix + images, part, names))
     return together(listings)
-
-
-def _of_members(
-    path: Path,
-    found: Mapping[str, tuple[tuple[int, ...], np.dtype]],
-    images: str,
-    labels: str | None,
-    part: str | None,
-    names: Sequence[str],
-    prefix: str,
-) -> Listing:
-    array = ImageArray(*found[images], path=str(path), member=images)
-    values = None if labels is None else member(str(path), labels)
-    return of_array(array, values, f"{path}: {images}", prefix + images, part, names)
 
 
 def of_array(
@@ -249,7 +213,7 @@ def of_array(
         if len(labels) != len(array):
             raise UserError("images.array.labels", where=where, images=len(array), labels=len(labels))
         facts = _label_columns(labels.reshape(len(labels), -1), names)
-    return Listing(rows_of(keys, [[k] for k in keys], part), facts, {}, {key: array}, tuple(facts.columns))
+    return Listing(rows_of(keys, part=part), facts, {}, {key: array}, tuple(facts.columns))
 
 
 def _label_columns(labels: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
@@ -263,14 +227,12 @@ def _label_columns(labels: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
 
 def rows_of(
     sources: Sequence[str],
-    images: Sequence[Sequence[str]],
+    images: Sequence[Sequence[str]] | None = None,
     part: str | None = None,
     problems: Sequence[Text | None] = (),
 ) -> pl.DataFrame:
+    """The rows of a listing; without `images` each case is the one image of its own name."""
     count = len(sources)
-    told = [None if problem is None else str(problem) for problem in problems] or [None] * count
-    return pl.DataFrame({"source": sources, "images": images, "part": [part] * count, "problem": told}, schema=ROWS)
-
-
-def _texts(files: Sequence[Path]) -> tuple[str, ...]:
-    return tuple(str(file) for file in files)
+    images = [[name] for name in sources] if images is None else images
+    why = [None if problem is None else str(problem) for problem in problems] or [None] * count
+    return pl.DataFrame({"source": sources, "images": images, "part": [part] * count, "problem": why}, schema=ROWS)

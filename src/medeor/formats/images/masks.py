@@ -16,21 +16,21 @@ _BEHIND = re.compile(
 )
 """`case3_seg`, `benign (7)_mask_1`: the name of an image with a word for a mask behind it."""
 _FOLDER = re.compile(rf"(?:{_WORDS})(?:tr|ts|va|val|train|test)?", re.IGNORECASE)
-"""A folder of masks beside one of images."""
+"""A folder of masks next to one of images."""
 _ENDING = re.compile(r"(\.nii\.gz|\.[^./]+)$", re.IGNORECASE)
-_APART = (" ", "_", "-", ".")
+_SIGNS = (" ", "_", "-", ".")
 
 
 def masks_among(names: Sequence[str]) -> set[str]:
     """The paths that are masks: the name of another image of the folder with a word such as `_mask` behind it, or the
-    name of an image in a folder such as `masks` beside the folder of that image."""
+    name of an image in a folder such as `masks` next to the folder of that image."""
     found = {name for name, image in _marked(names).items() if image}
     rest = [name for name in names if name not in found]
     stems = defaultdict(set)
     for name in rest:
         stems[_above(name)].add(_stem(name))
     for place in [place for place in stems if any(map(_FOLDER.fullmatch, place))]:
-        images = _beside(place, stems)
+        images = _neighbours(place, stems)
         masks = stems[place]
         if 2 * sum(_begins_one(mask, images) for mask in masks) > len(masks):
             found |= {name for name in rest if _above(name) == place}
@@ -48,7 +48,7 @@ def _marked(names: Sequence[str]) -> dict[str, bool]:
     return {name: _begins_one(match.group(1).lower(), ordered.get(_above(name), ())) for name, match in marked.items()}
 
 
-def _beside(place: tuple[str, ...], stems: dict[tuple[str, ...], set[str]]) -> list[str]:
+def _neighbours(place: tuple[str, ...], stems: dict[tuple[str, ...], set[str]]) -> list[str]:
     """Names of images in folders that differ from this one in the word for masks alone."""
     spots = [spot for spot, folder in enumerate(place) if _FOLDER.fullmatch(folder)]
     return sorted(
@@ -62,8 +62,8 @@ def _beside(place: tuple[str, ...], stems: dict[tuple[str, ...], set[str]]) -> l
 
 
 def _begins_one(stem: str, ordered: Sequence[str]) -> bool:
-    """Whether one of these names, in order, is this one, or begins with it and a sign that sets words apart."""
-    for start in (stem, *(stem + sign for sign in _APART)):
+    """Whether one of these names, in order, is this one, or begins with it and a sign between words."""
+    for start in (stem, *(stem + sign for sign in _SIGNS)):
         place = bisect_left(ordered, start)
         if place < len(ordered) and (ordered[place] == start if start == stem else ordered[place].startswith(start)):
             return True

@@ -12,8 +12,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from medeor.contracts import UserError
-from medeor.formats.images.image import BrokenImage, Image, check_size, damage_told, made_finite, silence, spacing_of
+from medeor.formats.images.image import BrokenImage, Image, check_size, decoding, narrowed, silence, spacing_of
 
 silence("nibabel")
 
@@ -24,13 +23,13 @@ _MADE_BY = re.compile(
 """What programs write into the description: their name or version, echo times."""
 
 
-def read_nifti(path: Path, volume: int | None = None) -> Image:
+def read_nifti(path: Path) -> Image:
     """A volume (channels, i, j, k) with its axes as stored, or a flat image (channels, rows, columns) where there is
-    but one slice, along whichever axis. A fourth axis (time, echo) becomes the channels, or `volume` picks one of it.
-    Whether the file is packed is told from its content, not from its name.
+    but one slice, along whichever axis. A fourth axis (time, echo) becomes the channels. Its content, not its name,
+    shows whether the file is packed.
 
-    Raises: BrokenImage where the file cannot be decoded; UserError for a `volume` that there is not."""
-    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
+    Raises: BrokenImage where the file cannot be decoded."""
+    with decoding(path, "NIfTI", (ImageFileError, HeaderDataError)):
         file = _opened(path)
         header = file.header
         shape, stored = tuple(int(length) for length in file.shape), header.get_data_dtype()
@@ -40,27 +39,22 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
     check_size(path, count)
     if not _is_packed(path) and path.stat().st_size < count:
         raise BrokenImage(path, "images.damaged", what="NIfTI")
-    with damage_told(path, "NIfTI", (ImageFileError, HeaderDataError)):
+    with decoding(path, "NIfTI", (ImageFileError, HeaderDataError)):
         pixels = np.asanyarray(file.dataobj)
         names = _identifiers(header)
         scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
         affine = _affine(header)
         zooms = tuple(float(zoom) * scale for zoom in header.get_zooms()[:3])
     pixels = _channels_first(path, pixels)
-    if volume is not None:
-        if not 0 <= volume < len(pixels):
-            raise UserError("images.no-volume", path=path, volume=volume, last=len(pixels) - 1)
-        pixels = pixels[volume : volume + 1]
     spacing = (zooms + (1.0,) * 3)[:3]
     if affine is not None:
         affine = np.diag([scale, scale, scale, 1.0]) @ affine
         spacing = spacing_of(affine)
     facts = {
         "file_type": "NIfTI",
-        "size": "x".join(str(length) for length in pixels.shape[1:]),
+        "size": "x".join(map(str, pixels.shape[1:])),
         "bits": str(pixels.dtype.itemsize * 8),
     }
-    pixels, nonfinite = made_finite(pixels, path)
     if pixels.shape[1:].count(1) == 1 or pixels.shape[3] == 1:
         # Rows run along the second axis of the plane and columns along the first, as a viewer shows them.
         through = 2 if pixels.shape[3] == 1 else pixels.shape[1:].index(1)
@@ -68,14 +62,8 @@ def read_nifti(path: Path, volume: int | None = None) -> Image:
         pixels = np.take(pixels, 0, axis=1 + through).swapaxes(1, 2)
         affine = affine if affine is None else affine[:, [second, first, through, 3]]
         spacing = (spacing[second], spacing[first])
-    return Image(
-        np.ascontiguousarray(pixels),
-        spacing=spacing if all(np.isfinite(length) and length > 0 for length in spacing) else None,
-        affine=affine,
-        header=facts,
-        identifiers=names,
-        nonfinite=nonfinite,
-    )
+    known = spacing if all(np.isfinite(length) and length > 0 for length in spacing) else None
+    return Image.of(pixels, path, spacing=known, affine=affine, header=facts, identifiers=names)
 
 
 def _opened(path: Path) -> Any:
@@ -115,11 +103,7 @@ def _channels_first(path: Path, pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype.kind not in "biuf" or pixels.ndim < 2 or 0 in pixels.shape:
         raise BrokenImage(path, "images.array.no-image", shape=pixels.shape, dtype=pixels.dtype)
     pixels = pixels.reshape(pixels.shape + (1,) * (4 - pixels.ndim))
-    pixels = pixels.reshape(*pixels.shape[:3], -1)
-    if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
-        pixels = pixels.astype(np.float32)
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return np.moveaxis(pixels, -1, 0)
+    return np.moveaxis(narrowed(pixels.reshape(*pixels.shape[:3], -1)), -1, 0)
 
 
 def _identifiers(header: nibabel.Nifti1Header) -> tuple[str, ...]:

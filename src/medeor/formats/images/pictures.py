@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from medeor.formats.images.image import BrokenImage, Image, check_size, damage_told, grey_or_colour, silence
+from medeor.formats.images.image import BrokenImage, Image, check_size, decoding, grey_or_colour, narrowed, silence
 
 silence("PIL")
 
@@ -28,7 +28,7 @@ def read_picture(path: Path) -> Image:
     read as grey. Partly transparent pixels are laid over black.
 
     Raises: BrokenImage where the file cannot be decoded."""
-    with damage_told(path, "PNG/JPEG/BMP/WebP"), _opened(path) as picture:
+    with decoding(path, "PNG/JPEG/BMP/WebP"), opened(path) as picture:
         if getattr(picture, "is_animated", False) and picture.format in ("PNG", "WEBP"):
             raise BrokenImage(path, "images.picture.animation", frames=getattr(picture, "n_frames", 0))
         check_size(path, picture.width * picture.height * len(picture.getbands()) * (4 if picture.mode in "IF" else 2))
@@ -40,10 +40,11 @@ def read_picture(path: Path) -> Image:
         turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
     pixels = without_alpha(turned(pixels, turn if isinstance(turn, int) else 1))
     facts["size"] = f"{pixels.shape[1]}x{pixels.shape[0]}"
-    return Image(np.ascontiguousarray(channels_first(pixels)), header=facts, identifiers=names)
+    return Image.of(channels_first(pixels), path, header=facts, identifiers=names)
 
 
-def _opened(path: Path) -> Pillow.Image:
+def opened(path: Path) -> Pillow.Image:
+    """A picture that is not decoded yet. Raises: BrokenImage where it is too large to be one."""
     try:
         return Pillow.open(path)
     except Pillow.DecompressionBombError as error:
@@ -54,11 +55,8 @@ def _pixels(picture: Pillow.Image) -> np.ndarray:
     """Shape (rows, columns) or (rows, columns, 2, 3 or 4)."""
     if picture.mode in ("P", "PA"):
         return np.asarray(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
-    if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        return np.asarray(picture.convert("RGB"))
-    if picture.mode == "1":
-        return np.asarray(picture.convert("L"))
-    return np.asarray(picture)
+    shown = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}.get(picture.mode)
+    return np.asarray(picture.convert(shown) if shown else picture)
 
 
 def _is_deep(picture: Pillow.Image) -> bool:
@@ -123,33 +121,29 @@ def channels_first(pixels: np.ndarray) -> np.ndarray:
 def plain(pixels: np.ndarray) -> np.ndarray:
     """Pixels in a type that medeor works with: black and white as 0 and 255, at most 32 bits."""
     if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    elif pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
-        with np.errstate(over="ignore"):
-            pixels = pixels.astype(np.float32)
-    elif pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
-        pixels = pixels.astype(np.uint16)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        return pixels.astype(np.uint16)
+    return narrowed(pixels)
 
 
 def exif_of(picture: Pillow.Image) -> dict[str, object]:
     """EXIF fields by name, with those of the camera and of the place."""
     exif = picture.getexif()
-    fields: dict[str, object] = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in exif.items()}
-    camera = exif.get_ifd(ExifTags.IFD.Exif)
-    fields |= {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in camera.items()}
+    tags = (*exif.items(), *exif.get_ifd(ExifTags.IFD.Exif).items())
+    fields: dict[str, object] = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags}
     return fields | {ExifTags.GPSTAGS.get(tag, str(tag)): 1 for tag in exif.get_ifd(ExifTags.IFD.GPSInfo)}
 
 
 def identifiers_of(fields: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the fields that are filled and may tell who, where or when."""
+    """Names of the fields that are filled and may reveal who, where or when."""
     own = ('{"shape"', "ImageJ=", "SCIFIO=")
     found = set()
     for name, value in fields.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         text = text.strip("\0 \n")
         if text and not text.startswith(own) and (name in TEXT_OF_A_PERSON or name.startswith("GPS")):
-            found.add(name if not name.startswith("GPS") else "GPSInfo")
+            found.add("GPSInfo" if name.startswith("GPS") else name)
     return tuple(sorted(found))
 
 

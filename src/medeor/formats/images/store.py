@@ -39,13 +39,15 @@ class ImageStore:
         """The images of one case, their channels one after another: pixels (channels, rows, columns) or (channels,
         slices, rows, columns). Volumes with a known place are turned to the same directions (slices upwards, rows
         backwards, columns to the patient's left), so that those of several scanners agree. Where the channels are of
-        several modalities, `modality` names that of each, set apart by commas.
+        several modalities, `modality` names that of each, separated by commas.
 
         Raises: BrokenImage where one cannot be read, or they do not lie on one grid."""
         images = [reoriented(self._one(key)) for key in keys]
         first = images[0]
+        if len(images) == 1 and self.channels == 3 and len(first.pixels) == 1:
+            return replace(first, pixels=np.repeat(first.pixels, 3, axis=0))
         if len(images) == 1:
-            return self._with_channels(first)
+            return first
         for place, other in enumerate(images[1:], start=2):
             if differs := difference(first, other):
                 raise BrokenImage(keys[0], "images.grid.differs", place=place, differs=differs)
@@ -59,11 +61,6 @@ class ImageStore:
             nonfinite=sum(image.nonfinite for image in images),
             uid=" ".join(image.uid for image in images) if all(image.uid for image in images) else "",
         )
-
-    def _with_channels(self, image: Image) -> Image:
-        if self.channels == 3 and len(image.pixels) == 1:
-            return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
-        return image
 
     def _one(self, key: str) -> Image:
         if key in self.files:
@@ -85,15 +82,15 @@ def difference(first: Image, other: Image) -> Message | None:
         return Message("images.grid.spacing", first=_times(one), other=_times(two))
     if first.affine is None or other.affine is None:
         return None
-    apart = other.affine - first.affine
+    shift = other.affine - first.affine
     if not volume:
-        # Neighbouring slices may stand as channels: along the normal they may lie apart.
+        # Neighbouring slices may stand as channels: they may differ along the normal.
         normal = first.affine[:3, 2] / np.linalg.norm(first.affine[:3, 2])
-        apart = apart.copy()
-        apart[:3, 2] = 0
-        apart[:3, 3] -= normal * (apart[:3, 3] @ normal)
+        shift = shift.copy()
+        shift[:3, 2] = 0
+        shift[:3, 3] -= normal * (shift[:3, 3] @ normal)
     corners = np.array(list(np.ndindex(*(2,) * 3))) * [*(side - 1 for side in first.size), *[1] * (not volume)]
-    moved = np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max()
+    moved = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
     least = min(np.linalg.norm(first.affine[:3, axis]) for axis in range(len(first.size)))
     return Message("images.grid.place", moved=moved) if moved > TOLERANCE * least else None
 

@@ -17,7 +17,7 @@ from medeor.contracts import Message, Text, UserError, listed
 from medeor.formats.images.facts import ENDINGS
 from medeor.formats.images.folders import ImageFiles, slices_in
 from medeor.formats.images.image import BrokenImage
-from medeor.formats.images.lists import Listing, rows_of
+from medeor.formats.images.lists import Listing, rows_of, together
 
 FIRST_ROW = 2
 """The number by which a person knows the first row below the header."""
@@ -36,8 +36,8 @@ class Places(NamedTuple):
     """Images found in the folders and files that were given."""
     folders: tuple[Path, ...]
     """Folders from which a path in the table may start."""
-    beside: bool
-    """Whether every image found ought to stand in the table: folders were given, so that one without a row is told."""
+    complete: bool
+    """Whether every image found should have a row: folders were given, so one without a row is listed as a problem."""
     aside: tuple[ImageFiles, ...] = ()
     """Images that accompany others, which the table may name all the same."""
     unread: tuple[tuple[ImageFiles, Text], ...] = ()
@@ -85,24 +85,18 @@ def of_table(table: pl.DataFrame, where: Text, places: Places, columns: Sequence
         sources.append(source)
         keys.append([image.name for image in images] if problem is None else [])
         problems.append(problem)
-        files |= {image.name: tuple(str(file) for file in image.files) for image in images}
+        files |= {image.name: image.paths for image in images}
     if len(missing) == table.height:
         raise UserError("images.table.none", where=where, folders=places.folders, first=sources[0], why=missing[0])
     passed = Counter(places.passed)
     passed.update({("column", name): 1 for name in ([] if asked else _other_images(facts, finder, keys))})
     listing = Listing(rows_of(sources, keys, None, problems), facts, files, passed=passed)
-    return _with_the_rest(listing, places)
-
-
-def _with_the_rest(listing: Listing, places: Places) -> Listing:
-    """The same with the images that no row names, so that the audit can count them."""
-    rest = [image.name for image in places.images if image.name not in listing.files] if places.beside else []
+    # Images that no row names are listed, so that the audit can count them.
+    rest = [image.name for image in places.images if image.name not in files] if places.complete else []
     if not rest:
         return listing
-    lost = rows_of(rest, [[] for _ in rest], None, [UNLISTED] * len(rest))
-    empty = pl.DataFrame({name: [None] * len(rest) for name in listing.facts.columns}, schema=listing.facts.schema)
-    facts = listing.facts.vstack(empty) if listing.facts.width else pl.DataFrame(height=len(rest) + listing.rows.height)
-    return Listing(listing.rows.vstack(lost), facts, listing.files, passed=listing.passed)
+    lost = rows_of(rest, [[]] * len(rest), None, [UNLISTED] * len(rest))
+    return together([listing, Listing(lost, pl.DataFrame(height=len(rest)))])
 
 
 def _records(facts: pl.DataFrame) -> list[tuple[object, ...]]:
@@ -254,14 +248,13 @@ class _Index:
         # A case's folder stands for its image where that is the only one below it.
         for index, ending, found in self._candidates(name):
             if len(found) == 1:
-                whole = {_composed(found[0].name), _composed(found[0].name).partition("#")[0]}
-                whole |= {without_ending(path) for path in whole}
-                whole |= (
-                    {folder for path in whole for folder in _folders_of(path)} if index is self.by_folder else set()
-                )
-                whole = {path.casefold() for path in whole}
-                loose = ending.count("/") < name.count("/") and ending.casefold() not in whole
-                return found[0], loose
+                path = _composed(found[0].name)
+                whole = {path, path.partition("#")[0]}
+                whole |= {without_ending(one) for one in whole}
+                if index is self.by_folder:
+                    whole |= {folder for one in whole for folder in _folders_of(one)}
+                whole_name = ending.casefold() in {one.casefold() for one in whole}
+                return found[0], ending.count("/") < name.count("/") and not whole_name
         return None, False
 
     def ambiguous(self, name: str) -> list[ImageFiles]:
@@ -270,14 +263,9 @@ class _Index:
 
     def _candidates(self, name: str) -> Iterator[tuple[dict[str, list[ImageFiles]], str, list[ImageFiles]]]:
         """For each way of looking it up the images that the longest known ending of a name may mean."""
-        for index in (self.by_folder, self.by_ending, None):
-            spelled = name if index is not None else name.casefold()
-            index = self.folded if index is None else index
-            for ending in _spellings(spelled):
-                if ending in index:
-                    found = {image.name: image for image in index[ending]}
-                    yield index, ending, list(found.values())
-                    break
+        for index, spelled in ((self.by_folder, name), (self.by_ending, name), (self.folded, name.casefold())):
+            if ending := next((one for one in _spellings(spelled) if one in index), ""):
+                yield index, ending, list({image.name: image for image in index[ending]}.values())
 
 
 def _spellings(name: str) -> Iterator[str]:

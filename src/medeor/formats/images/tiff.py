@@ -15,12 +15,11 @@ from medeor.formats.images.image import (
     BrokenImage,
     Image,
     check_size,
-    damage_told,
+    decoding,
     grey_or_colour,
-    made_finite,
     silence,
 )
-from medeor.formats.images.pictures import identifiers_of, laid_over_black, plain, turned
+from medeor.formats.images.pictures import identifiers_of, laid_over_black, opened, plain, turned
 
 silence("tifffile")
 
@@ -42,10 +41,10 @@ def read_tiff(path: Path) -> Image:
     float32. A last sample that the file calls transparency is laid over black; every other one is a channel.
 
     Raises: BrokenImage where the file cannot be decoded, its pages differ in size, or it is a slide with levels."""
-    with damage_told(path, "TIFF"):
+    with decoding(path, "TIFF"):
         if _is_endless(path):
             raise BrokenImage(path, "images.damaged", what="TIFF")
-    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
+    with decoding(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         page = file.pages.first
         facts, fields = _facts(page), _fields(page)
         slide = file.is_svs or any(len(series.levels) > 1 for series in file.series)
@@ -58,9 +57,8 @@ def read_tiff(path: Path) -> Image:
         strips, stored = math.prod(page.chunked), len(page.dataoffsets)
         by_tifffile = page.compression in _DECODED and photometric <= _PALETTE and page.bitspersample in _WHOLE
         by_tifffile = by_tifffile and page.predictor in (1, 2)
-        size = float(np.prod(page.shape, dtype=float)) * count * (page.dtype.itemsize if page.dtype else 1)
-        if shape is not None:
-            size = max(size, float(np.prod(shape, dtype=float)) * (page.dtype.itemsize if page.dtype else 1))
+        sample = page.dtype.itemsize if page.dtype else 1
+        size = sample * max(math.prod(map(float, shape or (0,))), math.prod(map(float, page.shape)) * count)
     if slide:
         raise BrokenImage(path, "images.tiff.slide")
     if len(kinds) > 1:
@@ -87,10 +85,9 @@ def read_tiff(path: Path) -> Image:
     finished = plain(volume.transpose(3, 2, 0, 1))
     if photometric == _RGB and len(finished) == 3:
         finished = grey_or_colour(finished)
-    finished, nonfinite = made_finite(finished, path)
-    facts["size"] = "x".join(str(length) for length in finished.shape[:0:-1])
+    facts["size"] = "x".join(map(str, finished.shape[:0:-1]))
     finished = finished[:, 0] if finished.shape[1] == 1 else finished
-    return Image(np.ascontiguousarray(finished), header=facts, identifiers=identifiers_of(fields), nonfinite=nonfinite)
+    return Image.of(finished, path, header=facts, identifiers=identifiers_of(fields))
 
 
 def _is_endless(path: Path) -> bool:
@@ -127,7 +124,7 @@ def _opened(path: Path) -> tifffile.TiffFile:
 
 def _by_tifffile(path: Path, by_page: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels with the axes of the file, and its palette."""
-    with damage_told(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
+    with decoding(path, "TIFF", (tifffile.TiffFileError,)), _opened(path) as file:
         pixels = np.stack([page.asarray() for page in file.pages]) if by_page else file.series[0].asarray()
         return pixels, getattr(file.pages.first, "colormap", None)
 
@@ -153,9 +150,7 @@ def _upright(path: Path, pixels: np.ndarray, axes: str) -> np.ndarray:
         raise BrokenImage(path, "images.tiff.axes", axes=axes)
     order = "".join(stacked) + "".join(samples) + "YX"
     pixels = pixels.transpose([axes.index(letter) for letter in order])
-    return pixels.reshape(
-        pixels.shape[0] if stacked else 1, pixels.shape[len(stacked)] if samples else 1, *pixels.shape[-2:]
-    )
+    return np.expand_dims(pixels, [axis for axis, letters in enumerate((stacked, samples)) if not letters])
 
 
 def _by_pillow(
@@ -165,11 +160,9 @@ def _by_pillow(
 
     Raises: BrokenImage where Pillow would lose bits or samples, or has no decoder either."""
     plain_modes = {"L", "I;16", "I;16B", "I", "F", "LA", "La", "RGB", "RGBA", "RGBa", "RGBX", "1"}
-    with damage_told(path, f"TIFF ({compression})"):
+    with decoding(path, f"TIFF ({compression})"):
         try:
-            picture = Pillow.open(path)
-        except Pillow.DecompressionBombError as error:
-            raise BrokenImage(path, "images.picture.too-large") from error
+            picture = opened(path)
         except Pillow.UnidentifiedImageError as error:
             raise BrokenImage(path, "images.tiff.compressed", compression=compression) from error
         with picture:
@@ -218,11 +211,8 @@ def _facts(page: tifffile.TiffPage) -> dict[str, str]:
         "bits": str(page.bitspersample),
         "compression": _name(page.compression),
     }
-    for tag, name in ((271, "manufacturer"), (272, "model"), (305, "software")):
-        value = page.tags.valueof(tag)
-        if value:
-            facts[name] = str(value)
-    return facts
+    stated = {name: page.tags.valueof(tag) for tag, name in ((271, "manufacturer"), (272, "model"), (305, "software"))}
+    return facts | {name: str(value) for name, value in stated.items() if value}
 
 
 def _name(value: object) -> str:

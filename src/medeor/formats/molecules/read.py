@@ -17,7 +17,7 @@ from medeor.formats.molecules.sdf import records, write_sdf
 from medeor.formats.molecules.structures import is_structure, of_inchi, share, skeleton
 from medeor.formats.molecules.tables import identifiers, is_headless, named, read_text_table
 from medeor.formats.tables.facts import TABLES, TEXTS, WORKBOOKS
-from medeor.formats.tables.read import content_of, decoded, read_table, typed
+from medeor.formats.tables.read import content_of, decoded, read_table, text_of, typed
 from medeor.formats.values.measured.measurements import Decimal
 
 __all__ = ["MoleculeRows", "identifiers", "read_molecules", "structure_column", "write_sdf"]
@@ -37,7 +37,7 @@ class MoleculeRows(NamedTuple):
     facts: pl.DataFrame
     """The other columns."""
     problems: pl.Series
-    """Why a record holds no structure, where the file's own form tells; else null."""
+    """Why a record holds no structure, where the file's own form shows it; else null."""
     places: pl.Series
     """Where each row stands: `row 5 of x.csv`, `record 3 of x.sdf`."""
     name: str
@@ -47,7 +47,7 @@ class MoleculeRows(NamedTuple):
     findings: tuple[Finding, ...] = ()
     """What the user has to know: columns of structures that are not read."""
     decimal: Decimal = ""
-    """The sign that the file writes before decimals, where it tells."""
+    """The sign that the file writes before decimals, where it is known."""
 
 
 def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> MoleculeRows:
@@ -63,7 +63,7 @@ def read_molecules(source: str | Path | pl.DataFrame, column: str = "") -> Molec
         return _of_list([source], [None], str(Message("molecules.place.command")), 1)
     kind = _kind(path)
     if kind and not path.is_file():
-        raise UserError("molecules.read.folder" if path.exists() else "molecules.read.missing", path=path)
+        raise UserError("files.read.folder" if path.exists() else "common.no-file", path=path)
     if kind in SDF:
         return _of_sdf(path)
     if kind in LISTS or (kind == ".txt" and _is_list(path)):
@@ -78,7 +78,7 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
 
     Raises: UserError where none does, several do, or the header is itself a molecule."""
     for column in table.columns:
-        if len(column) >= 3 and is_headless([column], [[text] for text in _texts(table[column])]):
+        if len(column) >= 3 and is_headless([column], [_texts(table[column])]):
             raise UserError("molecules.read.no-header", name=name, column=column)
     called = {column.strip().lower().replace(" ", "_"): column for column in reversed(table.columns)}
     texts = [column for column in table.columns if table[column].dtype == pl.String]
@@ -103,13 +103,8 @@ def structure_column(table: pl.DataFrame, name: str) -> str:
 
 def _kind(path: Path) -> str:
     """How a file's name ends, `.gz` aside, in lower case; empty where it is no ending that is known."""
-    name = path.name.lower().removesuffix(".gz")
-    ending = Path(name).suffix
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
     return ending if ending in (*SDF, *LISTS, *TABLES) else ""
-
-
-def _text(path: Path) -> str:
-    return decoded(content_of(path))
 
 
 def _head(path: Path) -> list[str]:
@@ -145,15 +140,11 @@ def _of_text(path: Path, column: str, names: Sequence[str] = ()) -> MoleculeRows
 def _of_book(path: Path, column: str) -> MoleculeRows:
     """Parquet or Excel. A sheet without a header is read as one."""
     table = read_table(path)
-    below = [_texts(table[name]) for name in table.columns]
-    rows = [
-        [values[row] if row < len(values) else "" for values in below] for row in range(max(map(len, below), default=0))
-    ]
-    if _kind(path) in WORKBOOKS and is_headless(table.columns, rows):
+    if _kind(path) in WORKBOOKS and is_headless(table.columns, list(map(_texts, table))):
         table = named(pl.read_excel(path, engine="calamine", infer_schema_length=None, has_header=False))
         table = table.select(typed(one) if one.dtype == pl.String else one for one in table)
-        rows_ = _of_table(table, path.name, column, 1)
-        return rows_._replace(notes=(*rows_.notes, _WITHOUT_HEADER))
+        rows = _of_table(table, path.name, column, 1)
+        return rows._replace(notes=(*rows.notes, _WITHOUT_HEADER))
     return _of_table(table, path.name, column)
 
 
@@ -212,7 +203,7 @@ def _of_lines(path: Path, column: str) -> MoleculeRows:
     columns = next((mark for mark in "\t,;" if mark in head[0] and all(mark in line for line in head)), "")
     if columns and (titled or not is_structure(first[0]) or columns == "\t"):
         return _of_text(path, column, () if titled else ("name",))
-    lines = [(number, line.split(None, 1)) for number, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
+    lines = [(number, line.split(None, 1)) for number, line in enumerate(text_of(path).splitlines(), 1) if line.strip()]
     order = (0, 1)
     ways = [[line[place].split()[0] for _, line in lines[titled : SAMPLE + 1] if len(line) > place] for place in (0, 1)]
     notes: tuple[Text, ...] = ()
@@ -239,7 +230,7 @@ def _of_list(smiles: Sequence[str], names: Sequence[str | None], where: str, fir
 
 
 def _of_sdf(path: Path) -> MoleculeRows:
-    found = records(_text(path))
+    found = records(decoded(content_of(path)))
     if not found:
         raise UserError("molecules.read.no-molecule", path=path)
     names = list(dict.fromkeys(name for one in found for name in one.data))

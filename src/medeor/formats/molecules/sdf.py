@@ -12,6 +12,7 @@ import polars as pl
 from medeor.contracts import Message, Text
 from medeor.files import explained, replacing
 from medeor.formats.molecules.tables import identifiers
+from medeor.formats.tables.rows import unused
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -115,22 +116,13 @@ def _parts(record: str) -> tuple[str, dict[str, str], int]:
     for line in rest.split("\n"):
         header = (_HEADER_INSIDE if name else _HEADER).match(line)
         if header:
-            name = _free(next(part for part in header.groups() if part is not None).strip(), data)
+            name = unused(next(part for part in header.groups() if part is not None).strip(), data)
             data[name] = ""
         elif name and line.strip():
             data[name] = f"{data[name]} {line.strip()}".strip()
         elif name:
             name = ""
     return _at_its_place(block), data, len(ends)
-
-
-def _free(name: str, data: dict[str, str]) -> str:
-    """A name that no item of the record has: one that comes again is counted."""
-    count, new = 1, name
-    while new in data:
-        count += 1
-        new = f"{name} ({count})"
-    return new
 
 
 def _at_its_place(block: str) -> str:

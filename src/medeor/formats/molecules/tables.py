@@ -3,7 +3,6 @@ written."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -15,7 +14,7 @@ import polars as pl
 from medeor.contracts import Message, Text, UserError
 from medeor.formats.molecules.facts import NAMES
 from medeor.formats.molecules.structures import is_structure, share
-from medeor.formats.tables.read import MISSING, content_of, decoded, delimiter, rows_of, typed
+from medeor.formats.tables.read import delimiter, rows_of, text_frame, text_of, typed
 from medeor.formats.values.measured.measurements import Decimal, decimal_sign
 from medeor.formats.values.measured.units import is_unit, usual_unit
 
@@ -30,7 +29,7 @@ _LONG = r"^\d{17,}$"
 _POINTED = r"^[+-]?\d{1,3}(?:\.\d{3})+$"
 _NUMBER = re.compile(r"^[<>=~]*\s*[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)(?:[eE][+-]?\d+)?$")
 _LOOKED_AT = 20
-"""First rows that tell whether there is a header."""
+"""First rows that show whether there is a header."""
 MARKS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
 
@@ -59,32 +58,15 @@ def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
     where quotes enclose values, and stands for itself where they do not.
 
     Raises: UserError where the file is empty, or has rows of different lengths."""
-    text = decoded(content_of(path))
-    if "\0" in text:
-        raise UserError("molecules.read.no-text", path=path)
-    if not text.strip():
-        raise UserError("molecules.read.empty", path=path)
-    text, above = _below_comments(text)
+    text, above = _below_comments(text_of(path))
     asked = re.match(r"(?i)sep=([^\n])\s*$", above[-1]) if above else None
     separator = asked[1] if asked else _separator(text)
     quote = quoting(text, separator, str(path))
     every = (row for _, row in rows_of(text, separator, str(path), quote) if row)
-    rows = list(islice(every, _LOOKED_AT))
-    bare = is_headless(rows[0], rows[1:])
-    try:
-        table = pl.read_csv(
-            io.BytesIO(text.encode()),
-            separator=separator,
-            infer_schema=False,
-            null_values=MISSING,
-            quote_char=quote,
-            has_header=not bare,
-        )
-    except pl.exceptions.PolarsError as error:
-        unreadable = Message("molecules.read.unreadable", path=path, error=str(error).splitlines()[0])
-        raise UserError(_wrong_row(text, separator, quote, str(path)) or unreadable) from None
-    if not table.height:
-        raise UserError("molecules.read.no-rows", path=path)
+    header, *rows = islice(every, _LOOKED_AT)
+    below = [[row[place].strip() for row in rows if place < len(row)] for place in range(len(header))]
+    bare = is_headless(header, below)
+    table = text_frame(text, separator, path, quote, has_header=not bare)
     if bare:
         table = named(table, names)
     table = table.rename({name: name.strip() for name in table.columns if name != name.strip()}, strict=False)
@@ -111,7 +93,7 @@ def _below_comments(text: str) -> tuple[str, list[str]]:
 
 def _without_descriptions(table: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """A table of PubChem's without the rows that describe its columns, and how many there were; the units that they
-    name stand beside the values instead."""
+    name stand behind the values instead."""
     tag = next((name for name in table.columns if name.upper() == "PUBCHEM_RESULT_TAG"), "")
     if not tag:
         return table, 0
@@ -130,25 +112,20 @@ def _separator(text: str) -> str:
     marks = [mark for mark in MARKS if mark in lines[0] and mark != " "]
     if len(marks) < 2:
         return usual
-    found = {
-        mark: sum(any(map(is_structure, map(_bare, line.split(mark)))) for line in lines[1:] or lines)
-        for mark in (usual, *marks)
-    }
-    return max(found, key=lambda mark: found[mark])
+
+    def held(mark: str) -> int:
+        rows = (line.split(mark) for line in lines[1:] or lines)
+        return sum(any(is_structure(cell.strip().strip('"')) for cell in row) for row in rows)
+
+    return max((usual, *marks), key=held)
 
 
-def _bare(cell: str) -> str:
-    return cell.strip().strip('"')
-
-
-def is_headless(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+def is_headless(header: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the first row of a table is a row like the others: it holds a structure above structures, or a number
-    above numbers, and the name of no column of structures."""
+    above numbers, and the name of no column of structures. `below`: the first values of each column."""
     if any(cell.strip().lower() in NAMES or "smiles" in cell.lower() for cell in header):
         return False
-    below = [
-        [row[place].strip() for row in rows if place < len(row) and row[place].strip()] for place in range(len(header))
-    ]
+    below = [[value for value in values if value] for values in below]
     for cell, values in zip(header, below):
         cell = cell.strip()
         if is_structure(cell) and (share(values) >= 0.5 if values else len(cell) >= 3):
@@ -215,13 +192,3 @@ def _typed(column: pl.Series, decimal: Decimal, decimal_comma: bool) -> pl.Serie
     if len(known) and (decimal == "comma" or decimal_comma) and known.str.contains(_POINTED).all():
         return text
     return typed(column, decimal_comma=decimal_comma)
-
-
-def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> Message | None:
-    rows = (row for _, row in rows_of(text, separator, where, quote))
-    width = len(next(rows, []))
-    for number, row in enumerate(rows, 2):
-        if row and len(row) != width:
-            own, first = (Message("common.count.value", count=count) for count in (len(row), width))
-            return Message("molecules.read.ragged", path=where, row=number, own=own, first=first)
-    return None

@@ -1,4 +1,4 @@
-"""Tables of embeddings: what one study learnt of each entity, compound or protein, for another to take as an input."""
+"""Tables of embeddings: what one study learned of each entity, compound or protein, an input for another."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_embeddings(path: Path) -> Embeddings:
 
     Raises: UserError where it is no such table, an id is there twice, or a vector is missing or not finite."""
     if not path.exists():
-        raise UserError("tables.embeddings.missing", path=path)
+        raise UserError("common.no-file", path=path)
     table = read_parquet(path)
     if not {"id", "vector"} <= set(table.columns):
         raise UserError("tables.embeddings.columns", path=path, columns=table.columns)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from medeor.contracts import Finding, Message
 
 SAMPLE = 2000
-"""Different words beyond ASCII that are looked at to tell the encoding."""
+"""Different words beyond ASCII by which the encoding is recognised."""
 
 NAMES = {
     "gb18030": "GB18030",
@@ -70,7 +70,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 
 def as_utf8(content: bytes, name: str) -> tuple[bytes, tuple[Finding, ...]]:
-    """The same text in UTF-8 without a mark, and what is to be said where it was in another encoding or in several."""
+    """The same text in UTF-8 without a mark, and a finding where it was in another encoding or in several."""
     text, encoding = decode(content)
     if encoding == "utf-8":
         return content.removeprefix(b"\xef\xbb\xbf"), ()
@@ -115,26 +115,35 @@ def _utf_16(content: bytes) -> tuple[str, str] | None:
 
 # How plausible a word is, from 0 to 1.5 -----------------------------------------------------------------------------
 
+_Scores = Callable[[str, list[str]], list[float]]
+"""From a word and its characters beyond ASCII to how plausible each of these is; nothing for no such word."""
 
-def _of_pairs(encoding: str, usual: Callable[[str, bytes], float]) -> Callable[[bytes], float]:
-    """Of Chinese and Japanese: the mean over its characters beyond ASCII of how usual they are. A character or two
-    within a word of small Latin letters are none: `gr枢er` is `größer`."""
 
+def _mean_of(encoding: str, scores: _Scores, weight: float = 1.0) -> Callable[[bytes], float]:
     def plausible(word: bytes) -> float:
         try:
             text = word.decode(encoding)
         except UnicodeDecodeError:
             return 0.0
-        signs = [sign for sign in text if not sign.isascii()]
-        if not signs or re.search(r"[a-z][^\x00-\x7f]{1,2}[a-z]", text):
-            return 0.0
-        codes = [sign.encode(encoding, "replace") for sign in signs]
-        if len(signs) == 1 and codes[0][-1:].isalpha():
-            return 0.3  # `µM` is as well one character
-        each = [1.5 if sign in _HANZI else usual(sign, code) for sign, code in zip(signs, codes)]
-        return sum(each) / len(each)
+        each = scores(text, [sign for sign in text if not sign.isascii()])
+        return weight * (sum(each) / len(each)) if each else 0.0
 
     return plausible
+
+
+def _of_pairs(encoding: str, usual: Callable[[str, bytes], float]) -> Callable[[bytes], float]:
+    """Chinese and Japanese by how usual their characters are. A character or two within a word of small Latin letters
+    are none: `gr枢er` is `größer`."""
+
+    def scores(text: str, signs: list[str]) -> list[float]:
+        if not signs or re.search(r"[a-z][^\x00-\x7f]{1,2}[a-z]", text):
+            return []
+        codes = [sign.encode(encoding, "replace") for sign in signs]
+        if len(signs) == 1 and codes[0][-1:].isalpha():
+            return [0.3]  # `µM` is as well one character
+        return [1.5 if sign in _HANZI else usual(sign, code) for sign, code in zip(signs, codes)]
+
+    return _mean_of(encoding, scores)
 
 
 def _gb18030(sign: str, code: bytes) -> float:
@@ -154,49 +163,36 @@ def _cp932(sign: str, code: bytes) -> float:
     return 0.1 if len(code) == 1 else 1.0 if code[0] in (0x82, 0x83) else 0.8 if 0x88 <= code[0] <= 0x97 else 0.3
 
 
-def _of_letters(encoding: str) -> Callable[[bytes], float]:
-    """Of Western text: usual accented letters within words of Latin letters, and usual signs. No small word goes on
-    with a capital, and hardly a word has no plain letter."""
-
-    def plausible(word: bytes) -> float:
-        try:
-            text = word.decode(encoding)
-        except UnicodeDecodeError:
-            return 0.0
-        signs = [sign for sign in text if not sign.isascii()]
-        letters = [sign for sign in signs if sign.isalpha() and sign not in _SYMBOLS]
-        if re.search(r"[a-zà-öø-ÿß][À-ÖØ-Þ]|[^\W\d_][À-ÖØ-Þ][a-zà-öø-ÿß]|[^\x00-\x7f]{3}", text):
-            return 0.0
-        if re.search(r"[A-Za-z][–—‘“”„…¡¿£¢¤¥¦†‡•][A-Za-zà-ÿ]", text):
-            return 0.0
-        if len(letters) > 1 and not re.search(r"[A-Za-z]", text):
-            return 0.0
-        each = [
-            1.0 if sign in _LATIN else 0.9 if sign in _SYMBOLS else 0.4 if sign.isalpha() else 0.0 for sign in signs
-        ]
-        return sum(each) / len(each)
-
-    return plausible
+def _letters(text: str, signs: list[str]) -> list[float]:
+    """Western text by accented letters within words of Latin letters, and usual signs. No small word goes on with a
+    capital, and hardly a word has no plain letter."""
+    letters = [sign for sign in signs if sign.isalpha() and sign not in _SYMBOLS]
+    if re.search(r"[a-zà-öø-ÿß][À-ÖØ-Þ]|[^\W\d_][À-ÖØ-Þ][a-zà-öø-ÿß]|[^\x00-\x7f]{3}", text):
+        return []
+    if re.search(r"[A-Za-z][–—‘“”„…¡¿£¢¤¥¦†‡•][A-Za-zà-ÿ]", text):
+        return []
+    if len(letters) > 1 and not re.search(r"[A-Za-z]", text):
+        return []
+    return [1.0 if sign in _LATIN else 0.9 if sign in _SYMBOLS else 0.4 if sign.isalpha() else 0.0 for sign in signs]
 
 
-def _cyrillic(word: bytes) -> float:
-    text = word.decode("cp1251", errors="replace")
-    if any(not sign.isascii() and not re.match(r"[А-Яа-яЁё№]", sign) for sign in text):
-        return 0.0
+def _cyrillic(text: str, signs: list[str]) -> list[float]:
+    if not all(re.match(r"[А-Яа-яЁё№]", sign) for sign in signs):
+        return []
     words = re.findall(r"[^\W\d_]+", text)
-    return float(all(re.fullmatch(r"[А-ЯЁ]?[а-яё]{2,}|[А-ЯЁ]{3,}|[a-zA-Z]+", one) for one in words))
+    return [float(all(re.fullmatch(r"[А-ЯЁ]?[а-яё]{2,}|[А-ЯЁ]{3,}|[a-zA-Z]+", one) for one in words))]
 
 
 _OLD = 0.85
-"""What the encodings of old computers count, beside the one of Windows."""
+"""What the encodings of old computers count, next to those of Windows."""
 _PLAUSIBLE: dict[str, Callable[[bytes], float]] = {
     "gb18030": _of_pairs("gb18030", _gb18030),
     "big5": _of_pairs("big5", _big5),
     "cp932": _of_pairs("cp932", _cp932),
-    "cp1252": _of_letters("cp1252"),
-    "cp1251": _cyrillic,
-    "mac_roman": lambda word: _OLD * _of_letters("mac_roman")(word),
-    "cp850": lambda word: _OLD * _of_letters("cp850")(word),
+    "cp1252": _mean_of("cp1252", _letters),
+    "cp1251": _mean_of("cp1251", _cyrillic),
+    "mac_roman": _mean_of("mac_roman", _letters, _OLD),
+    "cp850": _mean_of("cp850", _letters, _OLD),
 }
 
 

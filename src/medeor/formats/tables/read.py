@@ -7,7 +7,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 
 from medeor.contracts import Finding, Message, Text, UserError
-from medeor.files import reading
+from medeor.files import read_parquet, reading
 from medeor.formats.tables.encodings import decode, decoded, encoding_found
 from medeor.formats.tables.facts import PARQUET, TEXTS, WORKBOOKS
+from medeor.formats.tables.rows import unused
 from medeor.formats.tables.spreadsheet import unguarded
 from medeor.formats.tables.workbooks import read_workbook
 from medeor.formats.values.measured.measurements import with_decimal_points
@@ -33,20 +34,21 @@ def read_table(path: Path) -> pl.DataFrame:
     Raises: UserError where the file is missing, empty, damaged, or has rows of different lengths."""
     path = Path(path)
     if not path.is_file():
-        raise UserError("tables.read.folder" if path.exists() else "tables.read.missing", path=path)
+        raise UserError("tables.read.folder" if path.exists() else "common.no-file", path=path)
     if not path.stat().st_size:
         raise UserError("tables.read.empty", path=path)
     ending = path.suffix.lower()
     if ending in PARQUET:
-        table = _parquet(path)
+        table = read_parquet(path)
     elif ending in WORKBOOKS:
         table = _excel(path)
     else:
         table = _csv(path)
-    table = _without_empty_end(table)
     if not table.height:
         raise UserError("tables.read.no-rows", path=path)
-    return table
+    # Spreadsheets add empty rows at the end. Those in between keep the others' numbers.
+    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return table.head(int(filled[-1]) + 1) if len(filled) else table
 
 
 def as_frame(source: Any) -> Any:
@@ -78,7 +80,7 @@ def table_findings(path: Path) -> tuple[Finding, ...]:
 def columns_of(path: Path) -> list[str]:
     """The names in the header of a table, without reading the rest; none where it cannot be read."""
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.suffix.lower() in PARQUET:
             with reading(path, "Parquet"):
                 return list(pl.read_parquet_schema(path))
         if path.suffix.lower() in WORKBOOKS:
@@ -91,7 +93,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def set_apart(names: Sequence[str], taken: Callable[[str], bool]) -> dict[str, str]:
-    """What the columns of a table are called beside names that are taken: those among them get ` (table)` behind, as
+    """What the columns of a table are called where some names are taken: those among them get ` (table)` behind, as
     often as it takes for no two to be the same."""
     new = {name: name for name in names if not taken(name)}
     for name in names:
@@ -112,42 +114,43 @@ def put_back(table: pl.DataFrame) -> pl.DataFrame:
     return table.rename({name: own for name, own in names.items() if own not in table.columns})
 
 
-def _parquet(path: Path) -> pl.DataFrame:
-    with reading(path, "Parquet"):
-        return pl.read_parquet(path)
-
-
 def _excel(path: Path) -> pl.DataFrame:
     sheet = read_workbook(path)
     table = sheet.table
-    table.columns = _apart([_one_line(name) for name in table.columns])
+    table.columns = _distinct(map(_one_line, table.columns))
     return table.select(typed(column) for column in table) if sheet.raw else table
 
 
 def _csv(path: Path) -> pl.DataFrame:
-    text = _lines(decoded(content_of(path)))
-    if "\0" in text:
-        raise UserError("tables.read.not-text", path=path)
+    text = _lines(text_of(path))
     separator = delimiter(text)
-    try:
-        table = pl.read_csv(
-            io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=MISSING, quote_char='"'
-        )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        detail = _wrong_row(text, separator, str(path)) or str(error).splitlines()[0]
-        raise UserError("tables.read.unreadable", path=path, detail=detail) from None
+    table = text_frame(text, separator, path)
     names = _header(text, separator)
     names = names if len(names) == table.width else [_one_line(name) for name in table.columns]
-    table.columns = _apart(unguarded(pl.Series(names, dtype=pl.String)).to_list())
+    table.columns = _distinct(unguarded(pl.Series(names, dtype=pl.String)))
     columns = [unguarded(column) for column in table]
-    commas = separator == ";" and any(map(_has_decimal_commas, columns))
-    columns = [_without_thousands(column) for column in columns] if commas else columns
+    if separator == ";" and any(column.str.contains(r"^\s*[+-]?[\d.]*\d,\d+\s*$").any() for column in columns):
+        columns = [_without_thousands(column) for column in columns]
     return pl.DataFrame([typed(column, decimal_comma=separator == ";") for column in columns])
 
 
-def _has_decimal_commas(column: pl.Series) -> bool:
-    known = column.str.strip_chars().drop_nulls()
-    return bool(len(known)) and bool(known.str.contains(r"^[+-]?[\d.]*\d,\d+$").any())
+def text_frame(text: str, separator: str, path: Path, quote: str | None = '"', has_header: bool = True) -> pl.DataFrame:
+    """A table with its cells as text. Raises: UserError where it has rows of different lengths, or none."""
+    try:
+        table = pl.read_csv(
+            io.BytesIO(text.encode()),
+            separator=separator,
+            infer_schema=False,
+            null_values=MISSING,
+            quote_char=quote,
+            has_header=has_header,
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        detail = _wrong_row(text, separator, quote, str(path)) or str(error).splitlines()[0]
+        raise UserError("tables.read.unreadable", path=path, detail=detail) from None
+    if not table.height:
+        raise UserError("tables.read.no-rows", path=path)
+    return table
 
 
 def _without_thousands(column: pl.Series) -> pl.Series:
@@ -170,12 +173,6 @@ def _lines(text: str) -> str:
 def _one_line(name: str) -> str:
     """A heading without line breaks and with single spaces."""
     return " ".join(name.split())
-
-
-def _without_empty_end(table: pl.DataFrame) -> pl.DataFrame:
-    """The table without empty rows at its end, which spreadsheets add. Those in between keep the others' numbers."""
-    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    return table.head(int(filled[-1]) + 1) if len(filled) else table
 
 
 def rows_of(text: str, separator: str, where: str, quote: str | None = '"') -> Iterator[tuple[int, list[str]]]:
@@ -201,16 +198,22 @@ def _header(text: str, separator: str) -> list[str]:
     return [_one_line(name.strip().strip('"')) for name in row]
 
 
-def _apart(names: Sequence[str]) -> list[str]:
+def _distinct(names: Iterable[str]) -> list[str]:
     """The names, those that come again with a number behind them."""
-    apart: list[str] = []
+    found: list[str] = []
     for name in names:
-        number = 2
-        new = name
-        while new in apart:
-            new, number = f"{name} ({number})", number + 1
-        apart.append(new)
-    return apart
+        found.append(unused(name, found))
+    return found
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, decompressed and decoded. Raises: UserError where it is empty, damaged or no text."""
+    text = decoded(content_of(path))
+    if "\0" in text:
+        raise UserError("tables.read.not-text", path=path)
+    if not text.strip():
+        raise UserError("tables.read.empty", path=path)
+    return text
 
 
 def content_of(path: Path) -> bytes:
@@ -275,11 +278,8 @@ def _are_names(known: pl.Series) -> bool:
     return bool(plain) and (known.str.contains("E").any() or known.str.contains(r"^\d{2,}e").any())
 
 
-def _wrong_row(text: str, separator: str, where: str) -> Text:
-    rows = rows_of(text, separator, where)
+def _wrong_row(text: str, separator: str, quote: str | None, where: str) -> Text:
+    rows = rows_of(text, separator, where, quote)
     _, first = next(rows, (0, []))
-    width = len(first)
-    for line, row in rows:
-        if row and len(row) != width:
-            return Message("tables.read.width", line=line, count=len(row), width=width)
-    return ""
+    wrong = next(((line, row) for line, row in rows if row and len(row) != len(first)), None)
+    return Message("tables.read.width", line=wrong[0], count=len(wrong[1]), width=len(first)) if wrong else ""

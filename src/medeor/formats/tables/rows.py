@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import polars as pl
 
@@ -27,3 +27,12 @@ def counted(ids: Sequence[str]) -> list[str]:
         count = before[one] = before.get(one, 0) + 1
         found.append(one if count == 1 else f"{one}-{count}")
     return found
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """A name, with ` (2)`, ` (3)`, … behind it where it is taken."""
+    new, number = name, 1
+    while new in taken:
+        number += 1
+        new = f"{name} ({number})"
+    return new

@@ -27,4 +27,4 @@ def unguarded(text: pl.Series) -> pl.Series:
 
 def _guard(text: pl.Series) -> pl.Series:
     risky = (text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)) | text.str.contains(_GUARDED)
-    return pl.select(pl.when(risky).then("'" + text).otherwise(text).alias(text.name)).to_series()
+    return text.str.replace("^", "'").zip_with(risky.fill_null(False), text)

@@ -1,8 +1,9 @@
-"""Tables from Excel as people keep them: below a title, beside other sheets, with a header of two rows."""
+"""Tables from Excel as people keep them: below a title, among other sheets, with a header of two rows."""
 
 from __future__ import annotations
 
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,25 +43,25 @@ def read_workbook(path: Path) -> Sheet:
         if not workbook.sheet_names:
             raise UserError("tables.workbook.no-sheet", path=path)
         shown, hidden = _sheets(workbook)
-        name = [*shown, *hidden, None][0]
-        given = {} if name is None else {"sheet_name": name}
-        table = pl.read_excel(path, engine="calamine", infer_schema_length=None, **given)  # type: ignore[call-overload]
-        plain = pl.DataFrame()
-        if any(column.startswith(_UNNAMED) for column in table.columns):
-            plain = pl.read_excel(  # type: ignore[call-overload]
-                path, engine="calamine", infer_schema_length=None, has_header=False, **given
-            )
+        name, *others = [*shown, *hidden] or [""]
+        options = {"sheet_name": name} if name else {}
+        read = partial(pl.read_excel, path, engine="calamine", infer_schema_length=None, **options)
+        table: pl.DataFrame = read()
+        unnamed = any(column.startswith(_UNNAMED) for column in table.columns)
+        plain: pl.DataFrame = read(has_header=False) if unnamed else pl.DataFrame()
     except errors as error:
         raise UserError("tables.workbook.unreadable", path=path, detail=str(error).splitlines()[0]) from None
-    findings = _other_sheets(path, name or "", [*shown[1:], *hidden])
+    findings: tuple[Finding, ...] = ()
+    if others:
+        text = Message("tables.workbook.sheets", path=path.name, name=name, others=tuple(map(repr, others)))
+        findings = (Finding("sheets", "quality", "unknown", text),)
     above = _rows_above_header(plain)
     if above:
         cells = tuple(repr(str(value)[:40]) for value in plain.row(0) if value is not None)
         text = Message("tables.workbook.above", count=above, path=path.name, cells=cells)
         findings = (*findings, Finding("rows-above-the-header", "quality", "unknown", text))
-        names = [" ".join(str(name).split()) for name in plain.row(above)]
         body = plain.slice(above + 1)
-        body.columns = names
+        body.columns = [" ".join(str(name).split()) for name in plain.row(above)]
         return Sheet(body.cast(pl.String), findings, True)
     return Sheet(table, findings)
 
@@ -74,13 +75,6 @@ def _sheets(workbook: fastexcel.ExcelReader) -> tuple[list[str], list[str]]:
         if sheet.width and sheet.height > 1:
             (shown if sheet.visible == "visible" else hidden).append(name)
     return shown, hidden
-
-
-def _other_sheets(path: Path, name: str, others: list[str]) -> tuple[Finding, ...]:
-    if not others:
-        return ()
-    text = Message("tables.workbook.sheets", path=path.name, name=name, others=tuple(map(repr, others)))
-    return (Finding("sheets", "quality", "unknown", text),)
 
 
 def _rows_above_header(rows: pl.DataFrame) -> int:

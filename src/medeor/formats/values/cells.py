@@ -15,6 +15,9 @@ from medeor.formats.values.dates import are_days, are_written_days
 from medeor.formats.values.measured.measurements import read_measurements
 from medeor.formats.values.missing import (
     Missing,
+    as_texts,
+    blanked,
+    is_known,
     plain,
     says_unknown,
     without_accents,
@@ -55,7 +58,7 @@ def texts_of(column: pl.Series, grades: bool, classes: Sequence[str]) -> Missing
     """The cells as texts, without those that say unknown unless the user names them among the `classes`."""
     finite = without_missing_numbers(column)
     missing = _without_codes(finite.column, grades, classes)
-    return Missing(_as_text(missing.column), {**finite.codes, **missing.codes})
+    return Missing(as_texts(missing.column), {**finite.codes, **missing.codes})
 
 
 # Numbers -----------------------------------------------------------------------------------------------------------
@@ -77,11 +80,11 @@ def numbers_of(column: pl.Series, asked: bool) -> Missing | None:
     texts = column.str.strip_chars().replace("", None)
     counts = texts.drop_nulls().value_counts().iter_rows()
     unknown = {text: count for text, count in counts if says_unknown(text) or _is_infinite(text)}
-    texts = texts.to_frame("text").select(pl.when(~pl.col("text").is_in(list(unknown))).then("text"))["text"]
+    texts = blanked(texts, texts.is_in(list(unknown)))
     known = texts.drop_nulls()
     if not len(known):
         return None
-    measured = read_measurements(texts.alias(column.name))
+    measured = read_measurements(texts)
     if asked and (measured.sides.fill_null(0) != 0).any():
         limit = texts.filter(measured.sides.fill_null(0) != 0)[0]
         raise UserError("values.target.limit", target=column.name, value=limit)
@@ -106,15 +109,14 @@ def no_number(column: pl.Series) -> object:
     """The first value of a column that is no number, or a number in another unit than others."""
     texts = column.cast(pl.String).drop_nulls()
     bad = texts.filter(~texts.str.contains(_NUMBER))
-    bad = bad.filter(pl.Series([not says_unknown(text) for text in bad], dtype=pl.Boolean))
-    return column.drop_nulls()[0] if bad.is_empty() else bad[0]
+    return next((text for text in bad if not says_unknown(text)), column.drop_nulls()[0])
 
 
 def refuse_days(column: pl.Series) -> None:
     known = column.drop_nulls()
     days = known.dtype.is_temporal()
     if known.dtype == pl.String:
-        texts = [text for text in known.unique() if text.strip() and not says_unknown(text)]
+        texts = list(filter(is_known, known.unique()))
         days = are_days(texts) or (bool(texts) and all(map(_CLOCK.fullmatch, map(str.strip, texts))))
     elif known.dtype.is_numeric():
         days = are_written_days(known.unique().to_list())
@@ -131,10 +133,9 @@ def _without_codes(column: pl.Series, grades: bool, classes: Sequence[str]) -> M
     named = {plain(one) for one in classes}
     if not classes or not named & {plain(code) for code in found.codes}:
         return found
-    texts = _as_text(column)
-    free = [code for code in found.codes if plain(code) not in named]
-    kept = pl.select(pl.when(~texts.is_in(free)).then(texts).alias(column.name)).to_series()
-    return Missing(kept, {code: found.codes[code] for code in free})
+    texts = as_texts(column)
+    free = {code: count for code, count in found.codes.items() if plain(code) not in named}
+    return Missing(blanked(texts, texts.is_in(list(free))), free)
 
 
 def one_spelling(values: pl.Series, classes: Sequence[str]) -> tuple[pl.Series, tuple[Finding, ...]]:
@@ -183,12 +184,6 @@ def codes_found(name: str, missing: Missing, measured: bool = False) -> tuple[Fi
     each = (Message("values.cells.code", code=code, count=count) for code, count in missing.codes.items())
     text = Message(f"values.cells.{check}", column=name, codes=listed(each, SHOWN))
     return (Finding(check, "labels", "fail", text),)
-
-
-def _as_text(column: pl.Series) -> pl.Series:
-    if column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all()):
-        column = column.cast(pl.Int64)
-    return column.cast(pl.String)
 
 
 def sorted_classes(values: list[str]) -> list[str]:

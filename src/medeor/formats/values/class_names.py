@@ -103,7 +103,7 @@ def _is_slip(rare: str, other: str, few: int, many: int) -> bool:
 
 
 def _third(column: str, counts: Mapping[str, int]) -> Finding | None:
-    """Words beside yes and no, or beside numbers: perhaps they say why there is no answer."""
+    """Words among yes and no, or among numbers: perhaps they say why there is no answer."""
     answers = {name: answer_of(name) for name in counts}
     numbers = [name for name in counts if re.fullmatch(r"[+-]?\d+", name.strip())]
     others = [name for name in counts if answers[name] is None and name not in numbers]

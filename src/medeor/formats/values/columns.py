@@ -9,9 +9,9 @@ import polars as pl
 
 from medeor.contracts import Message, Text, UserError
 from medeor.formats.values.dates import are_days, are_written_days, read_times
-from medeor.formats.values.measured.measurements import Decimal, read_measurements
+from medeor.formats.values.measured.measurements import read_measurements
 from medeor.formats.values.measured.units import OneUnit, in_one_unit, is_unit
-from medeor.formats.values.missing import plain, says_unknown
+from medeor.formats.values.missing import as_texts, blanked, is_known, plain
 from medeor.formats.values.targets import names_cases
 
 ColumnKind = Literal["number", "date", "category"]
@@ -97,17 +97,16 @@ def _of_text(known: pl.Series) -> Meaning:
 def known_texts(column: pl.Series) -> pl.Series:
     """A column of text without what says unknown (`?`, `not done`, `未知`)."""
     texts = column.str.strip_chars().drop_nulls()
-    unknown = [text for text in texts.unique() if not text or says_unknown(text)]
-    return texts.filter(~texts.is_in(unknown))
+    return texts.filter(texts.is_in(list(filter(is_known, texts.unique()))))
 
 
-def as_numbers(column: pl.Series, unit: str = "", decimal: Decimal = "") -> OneUnit:
+def as_numbers(column: pl.Series, unit: str = "") -> OneUnit:
     """Any column as numbers (Float64, null where a value is none), in the `unit`, or where none is asked in the one
     that most are written in."""
     if column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
     if column.dtype == pl.String:
-        read = read_measurements(column, decimal=decimal)
+        read = read_measurements(column)
         return in_one_unit(read.values, read.units, unit)
     values = column.to_physical().cast(pl.Float64)
     return OneUnit(values.set(~values.is_finite().fill_null(True), None), unit, (), (), len(values))
@@ -128,9 +127,6 @@ def as_days(column: pl.Series) -> pl.Series:
 def as_levels(column: pl.Series) -> pl.Series:
     """Any column as text by which spellings of one category are the same (`Yes`, `yes `, `1.0` and `1`); null where it
     is unknown."""
-    if column.dtype.is_float():
-        whole = column.fill_nan(None) == column.fill_nan(None).round()
-        column = column.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String) if whole.all() else column
-    texts = column.cast(pl.String)
-    forms = {text: plain(text) for text in texts.unique().drop_nulls() if text.strip() and not says_unknown(text)}
+    texts = as_texts(blanked(column, column.is_infinite()) if column.dtype.is_float() else column)
+    forms = {text: plain(text) for text in texts.unique().drop_nulls() if is_known(text)}
     return texts.replace_strict(forms, default=None, return_dtype=pl.String).alias(column.name)

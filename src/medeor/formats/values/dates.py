@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Message, UserError, named
-from medeor.formats.values.missing import plain, says_unknown, without_accents
+from medeor.formats.values.missing import is_known, plain, without_accents
 
 _MONTHS = (
     "january jan januar janner janvier janv enero ene gennaio janeiro",
@@ -35,9 +35,11 @@ _TIME = re.compile(
 )
 _DAY = re.compile(r"(\d{1,4})\s*([-/. ]|年)\s*(\d{1,2})\s*(?:[-/. ]|月)\s*(\d{1,4})\s*[日号]?")
 _MONTH = re.compile(r"(\d{4})\s*[-/年]\s*(\d{1,2})\s*月?|(\d{1,2})\s*[-/]\s*(\d{4})")
-_ORDERS = {"year first": ("ymd",), ".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy"), "-": ("dmy", "mdy")}
-_SHORT = {".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy", "ymd"), "-": ("dmy", "mdy", "ymd")}
-"""The orders that are possible, with four digits of the year and with two."""
+_ORDERS = {
+    "year first": ("ymd",), ".": ("dmy",), "name": ("dmy",), "/": ("dmy", "mdy"), "-": ("dmy", "mdy"),
+    "short .": ("dmy",), "short name": ("dmy",), "short /": ("dmy", "mdy", "ymd"), "short -": ("dmy", "mdy", "ymd"),
+}  # fmt: skip
+"""The orders that are possible, with four digits of the year and, `short`, with two."""
 _ORDER = named("values.dates", "ymd", "dmy", "mdy")
 _YEARS = (1800, 2200)
 _TURN = 69
@@ -45,7 +47,7 @@ _TURN = 69
 
 
 class _Written(NamedTuple):
-    """One text: its three numbers, how they stand (a key of `_ORDERS`, with `short` for two digits of the year)."""
+    """One text: its three numbers and how they stand, a key of `_ORDERS`."""
 
     numbers: tuple[int, int, int]
     form: str
@@ -68,7 +70,7 @@ def read_times(column: pl.Series) -> Times | None:
 
     Raises: UserError where the order is ambiguous, or differs between rows."""
     texts = column.cast(pl.String)
-    known = [text for text in texts.unique(maintain_order=True).drop_nulls() if text.strip() and not says_unknown(text)]
+    known = list(filter(is_known, texts.unique(maintain_order=True).drop_nulls()))
     read = {text: _written(text) for text in known}
     found = [one for one in read.values() if one is not None]
     if not known or len(found) < len(known):
@@ -77,11 +79,11 @@ def read_times(column: pl.Series) -> Times | None:
     if len(forms) > 1:
         first, second = list(forms.values())[:2]
         raise UserError("values.dates.several-ways", column=column.name, first=first, second=second)
-    orders = [order for order in _orders(found[0].form) if all(_moment(one, order) for one in found)]
+    orders = [order for order in _ORDERS[found[0].form] if all(_moment(one, order) for one in found)]
     if not orders:
         if not are_days(known):
             return None
-        first = next(text for text, one in read.items() if one and not _moment(one, _orders(one.form)[0]))
+        first = next(text for text, one in read.items() if one and not _moment(one, _ORDERS[one.form][0]))
         raise UserError("values.dates.no-order", column=column.name, first=known[0], second=first)
     if len(orders) > 1 and len({tuple(_moment(one, order) for one in found) for order in orders}) > 1:
         text = next(text for text, one in read.items() if one and _moment(one, orders[0]) != _moment(one, orders[1]))
@@ -96,7 +98,7 @@ def read_times(column: pl.Series) -> Times | None:
 def are_days(texts: Iterable[str]) -> bool:
     """Whether every text is a day, in whatever order."""
     found = [_written(text) for text in texts]
-    return bool(found) and all(one and any(_moment(one, order) for order in _orders(one.form)) for one in found)
+    return bool(found) and all(one and any(_moment(one, order) for order in _ORDERS[one.form]) for one in found)
 
 
 def are_written_days(numbers: Sequence[float]) -> bool:
@@ -132,10 +134,6 @@ def in_order_of_time(cases: Cases, name: str = "time") -> Cases:
     finding = Finding("time-format", "quality", "pass", message)
     table = cases.table.with_columns(read.column.alias("time"))
     return replace(cases, table=table, findings=(*cases.findings, finding))
-
-
-def _orders(form: str) -> tuple[str, ...]:
-    return _SHORT[form.removeprefix("short ")] if form.startswith("short ") else _ORDERS[form]
 
 
 def _written(text: str) -> _Written | None:

@@ -62,21 +62,9 @@ _UNDECIDED = {
 _DASHES = frozenset(["-", "–", "—", "−", "--", "---"])
 """No class where there are others; beside + it is one."""
 _NEGATIVE = frozenset({-1, -7, -8, -9, -77, -88, -98, -99})
-_MACHINE = frozenset(
-    [
-        2147483647,
-        -2147483648,
-        32767,
-        -32768,
-        float(2**63),
-        -float(2**63),
-        9.969209968386869e36,
-        1e20,
-        -1e20,
-        1e30,
-        -1e30,
-    ]
-)
+_MACHINE = frozenset({
+    2147483647, -2147483648, 32767, -32768, 2.0**63, -(2.0**63), 9.969209968386869e36, 1e20, -1e20, 1e30, -1e30,
+})  # fmt: skip
 """The largest and smallest numbers of a format, and what NetCDF and others fill gaps with."""
 _LARGEST = 3.4e38
 """No measurement is larger: the largest number of 32 bits."""
@@ -100,7 +88,7 @@ def without_missing_classes(column: pl.Series, grades: bool = False) -> Missing:
     """A column of classes, with null for what says unknown (`?`, `n/d`, `not tested`, `未知`), and, beside two other
     classes or more, for what is undecided (`equivocal`; not among `grades`, where it may be one) and for codes (-1
     beside 0 and 1, 99 beside grades)."""
-    texts = _texts(column)
+    texts = as_texts(column)
     counts = texts.drop_nulls().value_counts().rows()
     plain = {text: _plain(text) for text, _ in counts}
     codes = {text for text, one in plain.items() if not one or one in _UNKNOWN_TEXTS}
@@ -129,12 +117,18 @@ def without_missing_numbers(column: pl.Series) -> Missing:
     enough = len(measured) >= _MEASURED
     codes = {number for number in suspects if enough and _is_code(number, found[number], measured)}
     kept = ~(impossible | numbers.is_in(list(codes)))
-    return _taken_out(column, numbers, numbers.filter(~kept.fill_null(True)).unique().to_list(), _written)
+    taken = numbers.filter(~kept.fill_null(True)).unique()
+    return _taken_out(column, numbers, taken, lambda number: f"{number:.10g}")
 
 
 def says_unknown(text: str) -> bool:
     """Whether a text says that a value is not known (`n/a`, `not tested`, `未知`)."""
     return _plain(text) in _UNKNOWN_TEXTS | _OFTEN_TEXTS
+
+
+def is_known(text: str) -> bool:
+    """Whether a text holds something, and does not say that a value is not known."""
+    return bool(text.strip()) and not says_unknown(text)
 
 
 def plain(text: str) -> str:
@@ -205,7 +199,8 @@ def _whole(text: str) -> int | None:
     return int(float(text)) if re.fullmatch(r"[+-]?\d{1,9}(\.0+)?", text.replace("−", "-")) else None
 
 
-def _texts(column: pl.Series) -> pl.Series:
+def as_texts(column: pl.Series) -> pl.Series:
+    """A column as text, NaN as null, and whole numbers without the decimals of a column that holds no others."""
     if column.dtype.is_float():
         whole = column.drop_nans().drop_nulls()
         if (whole.is_finite() & (whole == whole.round())).all():
@@ -214,20 +209,17 @@ def _texts(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
-def _written(number: float) -> str:
-    return f"{number:.10g}"
-
-
 def _taken_out(
     column: pl.Series, values: pl.Series, codes: Iterable[Any], written: Callable[[Any], str] = str
 ) -> Missing:
-    codes = list(codes)
-    if not codes:
-        return Missing(column, {})
-    bad = values.is_in(pl.Series(codes, dtype=values.dtype).implode()).fill_null(False)
+    bad = values.is_in(pl.Series(list(codes), dtype=values.dtype).implode()).fill_null(False)
     counted = values.filter(bad).value_counts(sort=True).rows()
-    kept = column.to_frame("value").select(pl.when(~pl.lit(bad)).then("value").alias(column.name))[column.name]
-    return Missing(kept, {written(value): count for value, count in counted})
+    return Missing(blanked(column, bad), {written(value): count for value, count in counted})
+
+
+def blanked(column: pl.Series, bad: pl.Series) -> pl.Series:
+    """A column with null where `bad`."""
+    return pl.select(pl.when(bad).then(None).otherwise(column).alias(column.name)).to_series()
 
 
 def _texts_of(lines: dict[str, str]) -> frozenset[str]:

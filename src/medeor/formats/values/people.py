@@ -1,4 +1,4 @@
-"""Headings of columns that tell patients apart."""
+"""Headings of columns that identify patients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ABOUT_HAN = re.compile(
 
 
 def names_people(column: str) -> bool:
-    """Whether a heading says that its column tells patients apart, and nothing else of them."""
+    """Whether a heading says that its column identifies patients, and nothing else of them."""
     if _PEOPLE_HAN.search(column):
         return _ABOUT_HAN.fullmatch(column.strip()) is not None
     words = re.findall(r"[^\W\d_]+°?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower())

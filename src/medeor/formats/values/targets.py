@@ -91,7 +91,7 @@ def read_target(
     `formats.positive`); text, truth values and at most 20 different whole numbers are classes; other
     numbers are continuous. `kind` (classes, ordinal, continuous) overrides that. `classes` are names in order, either
     of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second; for
-    several targets it names several, set apart by |, one of each. Where the question is known, `expected` is it,
+    several targets it names one of each, separated by |. Where the question is known, `expected` is it,
     whatever the values suggest.
 
     Values that say unknown (see `formats.missing`) become null, and spellings of one class (`Yes`, `yes `) become one;
@@ -134,7 +134,10 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
         key = "values.target.one-class" if found else "values.target.no-classes"
         raise UserError(key, target=name, found=found, unknown=unknown)
     if grades and not classes and len(found) > 2:
-        found = _in_order(name, found)
+        ordered = in_order(found)
+        if ordered is None:
+            raise UserError("values.target.no-order", target=name, classes=listed(map(repr, found), SHOWN))
+        found = ordered
     names, place = named(name, found, classes)
     guessed = False
     if len(names) == 2:
@@ -151,13 +154,6 @@ def _of_classes(column: pl.Series, kind: str, classes: Sequence[str], positive: 
     target = Target(name, chosen, names, guessed=guessed)
     odd = () if classes else doubtful(name, counts)
     return TargetColumn(target, indices.alias(name), (*codes_found(name, texts), *spellings, *odd))
-
-
-def _in_order(name: str, found: Sequence[str]) -> list[str]:
-    ordered = in_order(found)
-    if ordered is None:
-        raise UserError("values.target.no-order", target=name, classes=listed(map(repr, found), SHOWN))
-    return ordered
 
 
 def _refuse_numbers(name: str, values: pl.Series, kind: str, classes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError, listed
+from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError, in_turn, listed
 from medeor.files import digest
 from medeor.formats.cases import OWN, CaseColumns, case_columns, findings_of_tables, target_columns, why_broken
 from medeor.formats.images import lists
@@ -155,4 +155,4 @@ def _guessed(
     if not study.group:
         known = any(one.patient or one.study for one in read)
         guesses.append(Message("imaging.guessed.dicom-patient" if known else "imaging.guessed.no-group"))
-    return [Finding("guessed", "quality", "unknown", lists.in_turn(guesses))] if guesses else []
+    return [Finding("guessed", "quality", "unknown", in_turn(guesses))] if guesses else []

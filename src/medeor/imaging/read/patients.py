@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from medeor.contracts import Finding, Message, Text
-from medeor.formats.images.lists import LABEL, Listing, in_turn
+from medeor.contracts import Finding, Message, Text, in_turn
+from medeor.formats.images.lists import LABEL, Listing
 from medeor.formats.images.tables import without_ending
 from medeor.formats.values.missing import says_unknown
 from medeor.formats.values.people import names_people

@@ -40,7 +40,7 @@ def _listed(sources: Sources, study: Study, opened: Sequence[_Table]) -> Listing
     paths = [Path(item) for item in sources.given if isinstance(item, (str, Path)) and not is_table(item)]
     for path in paths:
         if not path.exists():
-            raise UserError("images.nowhere", path=path)
+            raise UserError("common.no-file", path=path)
     if arrays:
         if paths:
             raise UserError("imaging.cases.arrays-and-files")

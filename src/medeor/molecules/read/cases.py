@@ -13,7 +13,7 @@ from medeor.formats.cases import OWN, CaseColumns, case_columns, findings_of_tab
 from medeor.formats.molecules.read import MoleculeRows, identifiers, read_molecules
 from medeor.formats.tables.rows import digest_of
 from medeor.formats.values.measured.measurements import is_measured
-from medeor.formats.values.measured.unit_columns import is_beside
+from medeor.formats.values.measured.unit_columns import qualifies
 from medeor.formats.values.targets import names_cases
 from medeor.molecules.read.endpoints import GENERIC, Endpoint, find_endpoint
 from medeor.molecules.read.measured import known_endpoints, read_answers
@@ -118,7 +118,7 @@ def _target_columns(columns: CaseColumns) -> tuple[str, ...]:
     if columns.study.target:
         return columns.study.target
     facts, where = columns.facts, str(columns.where)
-    free = [name for name in columns.free if not is_beside(facts[name], facts.columns)]
+    free = [name for name in columns.free if not qualifies(facts[name], facts.columns)]
     free = [name for name in free if is_measured(facts[name]) or not names_cases(facts[name])]
     known = [name for name in free if find_endpoint(name, where) is not None]
     usual = [name for name in free if name.lower() in GENERIC]

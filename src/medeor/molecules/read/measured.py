@@ -12,7 +12,7 @@ from medeor.contracts import Finding, Message, Study, Target, Text, UserError, l
 from medeor.formats.cases import class_names
 from medeor.formats.values.headings import read_heading
 from medeor.formats.values.measured.measurements import Decimal, is_measured, read_measurements
-from medeor.formats.values.measured.unit_columns import Beside, beside, kinds_of_measurement
+from medeor.formats.values.measured.unit_columns import Qualifiers, kinds_of_measurement, qualifiers_of
 from medeor.formats.values.measured.units import OneUnit, factor, in_one_unit, usual_unit
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.targets import asks_number, exclusive, read_target
@@ -103,7 +103,7 @@ def read_answers(
         if name in speaking or _is_number(column, kind, classes):
             stated = _of(names, study.options.get("unit", ""), name, "unit")
             one = _number(
-                facts, name, speaking.get(name, Beside()), known[name], wanted.get(name), stated, study, decimal
+                facts, name, speaking.get(name, Qualifiers()), known[name], wanted.get(name), stated, study, decimal
             )
             check_positive(one.target, one.values, where)
             numbers[name], unread[name] = one, one.unread
@@ -186,7 +186,7 @@ def _of(names: Sequence[str], text: str, name: str, key: str) -> str:
 def _number(
     facts: pl.DataFrame,
     name: str,
-    by: Beside,
+    by: Qualifiers,
     endpoint: Endpoint | None,
     wanted: Target | None,
     stated: str,
@@ -299,7 +299,7 @@ def _speaking(
     study: Study,
     known: Mapping[str, Endpoint | None],
     wanted: Mapping[str, Target],
-) -> dict[str, Beside]:
+) -> dict[str, Qualifiers]:
     """The columns that say relation or unit of each measured target that has any. A relation counts where the target's
     own cells hold none; columns of a general name not for a logarithm: they may speak of the concentration, of which
     a relation is the other way round."""
@@ -308,7 +308,7 @@ def _speaking(
     for name in measured:
         endpoint = known[name]
         logarithm = read_heading(name).logarithm or (endpoint and endpoint.unit.startswith("-log10"))
-        by = beside(facts.drop(set(names) - {name}), name, len(measured) == 1 and not logarithm)
+        by = qualifiers_of(facts.drop(set(names) - {name}), name, len(measured) == 1 and not logarithm)
         if by.relations and (read_measurements(facts[name]).sides != 0).any():
             by = by._replace(relations="")
         if any(by):
@@ -319,7 +319,7 @@ def _speaking(
 # --- notes -----------------------------------------------------------------------------------------------
 
 
-def _notes(name: str, by: Beside, heading: str, stated: str, one: OneUnit) -> list[Message]:
+def _notes(name: str, by: Qualifiers, heading: str, stated: str, one: OneUnit) -> list[Message]:
     """How relations and units of a target were found, and what was converted."""
     columns = {"relations": by.relations, "units": by.units}
     notes = [

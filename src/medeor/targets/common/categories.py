@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import polars as pl
 
-from medeor.contracts import OUT_OF_DOMAIN, Finding, Message, Target, Text, named
+from medeor.contracts import OUT_OF_DOMAIN, Finding, Message, Text, named
 from medeor.figures import Figure
 from medeor.statistics import scores
 from medeor.statistics.moments import Moments
@@ -17,6 +17,7 @@ from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
+from medeor.targets.common.base import Base
 from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.doubts import contradicted
 from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Family, Fit, LabelDoubts, YesNoQuestion
@@ -40,18 +41,13 @@ DETAILS = (
 
 
 @dataclass(frozen=True)
-class Categories:
+class Categories(Base):
     """See `TargetKind`; kinds of classes differ in their loss, their headlines and, with two classes, their items."""
 
-    target: Target
-
-    STATISTICS: ClassVar[tuple[Statistic, ...]] = ()
     grades: ClassVar[bool] = False
     """Whether the classes have an order."""
-    logarithmic: ClassVar[bool] = False
     columns: ClassVar[int] = 1
     sums_to_one: ClassVar[bool] = False
-    comparable: ClassVar[bool] = True
     skill: ClassVar[str] = "auroc"
     objective: ClassVar[str] = "multiclass"
     methods: ClassVar[tuple[How, ...]] = ("temperature",)
@@ -73,18 +69,6 @@ class Categories:
         return self.target.classes or self.target.values
 
     @property
-    def positive(self) -> Text:
-        return ""
-
-    @property
-    def statistics(self) -> tuple[Statistic, ...]:
-        return self.STATISTICS
-
-    @property
-    def by_own_name(self) -> Target:
-        return self.target
-
-    @property
     def margins(self) -> int:
         return len(self.items)
 
@@ -100,9 +84,6 @@ class Categories:
 
     def truth(self, table: pl.DataFrame) -> Array:
         return table[self.target.name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
-
-    def scored(self, truth: Array) -> Array:
-        return np.asarray(~np.isnan(truth[:, 0]))
 
     def read(self, cells: Cells) -> tuple[pl.Series, tuple[Finding, ...]]:
         return cells.classes(self.target.classes or self.target.values or ("0", "1"), self.grades)
@@ -159,12 +140,6 @@ class Categories:
 
     def asked(self, rows: Array, item: str) -> tuple[Array, int]:
         return rows, self.items.index(item)
-
-    def learned(self, values: Array) -> Array:
-        return values
-
-    def stated(self, values: Array) -> Array:
-        return values
 
     # --- several answers -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from medeor.statistics.outcomes import Outcomes
 from medeor.statistics.scores import Array
-from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration, conformal_quantile, folds_of
+from medeor.targets.common.calibration import CalibrationOptions, TargetCalibration, conformal_quantile, cross_validated
 
 if TYPE_CHECKING:
     from medeor.targets.common.categories import Categories
@@ -24,7 +25,15 @@ def learned(kind: Categories, held: Outcomes, asked: CalibrationOptions) -> Targ
     target = kind.target
     one = TargetCalibration(target.name, target.kind, kind.items, len(held))
     if len(held):
-        one = _best(kind, held, one, asked.seed)
+        methods = kind.methods if kind.enough(held) else ()
+
+        def loss(changed: TargetCalibration, rows: Array) -> Array:
+            return _log_loss(kind, changed, held.where(rows))
+
+        def cost(rows: Array) -> Callable[[Array], tuple[float, Array]]:
+            return _cost(kind, held.where(rows))
+
+        one = cross_validated(one, held.groups, methods, asked.seed, cost, loss, gradient=True)
     probability = kind.probability(calibrated(kind, one, held.values))
     nonconformity = 1 - probability[np.arange(len(held)), held.truth]
     limits = []
@@ -51,26 +60,8 @@ def plausible(one: TargetCalibration, probability: Array) -> tuple[Array, Array]
     return top, (probability >= limits - 1e-12) | top
 
 
-def _best(kind: Categories, held: Outcomes, start: TargetCalibration, seed: int) -> TargetCalibration:
-    before = float(_log_loss(kind, start, held).mean())
-    start = replace(start, log_loss=before, log_loss_calibrated=before)
-    if not kind.enough(held):
-        return start
-    fold, best = folds_of(held.groups, seed), start
-    for method in kind.methods:
-        loss = np.empty(len(held))
-        for number in np.unique(fold):
-            test = fold == number
-            loss[test] = _log_loss(kind, _fitted(kind, start, held.where(~test), method), held.where(test))
-        if loss.mean() < (best.log_loss_calibrated or 0.0):
-            best = replace(_fitted(kind, start, held, method), log_loss_calibrated=float(loss.mean()))
-    return best
-
-
-def _fitted(kind: Categories, start: TargetCalibration, held: Outcomes, method: How) -> TargetCalibration:
-    """Slope and intercept of largest posterior: log slope ~ N(0, 1), intercept ~ N(0, 2²)."""
-    from scipy.optimize import minimize
-
+def _cost(kind: Categories, held: Outcomes) -> Callable[[Array], tuple[float, Array]]:
+    """See `cross_validated`."""
     logits = kind.logits(held.values)
     rows = np.arange(len(held))
 
@@ -88,10 +79,7 @@ def _fitted(kind: Categories, start: TargetCalibration, held: Outcomes, method: 
             gradient.append(left[:, -1].sum() + intercept / 4)
         return float(loss), np.array(gradient)
 
-    start_at = np.zeros(2 if method == "platt" else 1)
-    found = minimize(cost, start_at, jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-20, 20)][: len(start_at)]).x
-    intercept = float(found[1]) if len(found) > 1 else 0.0
-    return replace(start, method=method, slope=float(np.exp(found[0])), intercept=intercept)
+    return cost
 
 
 def _log_loss(kind: Categories, one: TargetCalibration, held: Outcomes) -> Array:

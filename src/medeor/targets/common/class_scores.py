@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,10 +59,14 @@ def families(kind: Categories, one: Outcomes, prevalences: Sequence[float]) -> l
         columns["coverage"] = one.plausible[np.arange(len(one)), one.truth].astype(float)
         columns["set_size"] = one.plausible.sum(axis=1).astype(float)
         trials["coverage"] = everyone
+
+    def error(values: Array) -> Callable[[], scores.Score]:
+        return lambda: scores.calibration_error(*kind.confidence(values, one.truth), one.groups)
+
     parts = [(ranked, ranking), (decided, decisions), mean_family(one, columns, trials)]
-    parts.append(_calibration_error(kind, one, "ece", one.values))
+    parts.append(calibration_family("ece", error(one.values), one.groups))
     if one.raw is not None:
-        parts.append(_calibration_error(kind, one, "ece/uncalibrated", one.raw))
+        parts.append(calibration_family("ece/uncalibrated", error(one.raw), one.groups))
     return parts
 
 
@@ -113,9 +117,6 @@ def _losses(kind: Categories, values: Array, truth: Array) -> dict[str, Array]:
     return {"brier": kind.brier(off), "log_loss": -np.log(chance)}
 
 
-def _calibration_error(kind: Categories, one: Outcomes, name: str, values: Array) -> Family:
-    def build() -> Estimator:
-        score = scores.calibration_error(*kind.confidence(values, one.truth), one.groups)
-        return Estimator((name, f"observed {name}", f"chance {name}"), score, one.groups)
-
-    return (name,), build
+def calibration_family(name: str, score: Callable[[], scores.Score], groups: Array) -> Family:
+    """An error as `scores.calibration_error` has it, made ready by `score`."""
+    return (name,), lambda: Estimator((name, f"observed {name}", f"chance {name}"), score(), groups)

@@ -74,8 +74,8 @@ def _flipped(labels: Array, probabilities: Array) -> bool:
 
 def outliers(truth: Array, values: Array) -> LabelDoubts:
     """Numbers, shape (n,), that lie beyond `OUTLIER` robust standard deviations from their prediction."""
-    apart = truth.astype(float) - values
-    apart = np.abs(apart - np.median(apart))
-    spread = 1.4826 * np.median(apart)
-    doubts = np.minimum(OUTLIER - apart / spread, 0.0) if spread > 0 else np.zeros(len(apart))
+    residual = truth.astype(float) - values
+    residual = np.abs(residual - np.median(residual))
+    spread = 1.4826 * np.median(residual)
+    doubts = np.minimum(OUTLIER - residual / spread, 0.0) if spread > 0 else np.zeros(len(residual))
     return LabelDoubts(doubts, float(np.mean(doubts < 0)))

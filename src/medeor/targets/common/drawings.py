@@ -16,6 +16,8 @@ from medeor.statistics.scores import Array, curve, mass_bins, ratio
 
 POINTS = 200
 """Of one drawn line, at most."""
+BINS = 10
+"""Of equal mass, in a plot of reliability."""
 TOGETHER = 6
 """Classes or labels drawn in one plot, at most: those with the most cases."""
 
@@ -91,12 +93,12 @@ def _left_out(kept: int, all_: int) -> Text:
     return Message("targets.figure.left-out", kept=kept, all=all_) if kept < all_ else ""
 
 
-def thinned(x: Array, y: Array, points: int = POINTS) -> tuple[Array, Array]:
-    """At most `points` of a line, evenly spread along its length in both directions, both ends kept."""
-    if len(x) <= points:
+def thinned(x: Array, y: Array) -> tuple[Array, Array]:
+    """At most `POINTS` of a line, evenly spread along its length in both directions, both ends kept."""
+    if len(x) <= POINTS:
         return x, y
     length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    at = np.searchsorted(length, np.linspace(0, length[-1], points))
+    at = np.searchsorted(length, np.linspace(0, length[-1], POINTS))
     kept = np.unique(np.concatenate([[0], np.minimum(at, len(x) - 1)[1:-1], [len(x) - 1]]))
     return x[kept], y[kept]
 
@@ -128,26 +130,26 @@ def decision_curve(one: ScoredCases, baseline: ScoredCases | None = None) -> Lin
 # --- calibration -----------------------------------------------------------------------------------------
 
 
-def reliability(one: Outcomes, now: Sure, before: Sure | None, bins: int = 10, seed: int = 0) -> Lines:
+def reliability(one: Outcomes, now: Sure, before: Sure | None) -> Lines:
     """Observed against predicted frequency in bins of equal mass, with 95 % intervals clustered by group, and before
     calibration where that is known."""
-    x, y, low, high = _binned(now.probability, now.outcome, one.groups, bins, seed)
+    x, y, low, high = _binned(now.probability, now.outcome, one.groups)
     title, text, model, calibrated, uncalibrated = named(
         "targets.figure", "reliability", "reliability-caption", "model", "calibrated", "uncalibrated"
     ).values()
     series = [Series(model if before is None else calibrated, x, y, low, high)]
     if before is not None:
-        x, y, _, _ = _binned(before.probability, before.outcome, one.groups, bins, seed)
+        x, y, _, _ = _binned(before.probability, before.outcome, one.groups)
         series.append(Series(uncalibrated, x, y, dashed=True))
     return Lines(title, now.axis, now.observed, tuple(series), text, (0, 1), (0, 1), diagonal=True)
 
 
-def label_reliability(every: Sequence[Outcomes], bins: int = 10) -> Lines:
+def label_reliability(every: Sequence[Outcomes]) -> Lines:
     """The same for several labels in one plot, without intervals."""
     common = sorted(every, key=lambda one: -np.count_nonzero(one.truth == 1))[:TOGETHER]
     series = []
     for one in common:
-        x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, bins, 0, resamples=0)
+        x, y, _, _ = _binned(one.values[:, 0], one.truth.astype(float), one.groups, resamples=0)
         series.append(Series(one.target.name, x, y))
     text = _left_out(len(common), len(every))
     title, x_label, y_label = named("targets.figure", "reliability", "probability", "frequency").values()
@@ -158,10 +160,10 @@ Floats = tuple[float, ...]
 
 
 def _binned(
-    probability: Array, outcome: Array, groups: Array, bins: int, seed: int, resamples: int = 500
+    probability: Array, outcome: Array, groups: Array, resamples: int = 500
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Mean prediction, observed rate and its interval, bin by bin. Where an interval is missing it is the rate."""
-    place = mass_bins(probability, bins)
+    place = mass_bins(probability, BINS)
     used, place = np.unique(place, return_inverse=True)
     one_hot = np.eye(len(used))[place]
     names = tuple(f"{number}" for number in range(len(used)))
@@ -172,7 +174,7 @@ def _binned(
 
     _, codes = np.unique(groups, return_inverse=True)
     estimator = Estimator(names, rates, codes, units, units)
-    found = resample([estimator], int(codes.max()) + 1, resamples=resamples, seed=seed)
+    found = resample([estimator], int(codes.max()) + 1, resamples=resamples, seed=0)
     measured = [interval(found[name]) for name in names]
     y = [measure.value or 0.0 for measure in measured]
     low = [value if measure.low is None else measure.low for value, measure in zip(y, measured)]
@@ -181,9 +183,9 @@ def _binned(
     return tuple(x.tolist()), tuple(y), tuple(low), tuple(high)
 
 
-def distribution(now: Sure, bins: int = 20) -> Lines:
+def distribution(now: Sure) -> Lines:
     """Where predictions lie, as a histogram for each side."""
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, 21)
     series = []
     for index, name in enumerate(now.sides):
         of_side = now.probability[now.outcome == index]
@@ -206,10 +208,10 @@ def confusion(truth: Array, decision: Array, classes: tuple[Text, ...]) -> Matri
     return Matrix(title, classes, classes, values, truths, decisions)
 
 
-def predicted_and_true(name: str, truth: Array, values: Array, unit: str, points: int = 400) -> Lines:
+def predicted_and_true(name: str, truth: Array, values: Array, unit: str) -> Lines:
     """Predicted against true values, each of shape (n,); of many cases an even choice along the truth."""
     order = np.argsort(truth, kind="stable")
-    kept = order[np.linspace(0, len(order) - 1, min(points, len(order))).round().astype(np.int64)]
+    kept = order[np.linspace(0, len(order) - 1, min(2 * POINTS, len(order))).round().astype(np.int64)]
     true, answer = named("targets.figure", "true", "predicted").values()
     if unit:
         true, answer = (Message("targets.figure.in-unit", what=what, unit=unit) for what in (true, answer))

@@ -16,8 +16,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from medeor.contracts import Message, Text
-from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers, settle
-from medeor.formats.images.dicom.places import UNEVEN, is_mosaic
+from medeor.formats.images.dicom.headers import UNREADABLE, number, settle
+from medeor.formats.images.dicom.places import UNEVEN, Place, image_type, is_mosaic, place_of
 from medeor.formats.images.dicom.values import DISPLAYED
 from medeor.formats.images.folders import Found, ImageFiles
 from medeor.formats.images.image import is_own_bug
@@ -55,8 +55,7 @@ nothing of their thickness."""
 
 class _Header(NamedTuple):
     series: str = ""
-    position: tuple[float, ...] | None = None
-    directions: tuple[float, ...] | None = None
+    place: Place | None = None
     frames: int = 1
     size: tuple[int, int] = (0, 0)
     thickness: float = 0.0
@@ -69,7 +68,7 @@ class _Header(NamedTuple):
     @property
     def is_placed(self) -> bool:
         """Whether it is one slice of what may be a volume."""
-        return bool(self.series) and self.frames == 1 and self.position is not None
+        return bool(self.series) and self.frames == 1 and self.place is not None
 
 
 _Slices = list[tuple[Path, _Header]]
@@ -99,24 +98,23 @@ def gathered(folder: Path, paths: Sequence[Path]) -> Found:
             if joins:
                 places = {Path(os.path.commonpath(list(places))): whole}
             if joins or sum(_is_stack(there) for there in places.values()) > 1:
-                scattered["joined" if joins else "apart"] += 1
+                scattered["joined" if joins else "separate"] += 1
         for place, there in places.items():
             if _is_stack(there):
                 volumes.append((place, uid, there))
             else:
                 singles += there
-    found = [(_named(folder, volumes, *volume), _role(volume[2]), True) for volume in volumes]
-    found += [
-        (ImageFiles(path.relative_to(folder).as_posix(), (path,)), header.role, _is_volume(header))
-        for path, header in singles
-    ]
-    return _sorted_out(found, others, scattered)
-
-
-def _sorted_out(
-    found: Sequence[tuple[ImageFiles, Text, bool]], others: Counter[Text], scattered: Counter[str]
-) -> Found:
-    """Apart: images, and what accompanies them. Each comes with its role and whether it is a volume."""
+    # Each image with its role and whether it is a volume.
+    found: list[tuple[ImageFiles, Text, bool]] = []
+    for place, uid, there in volumes:
+        name = place.relative_to(folder).as_posix() if place != folder else folder.resolve().name
+        if sum(other == place for other, _, _ in volumes) > 1:
+            name += "#" + hashlib.sha256(uid.encode()).hexdigest()[:8]
+        roles = {header.role for _, header in there}
+        found.append((ImageFiles(name, tuple(path for path, _ in there)), roles.pop() if len(roles) == 1 else "", True))
+    for path, header in singles:
+        solid = header.frames > 1 and header.modality in _IN_SPACE
+        found.append((ImageFiles(path.relative_to(folder).as_posix(), (path,)), header.role, solid))
     any_image = any(role not in _DERIVED.values() for _, role, _ in found)
     any_volume = any(solid and not role for _, role, solid in found)
     images, aside = [], []
@@ -129,26 +127,8 @@ def _sorted_out(
     return Found(images, aside, [], others, scattered)
 
 
-def _named(
-    folder: Path, volumes: Sequence[tuple[Path, str, _Slices]], place: Path, uid: str, there: _Slices
-) -> ImageFiles:
-    name = place.relative_to(folder).as_posix() if place != folder else folder.resolve().name
-    if sum(other == place for other, _, _ in volumes) > 1:
-        name += "#" + hashlib.sha256(uid.encode()).hexdigest()[:8]
-    return ImageFiles(name, tuple(path for path, _ in there))
-
-
-def _role(slices: _Slices) -> Text:
-    roles = {header.role for _, header in slices}
-    return roles.pop() if len(roles) == 1 else ""
-
-
 def _is_stack(slices: _Slices) -> bool:
-    return len({header.position for _, header in slices}) > 1
-
-
-def _is_volume(header: _Header) -> bool:
-    return header.frames > 1 and header.modality in _IN_SPACE
+    return len({tuple(header.place[0]) for _, header in slices if header.place is not None}) > 1
 
 
 def _are_parts(folder: Path, places: Sequence[Path]) -> bool:
@@ -162,10 +142,10 @@ def _is_one_volume(slices: _Slices) -> bool:
     headers = [header for _, header in slices]
     if len(headers) < 3 or len({(header.size, header.role) for header in headers}) > 1:
         return False
-    axes = np.array([header.directions for header in headers]).reshape(-1, 2, 3)
+    positions, axes = (np.stack(parts) for parts in zip(*(header.place for header in headers if header.place)))
     if np.abs(axes - axes[0]).max() > 1e-3:
         return False
-    heights = np.sort(np.array([header.position for header in headers]) @ np.cross(*axes[0]))
+    heights = np.sort(positions @ np.cross(*axes[0]))
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     farthest = 2 * headers[0].thickness or FARTHEST
@@ -191,30 +171,26 @@ def _header(path: Path) -> _Header:
     frames = max(1, int(min(number(data.get("NumberOfFrames"), 1.0), 1e9)))
     if modality in DISPLAYED:
         return _Header(modality=modality)
-    position, directions = numbers(data.get("ImagePositionPatient")), numbers(data.get("ImageOrientationPatient"))
-    placed = len(position) == 3 and len(directions) == 6 and bool(np.isfinite([*position, *directions]).all())
-    placed = placed and not is_mosaic(data)
+    place = None if is_mosaic(data) else place_of(data)
     return _Header(
         str(data.get("SeriesInstanceUID") or ""),
-        tuple(position) if placed else None,
-        tuple(directions) if placed else None,
+        place,
         frames,
         (int(number(data.get("Rows"), 0.0)), int(number(data.get("Columns"), 0.0))),
         number(data.get("SliceThickness"), 0.0),
         modality,
-        _role_of(data, kind, modality, placed or is_mosaic(data)),
+        _role_of(data, kind, modality, place is not None or is_mosaic(data)),
     )
 
 
 def _role_of(data: Dataset, kind: str, modality: str, placed: bool) -> Text:
     if derived := _DERIVED.get(modality) or _DERIVED.get(kind):
         return derived
-    image_type = data.get("ImageType") or ()
-    words = " ".join([image_type] if isinstance(image_type, str) else map(str, image_type))
+    words = " ".join(image_type(data)).upper()
     described = f"{data.get('SeriesDescription') or ''} / {data.get('ProtocolName') or ''}"
-    if "LOCALIZER" in words.upper() or _LOCALISER.search(str(data.get("SeriesDescription") or "")):
+    if "LOCALIZER" in words or _LOCALISER.search(str(data.get("SeriesDescription") or "")):
         return LOCALISER
     frames = number(data.get("NumberOfFrames"), 1.0)
-    if _SCREEN.search(described) or "SCREEN SAVE" in words.upper() or (not placed and frames <= 1):
+    if _SCREEN.search(described) or "SCREEN SAVE" in words or (not placed and frames <= 1):
         return CAPTURE
     return ""

@@ -163,7 +163,7 @@ def identifiers(data: Dataset) -> tuple[str, ...]:
     """Names of the fields that hold something by which a person can be found, each with the sequences that it lies
     in (`RequestAttributesSequence/AccessionNumber`); a private field is named by its tag.
 
-    A pseudonym is not told apart from a number, unless the file states that the identity was removed
+    A pseudonym counts as a number, unless the file states that the identity was removed
     (PatientIdentityRemoved) and gives name and number alike."""
     own = _words_of_patient(data)
     pseudonym = str(data.get("PatientIdentityRemoved") or "") == "YES" and str(data.get("PatientName") or "") in (
@@ -199,18 +199,16 @@ def _filled(data: Dataset, inside: str = "") -> Iterator[tuple[str, DataElement]
                     yield name, element
                 for item in element.value or ():
                     yield from _filled(item, f"{name}/")
-            elif element.value is not None and not is_placeholder(_text(element)):
+                continue
+            value = element.value
+            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            if value is not None and not is_placeholder(text):
                 yield name, element
         except UNREADABLE as error:
             if is_own_bug(error):
                 raise
             # A value that cannot be decoded by its own type cannot be judged.
             continue
-
-
-def _text(element: DataElement) -> str:
-    value = element.value
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _words_of_patient(data: Dataset) -> re.Pattern[str] | None:
@@ -229,12 +227,10 @@ def acquisition_facts(data: Dataset) -> dict[str, str]:
     """How the image was acquired and stored: nothing that identifies a person, a place or a day."""
     facts = {"file_type": "DICOM"}
     for keyword, name in FACTS.items():
-        try:
+        with suppress(*UNREADABLE):
             value = data.get(keyword)
             if value is not None and str(value) != "":
                 facts[name] = str(value)
-        except UNREADABLE:
-            continue
     syntax = data.file_meta.get("TransferSyntaxUID")
     if syntax is not None:
         facts["compression"] = syntax.name

@@ -63,11 +63,8 @@ def in_plane(facts: Dataset) -> tuple[float, float] | None:
             return found[0], found[1]
     regions = facts.get("SequenceOfUltrasoundRegions")
     if regions and regions[0].get("PhysicalUnitsXDirection") == 3 and regions[0].get("PhysicalUnitsYDirection") == 3:
-        steps = (
-            abs(number(regions[0].get("PhysicalDeltaY"), 0.0)) * 10,
-            abs(number(regions[0].get("PhysicalDeltaX"), 0.0)) * 10,
-        )
-        return steps if min(steps) > 0 else None
+        down, across = (abs(number(regions[0].get(f"PhysicalDelta{axis}"), 0.0)) * 10 for axis in "YX")
+        return (down, across) if min(down, across) > 0 else None
     return None
 
 
@@ -96,8 +93,8 @@ def frames_in_space(path: Path, facts: Sequence[Dataset]) -> tuple[Sequence[int]
     """The order of the frames along their normal and the affine of the volume; as stored, and None, where the frames
     are no stack in space (a film, several views)."""
     places = [place_of(one) for one in facts]
-    apart = {tuple(place[0]) for place in places if place is not None}
-    if in_plane(facts[0]) is None or None in places or len(apart) < 2:
+    positions = {tuple(place[0]) for place in places if place is not None}
+    if in_plane(facts[0]) is None or None in places or len(positions) < 2:
         return range(len(facts)), None
     return stacked(path, places, [in_plane(one) for one in facts])
 
@@ -118,8 +115,7 @@ def stacked(
     axes = np.stack([directions for _, directions in known])
     if np.abs(axes - axes[0]).max() > 1e-3:
         raise BrokenImage(where, "images.dicom.orientations")
-    apart = np.array(lengths)
-    if (np.ptp(apart, axis=0) > ALIKE * apart[0]).any():
+    if (np.ptp(lengths, axis=0) > ALIKE * np.array(lengths[0])).any():
         found = sorted({f"{row:.3g} x {column:.3g}" for row, column in lengths})
         raise BrokenImage(where, "images.dicom.spacings", spacings=listed(found, 4))
     along_row, along_column = axes[0]
@@ -145,8 +141,13 @@ def stacked(
 
 def is_mosaic(data: Dataset) -> bool:
     """Whether a flat image holds the slices of a volume as tiles, as Siemens writes functional MR."""
+    return "MOSAIC" in image_type(data)
+
+
+def image_type(data: Dataset) -> list[str]:
+    """The values of ImageType, such as ORIGINAL, PRIMARY, AXIAL."""
     kinds = data.get("ImageType") or ()
-    return "MOSAIC" in ([kinds] if isinstance(kinds, str) else [str(kind) for kind in kinds])
+    return [kinds] if isinstance(kinds, str) else list(map(str, kinds))
 
 
 def cut(

@@ -14,7 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from medeor.contracts import Message, UserError
+from medeor.contracts import Message
 from medeor.formats.images.dicom.headers import (
     UNREADABLE,
     acquisition_facts,
@@ -38,9 +38,8 @@ from medeor.formats.images.image import (
     BrokenImage,
     Image,
     check_size,
-    damage_told,
+    decoding,
     grey_or_colour,
-    made_finite,
     silence,
     spacing_of,
 )
@@ -48,22 +47,18 @@ from medeor.formats.images.image import (
 silence("pydicom")
 
 
-def read_dicom(path: Path, frame: int | None = None, window: bool | None = None) -> Image:
-    """A flat image (1 or 3, rows, columns), or a volume (1 or 3, frames, rows, columns) of all frames where there are
-    several and no `frame` is picked: ordered along the normal where they have places in the patient, else as stored.
-    A Siemens mosaic is cut into its slices.
+def read_dicom(path: Path) -> Image:
+    """A flat image (1 or 3, rows, columns), or a volume (1 or 3, frames, rows, columns) of several frames: ordered
+    along the normal where they have places in the patient, else as stored. A Siemens mosaic is cut into its slices.
 
-    Values are rescaled (int16 where that is exact, else float32). `window` applies the first VOI window or look-up
-    table of the file; None: for projection X-rays alone. MONOCHROME1 is turned round, save for CT, PET and doses,
-    whose values are physical. Colour becomes RGB; a rescale is not applied to it.
+    Values are rescaled (int16 where that is exact, else float32). Projection X-rays are seen through the first VOI
+    window or look-up table of the file. MONOCHROME1 is turned round, save for CT, PET and doses, whose values are
+    physical. Colour becomes RGB; a rescale is not applied to it.
 
-    Raises: BrokenImage where the file is truncated or damaged or has no pixels; UserError for an unknown `frame`."""
+    Raises: BrokenImage where the file is truncated or damaged or has no pixels."""
     data = _data_set(path)
-    count = _frames(data)
-    if frame is not None and not 0 <= frame < count:
-        raise UserError("images.no-frame", path=path, frame=frame, last=count - 1)
-    facts = [frame_facts(data, k) for k in (range(count) if frame is None else [frame])]
-    pixels = _pixels(path, data, frame, facts, window)
+    facts = [frame_facts(data, k) for k in range(_frames(data))]
+    pixels = _pixels(path, data, facts)
     spacing: tuple[float, ...] | None = in_plane(facts[0])
     affine = None
     if len(facts) == 1 and is_mosaic(data) and len(pixels) == 1:
@@ -110,7 +105,7 @@ def _slice(path: Path, count: int) -> tuple[Dataset, np.ndarray, tuple[str, ...]
         data = _data_set(path)
         if _frames(data) > 1:
             raise BrokenImage(path, "images.dicom.frames")
-        pixels = _pixels(path, data, None, [data], None, count)
+        pixels = _pixels(path, data, [data], count)
     except BrokenImage as error:
         raise BrokenImage(error.path, "images.dicom.one-slice", slices=count, reason=error.reason) from error
     names = identifiers(data)
@@ -129,15 +124,14 @@ def _image(
     names: tuple[str, ...],
     identity: str,
 ) -> Image:
-    pixels, nonfinite = made_finite(np.ascontiguousarray(pixels), path)
-    return Image(
+    return Image.of(
         pixels,
+        path,
         spacing=spacing,
         affine=affine,
         modality=_modality(data),
-        header=acquisition_facts(data) | {"size": "x".join(str(length) for length in pixels.shape[:0:-1])},
+        header=acquisition_facts(data) | {"size": "x".join(map(str, pixels.shape[:0:-1]))},
         identifiers=names,
-        nonfinite=nonfinite,
         patient=patient_digest(data),
         uid=uid_digest(data, identity),
         study=uid_digest(data, "StudyInstanceUID") or uid_digest(data, "SeriesInstanceUID"),
@@ -149,7 +143,7 @@ _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 def _data_set(path: Path) -> Dataset:
     """Everything in the file, each attribute decoded, with a transfer syntax. Raises: BrokenImage."""
-    with damage_told(path, "DICOM", UNREADABLE):
+    with decoding(path, "DICOM", UNREADABLE):
         data = pydicom.dcmread(path, force=True)
         settle(data.file_meta)
         if not data.file_meta.get("TransferSyntaxUID"):
@@ -178,23 +172,16 @@ def _frames(data: Dataset) -> int:
     return max(1, int(number(data.get("NumberOfFrames"), 1.0)))
 
 
-def _pixels(
-    path: Path,
-    data: Dataset,
-    frame: int | None,
-    facts: Sequence[Dataset],
-    window: bool | None,
-    slices: int = 1,
-) -> np.ndarray:
+def _pixels(path: Path, data: Dataset, facts: Sequence[Dataset], slices: int = 1) -> np.ndarray:
     """Shape (1 or 3, frames, rows, columns), as `read_dicom` says. `slices`: how many such files make the volume."""
     sides = [number(data.get(name), 1.0) for name in ("Rows", "Columns", "SamplesPerPixel")]
     check_size(path, math.prod([*sides, len(facts), slices]) * max(1, number(data.get("BitsAllocated"), 8) / 8))
-    pixels = decoded(path, data, frame)
+    pixels = decoded(path, data)
     if pixels.ndim != 3 + is_colour(data) or len(pixels) != len(facts):
         raise BrokenImage(path, "images.dicom.pixel-count")
     if is_colour(data):
         return grey_or_colour(np.moveaxis(pixels[..., :3], -1, 0))
-    return np.stack([values(path, plane, data, own, window) for plane, own in zip(pixels, facts)])[None]
+    return np.stack([values(path, plane, data, own) for plane, own in zip(pixels, facts)])[None]
 
 
 def patient_digest(data: Dataset) -> str:

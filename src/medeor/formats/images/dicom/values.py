@@ -11,7 +11,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, p
 from pydicom.uid import UID
 
 from medeor.formats.images.dicom.headers import UNREADABLE, number, numbers
-from medeor.formats.images.image import BrokenImage, damage_told
+from medeor.formats.images.image import BrokenImage, decoding
 
 DISPLAYED = {"CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"}
 """Projection X-rays, whose stored values mean little before the window of their maker is applied."""
@@ -19,7 +19,7 @@ MEASURED = {"CT", "PT", "RTDOSE"}
 """Modalities whose values are physical, so that a display turned round (MONOCHROME1) leaves them as they are."""
 
 
-def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
+def decoded(path: Path, data: Dataset) -> np.ndarray:
     """Stored values: (frames, rows, columns) of grey, (frames, rows, columns, 3) of colour as RGB.
 
     Raises: BrokenImage where the pixels cannot be decoded."""
@@ -32,9 +32,9 @@ def decoded(path: Path, data: Dataset, frame: int | None) -> np.ndarray:
         # pydicom masks what lies above BitsStored, wherever HighBit says that the value ends.
         data.BitsStored = data.BitsAllocated
         data.HighBit = data.BitsAllocated - 1
-    with damage_told(path, syntax.name, UNREADABLE):
+    with decoding(path, syntax.name, UNREADABLE):
         # pydicom turns YBR into RGB, and RGB stored by plane into RGB by pixel.
-        pixels = pixel_array(data, index=frame)
+        pixels = pixel_array(data)
         if data.get("PhotometricInterpretation") == "PALETTE COLOR":
             pixels = _eight_bits(apply_color_lut(pixels, data), data)
     if shift:
@@ -72,7 +72,7 @@ def _eight_bits(pixels: np.ndarray, data: Dataset) -> np.ndarray:
     return (pixels if entries.max() < 256 else pixels >> 8).astype(np.uint8)
 
 
-def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset, window: bool | None) -> np.ndarray:
+def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset) -> np.ndarray:
     """Stored values of one frame (rows, columns) as what they measure, then windowed and turned round where due; what
     lies outside the picture (PixelPaddingValue) is as dark as its darkest pixel.
 
@@ -81,14 +81,14 @@ def values(path: Path, plane: np.ndarray, data: Dataset, facts: Dataset, window:
     padding = _padding(plane, data)
     low, high = _stored_range(data)
     if data.get("ModalityLUTSequence"):
-        with damage_told(path, "Modality LUT", UNREADABLE):
+        with decoding(path, "Modality LUT", UNREADABLE):
             plane = apply_modality_lut(plane, data)
         low, high = float(plane.min()), float(plane.max())
     else:
         slope, intercept = _rescale(path, data, facts, modality)
         plane = _rescaled(plane, slope, intercept)
         low, high = sorted((low * slope + intercept, high * slope + intercept))
-    if window if window is not None else modality in DISPLAYED:
+    if modality in DISPLAYED:
         plane, (low, high) = _windowed(plane, facts, (low, high))
     if data.get("PhotometricInterpretation") == "MONOCHROME1" and modality not in MEASURED:
         turned = low + high - plane.astype(np.float64)

@@ -14,7 +14,7 @@ ABOVE, EXACT, BELOW = 1, 0, -1
 
 _SIGN = r"(<=|>=|<<|>>|<|>|≤|≥|⩽|⩾|=|~|≈|≃|±|ca\.?|approx\.?)?"
 _SPACE = " \u00a0\u2009\u202f'’"
-"""What else sets groups of three digits apart."""
+"""What else separates groups of three digits."""
 _NUMBER = rf"([+−-]?(?:\d{{1,3}}(?:[{_SPACE}]\d{{3}})+(?:[.,]\d+)?|\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+−-]?\d+)?)"
 _PATTERN = rf"^{_SIGN}\s*{_NUMBER}\s*([^\d\s.,;<>=~–—−-].*)?$"
 _REMARKS = r"^(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+−-]?\d+)?\s*|(?:^|\s)(?:\([^)]*\)|\[[^\]]*\])"
@@ -52,15 +52,15 @@ class Measured(NamedTuple):
     approximate: int
     """Values written with `~` or the like, taken as they stand."""
     units: pl.Series
-    """String: the unit written beside each value; null where none is."""
+    """String: the unit written behind each value; null where none is."""
     unreadable: pl.Series
     """Boolean: text that is no measurement (`not tested`), or no single one (`5-10`)."""
     ambiguous: tuple[str, ...] = ()
-    """Values (`1,234`) whose comma may be a decimal sign or separate thousands, where nothing in the column tells."""
+    """Values (`1,234`) whose comma may be a decimal sign or separate thousands, which nothing in the column shows."""
 
 
 Decimal = Literal["", "comma", "point"]
-"""The sign before decimals; empty where the column itself is to tell."""
+"""The sign before decimals; empty where the column itself shows it."""
 
 
 def read_measurements(
@@ -78,9 +78,9 @@ def read_measurements(
         parts = _of_numbers(column)
     else:
         parts, ambiguous = _of_text(column.cast(pl.String), decimal)
-    for part, beside in (("sign", relations), ("unit", units)):
-        if beside is not None:
-            parts = parts.with_columns(pl.coalesce(part, _unquoted(beside)).alias(part))
+    for part, stated in (("sign", relations), ("unit", units)):
+        if stated is not None:
+            parts = parts.with_columns(pl.coalesce(part, _unquoted(stated)).alias(part))
     parts = parts.with_columns(
         pl.when(pl.col("value").is_not_null()).then(part)
         for part in (pl.col("sign").replace_strict(_SIDES, default=EXACT, return_dtype=pl.Int8).alias("side"), "unit")
@@ -100,7 +100,7 @@ def holds_relations(column: pl.Series) -> bool:
 
 
 def decimal_sign(column: pl.Series) -> Decimal:
-    """The sign that a column of numbers as text writes before decimals; empty where it does not tell, or uses both."""
+    """The sign that a column of numbers as text writes before decimals; empty where it shows none, or both."""
     if column.dtype != pl.String:
         return ""
     numbers = column.str.strip_chars().str.extract(_PATTERN, 2).drop_nulls()
@@ -116,9 +116,7 @@ def with_decimal_points(column: pl.Series) -> pl.Series:
         return column
     number = column.str.strip_chars().str.extract(_PATTERN, 2)
     changed = number.str.contains(r"^[+−-]?\d+,\d+(?:[eE]|$)").fill_null(False)
-    return column.to_frame("text").select(
-        pl.when(changed).then(pl.col("text").str.replace(",", ".", literal=True)).otherwise("text").alias(column.name)
-    )[column.name]
+    return column.str.replace(",", ".", literal=True).zip_with(changed, column)
 
 
 def is_measured(column: pl.Series) -> bool:
@@ -195,8 +193,8 @@ def _numbers(column: pl.Series, decimal: Decimal) -> tuple[pl.Series, tuple[str,
     thousands = number.str.contains(_THOUSANDS) | (never if decimal_comma else after_comma)
     pointed = number.str.contains(_POINTED_THOUSANDS)
     pointed |= after_point if decimal_comma and not decimal_point else never
-    told = decimal_comma != decimal_point
-    open_ = column.filter(column.str.contains(_THREE_AFTER_COMMA).fill_null(False)) if not told else column.clear()
+    known = decimal_comma != decimal_point
+    open_ = column.clear() if known else column.filter(column.str.contains(_THREE_AFTER_COMMA).fill_null(False))
     numbers = column.to_frame("number").select(
         pl.when(thousands)
         .then(number.str.replace_all(",", "", literal=True))

@@ -44,14 +44,14 @@ _MEASURED = re.compile(
 )
 
 
-class Beside(NamedTuple):
+class Qualifiers(NamedTuple):
     """The names of the columns that speak of one target; empty where there is none."""
 
     relations: str = ""
     units: str = ""
 
 
-def is_beside(column: pl.Series, names: list[str]) -> bool:
+def qualifies(column: pl.Series, names: list[str]) -> bool:
     """Whether a column is named after another of `names`, or in general, as one that says a relation or a unit, and
     holds such."""
     subjects = {one for name in names if name != column.name for one in (_plain(name), _stem(name))} | {*_GENERAL}
@@ -61,7 +61,7 @@ def is_beside(column: pl.Series, names: list[str]) -> bool:
     return False
 
 
-def beside(facts: pl.DataFrame, target: str, alone: bool) -> Beside:
+def qualifiers_of(facts: pl.DataFrame, target: str, alone: bool) -> Qualifiers:
     """The columns that say relation and unit of a target: those that are named after it (`IC50_relation`, and
     `standard_relation` of `standard_value`), else, where it is the only one measured (`alone`), those of a general
     name, unless that is another column's (`standard_units`, where there is a `standard_value`)."""
@@ -81,7 +81,7 @@ def beside(facts: pl.DataFrame, target: str, alone: bool) -> Beside:
         ]
         return min(found, default=(0, 0, ""))[2]
 
-    return Beside(first(_RELATION, holds_relations), first(_UNIT, _holds_units))
+    return Qualifiers(first(_RELATION, holds_relations), first(_UNIT, _holds_units))
 
 
 def kinds_of_measurement(facts: pl.DataFrame, target: str) -> tuple[str, list[str]]:
@@ -95,14 +95,10 @@ def kinds_of_measurement(facts: pl.DataFrame, target: str) -> tuple[str, list[st
         texts = known[name].str.strip_chars().drop_nulls().rename("kind")
         counted = texts.value_counts().sort("count", "kind", descending=[True, False])
         spelled = {text.lower() for text in counted["kind"]}
-        kinds = _plain(name) in _KIND and (sum(map(_is_measured, spelled)) >= 2 or spelled <= _ASSAYS)
+        kinds = _plain(name) in _KIND and (sum(map(bool, map(_MEASURED.match, spelled))) >= 2 or spelled <= _ASSAYS)
         if len(spelled) > 1 and (kinds or _plain(name) in _OF_WHAT):
             return name, counted["kind"].to_list()
     return "", []
-
-
-def _is_measured(text: str) -> bool:
-    return _MEASURED.match(text) is not None
 
 
 def _holds_units(column: pl.Series) -> bool:
