@@ -19,7 +19,7 @@ def audited(table: pl.DataFrame, parts: list[str] | None = None, **asked: object
     cases = read_cases(Sources((table,), {}), Study(**asked))  # type: ignore[arg-type]
     parts = parts or ["train"] * len(cases)
     split = Split(cases.table.select("case_id", part=pl.Series(parts), fold=pl.lit(0)))
-    return {finding.check: finding for finding in audit_molecules(cases, split)}, cases
+    return {finding.check: finding for finding in (*cases.findings, *audit_molecules(cases, split))}, cases
 
 
 def with_rows(*rows: tuple[str | None, float]) -> pl.DataFrame:

@@ -10,7 +10,10 @@ TASKS = (
         example="medeor.imaging.example:example",
         extra="imaging",
         reads=Message("imaging.task.reads"),
-        options=named("imaging.options", "image", "classes", "kind", "positive", "id"),
+        options={
+            **named("imaging.options", "image"),
+            **named("cases.options", "classes", "kind", "positive", "id"),
+        },
         formats=("medeor.formats.images.facts:IMAGES",),
         offers=(
             Offer(

@@ -48,13 +48,11 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
     table = divided(cases, split)
     good = table.filter(pl.col("broken").is_null())
     open_cases = good.filter(pl.col("in_part") != "test")
-    store = cases.store("molecules", MoleculeStore)
     mixtures = table.filter(pl.col("changes").list.contains(MIXTURE))
     large = good.filter(pl.col("smiles").str.count_matches(HEAVY_ATOM) > LARGE)
     unread = table.filter(pl.col("unread").list.len() > 0)
     implausible = _implausible(good, cases)
     return [
-        _as_read(table, store),
         _unreadable(table),
         _standardised(table),
         _failing("mixtures", mixtures, "mixtures", Message("molecules.audit.no-mixtures")),
@@ -69,7 +67,6 @@ def audit_molecules(cases: Cases, split: Split) -> list[Finding]:
         _failing("implausible-values", implausible, "implausible", Message("molecules.audit.all-plausible"), "labels"),
         _censored(good, cases),
         _failing("unread-values", unread, "unread", Message("molecules.audit.all-read"), "labels"),
-        _left_out(store),
     ]
 
 
@@ -145,16 +142,6 @@ def _bounds(target: Target, columns: Sequence[str]) -> tuple[pl.Expr, pl.Expr]:
 
 
 # --- structures ------------------------------------------------------------------------------------------
-
-
-def _as_read(table: pl.DataFrame, store: MoleculeStore) -> Finding:
-    text = Message(
-        "molecules.audit.as-read-how" if store.notes else "molecules.audit.as-read",
-        rows=Message("common.count.row", count=table.height),
-        compounds=Message("molecules.audit.different", count=len(store.smiles)),
-        notes=store.notes,
-    )
-    return Finding("as-read", "quality", "pass", text)
 
 
 def _unreadable(table: pl.DataFrame) -> Finding:
@@ -380,10 +367,3 @@ def _censored(table: pl.DataFrame, cases: Cases) -> Finding:
             censored.append(Message("molecules.audit.limits", target=target.name, **counts))
     text = Message("molecules.audit.censored" if censored else "molecules.audit.uncensored", limits=censored)
     return Finding("censored-values", "labels", "pass", text)
-
-
-def _left_out(store: MoleculeStore) -> Finding:
-    if not store.left_out:
-        return Finding("constant-targets", "labels", "pass", Message("molecules.audit.varied"))
-    text = Message("molecules.audit.constant", targets=store.left_out)
-    return Finding("constant-targets", "labels", "fail", text)

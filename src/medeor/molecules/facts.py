@@ -2,10 +2,10 @@
 
 from medeor.contracts import Message, Offer, TaskFacts, named
 
-_OPTIONS = named(
-    "molecules.options", "smiles", "kind", "classes", "positive", "tautomer", "stereo", "scale", "unit", "endpoint",
-    "decimal",
-)  # fmt: skip
+_OPTIONS = {
+    **named("molecules.options", "smiles", "tautomer", "stereo", "scale", "unit", "endpoint", "decimal"),
+    **named("cases.options", "kind", "classes", "positive"),
+}
 
 TASKS = (
     TaskFacts(

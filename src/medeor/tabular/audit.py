@@ -110,7 +110,7 @@ def _later(cases: Cases) -> Finding:
 
 
 def _people(table: pl.DataFrame) -> Finding:
-    """A column that tells patients apart, some of whom have several rows, where no group is named."""
+    """A column that identifies patients, some of whom have several rows, where no group is named."""
     check = "repeated-ids"
     named = [name for name in table.columns if names_people(name) and not table[name].dtype.is_float()]
     for name in named if (table["group"] == table["case_id"]).all() else ():

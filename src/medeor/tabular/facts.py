@@ -10,7 +10,10 @@ TASKS = (
         extra="tabular",
         example="medeor.tabular.example:example",
         reads=Message("tabular.task.reads"),
-        options=named("tabular.options", "drop", "id", "kind", "classes", "positive", "scale", "follow_up", "horizons"),
+        options={
+            **named("tabular.options", "drop", "scale", "follow_up", "horizons"),
+            **named("cases.options", "id", "kind", "classes", "positive"),
+        },
         formats=("medeor.formats.tables.facts:ANY_TABLE",),
     ),
 )

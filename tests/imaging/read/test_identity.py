@@ -103,7 +103,7 @@ def test_a_column_of_ids_names_the_cases(tmp_path: Path) -> None:
     assert "Doe" not in "".join(first)
     # A table that medeor wrote keeps its names.
     assert read(tmp_path, table.with_columns(pl.Series("case_id", first))).ids == first
-    with pytest.raises(UserError, match="no column 'nowhere'; there are"):
+    with pytest.raises(UserError, match="no column 'nowhere' in the table; there are"):
         read(tmp_path, table, options={"id": "nowhere"})
 
 

@@ -18,8 +18,10 @@ def read(table: pl.DataFrame | Path | str, labelled: bool = True, **asked: objec
     return read_cases(Sources((table,), {}, labelled), Study(**asked))  # type: ignore[arg-type]
 
 
-def notes(cases: Cases) -> list[str]:
-    return [str(note) for note in cases.store("molecules", MoleculeStore).notes]
+def found(cases: Cases, check: str) -> str:
+    """What the reader noticed."""
+    (message,) = [str(one.message) for one in cases.findings if one.check == check]
+    return message
 
 
 @pytest.mark.data
@@ -69,7 +71,7 @@ def test_values_written_in_several_units_come_into_the_one_of_the_endpoint_or_th
     cases = read(pl.DataFrame({"smiles": SMILES, "half_life": times}))
     assert cases.table["half_life"].to_list() == [0.5, 1.5, 2.0, 24.0, None, 3.0]
     assert cases.table["unread"].to_list() == [[], [], [], [], ["half_life"], []]
-    assert "'half_life' converted into h from d (1 row), min (1 row)" in notes(cases)
+    assert "'half_life' converted into h from d (1 row), min (1 row)" in found(cases, "as-read")
     table = pl.DataFrame({"smiles": SMILES, "IC50": ["2.44 µM", "3 uM", "21100 nM", "5 uM", "700 nM", "1 uM"]})
     (target,) = (cases := read(table)).targets
     assert (target.unit, cases.table["IC50"].to_list()) == ("uM", [2.44, 3.0, 21.1, 5.0, 0.7, 1.0])
@@ -89,7 +91,7 @@ def test_columns_of_relations_and_units_speak_of_the_one_target() -> None:
     assert cases.table["value.given relation"].to_list() == beside["relation"]
     again = read(cases.table.select("smiles", "value", "^value.given.*$"), target=("value",))
     assert again.table["value"].equals(cases.table["value"])
-    assert "relations of 'value' in column 'relation'" in notes(cases)
+    assert "relations of 'value' in column 'relation'" in found(cases, "as-read")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_of_several_endpoints_an_empty_or_constant_one_is_left_out_and_named() -
     table = pl.DataFrame({"smiles": SMILES, "a": [1, 0, 1, 0, 1, 0], "b": [None] * 6, "c": [1] * 6})
     cases = read(table, target=("a", "b", "c"))
     assert [target.name for target in cases.targets] == ["a"]
-    assert cases.store("molecules", MoleculeStore).left_out == ("b", "c")
+    assert found(cases, "constant-targets").endswith("left out: b, c")
     with pytest.raises(UserError, match=r"none of the targets b, c .* has two different values"):
         read(table, target=("b", "c"))
     with pytest.raises(UserError, match="'b' has no value in any row"):
@@ -183,7 +185,7 @@ def test_one_smiles_to_predict_needs_no_target() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "name the columns to predict with --target; it has p, q"),
+        ({}, "name the column to predict with --target; it has p, q"),
         ({"target": ("z",)}, "no column 'z' in the table"),
         ({"target": ("p",), "group": "z"}, "no column 'z'"),
         ({"target": ("p",), "options": {"stereo": "maybe"}}, "stereo=maybe is not one of keep, drop"),

@@ -1,4 +1,4 @@
-"""What is told of how volumes lie in the patient, where it cannot be taken for granted."""
+"""How volumes lie in the patient, where it cannot be taken for granted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from medeor.contracts import Finding, Message
 
 LEAN = 2.0
-"""Degrees by which slices may lean before it is told."""
+"""Degrees by which slices may lean without a finding."""
 
 
 def lean_of(affine: np.ndarray | None) -> float | None:
@@ -21,7 +21,7 @@ def lean_of(affine: np.ndarray | None) -> float | None:
     return float(np.degrees(np.arcsin(min(off, 1.0))))
 
 
-def geometry_told(leans: Sequence[float | None], solid: Sequence[bool], ids: Sequence[str]) -> list[Finding]:
+def geometry_findings(leans: Sequence[float | None], solid: Sequence[bool], ids: Sequence[str]) -> list[Finding]:
     """Findings on volumes whose slices are shifted against each other, and on some of unknown orientation."""
     findings = []
     leaning = [row for row, lean in enumerate(leans) if solid[row] and lean is not None and lean > LEAN]

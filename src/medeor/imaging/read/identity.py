@@ -4,7 +4,6 @@ order, or on where the files lie."""
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from medeor.contracts import Finding, Message
+from medeor.formats.cases import pseudonym
 
-_PSEUDONYM = re.compile(r"(?=[0-9-]*[a-f])[0-9a-f]{12}(-\d+)?")
-"""What medeor calls a case: a table that it wrote keeps its names. A number of twelve digits may be a person's."""
 HEAD = 1 << 20
 """Bytes of a file that cannot be read by which it is known again."""
 
@@ -44,13 +42,10 @@ def case_ids(identities: Sequence[str], groups: Sequence[str | None], names: Seq
     order = sorted(range(len(identities)), key=lambda row: (groups[row] or "", names[row], row))
     before: Counter[str] = Counter()
     ids = [""] * len(identities)
-    taken = {given for text in identities if _PSEUDONYM.fullmatch(given := text.removeprefix("id\0"))}
     for row in order:
         text = identities[row]
-        plain = text.removeprefix("id\0")
-        name = plain if plain in taken else hashlib.sha256(text.encode()).hexdigest()[:12]
         before[text] += 1
-        ids[row] = name if before[text] == 1 else f"{name}-{before[text]}"
+        ids[row] = pseudonym(text) if before[text] == 1 else f"{pseudonym(text)}-{before[text]}"
     return ids
 
 

@@ -9,7 +9,7 @@ def modalities(named: pl.Series, channels: int) -> list[dict[str, int]]:
     """How many cases name which modality, channel by channel.
 
     Args:
-        named: one text a case: one modality for all its channels, or one a channel, set apart by commas.
+        named: one text a case: one modality for all its channels, or one a channel, separated by commas.
     """
     counts: list[dict[str, int]] = [{} for _ in range(channels)]
     for text, count in named.drop_nulls().value_counts(sort=True).iter_rows():

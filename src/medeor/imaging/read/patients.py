@@ -4,7 +4,6 @@ or their folders."""
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -66,13 +65,8 @@ def suspected(listing: Listing, taken: Sequence[str], groups: Sequence[str], ids
     return None
 
 
-def one_spelling(name: str) -> str:
-    """A patient's name or number in one normal form of its letters, without signs and spaces that nobody sees."""
-    return " ".join(unicodedata.normalize("NFKC", name).replace("\u200b", "").split())
-
-
 def odd_groups(column: str, keys: Sequence[str | None], ids: Sequence[str]) -> list[Finding]:
-    """What is told of the patients that a column names: those whose names differ only as spellings do (`P1`, `p-01`),
+    """Patients of a column whose names may be wrong: those whose names differ only as spellings do (`P1`, `p-01`),
     and cases of nobody."""
     findings = []
     spelt = defaultdict(set)
@@ -87,10 +81,10 @@ def odd_groups(column: str, keys: Sequence[str | None], ids: Sequence[str]) -> l
         findings.append(Finding("group-spellings", "leakage", "unknown", message, torn))
     nobody = tuple(one for one, key in zip(ids, keys) if key is None)
     unknown = Counter(key for key in keys if key is not None and (says_unknown(key) or key in ("-1", "9999")))
-    said: list[Text] = [Message("imaging.patients.nobody", count=len(nobody))] if nobody else []
-    said += [Message("imaging.patients.unknown", count=count, name=key) for key, count in unknown.items() if count > 1]
-    if said:
-        message = Message("imaging.patients.missing", column=column, said=in_turn(said))
+    odd: list[Text] = [Message("imaging.patients.nobody", count=len(nobody))] if nobody else []
+    odd += [Message("imaging.patients.unknown", count=count, name=key) for key, count in unknown.items() if count > 1]
+    if odd:
+        message = Message("imaging.patients.missing", column=column, said=in_turn(odd))
         findings.append(Finding("missing-groups", "leakage", "unknown", message, nobody))
     return findings
 

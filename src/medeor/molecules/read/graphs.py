@@ -136,7 +136,7 @@ def _chunk(smiles: Sequence[str]) -> MoleculeGraphs:
 
 
 def of_molecules(mols: Sequence[Chem.Mol], smiles: Sequence[str]) -> MoleculeGraphs:
-    """The graphs of parsed molecules; `smiles`, which they were parsed from, tell which have stereochemistry."""
+    """The graphs of parsed molecules; `smiles`, which they were parsed from, show which have stereochemistry."""
     sizes = [mol.GetNumAtoms() for mol in mols]
     first = [0, *accumulate(sizes)]
     total = first[-1]

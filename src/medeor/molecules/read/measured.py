@@ -4,36 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from medeor.contracts import Finding, Message, Study, Target, Text, UserError, listed
+from medeor.formats.cases import class_names
 from medeor.formats.values.headings import read_heading
-from medeor.formats.values.measured.measurements import Decimal, Measured, decimal_sign, is_measured, read_measurements
+from medeor.formats.values.measured.measurements import Decimal, is_measured, read_measurements
 from medeor.formats.values.measured.unit_columns import Qualifiers, kinds_of_measurement, qualifiers_of
-from medeor.formats.values.measured.units import OneUnit, factor, in_one_unit, is_positive, usual_unit
+from medeor.formats.values.measured.units import OneUnit, factor, in_one_unit, usual_unit
 from medeor.formats.values.missing import without_missing_numbers
 from medeor.formats.values.targets import asks_number, exclusive, read_target
+from medeor.molecules.read.decimals import measured_numbers
 from medeor.molecules.read.endpoints import Endpoint, find_endpoint, in_unit, named_endpoint
+from medeor.molecules.read.scale import check_positive, scale_of
 from medeor.targets import of
 
-Scale = Literal["linear", "log"]
-
-SPAN = 100.0
-"""Times the smallest value, above 0, that the largest of a quantity is which is learnt by its logarithm."""
-SPAN_OF_POSITIVE = 10.0
-"""The same where the unit says that the quantity is above 0 by its nature."""
-_TRIMMED, _SPAN_LEFT = 0.01, 50.0
-"""A share of the values at each end that may be slips, and how far the others must reach."""
-_FEW_BELOW = 0.1
-"""Share of values below 0, up to which a quantity may be one that is above 0."""
 _MANY_CLASSES = 20
 """Different texts beyond which those that begin with numbers are no classes."""
-_SIGNS: tuple[Decimal, ...] = ("", "comma", "point")
-_FITS = 0.9
-"""Share of values that have to be plausible, read in one way and not in the other, to settle what commas mean."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +33,16 @@ class MeasuredColumns:
     targets: tuple[Target, ...] = ()
     unread: pl.Series = field(default_factory=pl.Series)
     """List of text: the targets of each row whose text is no measurement."""
-    left_out: tuple[str, ...] = ()
-    """Names of targets without two different values."""
     notes: tuple[Text, ...] = ()
     """How relations and units were found and values converted."""
     mixed: tuple[Text, ...] = ()
     """Why values of a target could not all be put in one unit."""
-    beside: Mapping[str, str] = field(default_factory=dict)
-    """The columns that say relation or unit of a target, and what they are called beside it."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """The columns that state relation or unit of a target, and what the case table calls them."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """What is known of each target, in its unit."""
     assumed: tuple[str, ...] = ()
-    """Targets whose unit only the usual one of their endpoint tells."""
+    """Targets whose unit is only assumed: the usual one of their endpoint."""
     findings: tuple[Noticed, ...] = ()
 
 
@@ -92,9 +79,9 @@ def read_answers(
     """The targets `names` among the columns of `facts`, read from the file `where`. Those that are `expected` keep
     their unit and scale. Of several, one without two different values is left out of the targets and stays a column.
 
-    A number is in the unit that its cells, a column beside it or its heading name, else `where unit=`, else the usual
-    one of its endpoint. `where unit=` is also what all are converted into. It is learnt by its logarithm where `where
-    scale=` or its endpoint says so, else where it is above 0 and spans two decades (see `_scale`)."""
+    A number is in the unit that its cells, a column of units or its heading name, else `where unit=`, else the usual
+    one of its endpoint. `where unit=` is also what all are converted into. It is modelled by its logarithm where `where
+    scale=` or its endpoint says so, else where it is above 0 and spans two decades (see `scale_of`)."""
     wanted = {target.name: target for target in expected}
     known = {name: known_endpoint(name, names, where, study) for name in names}
     targets: list[Target] = []
@@ -104,7 +91,7 @@ def read_answers(
     numbers: dict[str, _Number] = {}
     findings: list[Noticed] = []
     several = len(names) > 1
-    classes = tuple(name.strip() for name in study.options.get("classes", "").split("|") if name.strip())
+    classes = class_names(study.options)
     speaking = _speaking(facts, names, study, known, wanted)
     for name in names:
         column = _finite(facts[name])
@@ -118,7 +105,7 @@ def read_answers(
             one = _number(
                 facts, name, speaking.get(name, Qualifiers()), known[name], wanted.get(name), stated, study, decimal
             )
-            _check_positive(one, where)
+            check_positive(one.target, one.values, where)
             numbers[name], unread[name] = one, one.unread
             targets.append(one.target)
             columns.append(one.values)
@@ -137,12 +124,11 @@ def read_answers(
     free = [(name, one) for name, by in speaking.items() for one in by if one and one not in roles]
     table = pl.DataFrame(columns) if columns else pl.DataFrame(height=facts.height)
     findings += [found for one in numbers.values() for found in one.findings]
-    findings += map(Noticed, exclusive(targets, table))
+    findings += map(Noticed, (*exclusive(targets, table), *_varied(names, left_out)))
     return MeasuredColumns(
         table,
         tuple(targets),
         _flagged(unread, facts.height),
-        tuple(left_out),
         tuple(note for one in numbers.values() for note in one.notes),
         tuple(why for one in numbers.values() for why in one.mixed),
         {one: f"{name}.given {one}" for name, one in free},
@@ -150,6 +136,13 @@ def read_answers(
         tuple(name for name, one in numbers.items() if one.assumed),
         tuple(findings),
     )
+
+
+def _varied(names: Sequence[str], left_out: Sequence[str]) -> list[Finding]:
+    if not names:
+        return []
+    text = Message("molecules.measured.left-out" if left_out else "molecules.measured.varied", targets=left_out)
+    return [Finding("constant-targets", "labels", "fail" if left_out else "pass", text)]
 
 
 def known_endpoint(name: str, names: Sequence[str], where: str, study: Study) -> Endpoint | None:
@@ -203,7 +196,10 @@ def _number(
     heading = read_heading(name)
     endpoint = endpoint if endpoint and endpoint.is_number else None
     sources = (_column(facts, by.relations), _column(facts, by.units))
-    measured, findings = _measured(facts, name, sources, endpoint, study.options.get("decimal", ""), decimal)
+    measured, found_decimals = measured_numbers(
+        facts, name, sources, endpoint, study.options.get("decimal", ""), decimal
+    )
+    findings = [*map(Noticed, found_decimals)]
     found = without_missing_numbers(measured.values)
     values = found.column.alias(name)
     if found.codes:
@@ -223,9 +219,9 @@ def _number(
     assumed = not bare and bool(measured.units.is_null().all()) and bool(usual) and not _certain(name, endpoint, study)
     target = wanted or Target(name, "continuous", (), converted.unit)
     if wanted is None:
-        scale, found_scale = _scale(target, values, endpoint, heading.logarithm, study.options.get("scale", ""))
+        scale, found_scale = scale_of(target, values, endpoint, heading.logarithm, study.options.get("scale", ""))
         target = replace(target, scale=scale)
-        findings += found_scale
+        findings += map(Noticed, found_scale)
         findings += _kinds(facts.with_columns(values), name)
     sides = measured.sides.set(values.is_null(), None)
     mixed = _mixture(name, converted, heading.measured_in or stated or usual)
@@ -234,59 +230,6 @@ def _number(
 
 def _column(facts: pl.DataFrame, name: str) -> pl.Series | None:
     return facts[name] if name else None
-
-
-def _measured(
-    facts: pl.DataFrame,
-    name: str,
-    sources: tuple[pl.Series | None, pl.Series | None],
-    endpoint: Endpoint | None,
-    asked: str,
-    usual: Decimal,
-) -> tuple[Measured, list[Noticed]]:
-    """The column as numbers. Where it leaves open whether a comma or a point before three digits is a decimal sign,
-    what is plausible of its endpoint tells, else the file's other columns (`usual`), else the user; where nobody does,
-    commas separate thousands, and a finding asks."""
-    column = facts[name]
-    if asked not in ("", "comma", "point"):
-        raise UserError("molecules.option.choice", key="decimal", value=asked, allowed=_SIGNS[1:])
-    read, comma, point = (read_measurements(column, *sources, one) for one in _SIGNS)
-    if comma.values.equals(point.values) or (not asked and not read.ambiguous and decimal_sign(column)):
-        return read, []
-    others = {decimal_sign(facts[other]) for other in facts.columns if other != name} | {usual}
-    fits = [_plausible(one.values, endpoint, name) for one in (comma, point)]
-    if asked:
-        sign, because = asked, "asked"
-    elif max(fits) >= _FITS > min(fits):
-        sign, because = ("comma" if fits[0] > fits[1] else "point"), "plausible"
-    elif len(others - {""}) == 1:
-        (sign,), because = others - {""}, "others"
-    elif read.ambiguous:
-        count, example = len(read.ambiguous), read.ambiguous[0]
-        text = Message("molecules.decimal.open", name=name, count=count, example=example)
-        return read, [Noticed(Finding("decimal-commas", "quality", "fail", text))]
-    else:
-        return read, []
-    row = int((comma.values != point.values).fill_null(False).arg_max() or 0)
-    taken = comma if sign == "comma" else point
-    text = Message(f"molecules.decimal.{because}", text=column[row], name=name, value=taken.values[row])
-    return taken, [Noticed(Finding("decimal-commas", "quality", "pass", text))]
-
-
-def _plausible(values: pl.Series, endpoint: Endpoint | None, name: str) -> float:
-    """The share of values that may be what the column measures; -1 where anything may."""
-    low, high = -np.inf, np.inf
-    heading = read_heading(name)
-    if endpoint is not None and (own := in_unit(endpoint, heading.measured_in)) is not None:
-        low, high = own.low, own.high
-    elif heading.logarithm:
-        low, high = -20.0, 20.0
-    elif heading.unit == "%":
-        low, high = -100.0, 300.0
-    known = values.drop_nulls()
-    if not np.isfinite(high) or not len(known):
-        return -1.0
-    return float(((known >= low) & (known <= high)).mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _codes(name: str, codes: Mapping[str, int], before: pl.Series, after: pl.Series) -> Noticed:
@@ -308,51 +251,6 @@ def _kinds(facts: pl.DataFrame, name: str) -> list[Noticed]:
         return []
     text = Message("molecules.measured.kinds", column=column, name=name, kinds=listed(kinds, 6))
     return [Noticed(Finding("mixed-measurements", "labels", "fail", text))]
-
-
-def _scale(
-    target: Target, values: pl.Series, endpoint: Endpoint | None, logarithm: str, asked: str
-) -> tuple[Scale, list[Noticed]]:
-    """Whether a number is learnt by its logarithm: where the user or its endpoint says so; where all values are above 0
-    and span two decades, or one if its unit is of such a quantity. A number of an unknown unit has to be skewed for
-    that, as one that is spread evenly from near 0 on spans any number of decades; then the user is asked."""
-    if asked:
-        if asked not in ("linear", "log"):
-            raise UserError("molecules.option.choice", key="scale", value=asked, allowed=("linear", "log"))
-        return ("log" if asked == "log" else "linear"), []
-    if endpoint is not None and in_unit(endpoint, target.unit) is not None:
-        if endpoint.scale != "log":
-            return "linear", []
-        text = Message("molecules.scale.endpoint", target=target.name, title=endpoint.title)
-        return "log", [Noticed(Finding("scale", "quality", "pass", text))]
-    if logarithm or target.unit.startswith(("log", "-log", "ln")):
-        return "linear", []
-    known = np.sort(values.drop_nulls().to_numpy().astype(float))
-    above = known[known > 0]
-    positive = is_positive(target.unit)
-    if len(np.unique(above)) < 3 or (known < 0).sum() > _FEW_BELOW * len(known):
-        return "linear", []
-    cut = int(np.ceil(_TRIMMED * len(above))) if len(above) > 20 else 0
-    wide = above[-1] / above[0] >= SPAN and above[-1 - cut] / above[cut] >= _SPAN_LEFT
-    if not wide and not (positive and above[-1] / above[0] >= SPAN_OF_POSITIVE):
-        return "linear", []
-    spans = {"target": target.name, "span": f"{above[0]:.3g} – {above[-1]:.3g} {target.unit}".rstrip()}
-    if len(above) < len(known):
-        text = Message("molecules.scale.below", **spans, count=len(known) - len(above))
-        return "linear", [Noticed(Finding("scale", "quality", "fail", text))]
-    if positive or abs(_skew(np.log(above))) < abs(_skew(above)):
-        return "log", [Noticed(Finding("scale", "quality", "pass", Message("molecules.scale.log", **spans)))]
-    return "linear", [Noticed(Finding("scale", "quality", "unknown", Message("molecules.scale.linear", **spans)))]
-
-
-def _skew(values: np.ndarray) -> float:
-    off = values - values.mean()
-    return float(np.mean(off**3) / (np.mean(off**2) ** 1.5 or 1.0))
-
-
-def _check_positive(one: _Number, where: str) -> None:
-    if of(one.target).logarithmic and (bad := int((one.values <= 0).sum())):
-        raise UserError("molecules.scale.not-positive", where=where, count=bad, target=one.target.name)
 
 
 def _certain(name: str, endpoint: Endpoint | None, study: Study) -> bool:
@@ -437,7 +335,7 @@ def _notes(name: str, by: Qualifiers, heading: str, stated: str, one: OneUnit) -
 
 
 def _mixture(name: str, one: OneUnit, known: str) -> list[Message]:
-    """What keeps values from being in one unit: a unit that is no multiple of the others', or none beside several,
+    """What keeps values from being in one unit: a unit that is no multiple of the others', or none among several,
     where the target's is not `known`."""
     mixed = []
     if one.foreign:

@@ -274,7 +274,7 @@ def _refused(problem: Message) -> Standard:
 
 
 def _why(text: str) -> Message:
-    """Why a text is no molecule, in RDKit's words where it can tell."""
+    """Why a text is no molecule, in RDKit's words where it knows."""
     mol = Chem.MolFromSmiles(text, sanitize=False)
     if mol is None:
         return Message("molecules.structure.not-smiles")

@@ -23,10 +23,6 @@ class MoleculeStore:
 
     smiles: pl.Series
     """String, each once."""
-    notes: tuple[Text, ...] = ()
-    """How the sources were read, where that was inferred rather than stated."""
-    left_out: tuple[str, ...] = ()
-    """Targets that were asked for and are none: columns without two different values."""
     mixed: tuple[Text, ...] = ()
     """Why values of a target could not all be put in one unit."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
