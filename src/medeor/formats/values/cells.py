@@ -36,7 +36,7 @@ SHOWN = 5
 
 
 class ColumnCells(NamedTuple):
-    """See `targets.common.kind.ColumnCells`."""
+    """See `targets.common.kind.Cells`."""
 
     column: pl.Series
 

@@ -54,7 +54,7 @@ class Heading(NamedTuple):
 
 def read_heading(name: str) -> Heading:
     """What a heading says of its numbers. A unit stands in brackets of any kind, after a comma, a slash or `in`, or as
-    the last word; it counts where its size is known (`formats.units`). A single letter at the end is one only behind
+    the last word; it counts where its size is known (`measured.units`). A single letter at the end is one only behind
     what is measured in it (`half_life_h`, not `dose_g`)."""
     text = " ".join(unicodedata.normalize("NFC", name).translate(_HALF_WIDTH).split()).strip(" ._")
     if is_unit(text) and len(text) > 1:

@@ -88,13 +88,13 @@ def read_target(
     """The question that a column asks, and its values as the case table holds them.
 
     Two values are a binary question (the second is the one looked for, whatever their order in the alphabet: see
-    `formats.positive`); text, truth values and at most 20 different whole numbers are classes; other
+    `values.positive`); text, truth values and at most 20 different whole numbers are classes; other
     numbers are continuous. `kind` (classes, ordinal, continuous) overrides that. `classes` are names in order, either
     of the values themselves or, for values 0, 1, …, of the classes that they count. `positive` is put second; for
     several targets it names one of each, separated by |. Where the question is known, `expected` is it,
     whatever the values suggest.
 
-    Values that say unknown (see `formats.missing`) become null, and spellings of one class (`Yes`, `yes `) become one;
+    Values that say unknown (see `values.missing`) become null, and spellings of one class (`Yes`, `yes `) become one;
     the findings name them.
 
     Raises: UserError for an unknown kind or class, text where numbers are asked, days, or one class alone."""
