@@ -53,7 +53,7 @@ def identifiers(columns: Sequence[str]) -> list[str]:
 
 
 def read_text_table(path: Path, names: Sequence[str] = ()) -> TextTable:
-    """A table of text as `formats.tables.read.read_table` has it. Where the first row is a molecule there is no header: the
+    """A table of text as `read_table` has it. Where the first row is a molecule there is no header: the
     column of structures is `smiles`, and the others are called by `names`, then `column_2` and so on. A quote counts
     where quotes enclose values, and stands for itself where they do not.
 

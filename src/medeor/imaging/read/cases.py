@@ -32,7 +32,7 @@ _OWN = {
 def read_cases(sources: Sources, study: Study) -> Cases:
     """The cases of a study and their `ImageStore`. Sources are one or more of: a MedMNIST-like .npz; a folder a class,
     also below train, validation and test; a folder or files with a table of paths (`study.labels`), or such a table
-    alone; images without labels; arrays (see `formats.images.arrays.layout_of`), followed by an array or a table of labels.
+    alone; images without labels; arrays (see `images.arrays`), followed by an array or a table of labels.
 
     The columns of the table, one row a case:
 
