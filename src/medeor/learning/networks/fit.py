@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import math
@@ -54,7 +55,15 @@ def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
     )
     if processes > 1:
         fabric.launch()
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Ends the connection to the other processes before the interpreter does. Fabric does so for NCCL alone; threads of
+    Gloo that still run when a process exits abort it."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def fit_network(
