@@ -339,3 +339,25 @@ def test_only_its_owner_may_open_a_run_whose_cache_comes_first(monkeypatch: pyte
     with cache.within(tmp_path / "runs" / "r"):
         cache.keep("images", KEY, of_size(1))
     assert (tmp_path / "runs" / "r").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_living_process_has_opened_is_not_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import sys, time; from medeor import cache; cache.GRACE = 0.3\n"
+        "cache.keep('images', 'held', lambda new: new.write_bytes(bytes(100)))\n"
+        "print('open', flush=True); sys.stdin.read()\n"
+    )
+    monkeypatch.setenv("MEDEOR_CACHE_LIMIT", "150")
+    monkeypatch.setattr(cache, "GRACE", 1.0)
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        time.sleep(1.5)
+        cache.keep("images", "another", of_size(100))
+        held = cache.path_for("images", "held")
+        assert held.exists()
+        other.communicate()
+    used_at(held, 5000)
+    used_at(cache.path_for("images", "another"), 4000)
+    cache.keep("images", "third", of_size(100))
+    assert not held.exists()

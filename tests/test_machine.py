@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from medeor.machine import free_memory, peak_memory, threads
+from medeor.machine import free_memory, keep_freed_memory, peak_memory, threads
 
 
 @pytest.mark.parametrize("gone", ["SC_AVPHYS_PAGES", "SC_PHYS_PAGES", "sysconf"])
@@ -29,3 +29,16 @@ def test_memory_is_what_the_system_tells() -> None:
         assert 0 < free_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     block = bytearray(300 << 20)
     assert peak_memory() == 0 or peak_memory() >= len(block)
+
+
+def test_freed_memory_is_used_again() -> None:
+    """A large block that is freed and taken again costs no new page."""
+    resource = pytest.importorskip("resource")
+    if sys.platform != "linux":
+        pytest.skip("other systems do as they do")
+    keep_freed_memory()
+    bytearray(200 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        bytearray(200 << 20)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000

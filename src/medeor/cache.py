@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +111,7 @@ def path_for(kind: str, key: str) -> Path:
 def keep(kind: str, key: str, make: Callable[[Path], object]) -> Path:
     """The entry, made now if there is none: `make` writes a file or a folder at the path it is given. What `make`
     raises passes through and leaves nothing behind. Of several processes that make the same entry, the first to end
-    is kept. Open what you get at once: much later it may have been evicted.
+    is kept. It is not evicted as long as this process lives.
 
     The digest of an entry is checked when a process first opens it, and when it has changed since; one that was damaged
     is made anew, and the user hears of it."""
@@ -124,7 +126,21 @@ def keep(kind: str, key: str, make: Callable[[Path], object]) -> Path:
         _evict()
     with suppress(FileNotFoundError):  # another process evicted it meanwhile
         _checked[path] = _look(path)
+    _start_touching()
     return path
+
+
+@lru_cache(maxsize=1)
+def _start_touching() -> None:
+    """From now on marks all that this process has opened as used, as long as it lives: no other process evicts it."""
+
+    def touch() -> None:
+        while True:
+            time.sleep(GRACE / 3)
+            for path in list(_checked):
+                _touch(path)
+
+    threading.Thread(target=touch, name="cache", daemon=True).start()
 
 
 def entries() -> list[Entry]:

@@ -26,6 +26,7 @@ import tiny
 from medeor.console import Console
 from medeor.contracts import Predictions, Stopped, Text, UserError
 from medeor.files import read_json, read_toml
+from medeor.imaging.model import prepared
 from medeor.trust.calibration import calibrate
 
 LEFT = {
@@ -595,7 +596,7 @@ def test_labels_are_not_asked_of_cases_to_predict(tiny_run: Path, tiny_hospital:
 def test_with_the_cache_off_nothing_lies_outside_the_run(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("MEDEOR_CACHE", "off")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("medeor.imaging.model.prepare.LARGE", 1)
+    prepared._opened.cache_clear()  # another test may have prepared these images
     source = tiny.hospital(tmp_path / "h")
     run = tiny.plan_at(tmp_path / "r")
     assert tiny.medeor("train", *tiny.labelled(source), "--out", run).code == 0

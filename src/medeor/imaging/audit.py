@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from medeor.formats.images.store import ImageStore
 from medeor.formats.images.tables import UNLISTED
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.imaging.read.modality import modalities
+from medeor.imaging.read.thumbnails import SIDE, thumbnail
 from medeor.machine import threads
 from medeor.targets import categorical
 from medeor.trust.audits.checks import Kind, divided, found
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 NO_PART = Message("imaging.audit.no-part")
-SIDE = 32
-"""Pixels of a thumbnail's side: enough to recognise a picture, too few to show its grain."""
-
 _READ = {
     "width", "height", "depth", "channels", "spacing", "modality", "identifiers", "nonfinite", "content", "images",
     "source", "broken",
@@ -150,35 +147,22 @@ def _named(table: pl.DataFrame) -> list[pl.Expr]:
 
 
 def thumbnails(cases: Cases) -> np.ndarray:
-    """Every case as a small grey picture, shape (cases, SIDE, SIDE), float32: the mean over channels and, in 3-D, over
-    the first axis, then over areas. An image that cannot be read or holds a NaN has NaN in its picture."""
+    """Every case as a small grey picture, shape (cases, SIDE, SIDE), float32 (see `thumbnail`): those that were made
+    when the images were read, else made now. An image that cannot be used has NaN in its picture."""
     store = cases.store("images", ImageStore)
     result = np.full((len(cases), SIDE, SIDE), np.nan, np.float32)
+    readable = np.flatnonzero(_given(cases.table, "broken").is_null().to_numpy())
+    if store.thumbnails is not None:
+        result[readable] = store.thumbnails[store.rows(store.keys(cases.table["images"][readable]))]
+        return result
     rows = cases.table["images"].to_list()
-    readable = np.flatnonzero(_given(cases.table, "broken").is_null().to_numpy()).tolist()
 
     def one(row: int) -> None:
         result[row] = thumbnail(store.read(rows[row]).pixels)
 
     with ThreadPoolExecutor(threads()) as pool:
-        list(pool.map(one, readable))
+        list(pool.map(one, readable.tolist()))
     return result
-
-
-def thumbnail(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """One image of shape (channels, *sides) as a small grey picture, shape (side, side), float32."""
-    flat = pixels.mean(axis=tuple(range(pixels.ndim - 2)), dtype=np.float32)
-    with np.errstate(invalid="ignore"):
-        return _areas(flat.shape[0], side) @ flat @ _areas(flat.shape[1], side).T
-
-
-@lru_cache(maxsize=64)
-def _areas(old: int, new: int) -> np.ndarray:
-    """Shares of old pixels in each new one, shape (new, old): rows add up to one."""
-    edges = np.linspace(0, old, new + 1)
-    place = np.arange(old)
-    overlap = np.minimum(edges[1:, None], place + 1) - np.maximum(edges[:-1, None], place)
-    return (np.maximum(overlap, 0) * new / old).astype(np.float32)
 
 
 def _looks(small: np.ndarray) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Explanation, Message, Predictions, Result, Text, in_turn
 from medeor.figures import Figure, Gallery, Picture
 from medeor.imaging.model.prepare import Preparation, prepare_one
+from medeor.imaging.model.prepared import prepare
 from medeor.imaging.read.cases import ImageStore
 from medeor.learning.networks.method import NetworkModel
 from medeor.learning.stack import StackModel, innermost
@@ -74,20 +72,13 @@ def preparation_of(model: object) -> Preparation | None:
 def picture_of(
     case: Cases, explanation: Explanation | None, caption: Text, tone: str = "", preparation: Preparation | None = None
 ) -> Picture:
-    """One case as a picture, with the map of its explanation where that is shown; of a volume, the slice where the
-    map is strongest, else the middle one. The map lies on the grid of `preparation`."""
-    keys: Sequence[str] = case.table["images"][0].to_list()
-    stored = case.store("images", ImageStore).read(keys)
-    pixels = stored.pixels
+    """One case as a picture, as a model with this `preparation` saw it, with the map of its explanation where that is
+    shown; of a volume, the slice where the map is strongest, else the middle one."""
     # Reasons with names are about numbers of the image, such as its brightness, and lie nowhere in it.
     drawn = explanation is not None and explanation.shown and not explanation.elements
     weights = explanation.attribution if explanation is not None and drawn else None
-    size = weights.shape if weights is not None else _limited(pixels.shape[1:])
-    channels = 3 if pixels.shape[0] == 3 else 1
-    shown = Preparation(tuple(size), channels, "range")
-    if preparation is not None and weights is not None:
-        shown = replace(shown, spacing=preparation.spacing, arithmetic=preparation.arithmetic)
-    image = prepare_one(pixels[:channels], shown, stored.spacing)
+    image = _as_stored(case) if preparation is None else prepare(case, preparation.levels)[:].numpy()[0]
+    image = image if len(image) == 3 else image[:1]
     if image.ndim == 4:
         place = int(weights.max((1, 2)).argmax()) if weights is not None else image.shape[1] // 2
         image = image[:, place]
@@ -96,7 +87,14 @@ def picture_of(
     overlay = None
     if weights is not None:
         overlay = np.maximum(weights, 0) / max(float(weights.max()), 1e-12)
-    return Picture(np.moveaxis(grey, 0, -1) if channels == 3 else grey[0], caption, overlay, tone)
+    return Picture(np.moveaxis(grey, 0, -1) if len(grey) == 3 else grey[0], caption, overlay, tone)
+
+
+def _as_stored(case: Cases) -> np.ndarray:
+    """The image of a case between 0 and 1, at most `LARGEST` pixels along a side; shape (channels, *sides)."""
+    stored = case.store("images", ImageStore).read(case.table["images"][0].to_list())
+    preparation = Preparation(_limited(stored.size), len(stored.pixels))
+    return prepare_one(stored.pixels, preparation, stored.spacing).values(preparation)
 
 
 def _limited(sides: tuple[int, ...]) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from typing import IO, Any, Literal, NamedTuple, TypeVar
 from medeor import cache, trusted
 from medeor.contracts import Logger, Message, Progress, Stopped, Text, UserError
 from medeor.files import enough_memory
+from medeor.machine import keep_freed_memory
 from medeor.machine import threads as cores
 
 R = TypeVar("R")
@@ -196,6 +197,7 @@ def _report(what: str, content: object = None) -> None:
 
 def serve() -> None:
     """The life of a worker: one job after another, until its pipe is closed."""
+    keep_freed_memory()
     orders = sys.stdin.buffer
     _reports.append(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever a library prints must not stand among the reports

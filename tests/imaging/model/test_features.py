@@ -109,4 +109,4 @@ def test_features_of_a_first_model_have_no_spots() -> None:
     old = ImageFeatures.from_json({"preparation": {"size": [8, 8, 8], "channels": 1, "intensity": "image"}})
     assert not old.spots
     assert old.preparation.arithmetic == 1
-    assert ImageFeatures.from_json(ImageFeatures(Preparation((8, 8), 1)).to_json()).preparation.arithmetic == 2
+    assert ImageFeatures.from_json(ImageFeatures(Preparation((8, 8), 1)).to_json()).preparation.arithmetic == 3

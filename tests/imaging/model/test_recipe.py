@@ -13,7 +13,8 @@ from torch.testing import assert_close
 import tiny
 from medeor.contracts import Cases, Run
 from medeor.imaging.model.augment import Augmentation
-from medeor.imaging.model.prepare import Preparation, prepare
+from medeor.imaging.model.prepare import Preparation
+from medeor.imaging.model.prepared import prepare
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 
@@ -41,7 +42,7 @@ def recipe_of(channels: int = 1, sides: int = 2, **training: float) -> ImageReci
 def test_training_images_are_fed_at_mean_0_and_standard_deviation_1(channels: int, sides: int) -> None:
     recipe, cases = recipe_of(channels, sides), cases_of(22, channels, sides)
     processors = recipe.processors(recipe.summaries(cases))
-    fed = processors.scaled(prepare(cases, recipe.preparation))
+    fed = processors.scaled(prepare(cases, recipe.preparation)[:])
     axes = (0, *range(2, fed.ndim))
     assert_close(fed.mean(axes), torch.zeros(channels), atol=1e-5, rtol=0)
     assert_close(fed.std(axes), torch.ones(channels), atol=1e-5, rtol=0)
@@ -118,7 +119,7 @@ def test_a_mirrored_answer_is_the_mean_of_both_sides() -> None:
     processors = recipe.processors(recipe.summaries(cases))
     torch.manual_seed(0)
     network = recipe.network(processors).eval()
-    images = prepare(cases, recipe.preparation)
+    images = prepare(cases, recipe.preparation)[:]
     plain, _ = recipe.export_module(network, processors)
     from medeor.imaging.model.recipe import ExportedNetwork
 
@@ -138,7 +139,7 @@ def test_what_is_left_of_an_image_is_all_or_blurred(tmp_path: Path) -> None:
     network = recipe.network(processors).eval()
     case = cases.where(pl.col("case_id") == cases.ids[0])
     kept = np.stack([np.ones((8, 8), bool), np.zeros((8, 8), bool)])
-    image = prepare(case, recipe.preparation)
+    image = prepare(case, recipe.preparation)[:]
     with torch.inference_mode():
         found = recipe.ablate(network, case, "size", kept, processors, run)
         module, _ = recipe.export_module(network, processors)
@@ -160,7 +161,7 @@ def test_a_network_without_feature_maps_is_explained_by_what_fits_it(tmp_path: P
     # Of a linear network the map is known: weight times change.
     from medeor.imaging.model.explain import blurred
 
-    images = processors.scaled(prepare(chosen, recipe.preparation))
+    images = processors.scaled(prepare(chosen, recipe.preparation)[:])
     change = (images - blurred(images))[:, 0]
     weight = flat[1].weight.detach().view(2, 8, 8)
     for number, reason in enumerate(reasons):

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import medeor
 from medeor.formats.images.store import ImageStore
-from medeor.imaging.model.prepare import prepare
+from medeor.imaging.model.prepared import prepare
 
 RNG = np.random.default_rng(0)
 
@@ -56,7 +56,7 @@ def test_the_window_of_ct_is_for_the_channel_of_ct_alone(tmp_path: Path) -> None
     plan = medeor.plan(tmp_path, **study, settings={"parts": '["trees"]'})
     assert plan.preparation.intensity == ("window", "image")  # type: ignore[attr-defined]
     cases = medeor.read(tmp_path, **study).cases
-    images = prepare(cases, plan.preparation).numpy()  # type: ignore[attr-defined]
+    images = prepare(cases, plan.preparation)[:].numpy()  # type: ignore[attr-defined]
     sick = images[cases.table["lesion"].to_numpy() == 1]
     assert np.all(sick[:, 1, 4:8, 4:8].mean((1, 2)) - np.median(sick[:, 1], (1, 2)) > 2)
     assert np.allclose(images[:, 0].mean(), 0.5, atol=0.01)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import medeor
-from medeor.imaging.model.prepare import prepare
+from medeor.imaging.model.prepared import prepare
 
 
 def knees(folder: Path, count: int = 6) -> dict[str, object]:
@@ -33,7 +33,7 @@ def test_the_slices_stay_and_the_plan_says_the_millimetres(tmp_path: Path) -> No
     assert plan.padding == 0  # type: ignore[attr-defined]
     assert plan.augmentation.slices == "depth"  # type: ignore[attr-defined]
     assert "spacing" in (tmp_path / "run" / "plan.toml").read_text()
-    images = prepare(medeor.read(tmp_path, **study).cases, preparation).float().numpy()
+    images = prepare(medeor.read(tmp_path, **study).cases, preparation)[:].numpy()
     assert (np.diff(images.mean((1, 3, 4)), axis=1) > 0).all()
 
 
@@ -44,7 +44,7 @@ def test_a_size_set_by_hand_is_filled(tmp_path: Path) -> None:
     preparation = plan.preparation  # type: ignore[attr-defined]
     assert preparation.size == (24, 64, 64)
     assert preparation.spacing == pytest.approx((3.5, 2.5, 2.5))
-    images = prepare(medeor.read(tmp_path, **study).cases, preparation).float().numpy()
+    images = prepare(medeor.read(tmp_path, **study).cases, preparation)[:].numpy()
     assert (np.diff(images.mean((1, 3, 4)), axis=1) > 0).all()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from medeor import cache
 from medeor.contracts import Message, UserError
-from medeor.files import sha256
+from medeor.files import digest, sha256
 from medeor.formats.images.image import DAMAGED, BrokenImage, Image, check_size, decoding, is_own_bug, narrowed
 from medeor.formats.images.pictures import channels_first, without_alpha
 
@@ -24,8 +24,10 @@ ArrayLayout = Literal["grey", "colour", "channels", "channels last", "volume", "
 MOST_LAST = 8
 """Length of the last axis up to which it holds channels: no picture is so narrow."""
 
-IN_MEMORY = 1 << 30
+IN_MEMORY = 1 << 28
 """Bytes up to which a compressed member of an archive is held in memory; a larger one is unpacked in the cache."""
+WRITTEN = 1 << 20
+"""Bytes from which an array in memory is sent to other processes by way of the cache."""
 
 
 def layout_of(shape: tuple[int, ...]) -> ArrayLayout:
@@ -73,6 +75,19 @@ class ImageArray:
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: where the array lies, written to the cache if it lies nowhere yet."""
+        if self.memory is None or self.nbytes < WRITTEN or cache.folder() is None:
+            return dict(vars(self))
+        array = np.ascontiguousarray(self.memory)
+
+        def write(place: Path) -> None:
+            with place.open("wb") as file:
+                np.save(file, array)
+
+        key = f"{digest(f'{array.dtype.str} {array.shape}', array.data)}.npy"
+        return {**vars(self), "memory": None, "path": str(cache.keep("arrays", key, write))}
 
     def image(self, index: int) -> Image:
         """The image at this place. Raises: BrokenImage where none of its pixels is finite."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from medeor.contracts import Message
 from medeor.formats.images.arrays import IN_MEMORY, ImageArray
@@ -14,6 +16,10 @@ from medeor.formats.images.image import BrokenImage, Image, read_files, reorient
 
 TOLERANCE = 0.1
 """Share of the distance between neighbours by which places may differ: headers are rounded."""
+
+
+SEPARATOR = "\n"
+"""Between the images of one case in `ImageStore.keys`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,29 @@ class ImageStore:
     """Channels of every case; a grey image among colour ones gets three. 0: as stored."""
     digest: str = ""
     """Digest of the pixels of all cases."""
+    dtype: str = "float32"
+    """Type that holds the pixels of all cases: integers of up to 16 bits where all are such, else float32."""
+    order: pl.DataFrame | None = None
+    """The cases that can be used, once they were read: `key` (see `keys`) and `content` (see `content_of`)."""
+    thumbnails: np.ndarray | None = None
+    """Small grey pictures of these, shape (cases, side, side), where they were asked for; other processes get none."""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "thumbnails": None}
+
+    @staticmethod
+    def keys(images: pl.Series) -> pl.Series:
+        """What each case of a column `images` is known by."""
+        return images.list.join(SEPARATOR)
+
+    def rows(self, keys: pl.Series) -> np.ndarray:
+        """Where these stand in `order`, shape (n,). Raises: LookupError for one that does not."""
+        assert self.order is not None
+        places = self.order.select("key").with_row_index("row").unique("key", keep="first", maintain_order=True)
+        found = keys.alias("key").to_frame().join(places, on="key", how="left", maintain_order="left")["row"]
+        if found.null_count():
+            raise LookupError("a case that is not among those that were read and can be used")
+        return found.to_numpy().astype(np.int64)
 
     @property
     def in_memory(self) -> bool:
@@ -67,6 +96,13 @@ class ImageStore:
             return read_files(tuple(Path(file) for file in self.files[key]))
         start, _, index = key.rpartition("/")
         return self.arrays[start].image(int(index))
+
+
+def content_of(pixels: np.ndarray) -> str:
+    """A digest of type, shape and numbers."""
+    content = hashlib.blake2b(f"{pixels.dtype.str}{pixels.shape}".encode(), digest_size=16)
+    content.update(pixels.data)
+    return content.hexdigest()
 
 
 def difference(first: Image, other: Image) -> Message | None:

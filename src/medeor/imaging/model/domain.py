@@ -15,14 +15,14 @@ import numpy as np
 import polars as pl
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from medeor import registry
 from medeor.contracts import BORDERLINE, IN_DOMAIN, OUT_OF_DOMAIN, Cases, Message, Predictions, Split, UserError, named
 from medeor.figures import Figure, Table
 from medeor.imaging.model.appearance import Appearance, appearance
 from medeor.imaging.model.distance import PARTS, Distances, Gaussian, distances, evidence, ratios, turned
-from medeor.imaging.model.prepare import Preparation, prepare
+from medeor.imaging.model.prepare import Preparation
+from medeor.imaging.model.prepared import prepare
 from medeor.learning.domain import DomainCheck, DomainModel, with_verdicts, worst
 from medeor.learning.saved import Shape, arrays_of, facts_of, save_model
 
@@ -80,10 +80,9 @@ class ImageDomain:
 
     def judge(self, cases: Cases) -> pl.DataFrame:
         """One row a case: `case_id`, `verdict` and, where it is not in domain, its `reason`."""
-        images = _levels(cases, self.preparation)
-        checks = [_constant(images), *self._stated(cases)]
+        constant, seen = _looked_at(cases, self.preparation)
+        checks = [constant, *self._stated(cases)]
         if self.gaussians:
-            seen = appearance(images)
             checks.append(self._far(seen, distances(self.gaussians, seen)))
         return worst(cases.ids, checks)
 
@@ -146,13 +145,12 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
     known = split.part(cases, "train", "validation")
     if len(known) > MOST:
         known = known.where(pl.Series(np.arange(len(known)) % math.ceil(len(known) / MOST) == 0))
-    images = _levels(known, preparation)
+    constant, seen = _looked_at(known, preparation)
     facts = _facts(known)
     domain = ImageDomain(preparation, facts, ())
-    seen = appearance(images)
     folds = split.folds_of(known)
     if len(known) < FEW or len(np.unique(folds)) < 2:
-        return domain, worst(known.ids, [_constant(images), *domain._stated(known)])
+        return domain, worst(known.ids, [constant, *domain._stated(known)])
     places = [seen.columns(*kinds) for kinds in PARTS]
     found = Distances(*(np.empty((len(known), len(PARTS))) for _ in range(2)))
     for number in np.unique(folds):
@@ -166,7 +164,7 @@ def learn(cases: Cases, split: Split, preparation: Preparation) -> tuple[ImageDo
     facts = replace(facts, usual=tuple(usual), border=_quantile(farthest, BORDER), out=_quantile(farthest, OUT))
     gaussians = tuple(Gaussian.of(seen.values[:, columns]) for columns in places)
     domain = replace(domain, facts=facts, gaussians=gaussians)
-    return domain, worst(known.ids, [_constant(images), *domain._stated(known), domain._far(seen, found)])
+    return domain, worst(known.ids, [constant, *domain._stated(known), domain._far(seen, found)])
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
@@ -204,15 +202,20 @@ def _spacings(table: pl.DataFrame) -> np.ndarray:
     return least.set(least <= 0, None).fill_null(np.nan).to_numpy()
 
 
-def _constant(images: Tensor) -> DomainCheck:
-    flat = images.float().flatten(1)
-    same = torch.zeros(len(flat), dtype=torch.bool) if not len(flat) else flat.amax(1) - flat.amin(1) < FLAT
-    return DomainCheck(np.where(same.numpy(), 2, 0), lambda row: _why("constant"))
-
-
-def _levels(cases: Cases, preparation: Preparation) -> Tensor:
-    """The prepared images between 0 and 1, whatever rare findings lie beyond."""
-    return prepare(cases, preparation.levels).clamp(0, 1)
+def _looked_at(cases: Cases, preparation: Preparation) -> tuple[DomainCheck, Appearance]:
+    """Which images have one grey level alone, and what all look like between 0 and 1, whatever rare findings lie
+    beyond."""
+    images = prepare(cases, preparation.levels)
+    parts = [appearance(torch.zeros(0, *images.shape[1:]))]
+    constant = []
+    for some in images.chunks():
+        some = some.clamp(0, 1)
+        flat = some.flatten(1)
+        constant.append((flat.amax(1) - flat.amin(1) < FLAT).numpy())
+        parts.append(appearance(some))
+    levels = np.where(np.concatenate([np.zeros(0, bool), *constant]), 2, 0)
+    seen = replace(parts[0], values=np.concatenate([part.values for part in parts]))
+    return DomainCheck(levels, lambda row: _why("constant")), seen
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
 from medeor.contracts import Cases
 from medeor.imaging.model.grid import at_most, box_means, slice_axis
-from medeor.imaging.model.prepare import Preparation, PreparedAsJson, prepare
-from medeor.imaging.read.cases import ImageStore
+from medeor.imaging.model.prepare import Preparation, PreparedAsJson
+from medeor.imaging.model.prepared import PreparedImages, prepare
 
 THUMBNAIL = {2: 7, 3: 4}
 """Sides of the thumbnail, by the number of axes."""
@@ -42,14 +41,12 @@ class ImageFeatures(PreparedAsJson):
 
     def table(self, cases: Cases) -> np.ndarray:
         """Shape (cases, features), float32. An image that several folds ask for is looked at once."""
-        store = cases.store("images", ImageStore)
-        known = _known(store.digest, self) if len(cases) <= KEPT else {}
-        places = ["|".join(images) for images in cases.table["images"].to_list()]
-        missing = np.array([place not in known for place in places])
+        images = prepare(cases, self.preparation.levels)
+        known = _known(images.key, self) if images.key and len(images) <= KEPT else {}
+        missing = np.array([row not in known for row in images.rows], bool)
         if missing.any():
-            rows = self._look(prepare(cases.where(pl.Series(missing)), self.preparation.levels))
-            known |= zip(np.array(places)[missing].tolist(), rows)
-        return np.stack([known[place] for place in places])
+            known |= zip(images.rows[missing].tolist(), self._look(replace(images, rows=images.rows[missing])))
+        return np.stack([known[row] for row in images.rows])
 
     def names(self) -> tuple[str, ...]:
         blank = torch.zeros(1, self.preparation.levels.channels, *self.preparation.levels.size)
@@ -60,10 +57,8 @@ class ImageFeatures(PreparedAsJson):
             for number in range(found.shape[2])
         )
 
-    def _look(self, images: Tensor) -> np.ndarray:
-        at_once = PIXELS_AT_ONCE if images.ndim == 4 else VOXELS_AT_ONCE
-        chunk = max(1, at_once // images[0].numel())
-        parts = (self._found(some.float()) for some in images.split(chunk))
+    def _look(self, images: PreparedImages) -> np.ndarray:
+        parts = (self._found(some) for some in images.chunks(PIXELS_AT_ONCE if images.flat else VOXELS_AT_ONCE))
         return np.concatenate([torch.cat([found.flatten(1) for _, found in part], 1).numpy() for part in parts])
 
     def _found(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -73,8 +68,8 @@ class ImageFeatures(PreparedAsJson):
 
 
 @lru_cache(maxsize=4)
-def _known(store: str, features: ImageFeatures) -> dict[str, np.ndarray]:
-    """The rows of a store that were looked at before, by image."""
+def _known(images: str, features: ImageFeatures) -> dict[int, np.ndarray]:
+    """The numbers of the images of a store that were looked at before, by `PreparedImages.rows`."""
     return {}
 
 

@@ -1,37 +1,26 @@
-"""From images as they were stored to one array that a network can take: each channel brought to one scale of
-intensities, denoised, enhanced, and put on one grid by millimetres. Nothing here is fitted, so the result can be cached
-and shared by all folds."""
+"""From an image as it was stored to one that a network can take: each channel brought to one scale of intensities,
+denoised, enhanced, and put on one grid by millimetres. Nothing here is fitted, so the result can be kept and shared by
+all folds (`prepared`)."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from medeor import cache
-from medeor.contracts import Cases, UserError
-from medeor.files import digest
+from medeor.contracts import UserError
 from medeor.imaging.model import grid
-from medeor.imaging.read.cases import ImageStore
 from medeor.learning.saved import AsJson
-from medeor.machine import threads
 from medeor.settings import build
 
-VERSION = "2"
-"""Of the arithmetic below: a change makes cached arrays stale."""
 LARGEST = 1 << 27
 """Numbers of one prepared image: 512 x 512 x 512 voxels."""
-LARGE = 1 << 22
-"""Bytes of prepared images from which they are kept in the cache."""
 FAR = 20
 """Distances between the 0.5th and the 99.5th percentile beyond which a value may be a fault of the detector."""
 FEW = 5
@@ -64,8 +53,9 @@ class Preparation:
     spacing: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     """Millimetres from one pixel or voxel of the network's grid to the next, along each axis; a larger image is shrunk
     as a whole. Without it each axis of a volume fills `size` by itself, and a flat image keeps its aspect."""
-    arithmetic: Literal[1, 2] = 2
-    """1: as medeor 0.1 prepared images, by numbers of pixels and cut at the percentiles; its models keep to it."""
+    arithmetic: Literal[1, 2, 3] = 3
+    """3: pixels stored as integers are so again once they lie on the grid, rounded; 2: they were not, in models of the
+    first half of 0.2; 1: as medeor 0.1 prepared images, by numbers of pixels and cut at the percentiles."""
 
     def __post_init__(self) -> None:
         for name, values in (("intensity", self.intensities), ("window", self.windows)):
@@ -103,23 +93,8 @@ class PreparedAsJson(AsJson):
         return build(cls, {**values, "preparation": preparation}, "model.json")
 
 
-def prepare(cases: Cases, preparation: Preparation) -> Tensor:
-    """The images of these cases, shape (cases, channels, *size), float32 (float16 on disk where they are many)."""
-    store = cases.store("images", ImageStore)
-    rows = cases.table["images"].to_list()
-    bytes_needed = len(rows) * preparation.channels * int(np.prod(preparation.size)) * 4
-    if store.in_memory or bytes_needed < LARGE:
-        out = np.empty((len(rows), preparation.channels, *preparation.size), np.float32)
-        _fill(store, rows, preparation, out)
-        return torch.from_numpy(out)
-    spacings = repr(cases.table["spacing"].to_list()) if "spacing" in cases.table.columns else ""
-    key = digest(VERSION, repr(preparation), store.digest, spacings, "\n".join("|".join(row) for row in rows))
-    path = cache.keep("images", key, lambda new: _write(store, rows, preparation, new))
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
-
-
-def prepare_one(pixels: np.ndarray, preparation: Preparation, spacing: Sequence[float] | None = None) -> np.ndarray:
-    """One image of shape (channels, *sides) prepared, shape (channels, *size), float32.
+def prepare_one(pixels: np.ndarray, preparation: Preparation, spacing: Sequence[float] | None = None) -> Prepared:
+    """One image of shape (channels, *sides), prepared.
 
     Args:
         spacing: millimetres between neighbours along each axis; None where they are not known.
@@ -129,16 +104,46 @@ def prepare_one(pixels: np.ndarray, preparation: Preparation, spacing: Sequence[
     out = pixels.astype(np.float32, copy=False)
     out = np.nan_to_num(out, nan=float(np.nanmin(out)) if np.isfinite(out).any() else 0.0, copy=False)
     old, bytes_stored = preparation.arithmetic == 1, pixels.dtype == np.uint8
-    out = (_as_in_0_1 if old else _to_unit)(out, bytes_stored, preparation)
+    out, units = _as_in_0_1(out, bytes_stored, preparation) if old else _to_unit(out, bytes_stored, preparation)
     if preparation.denoise != "none" or preparation.enhance != "none":
         out = np.stack([_enhanced(channel, preparation) for channel in out])
     darkest = [float(out.min())] * len(out) if old or bytes_stored else [max(float(c.min()), -1.0) for c in out]
     out = _on_grid(out, preparation, spacing, darkest)
-    each = [one == "image" for one in preparation.intensities[: len(out)]]
-    if any(each):
-        alike = standardised(torch.from_numpy(out)[None])[0].numpy()
-        out = alike if all(each) else np.where(np.reshape(each, (-1, *[1] * (out.ndim - 1))), alike, out)
-    return np.broadcast_to(out, (preparation.channels, *out.shape[1:]))
+    scales = np.tile(np.array([0, 1, 0, 1], np.float32), (len(out), 1))
+    if preparation.arithmetic < 3:
+        out = _standardised_alone(out, preparation)
+    else:
+        if np.issubdtype(pixels.dtype, np.integer) and pixels.dtype.itemsize <= 2:
+            shape, limits = (-1, *[1] * (out.ndim - 1)), np.iinfo(pixels.dtype)
+            levels = np.rint(out * units[:, 1].reshape(shape) + units[:, 0].reshape(shape))
+            out = np.clip(levels, limits.min, limits.max).astype(pixels.dtype)
+            scales[:, :2] = units
+        flat = out.reshape(len(out), -1)
+        scales[:, 2] = flat.mean(1, dtype=np.float64)
+        scales[:, 3] = np.maximum(flat.std(1, dtype=np.float64), 1e-6 * scales[:, 1])
+    shape = (preparation.channels, *out.shape[1:])
+    return Prepared(np.broadcast_to(out, shape), np.broadcast_to(scales, (preparation.channels, 4)))
+
+
+class Prepared(NamedTuple):
+    """An image on the grid of a network, in the numbers that it was stored in."""
+
+    pixels: np.ndarray
+    """Shape (channels, *size): integers of up to 16 bits stay what they were, rounded once; others are float32."""
+    scales: np.ndarray
+    """Shape (channels, 4), float32: what to subtract from the pixels and what to divide them by so that they run from 0
+    to 1; and so that they have mean 0 and standard deviation 1."""
+
+    def values(self, preparation: Preparation) -> np.ndarray:
+        """The image at its scale, shape (channels, *size), float32."""
+        low, span = chosen_scales(self.scales, preparation).T.reshape(2, -1, *[1] * (self.pixels.ndim - 1))
+        return (self.pixels.astype(np.float32) - low) / span
+
+
+def chosen_scales(scales: np.ndarray, preparation: Preparation) -> np.ndarray:
+    """Of `Prepared.scales` those that each channel takes, shape (..., channels, 2)."""
+    first = np.array([2 if one == "image" else 0 for one in preparation.intensities])
+    return np.stack([scales[..., np.arange(len(first)), first + place] for place in (0, 1)], axis=-1)
 
 
 def _on_grid(
@@ -151,6 +156,15 @@ def _on_grid(
     if sides == size and (old or inner == size):
         return out
     return grid.framed((grid.resized_by_blocks if old else grid.resized)(out, inner), size, darkest)
+
+
+def _standardised_alone(out: np.ndarray, preparation: Preparation) -> np.ndarray:
+    """Each channel that is to be standardised by itself at mean 0 and standard deviation 1."""
+    each = [one == "image" for one in preparation.intensities[: len(out)]]
+    if not any(each):
+        return out
+    alike = standardised(torch.from_numpy(out)[None])[0].numpy()
+    return alike if all(each) else np.where(np.reshape(each, (-1, *[1] * (out.ndim - 1))), alike, out)
 
 
 def standardised(images: Tensor) -> Tensor:
@@ -169,60 +183,38 @@ def _check(shape: tuple[int, ...], preparation: Preparation) -> None:
         raise UserError("imaging.preparation.channels", count=preparation.channels, found=shape[0])
 
 
-def _write(store: ImageStore, rows: list[list[str]], preparation: Preparation, path: Path) -> None:
-    shape = (len(rows), preparation.channels, *preparation.size)
-    with path.open("wb") as file:
-        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
-        # Taken at once: a disk that fills up under a mapped file ends the process without a word.
-        length = start + 2 * int(np.prod(shape))
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, length)
-        file.truncate(length)
-    out = np.memmap(path, np.float16, "r+", start, shape)
-    _fill(store, rows, preparation, out)
-    out.flush()
-
-
-def _fill(store: ImageStore, rows: list[list[str]], preparation: Preparation, out: np.ndarray) -> None:
-    def one(index: int) -> None:
-        image = store.read(rows[index])
-        out[index] = prepare_one(image.pixels, preparation, image.spacing)
-
-    # Decoders and resizing release the interpreter lock; arrays in memory are faster without a pool.
-    if store.in_memory:
-        for index in range(len(rows)):
-            one(index)
-        return
-    with ThreadPoolExecutor(threads()) as pool:
-        list(pool.map(one, range(len(rows))))
-
-
-def _to_unit(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> np.ndarray:
-    """Each channel by its own numbers: 0 to 1 over its window, over what a byte can hold, or over its percentiles."""
-    channels = []
+def _to_unit(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
+    """Each channel by its own numbers: 0 to 1 over its window, over what a byte can hold, or over its percentiles; and
+    what 0 was in it and how far from it 1, shape (channels, 2)."""
+    channels, units = [], []
     for channel, intensity, window in zip(out, preparation.intensities, preparation.windows):
+        low, span = 0.0, 255.0
         if intensity == "window":
-            low, high = window
-            channels.append(np.clip((channel - low) / max(high - low, 1e-6), 0, 1))
+            low, span = window[0], max(window[1] - window[0], 1e-6)
+            unit = np.clip((channel - low) / span, 0, 1)
         elif bytes_stored:
-            channels.append(channel / 255)
+            unit = channel / 255
         else:
-            channels.append(_by_percentiles(channel))
-    return np.stack(channels)
+            low, span = _by_percentiles(channel)
+            unit = _without_faults((channel - low) / span)
+        channels.append(unit)
+        units.append((low, span))
+    return np.stack(channels), np.array(units, np.float32)
 
 
-def _by_percentiles(channel: np.ndarray) -> np.ndarray:
-    """0 to 1 from the 0.5th to the 99.5th percentile, or from 0 where that is a natural bottom, as in 8 bits. What lies
-    beyond stays, as small findings do; but a few pixels far beyond all others are the detector's, and are cut so that
-    they do not set the scale."""
+def _by_percentiles(channel: np.ndarray) -> tuple[float, float]:
+    """0 to 1 from the 0.5th to the 99.5th percentile, or from 0 where that is a natural bottom, as in 8 bits."""
     low, high = (float(v) for v in np.percentile(channel, [0.5, 99.5]))
     if channel.min() >= 0 and low <= high / 2:
         low = 0.0
     if high <= low:
         low, high = float(channel.min()), float(channel.max())
-    unit = (channel - low) / ((high - low) or 1.0)
+    return low, (high - low) or 1.0
+
+
+def _without_faults(unit: np.ndarray) -> np.ndarray:
+    """What lies beyond 0 and 1 stays, as small findings do; but a few pixels far beyond all others are the detector's,
+    and are cut so that they do not set the scale."""
     if unit.size <= 2 * FEW:
         return unit
     ordered = np.partition(unit, (FEW - 1, unit.size - FEW), axis=None)
@@ -230,14 +222,15 @@ def _by_percentiles(channel: np.ndarray) -> np.ndarray:
     return np.clip(unit, max(min(lowest, -FAR), -HIGHEST), min(max(highest, FAR), HIGHEST))
 
 
-def _as_in_0_1(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> np.ndarray:
+def _as_in_0_1(out: np.ndarray, bytes_stored: bool, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
     if preparation.intensity == "window":
         low, high = preparation.windows[0]
     elif bytes_stored:
         low, high = 0.0, 255.0
     else:
         low, high = (float(v) for v in np.percentile(out, [0.5, 99.5]))
-    return np.clip((out - low) / max(high - low, 1e-6), 0, 1)
+    span = max(high - low, 1e-6)
+    return np.clip((out - low) / span, 0, 1), np.tile(np.array([low, span], np.float32), (len(out), 1))
 
 
 def _enhanced(channel: np.ndarray, preparation: Preparation) -> np.ndarray:

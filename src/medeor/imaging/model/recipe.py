@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -16,7 +17,8 @@ from medeor.imaging.model import explain
 from medeor.imaging.model.augment import Augmentation, AugmentationParams, apply, each, sample_params
 from medeor.imaging.model.network import build as build_network
 from medeor.imaging.model.network import last_features
-from medeor.imaging.model.prepare import Preparation, PreparedAsJson, prepare, standardised
+from medeor.imaging.model.prepare import Preparation, PreparedAsJson, standardised
+from medeor.imaging.model.prepared import PreparedImages, prepare, scaled
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.networks.batches import Rows, count, rows
 from medeor.learning.networks.fit import fast_bfloat16
@@ -35,6 +37,8 @@ CHUNK_NUMBERS = 1 << 19
 """Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
 MOMENTS_AT_ONCE = 1 << 24
 """Numbers of which mean and spread are taken at once."""
+ASKED_AT_ONCE = 1 << 24
+"""Numbers of images that are brought to their scale and asked together."""
 MIXUP_STREAM = 1 << 12
 """A stream of random numbers that no augmentation uses."""
 
@@ -70,8 +74,9 @@ class ImageProcessors(AsJson):
 class AugmentedChunk:
     """The images of several batches, which are changed at once: many small steps for each batch would cost more."""
 
-    images: Tensor
-    """Shape (n, channels, *size), prepared."""
+    stored: Tensor
+    """Shape (n, channels, *size), see `PreparedImages.stored`."""
+    scales: Tensor
     drawn: AugmentationParams
     """What happens to each image."""
     processors: ImageProcessors
@@ -92,10 +97,15 @@ class AugmentedChunk:
         return self._changed[key][place]
 
     def _change(self, rank: int, world: int, device: torch.device) -> tuple[Tensor, ...]:
-        shares = [rows[rank::world] for rows in torch.arange(len(self.images)).split(self.size)]
+        shares = [rows[rank::world] for rows in torch.arange(len(self.stored)).split(self.size)]
         mine = torch.cat(shares)
-        images, drawn = (self.images, self.drawn) if world == 1 else (self.images[mine], each(self.drawn, mine))
-        images = apply(images.to(device, non_blocking=True).float(), each(drawn, device), self.spacing)
+        stored, scales, drawn = self.stored, self.scales, self.drawn
+        if world > 1:
+            stored, scales, drawn = stored[mine], scales[mine], each(drawn, mine)
+        if device.type == "cuda":
+            stored = stored.pin_memory()
+        images = scaled(stored.to(device, non_blocking=True), scales.to(device, non_blocking=True))
+        images = apply(images, each(drawn, device), self.spacing)
         images = self.processors.scaled(images)
         images = images.to(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
         return images.split([len(rows) for rows in shares])
@@ -133,7 +143,7 @@ class ImageBatch(Rows):
 class ImageBatches:
     """Every training case once an epoch, in an order of its own; a last batch smaller than half is left out."""
 
-    images: Tensor
+    images: PreparedImages
     truth: Tensor
     processors: ImageProcessors
     augmentation: Augmentation
@@ -154,7 +164,7 @@ class ImageBatches:
     @cached_property
     def _together(self) -> int:
         """Batches in a chunk."""
-        return max(1, CHUNK_NUMBERS // (self.training.batch * self.images[0].numel()))
+        return max(1, CHUNK_NUMBERS // (self.training.batch * math.prod(self.images.shape[1:])))
 
     @cached_property
     def _chunk(self) -> Callable[[int, int], AugmentedChunk]:
@@ -163,8 +173,9 @@ class ImageBatches:
         @lru_cache(maxsize=1)
         def chunk(epoch: int, number: int) -> AugmentedChunk:
             chosen = self._rows(epoch, number * self._together, self._together)
-            drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, chosen), self.images.ndim - 2)
-            return AugmentedChunk(self.images[chosen], drawn, self.processors, self.training.batch, self.spacing)
+            drawn = sample_params(self.augmentation, case_keys(self.seed, epoch, chosen), len(self.images.shape) - 2)
+            stored = self.images.stored(chosen)
+            return AugmentedChunk(*stored, drawn, self.processors, self.training.batch, self.spacing)
 
         return chunk
 
@@ -199,7 +210,7 @@ class ImageRecipe(PreparedAsJson):
     def summaries(self, cases: Cases) -> Summaries:
         images = prepare(cases, self.preparation)
         # A thousand images say enough of the scale of all of them.
-        return summaries_of(cases, _moments(images[:: max(1, len(images) // 1000)]))
+        return summaries_of(cases, _moments(images.every(max(1, len(images) // 1000))))
 
     def processors(self, summaries: Summaries) -> ImageProcessors:
         assert summaries.inputs is not None
@@ -246,12 +257,14 @@ class ImageRecipe(PreparedAsJson):
 
     def infer(self, network: nn.Module, cases: Cases, processors: ImageProcessors, run: Run) -> Iterator[Predictions]:
         images = prepare(cases, self.preparation)
-        yield processors.heads.predictions(cases, self._ask(network, images, processors))
+        none = np.empty((0, len(processors.heads.items)), np.float32)
+        values = [self._ask(network, some, processors) for some in images.chunks(ASKED_AT_ONCE)]
+        yield processors.heads.predictions(cases, np.concatenate([none, *values]))
 
     def attribute(
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: ImageProcessors, run: Run
     ) -> list[Attribution]:
-        images = processors.scaled(prepare(cases, self.preparation))
+        images = processors.scaled(prepare(cases, self.preparation)[:])
         torch.manual_seed(run.seed + 1)
         untrained = self.network(processors).eval()
         places = [processors.heads.items.index(item) for item in items]
@@ -266,7 +279,7 @@ class ImageRecipe(PreparedAsJson):
     def ablate(
         self, network: nn.Module, case: Cases, item: str, kept: np.ndarray, processors: ImageProcessors, run: Run
     ) -> np.ndarray:
-        image = prepare(case, self.preparation).float()
+        image = prepare(case, self.preparation)[:]
         partly = torch.where(torch.from_numpy(kept)[:, None], image, explain.blurred(image))
         # Areas under curves need no more digits than bfloat16 has.
         with torch.autocast(partly.device.type, torch.bfloat16, enabled=fast_bfloat16()):
@@ -278,24 +291,24 @@ class ImageRecipe(PreparedAsJson):
         device = next(iter(network.parameters())).device
         together = BATCH_SIZE if images.ndim == 4 else max(1, min(BATCH_SIZE, BATCH_VOXELS // images[0].numel()))
         values = [module(chunk.to(device)).cpu() for chunk in images.split(together)]
-        return torch.cat(values).float().numpy() if values else np.empty((0, len(processors.heads.items)))
+        return torch.cat(values).float().numpy()
 
 
-def _moments(images: Tensor) -> Moments:
+def _moments(images: PreparedImages) -> Moments:
     """Of each channel of many images, a part of them in memory at a time where they are large."""
-    axes = (0, *range(2, images.ndim))
-    count = images.numel() // images.shape[1]
+    axes = (0, *range(2, len(images.shape)))
+    numbers = math.prod(images.shape)
+    count = numbers // images.shape[1]
     counts = np.full(images.shape[1], float(count))
-    if images.numel() <= MOMENTS_AT_ONCE:
-        sample = images.float()
+    if numbers <= MOMENTS_AT_ONCE:
+        sample = images[:]
         spread = sample.std(axes).double().numpy()
         return Moments(counts, sample.mean(axes).double().numpy(), spread**2 * (count - 1))
     mean, square = torch.zeros(2, images.shape[1], dtype=torch.float64)
-    chunks = images.split(max(1, MOMENTS_AT_ONCE // images[0].numel() // 8))
-    for some in chunks:
+    for some in images.chunks(MOMENTS_AT_ONCE // 8):
         mean += some.double().sum(axes) / count
-    for some in chunks:
-        away = some.double() - mean.view(1, -1, *[1] * (images.ndim - 2))
+    for some in images.chunks(MOMENTS_AT_ONCE // 8):
+        away = some.double() - mean.view(1, -1, *[1] * (some.ndim - 2))
         square += away.square().sum(axes)
     return Moments(counts, mean.numpy(), square.numpy())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Finding, Message, Sources, Study, Target, UserError, in_turn, listed
@@ -64,7 +65,9 @@ def read_cases(sources: Sources, study: Study) -> Cases:
     given, split = columns.ids, columns.split
     targets, answers, target_findings = _answers(listing, columns, sources.targets)
     store = ImageStore(listing.files, listing.arrays)
-    read = of_one_kind(examine_all(store, listing.rows), listing.rows["source"])
+    is_study = sources.labelled and sources.model is None
+    read, thumbnails = examine_all(store, listing.rows, thumbnails=sources.model is None)
+    read = of_one_kind(read, listing.rows["source"])
     identities = _identities(listing, given, read)
     named = columns.groups.to_list()
     ids = case_ids(identities, named, listing.rows["source"].to_list())
@@ -85,9 +88,7 @@ def read_cases(sources: Sources, study: Study) -> Cases:
             why_broken([one.broken for one in read], answers, targets),
         ]
     )
-    channels = {one.size[0] for one in read if one.size}
-    complete = replace(store, channels=max(channels, default=0), digest=digest(*(one.content or "" for one in read)))
-    is_study = sources.labelled and sources.model is None
+    complete = _complete(store, table, read, thumbnails)
     findings = [
         *(_guessed(study, names, targets, listing, read) if is_study else ()),
         *findings_of_tables((*sources.given, study.labels)),
@@ -104,6 +105,22 @@ def read_cases(sources: Sources, study: Study) -> Cases:
         found = suspected(listing, (*names, study.site, study.time, study.split), groups, ids)
         findings += [found] if found else []
     return Cases(table, targets, {"images": complete}, columns.subgroups, findings=tuple(findings))
+
+
+def _complete(
+    store: ImageStore, table: pl.DataFrame, read: Sequence[Examined], thumbnails: np.ndarray | None
+) -> ImageStore:
+    """The store with what is known of all images once they are read."""
+    usable = table["broken"].is_null()
+    dtype = np.result_type(*{one.dtype for one in read if one.size})
+    return replace(
+        store,
+        channels=max(one.size[0] for one in read if one.size),
+        digest=digest(*(f"{one.content or ''} {one.spacing or ''}" for one in read)),
+        dtype=dtype.name if dtype.kind in "iu" and dtype.itemsize <= 2 else "float32",
+        order=pl.DataFrame({"key": store.keys(table["images"]), "content": table["content"]}).filter(usable),
+        thumbnails=None if thumbnails is None else thumbnails[usable.to_numpy()],
+    )
 
 
 def _targets(listing: Listing, columns: CaseColumns) -> tuple[str, ...]:

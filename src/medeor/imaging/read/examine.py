@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from medeor.contracts import Message, Text, UserError
 from medeor.formats.images.image import BrokenImage
-from medeor.formats.images.store import ImageStore
+from medeor.formats.images.store import ImageStore, content_of
 from medeor.imaging.read.geometry import lean_of
+from medeor.imaging.read.thumbnails import SIDE, thumbnail
 from medeor.machine import threads
 
 STRAY = 0.2
@@ -28,6 +28,7 @@ class Examined(NamedTuple):
     message: Text = ""
     size: tuple[int, ...] = ()
     """Channels, then the spatial axes; empty for an image that cannot be read."""
+    dtype: str = ""
     content: str | None = None
     spacing: tuple[float, ...] | None = None
     modality: str | None = None
@@ -41,17 +42,23 @@ class Examined(NamedTuple):
     """Degrees by which its slices lean; None where its place is unknown."""
 
 
-def examine_all(store: ImageStore, rows: pl.DataFrame) -> list[Examined]:
-    """Reads every image once, several at a time. Raises: UserError where none can be read."""
+def examine_all(store: ImageStore, rows: pl.DataFrame, thumbnails: bool) -> tuple[list[Examined], np.ndarray | None]:
+    """Reads every image once, several at a time, and where `thumbnails` are asked for gives them with it, shape (cases,
+    SIDE, SIDE), NaN where there is no picture. Raises: UserError where none can be read."""
+    small = np.full((rows.height, SIDE, SIDE), np.nan, np.float32) if thumbnails else None
+
+    def look(row: int, keys: Sequence[str], problem: str | None) -> Examined:
+        return _look(store, keys, problem, None if small is None else small[row])
+
     with ThreadPoolExecutor(threads()) as pool:
-        read = list(pool.map(partial(_look, store), rows["images"].to_list(), rows["problem"].to_list()))
+        read = list(pool.map(look, range(rows.height), rows["images"].to_list(), rows["problem"].to_list()))
     if not any(one.size for one in read):
         first = next((one.message for one in read if one.message), str(read[0].broken))
         raise UserError(Message("imaging.cases.none", count=len(read), first=first))
-    return read
+    return read, small
 
 
-def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> Examined:
+def _look(store: ImageStore, keys: Sequence[str], problem: str | None, small: np.ndarray | None) -> Examined:
     if problem is not None:
         return Examined(problem)
     try:
@@ -62,11 +69,11 @@ def _look(store: ImageStore, keys: Sequence[str], problem: str | None) -> Examin
         reason = Message("imaging.cases.memory")
         return Examined(str(reason), Message("images.broken", path=keys[0], reason=reason))
     pixels = image.pixels
-    content = hashlib.blake2b(f"{pixels.dtype.str}{pixels.shape}".encode(), digest_size=16)
-    content.update(pixels.data)
+    if small is not None:
+        small[:] = thumbnail(pixels)
     return Examined(
-        None, "", pixels.shape, content.hexdigest(), image.spacing, image.modality or None, image.nonfinite,
-        image.header, image.identifiers, image.patient, image.study, image.uid, lean_of(image.affine),
+        None, "", pixels.shape, pixels.dtype.str, content_of(pixels), image.spacing, image.modality or None,
+        image.nonfinite, image.header, image.identifiers, image.patient, image.study, image.uid, lean_of(image.affine),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from medeor.console import Console
 from medeor.contracts import Logger, Message, Run, Stopped, Study, UserError
 from medeor.learning.folds import fit_or_load
 from medeor.learning.networks.fit import wait_for_all
-from medeor.machine import threads
+from medeor.machine import keep_freed_memory, threads
 from medeor.registry import open_task
 from medeor.road import run_folder
 from medeor.road.bundle import Trained, load
@@ -38,6 +38,7 @@ def walk(
 
     Raises: UserError when the folder holds another study or fit, a leakage check fails, or the input is at fault;
     Stopped when asked to stop."""
+    keep_freed_memory()
     with cache.within(folder):
         if int(os.environ.get("RANK", "0")) > 0:
             _follow(study, folder, stopping)
