@@ -18,6 +18,7 @@ from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
+from medeor.targets.common.base import weighted
 from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.categories import AUROC, DETAILS, SURE, Categories
 from medeor.targets.common.kind import Fit
@@ -101,7 +102,7 @@ class Binary(Categories):
     def combine(self, values: Array, weights: Array) -> Array:
         from scipy.special import expit, logit
 
-        return expit(np.tensordot(weights, logit(values.clip(SURE, 1 - SURE)), 1))
+        return expit(weighted(logit(values.clip(SURE, 1 - SURE)), weights))
 
     def error(self, values: Array, truth: Array) -> Array:
         return np.abs(values[:, 0] - truth[:, 0])

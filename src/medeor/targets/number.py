@@ -19,7 +19,7 @@ from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import drawings
-from medeor.targets.common.base import Quantity
+from medeor.targets.common.base import Quantity, weighted
 from medeor.targets.common.calibration import CalibrationOptions, How, TargetCalibration, conformal_quantile
 from medeor.targets.common.class_scores import mean_family
 from medeor.targets.common.doubts import outliers
@@ -159,7 +159,7 @@ class Number(Quantity):
 
     def combine(self, values: Array, weights: Array) -> Array:
         """The weighted mean, of logarithms where these are learned."""
-        return self.stated(np.tensordot(weights, self.learned(values), 1))
+        return self.stated(weighted(self.learned(values), weights))
 
     def mistake(self, values: Array, truth: Array) -> float:
         """Mean squared error."""

@@ -20,7 +20,7 @@ from medeor.statistics.moments import Moments
 from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
-from medeor.targets.common.base import Quantity
+from medeor.targets.common.base import Quantity, weighted
 from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration, cross_validated
 from medeor.targets.common.class_scores import calibration_family, mean_family
 from medeor.targets.common.kind import AgainstChance, Boosted, Described, Family, Fit, LabelDoubts, YesNoQuestion
@@ -173,7 +173,7 @@ class Survival(Quantity):
 
     def combine(self, values: Array, weights: Array) -> Array:
         """The weighted mean of log cumulative hazards: the order of horizons stays."""
-        return _risk(np.tensordot(weights, _log_hazard(values), 1))
+        return _risk(weighted(_log_hazard(values), weights))
 
     def mistake(self, values: Array, truth: Array) -> float:
         """Integrated Brier score."""

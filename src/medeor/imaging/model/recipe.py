@@ -29,10 +29,9 @@ from medeor.learning.saved import AsJson
 from medeor.settings import build
 from medeor.statistics.moments import Moments
 
-BATCH_SIZE = 256
-"""Images asked at once."""
-BATCH_VOXELS = 1 << 20
-"""Voxels of volumes asked at once: a network holds a hundred numbers for each."""
+ON_PROCESSOR, ON_ACCELERATOR = (16, 1 << 16), (256, 1 << 20)
+"""Images asked at once, and pixels or voxels of these. More are slower on a processor, as their maps no longer fit into
+its caches."""
 CHUNK_NUMBERS = 1 << 19
 """Pixels that are changed at once: few enough for a cache, enough to make the steps worth their call."""
 MOMENTS_AT_ONCE = 1 << 24
@@ -286,12 +285,24 @@ class ImageRecipe(PreparedAsJson):
             return self._ask(network, partly, processors)[:, processors.heads.items.index(item)]
 
     def _ask(self, network: nn.Module, images: Tensor, processors: ImageProcessors) -> np.ndarray:
-        """Values of the items for prepared images, shape (n, items)."""
+        """Values of the items for prepared images, shape (n, items). All batches have one shape, the last one filled up
+        with its last image: another shape would take other kernels, and answers would depend on what is asked beside.
+        """
         module, _ = self.export_module(network, processors)
         device = next(iter(network.parameters())).device
-        together = BATCH_SIZE if images.ndim == 4 else max(1, min(BATCH_SIZE, BATCH_VOXELS // images[0].numel()))
-        values = [module(chunk.to(device)).cpu() for chunk in images.split(together)]
+        together = _together(images[0], device)
+        values = []
+        for batch in images.split(together):
+            whole = torch.cat([batch, batch[-1:].expand(together - len(batch), *batch.shape[1:])])
+            values.append(module(whole.to(device))[: len(batch)].cpu())
         return torch.cat(values).float().numpy()
+
+
+def _together(image: Tensor, device: torch.device) -> int:
+    """Images in a batch that is asked. Of volumes two at least: PyTorch takes ten times as long for one alone, of which
+    it cannot tell how it lies in memory."""
+    most, pixels = ON_PROCESSOR if device.type == "cpu" else ON_ACCELERATOR
+    return max(1 if image.ndim == 3 else 2, min(most, pixels // math.prod(image.shape[1:])))
 
 
 def _moments(images: PreparedImages) -> Moments:

@@ -15,6 +15,15 @@ from medeor.statistics.statistic import Statistic
 from medeor.targets.common.kind import Cells
 
 
+def weighted(values: Array, weights: Array) -> Array:
+    """The weighted sum of the parts of `values`, shape (parts, ...): one after another, as a product of matrices rounds
+    differently by how many cases it is given."""
+    total = weights[0] * values[0]
+    for weight, part in zip(weights[1:], values[1:], strict=True):
+        total = total + weight * part
+    return total
+
+
 @dataclass(frozen=True)
 class Base:
     """See `TargetKind`: what holds of a kind that does not say otherwise."""

@@ -17,7 +17,7 @@ from medeor.statistics.outcomes import Arranged, Outcomes
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
 from medeor.targets.common import class_calibration, class_scores, drawings
-from medeor.targets.common.base import Base
+from medeor.targets.common.base import Base, weighted
 from medeor.targets.common.calibration import ENOUGH, CalibrationOptions, How, TargetCalibration
 from medeor.targets.common.doubts import contradicted
 from medeor.targets.common.kind import AgainstChance, Boosted, Cells, Described, Family, Fit, LabelDoubts, YesNoQuestion
@@ -148,7 +148,7 @@ class Categories(Base):
         pool; Genest and Zidek 1986): parts that err apart and agree make it surer than each is."""
         from scipy.special import softmax
 
-        return softmax(np.tensordot(weights, np.log(values.clip(SURE, 1 - SURE)), 1), axis=1)
+        return softmax(weighted(np.log(values.clip(SURE, 1 - SURE)), weights), axis=1)
 
     def mistake(self, values: Array, truth: Array) -> float:
         """Log loss."""
