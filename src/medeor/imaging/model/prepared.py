@@ -126,7 +126,7 @@ class _Asked:
 def _opened(asked: _Asked) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and scales of a whole store, shape (cases, channels, 4)."""
     size = int(np.prod(asked.shape)) * asked.dtype.itemsize
-    if len(asked.keys) <= FEW or (asked.store.in_memory and size <= SMALL):
+    if len(asked.keys) <= FEW or (asked.store.in_memory and (size <= SMALL or cache.folder() is None)):
         return _in_memory(asked)
     folder = cache.keep("images", asked.key, lambda new: _write(asked, new))
     return np.load(folder / _PIXELS, mmap_mode="r"), np.load(folder / _SCALES)
