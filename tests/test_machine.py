@@ -37,8 +37,9 @@ def test_freed_memory_is_used_again() -> None:
     if sys.platform != "linux":
         pytest.skip("other systems do as they do")
     keep_freed_memory()
-    bytearray(200 << 20)
+    size = 20 << 20
+    bytearray(size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(4):
-        bytearray(200 << 20)
+    for _ in range(20):
+        bytearray(size)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000

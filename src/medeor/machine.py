@@ -33,8 +33,8 @@ def free_memory() -> int:
     return ASSUMED // 2
 
 
-KEPT = 1 << 30
-"""Bytes of freed memory that a process which fits keeps for itself."""
+KEPT, LARGE = 1 << 28, 1 << 25
+"""Bytes of freed memory that a process which fits keeps for itself, and of a block that it gives back all the same."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """What glibc calls these in `mallopt`."""
 
@@ -45,8 +45,9 @@ def keep_freed_memory() -> None:
     do."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        for what in (_TRIM_THRESHOLD, _MMAP_THRESHOLD) if hasattr(libc, "mallopt") else ():  # musl has none
-            libc.mallopt(what, KEPT)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_TRIM_THRESHOLD, KEPT)
+            libc.mallopt(_MMAP_THRESHOLD, LARGE)
 
 
 class _MemoryStatus(ctypes.Structure):

@@ -206,15 +206,13 @@ def _looked_at(cases: Cases, preparation: Preparation) -> tuple[DomainCheck, App
     """Which images have one grey level alone, and what all look like between 0 and 1, whatever rare findings lie
     beyond."""
     images = prepare(cases, preparation.levels)
-    parts = [appearance(torch.zeros(0, *images.shape[1:]))]
-    constant = []
-    for some in images.chunks():
+    blank = appearance(torch.zeros(0, *images.shape[1:]))
+    levels, seen = np.empty(len(images), int), replace(blank, values=np.empty((len(images), len(blank.kinds))))
+    for chosen, some in images.chunks():
         some = some.clamp(0, 1)
         flat = some.flatten(1)
-        constant.append((flat.amax(1) - flat.amin(1) < FLAT).numpy())
-        parts.append(appearance(some))
-    levels = np.where(np.concatenate([np.zeros(0, bool), *constant]), 2, 0)
-    seen = replace(parts[0], values=np.concatenate([part.values for part in parts]))
+        levels[chosen] = 2 * (flat.amax(1) - flat.amin(1) < FLAT).numpy()
+        seen.values[chosen] = appearance(some).values
     return DomainCheck(levels, lambda row: _why("constant")), seen
 
 

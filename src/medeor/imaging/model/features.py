@@ -58,8 +58,10 @@ class ImageFeatures(PreparedAsJson):
         )
 
     def _look(self, images: PreparedImages) -> np.ndarray:
-        parts = (self._found(some) for some in images.chunks(PIXELS_AT_ONCE if images.flat else VOXELS_AT_ONCE))
-        return np.concatenate([torch.cat([found.flatten(1) for _, found in part], 1).numpy() for part in parts])
+        table = np.empty((len(images), len(self.names())), np.float32)
+        for chosen, some in images.chunks(PIXELS_AT_ONCE if images.flat else VOXELS_AT_ONCE):
+            table[chosen] = torch.cat([found.flatten(1) for _, found in self._found(some)], 1).numpy()
+        return table
 
     def _found(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield from _features(at_most(images, LARGEST[images.ndim - 2]))

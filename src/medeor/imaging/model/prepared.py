@@ -73,11 +73,13 @@ class PreparedImages:
         """One in so many of them."""
         return replace(self, rows=self.rows[::step])
 
-    def chunks(self, numbers: int = AT_ONCE) -> Iterator[Tensor]:
-        """All images in order, about so many numbers at a time."""
+    def chunks(self, numbers: int = AT_ONCE) -> Iterator[tuple[slice, Tensor]]:
+        """All images in order, about so many numbers at a time, and which they are. Write what is found of each into
+        an array that was made before: small new ones, kept between large ones, would leave holes in the memory."""
         step = max(1, numbers // max(1, int(np.prod(self.pixels.shape[1:]))))
         for start in range(0, len(self), step):
-            yield self[start : start + step]
+            chosen = slice(start, min(start + step, len(self)))
+            yield chosen, self[chosen]
 
 
 def scaled(stored: Tensor, scales: Tensor) -> Tensor:

@@ -256,9 +256,10 @@ class ImageRecipe(PreparedAsJson):
 
     def infer(self, network: nn.Module, cases: Cases, processors: ImageProcessors, run: Run) -> Iterator[Predictions]:
         images = prepare(cases, self.preparation)
-        none = np.empty((0, len(processors.heads.items)), np.float32)
-        values = [self._ask(network, some, processors) for some in images.chunks(ASKED_AT_ONCE)]
-        yield processors.heads.predictions(cases, np.concatenate([none, *values]))
+        values = np.empty((len(images), len(processors.heads.items)), np.float32)
+        for chosen, some in images.chunks(ASKED_AT_ONCE):
+            values[chosen] = self._ask(network, some, processors)
+        yield processors.heads.predictions(cases, values)
 
     def attribute(
         self, network: nn.Module, cases: Cases, items: Sequence[str], processors: ImageProcessors, run: Run
@@ -291,11 +292,12 @@ class ImageRecipe(PreparedAsJson):
         module, _ = self.export_module(network, processors)
         device = next(iter(network.parameters())).device
         together = _together(images[0], device)
-        values = []
-        for batch in images.split(together):
+        values = torch.empty(len(images), len(processors.heads.items))
+        for start in range(0, len(images), together):
+            batch = images[start : start + together]
             whole = torch.cat([batch, batch[-1:].expand(together - len(batch), *batch.shape[1:])])
-            values.append(module(whole.to(device))[: len(batch)].cpu())
-        return torch.cat(values).float().numpy()
+            values[start : start + together] = module(whole.to(device))[: len(batch)]
+        return values.numpy()
 
 
 def _together(image: Tensor, device: torch.device) -> int:
@@ -316,9 +318,9 @@ def _moments(images: PreparedImages) -> Moments:
         spread = sample.std(axes).double().numpy()
         return Moments(counts, sample.mean(axes).double().numpy(), spread**2 * (count - 1))
     mean, square = torch.zeros(2, images.shape[1], dtype=torch.float64)
-    for some in images.chunks(MOMENTS_AT_ONCE // 8):
+    for _, some in images.chunks(MOMENTS_AT_ONCE // 8):
         mean += some.double().sum(axes) / count
-    for some in images.chunks(MOMENTS_AT_ONCE // 8):
+    for _, some in images.chunks(MOMENTS_AT_ONCE // 8):
         away = some.double() - mean.view(1, -1, *[1] * (some.ndim - 2))
         square += away.square().sum(axes)
     return Moments(counts, mean.numpy(), square.numpy())
