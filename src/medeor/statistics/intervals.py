@@ -3,8 +3,9 @@ paired differences and p-values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,12 @@ LEVEL = 0.95
 """Of every interval that medeor reports."""
 _BLOCK = 1 << 19
 """Weights held at once: few enough to stay near the processor."""
+MANY = 20_000
+"""Groups beyond which blocks of them are resampled."""
+_BLOCKS = 8192
+"""Blocks of many groups: they tell a standard error to within 1 %."""
+_TIMES = 4
+"""Times as many resamples are drawn of blocks, which cost little: the ends of an interval are known the better."""
 _JACKKNIFE = 200
 """Blocks of groups left out in turn, at most; more would not change the acceleration visibly."""
 
@@ -25,8 +32,9 @@ class Estimator:
     """Figures that are computed together from the weights of some cases."""
 
     names: tuple[str, ...]
-    of: Score
-    """Case weights, shape (resamples, cases), to values, shape (resamples, names); NaN where there is no value."""
+    of: Callable[[Array], Array]
+    """A `Score`, or another function: case weights, shape (resamples, cases), to values, shape (resamples, names); NaN
+    where there is no value."""
     groups: Array
     """Group of each case, shape (cases,): integers below the number of groups that is resampled."""
     units: tuple[int, ...] = ()
@@ -56,7 +64,10 @@ def resample(
     """Every figure, by name, on bootstrap samples of whole groups (Davison and Hinkley 1997, section 3.8). All figures
     of one call share the same samples, so their differences are paired.
 
-    A sample is a multiplicity of each group, given to its cases as their weight: nothing is copied or sorted again."""
+    A sample is a multiplicity of each group, given to its cases as their weight: nothing is copied or sorted again.
+    Beyond `MANY` groups these are dealt into blocks, which stand in their place (see `_in_blocks`)."""
+    if groups > MANY and all(isinstance(estimator.of, Score) for estimator in estimators):
+        estimators, groups, resamples = _in_blocks(estimators, groups, seed), _BLOCKS, _TIMES * resamples
     generator = np.random.default_rng(seed)
     widest = max([groups, 1, *(len(estimator.groups) for estimator in estimators)])
     step = max(1, _BLOCK // widest)
@@ -87,6 +98,30 @@ def resample(
             value, left_out, draws = np.split(all_values[:, column], [1, 1 + blocks])
             result[name] = Resampled(float(value[0]), draws, left_out, units[column], trials[column])
     return result
+
+
+def _in_blocks(estimators: Sequence[Estimator], groups: int, seed: int) -> list[Estimator]:
+    """The same figures of `_BLOCKS` groups, each the sum of many that are dealt to it at random. A figure of sums over
+    the cases (a mean, a sensitivity, R²) has its own value on each sample; one of the order of the cases (AUROC,
+    concordance, a rank correlation) that of its influence function, so that its interval is DeLong's."""
+    from scipy import sparse
+
+    block = np.random.default_rng(seed).permutation(groups) % _BLOCKS
+    made = []
+    for estimator in estimators:
+        assert isinstance(estimator.of, Score)
+        columns, of = estimator.of.sums()
+        cases = len(estimator.groups)
+        dealt = np.ones(cases), block[estimator.groups], np.arange(cases + 1)
+        total = sparse.csc_array(dealt, shape=(_BLOCKS, cases)) @ columns
+        score = partial(_of_totals, of, total.toarray() if sparse.issparse(total) else total)
+        units = estimator.units or (len(np.unique(estimator.groups)),) * len(estimator.names)
+        made.append(replace(estimator, of=score, groups=np.arange(_BLOCKS), units=units))
+    return made
+
+
+def _of_totals(of: Callable[[Array], Array], totals: Array, weights: Array) -> Array:
+    return of(weights @ totals)
 
 
 def multiplicities(generator: np.random.Generator, groups: int, rows: int) -> Array:
@@ -162,7 +197,7 @@ def average(figures: Sequence[Resampled]) -> Resampled:
     )
 
 
-def bootstrap(of: Score, groups: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Measure:
+def bootstrap(of: Callable[[Array], Array], groups: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Measure:
     """One figure with its interval. `of` takes case weights, shape (resamples, cases), and gives shape (resamples,)
     or (resamples, 1); `groups` names the independent unit of each case, in any type.
 
@@ -172,8 +207,13 @@ def bootstrap(of: Score, groups: ArrayLike, *, resamples: int = 1000, seed: int 
     55.0
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    estimator = Estimator(("figure",), lambda weights: of(weights).reshape(len(weights), 1), codes)
+    score = of.then(_column) if isinstance(of, Score) else lambda weights: _column(of(weights))
+    estimator = Estimator(("figure",), score, codes)
     return interval(resample([estimator], len(names), resamples=resamples, seed=seed)["figure"])
+
+
+def _column(values: Array) -> Array:
+    return values.reshape(len(values), 1)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medeor.statistics.scores import Array, Score, ratio
+from medeor.statistics.scores import Array, Score, Sums, ratio
 
 
 def kaplan_meier(time: Array, event: Array) -> tuple[Array, Array]:
@@ -89,18 +89,41 @@ def concordance(time: Array, event: Array, score: Array, until: float = np.inf) 
     levels = [_level(later >> bit, score, begins) for bit in range(int(later.max(initial=0)).bit_length())]
     after = np.searchsorted(np.sort(later), later, side="right")
     order = np.argsort(later, kind="stable")
+    both = [begins.astype(float), uno]
 
-    def values(weights: Array) -> Array:
+    def counted(weights: Array) -> tuple[Array, Array]:
+        """Of each case, with how many it could begin a pair, and of these, those it is ahead of."""
         in_order = _sums(weights[:, order])
         pairs = in_order[:, -1:] - in_order[:, after]
         ahead = np.zeros_like(weights)
         for own, left, right, start, upper in levels:
             sums = _sums(weights[:, upper])
             ahead[:, own] += (sums[:, left] + sums[:, right]) / 2 - sums[:, start]
-        both = [begins.astype(float), uno]
+        return ahead, pairs
+
+    def values(weights: Array) -> Array:
+        ahead, pairs = counted(weights)
         return np.stack([ratio((weights * ahead) @ by, (weights * pairs) @ by) for by in both], axis=1)
 
-    return values
+    def behind(by: Array) -> Array:
+        """The other way round: of each case, the sums of `by` over the pairs that it ends, and of those won."""
+        before = _sums(by[None, order])[0][np.searchsorted(later[order], later, side="left")]
+        lost = np.zeros(len(later))
+        for own, left, right, start, upper in levels:
+            steps = np.zeros(len(upper) + 1)
+            for place, share in ((start, 1.0), (left, -0.5), (right, -0.5)):
+                steps += share * np.bincount(place, by[own], len(steps))
+            lost[upper] += np.cumsum(steps)[:-1]
+        return np.stack([lost, before], axis=1)
+
+    def sums() -> Sums:
+        one = np.stack([side[0] for side in counted(np.ones((1, len(later))))], axis=1)
+        columns = np.concatenate([by[:, None] * one + behind(by) for by in both], axis=1)
+        # Each pair is in the sums twice, once of either case.
+        twice = columns.sum(axis=0) / 2
+        return Sums(columns, lambda total: ratio(*np.moveaxis((total - twice).reshape(-1, 2, 2), 2, 0)))
+
+    return Score(values, sums)
 
 
 def _level(prefix: Array, score: Array, begins: Array) -> tuple[Array, Array, Array, Array, Array]:

@@ -13,7 +13,7 @@ import polars as pl
 from medeor.contracts import Message, Target, Text, UserError, named
 from medeor.figures import Figure
 from medeor.statistics import scores
-from medeor.statistics.intervals import Estimator, resample
+from medeor.statistics.intervals import MANY, Estimator, resample
 from medeor.statistics.outcomes import Arranged, Outcomes, units
 from medeor.statistics.scores import Array
 from medeor.statistics.statistic import Statistic
@@ -165,7 +165,7 @@ class Binary(Categories):
         names = class_scores.AREAS + _SENSITIVITIES * (held[0] >= ENOUGH) + _SPECIFICITIES * (held[1] >= ENOUGH)
         every = scores.ranking(one.values[:, 0], one.truth == 1)
         places = [_RANKED.index(name) for name in names]
-        return names, lambda weights: every(weights)[:, places]
+        return names, every.then(lambda values: values[:, places])
 
     def decided(self, counts: Array, prevalences: Sequence[float]) -> dict[str, Array]:
         accuracy, balanced, f1, recall = class_scores.rates(counts)
@@ -278,8 +278,10 @@ def _threshold(probability: Array, held: Outcomes, pick: Pick, seed: int) -> flo
         return np.where(both, found, np.nan)[:, None]
 
     _, groups = np.unique(held.groups, return_inverse=True)
-    estimator = Estimator(("threshold",), best, groups)
     count = int(groups.max()) + 1
+    if count > MANY:  # that of one sample is steady enough
+        return float(best(np.ones((1, len(groups))))[0, 0])
+    estimator = Estimator(("threshold",), best, groups)
     found = resample([estimator], count, resamples=_THRESHOLD_SAMPLES, seed=seed)["threshold"]
     draws = found.draws[np.isfinite(found.draws)]
     return float(np.median(draws)) if len(draws) else found.value

@@ -261,7 +261,7 @@ class Number(Quantity):
             trials |= dict.fromkeys(("within_2_fold", "within_3_fold"), everyone)
             distance = scores.means([error])
             name = ("fold_error",)
-            folds = [(name, lambda: Estimator(name, lambda weights: 10 ** distance(weights), one.groups))]
+            folds = [(name, lambda: Estimator(name, distance.then(lambda values: 10**values), one.groups))]
         agreement = lambda: Estimator(_AGREED, scores.agreement(one.truth, predicted), one.groups)  # noqa: E731
         return [*folds, mean_family(one, columns, trials), (_AGREED, agreement)]
 

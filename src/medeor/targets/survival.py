@@ -323,6 +323,6 @@ def _calibration_error(name: str, one: Outcomes, risk: Array, end: float) -> Fam
 
     def score() -> scores.Score:
         error = scores.calibration_error(risk[known], happened[known].astype(float), one.groups[known])
-        return lambda weights: error(weights * weight[known])
+        return error.weighed(weight[known])
 
     return calibration_family(name, score, one.groups[known])

@@ -34,15 +34,15 @@ def families(kind: Categories, one: Outcomes, prevalences: Sequence[float]) -> l
     def decisions() -> Estimator:
         counts = scores.confusion(one.truth, kind.decision(one), len(kind.classes))
 
-        def figures(weights: Array) -> Array:
-            return np.stack(list(kind.decided(counts(weights), prevalences).values()), axis=1)
+        def figures(counted: Array) -> Array:
+            return np.stack(list(kind.decided(counted, prevalences).values()), axis=1)
 
         own = {"accuracy": everyone} | {f"recall/{name}": held[index] for index, name in enumerate(kind.classes)}
         own |= kind.rests_on(one, held)
         trials = dict.fromkeys(("balanced_accuracy", "f1", "quadratic_weighted_kappa"), fewest) | own
         return Estimator(
             decided,
-            figures,
+            counts.then(figures),
             one.groups,
             tuple(own.get(name, everyone) for name in decided),
             tuple(trials.get(name) for name in decided),
@@ -75,13 +75,14 @@ def areas_by_class(one: Outcomes, classes: Sequence[Text]) -> tuple[tuple[str, .
     present = np.array([0 < np.count_nonzero(one.truth == index) < len(one) for index in range(len(classes))])
     places = np.flatnonzero(present)
 
-    def figures(weights: Array) -> Array:
-        by_class = np.full((len(weights), 2, len(classes)), np.nan)
-        for index in places:
-            by_class[:, :, index] = scores.areas(one.values[:, index], one.truth == index)(weights)
+    each = scores.side_by_side([scores.areas(one.values[:, index], one.truth == index) for index in places])
+
+    def figures(areas: Array) -> Array:
+        by_class = np.full((len(areas), 2, len(classes)), np.nan)
+        by_class[:, :, places] = areas.reshape(len(areas), -1, 2).swapaxes(1, 2)
         return np.concatenate([scores.mean(by_class), by_class[:, 0]], axis=1)
 
-    return AREAS + tuple(f"auroc/{name}" for name in classes), figures
+    return AREAS + tuple(f"auroc/{name}" for name in classes), each.then(figures)
 
 
 def rates(counts: Array) -> tuple[Array, Array, Array, Array]:

@@ -12,7 +12,7 @@ from medeor.contracts import Message, Text, named
 from medeor.figures import Lines, Matrix, Series
 from medeor.statistics.intervals import Estimator, interval, resample
 from medeor.statistics.outcomes import Outcomes
-from medeor.statistics.scores import Array, curve, mass_bins, ratio
+from medeor.statistics.scores import Array, Score, Sums, curve, mass_bins, ratio
 
 POINTS = 200
 """Of one drawn line, at most."""
@@ -169,9 +169,11 @@ def _binned(
     names = tuple(f"{number}" for number in range(len(used)))
     units = tuple(len(np.unique(groups[place == number])) for number in range(len(used)))
 
-    def rates(weights: Array) -> Array:
-        return ratio(weights @ (one_hot * outcome[:, None]), weights @ one_hot)
-
+    happened = one_hot * outcome[:, None]
+    rates = Score(
+        lambda weights: ratio(weights @ happened, weights @ one_hot),
+        lambda: Sums(np.concatenate([happened, one_hot], axis=1), lambda total: ratio(*np.split(total, 2, axis=1))),
+    )
     _, codes = np.unique(groups, return_inverse=True)
     estimator = Estimator(names, rates, codes, units, units)
     found = resample([estimator], int(codes.max()) + 1, resamples=resamples, seed=0)
