@@ -14,6 +14,7 @@ from medeor.contracts import Cases, Finding, Split, Target
 from medeor.files import digest
 from medeor.formats.images.arrays import ImageArray
 from medeor.formats.images.store import ImageStore
+from medeor.imaging import near_duplicates as module
 from medeor.imaging.audit import audit_images, clean, thumbnail, thumbnails
 from medeor.imaging.near_duplicates import describer, near_duplicates
 from medeor.simulate import Planted, hospital
@@ -194,6 +195,24 @@ def test_near_copies_of_five_thousand_images_are_found_in_seconds() -> None:
     pairs = list(near_duplicates(pixels[4000:], pixels[:4000], kinds[4000:], kinds[:4000], describer(pixels)))
     assert time.process_time() - start < 20  # about 3 s
     assert pairs == [(999, 0)]
+
+
+def test_cells_find_the_near_copies_that_comparing_all_pairs_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = scans(3000)
+    for number, change in enumerate(10 * list(CHANGES.values())):
+        pixels[-1 - number] = change(pixels[20 * number])
+    kinds, own, describe = np.arange(3000) + 1, np.arange(3000), describer(pixels)
+
+    def pairs() -> set[tuple[int, int]]:
+        return set(near_duplicates(pixels, pixels, kinds, kinds, describe, own))
+
+    of_all = pairs()
+    monkeypatch.setattr(module, "_MANY", 1000)
+    of_cells = pairs()
+    planted = {(2999 - number, 20 * number) for number in range(90)}
+    assert len(planted & of_all) >= 89
+    assert len(of_all & of_cells) >= 0.99 * len(of_all)
+    assert len(of_cells - of_all) <= 0.01 * len(of_all)
 
 
 def marked(where: tuple[slice, slice], amount: float) -> np.ndarray:

@@ -263,13 +263,13 @@ def _look_alike(table: pl.DataFrame, small: np.ndarray, good: np.ndarray) -> _Al
     places = np.unique(part[good]).tolist()
     if not places:
         return _Alike(np.zeros((0, 2), int), np.zeros((0, 2), int), places)
-    describe = describer(small[good])
+    describe = describer(small, np.flatnonzero(good))
     within: set[tuple[int, int]] = set()
     across: list[tuple[int, int]] = []
     for held in places:
         rows = np.flatnonzero(good & (part == held))
-        own = np.arange(len(rows))
-        pairs = near_duplicates(small[rows], small[rows], content[rows], content[rows], describe, own)
+        pictures, own = small[rows], np.arange(len(rows))
+        pairs = near_duplicates(pictures, pictures, content[rows], content[rows], describe, own)
         within |= {(int(rows[max(pair)]), int(rows[min(pair)])) for pair in pairs}
     # Several pictures of one patient are expected.
     within = {pair for pair in within if groups[pair[0]] != groups[pair[1]]}

@@ -18,6 +18,10 @@ _WORTH_A_LOOK = 0.5
 _REACH = 2
 """Pixels of a thumbnail by which a copy may be shifted."""
 _BLOCK = 512
+_MANY = 20_000
+"""References from which on a query is compared with those in the nearest cells alone."""
+_CELLS = 24
+"""Cells in which a picture, and each mirrored one, is looked for."""
 
 Describe = Callable[[np.ndarray], np.ndarray]
 
@@ -40,10 +44,12 @@ def near_duplicates(
     of k at r1 has a p-value of 1 - (1 - (r1 / rk)**d)**(k - 1), which is held against `CHANCE` over all queries.
 
     Equal contents (any integers above 0) are exact copies and left out here; `describe` is a `describer`. Where the
-    queries stand among the references, `own` is the row of each: no picture is a copy of itself."""
+    queries stand among the references, `own` is the row of each: no picture is a copy of itself. Each of many
+    references lies in one of √n cells around means of some of them, and a query is compared with those in the cells
+    that are nearest to it, so that time grows as n^1.5."""
     if len(references) < 10:
         return
-    known = describe(references)
+    known = _described(describe, references)
     count = int(np.clip(len(references) // 20, 4, _NEIGHBOURS))
     nearest, alike = _nearest(describe, queries, known, count, own)
     same = (reference_content[nearest] == query_content[:, None]) & (query_content[:, None] > 0)
@@ -66,11 +72,13 @@ def _distance(alike: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(2 - 2 * alike, 1e-9))
 
 
-def describer(small: np.ndarray) -> Describe:
-    """What describes thumbnails like these, shape (n, side, side), by unit vectors of shape (n, components)."""
+def describer(small: np.ndarray, rows: np.ndarray | None = None) -> Describe:
+    """What describes thumbnails like these, shape (n, side, side), or like some of them, `rows`, by unit vectors of
+    shape (n, components)."""
     from scipy.linalg import eigh
 
-    sample = _normalised(small[:: max(1, len(small) // 4000)])
+    rows = np.arange(len(small)) if rows is None else rows
+    sample = _normalised(small[rows[:: max(1, len(rows) // 4000)]])
     mean = sample.mean(axis=0)
     last = sample.shape[1] - 1
     spread, axes = eigh((sample - mean).T @ (sample - mean), subset_by_index=[max(0, last - _COMPONENTS + 1), last])
@@ -96,22 +104,72 @@ def _mirrored(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
     return pictures, pictures[:, :, ::-1], pictures[:, ::-1]
 
 
+def _described(describe: Describe, pictures: np.ndarray) -> np.ndarray:
+    return np.concatenate([describe(pictures[start : start + _BLOCK]) for start in range(0, len(pictures), _BLOCK)])
+
+
 def _nearest(
     describe: Describe, queries: np.ndarray, known: np.ndarray, count: int, own: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The references that are most alike, mirrored or not, most alike first, and by how much: two arrays of shape
     (queries, count)."""
+    own = np.full(len(queries), -1) if own is None else own
+    if len(known) > _MANY:
+        return _nearest_of_many(describe, queries, known, count, own)
     rows, values = [], []
     for start in range(0, len(queries), _BLOCK):
         block = queries[start : start + _BLOCK]
         alike = np.max([describe(picture) @ known.T for picture in _mirrored(block)], axis=0)
-        if own is not None:
-            alike[np.arange(len(block)), own[start : start + _BLOCK]] = -1
+        alike[own[start : start + _BLOCK, None] == np.arange(len(known))] = -1
         top = np.argpartition(alike, len(known) - count, axis=1)[:, -count:]
         top = np.take_along_axis(top, np.argsort(-np.take_along_axis(alike, top, axis=1), axis=1), axis=1)
         rows.append(top)
         values.append(np.take_along_axis(alike, top, axis=1))
     return np.concatenate(rows), np.concatenate(values)
+
+
+def _nearest_of_many(
+    describe: Describe, queries: np.ndarray, known: np.ndarray, count: int, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, looked for cell by cell."""
+    means = _means(known)
+    cell = np.concatenate([(known[at : at + _BLOCK] @ means.T).argmax(axis=1) for at in range(0, len(known), _BLOCK)])
+    members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=len(means)))[:-1])
+    seen = np.zeros((len(means), len(queries)), bool)
+    sides = []
+    for side in zip(*(_mirrored(queries[at : at + _BLOCK]) for at in range(0, len(queries), _BLOCK)), strict=True):
+        placed = np.concatenate([describe(pictures) for pictures in side])
+        for at in range(0, len(placed), _BLOCK):
+            near = placed[at : at + _BLOCK] @ means.T
+            cells = np.argpartition(near, -_CELLS, axis=1)[:, -_CELLS:]
+            seen[cells, at + np.arange(len(near))[:, None]] = True
+        sides.append(placed)
+    rows = np.zeros((len(queries), count), np.int64)
+    values = np.full((len(queries), count), -1.0, known.dtype)
+    for here, asked in zip(members, seen, strict=True):
+        for who in np.array_split(np.flatnonzero(asked), 1 + np.count_nonzero(asked) // (8 * _BLOCK)):
+            alike = np.max([side[who] @ known[here].T for side in sides], axis=0)
+            alike[own[who, None] == here] = -1
+            both = np.concatenate([values[who], alike], axis=1)
+            top = np.argpartition(both, both.shape[1] - count, axis=1)[:, -count:]
+            found = np.concatenate([rows[who], np.broadcast_to(here, alike.shape)], axis=1)
+            rows[who], values[who] = (np.take_along_axis(each, top, axis=1) for each in (found, both))
+    order = np.argsort(-values, axis=1)
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+def _means(known: np.ndarray) -> np.ndarray:
+    """The middles of √n cells: spherical k-means (Dhillon and Modha 2001) of some of the references."""
+    count = int(np.sqrt(len(known)))
+    sample = known[:: max(1, len(known) // (32 * count))]
+    means = sample[:: max(1, len(sample) // count)][:count]
+    for _ in range(5):
+        cell = (sample @ means.T).argmax(axis=1)
+        sums = np.zeros_like(means)
+        np.add.at(sums, cell, sample)
+        means = np.where(np.bincount(cell, minlength=len(means))[:, None] > 0, sums, means)
+        means = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return means
 
 
 def _aligned(
