@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medeor.contracts import Measure
+from medeor.statistics.outcomes import units as units_of
 from medeor.statistics.scores import Array, Score
 
 LEVEL = 0.95
@@ -92,7 +93,7 @@ def resample(
     result: dict[str, Resampled] = {}
     for values, estimator in zip(found, estimators):
         all_values = np.concatenate(values)
-        units = estimator.units or (len(np.unique(estimator.groups)),) * len(estimator.names)
+        units = estimator.units or (units_of(estimator.groups),) * len(estimator.names)
         trials = estimator.trials or (None,) * len(estimator.names)
         for column, name in enumerate(estimator.names):
             value, left_out, draws = np.split(all_values[:, column], [1, 1 + blocks])
@@ -115,7 +116,7 @@ def _in_blocks(estimators: Sequence[Estimator], groups: int, seed: int) -> list[
         dealt = np.ones(cases), block[estimator.groups], np.arange(cases + 1)
         total = sparse.csc_array(dealt, shape=(_BLOCKS, cases)) @ columns
         score = partial(_of_totals, of, total.toarray() if sparse.issparse(total) else total)
-        units = estimator.units or (len(np.unique(estimator.groups)),) * len(estimator.names)
+        units = estimator.units or (units_of(estimator.groups),) * len(estimator.names)
         made.append(replace(estimator, of=score, groups=np.arange(_BLOCKS), units=units))
     return made
 

@@ -57,8 +57,8 @@ class Outcomes(_Rows):
 
 
 def units(groups: Array) -> int:
-    """How many independent groups there are."""
-    return len(np.unique(groups))
+    """How many independent groups there are, from their numbers, shape (n,)."""
+    return int(np.count_nonzero(np.bincount(groups)))
 
 
 def group_codes(cases: Cases) -> tuple[Array, int]:

@@ -48,11 +48,12 @@ def lined_up(cases: Cases, predictions: Predictions) -> list[Outcomes]:
     result = []
     for target in cases.targets:
         one, kind = line_up(cases, predictions, target), of(target)
-        scored = np.flatnonzero(kind.scored(kind.truth(cases.table)))
-        missing = np.setdiff1d(scored, one.rows)
-        if len(missing):
-            first = cases.table["case_id"][int(missing[0])]
-            counts = {"missing": len(missing), "cases": len(scored)}
+        scored = kind.scored(kind.truth(cases.table))
+        missing = scored.copy()
+        missing[one.rows] = False
+        if missing.any():
+            first = cases.table["case_id"][int(missing.argmax())]
+            counts = {"missing": int(missing.sum()), "cases": int(scored.sum())}
             raise UserError("targets.outcomes.not-predicted", **counts, target=target.name, first=first)
         result.append(one)
     return result

@@ -12,7 +12,7 @@ import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, UserError
 from medeor.statistics.intervals import difference, holm, interval, p_value
-from medeor.statistics.outcomes import group_codes
+from medeor.statistics.outcomes import group_codes, units
 from medeor.statistics.scores import Array
 from medeor.targets import headlines
 from medeor.targets.outcomes import lined_up
@@ -98,7 +98,7 @@ def subgroup_table(
         (column, level, member)
         for column in columns
         for level, member in levels(cases.table, column)
-        if len(np.unique(codes[member])) >= minimum and not member.all()
+        if units(codes[member]) >= minimum and not member.all()
     ]
     sides = {
         (number, inside): [
