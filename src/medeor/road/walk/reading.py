@@ -3,7 +3,7 @@ plan a model would be fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,9 +196,24 @@ def cases_digest(cases: Cases) -> str:
 
 
 def table_digest(table: pl.DataFrame) -> str:
-    """A digest of names, types and values, a stretch of rows at a time, so that it takes little memory."""
+    """A digest of names, types and values, column by column, a stretch of rows at a time, so that it takes little
+    memory and does not depend on the chunks in which they lie."""
     schema = ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
-    return digest(schema, *(part.write_ndjson() for part in table.iter_slices(100_000)))
+    stretches = table.iter_slices(100_000)
+    return digest(schema, *(values for part in stretches for column in part for values in _bytes(column)))
+
+
+def _bytes(column: pl.Series) -> Iterator[bytes | str]:
+    """Which rows have a value, and the values; those of text with their lengths, those of lists as JSON."""
+    yield column.is_null().to_numpy().tobytes()
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = column.cast(pl.String).fill_null("")
+        yield text.str.len_bytes().to_numpy().tobytes()
+        yield text.str.join()[0]
+    elif str(column.to_physical().dtype) in (*schemas.NUMBER, *schemas.YES_NO):
+        yield column.to_physical().fill_null(strategy="zero").to_numpy().tobytes()
+    else:
+        yield column.to_frame().write_ndjson()
 
 
 def sources_digest(study: Study, sources: Located) -> tuple[str, frozenset[str]]:
