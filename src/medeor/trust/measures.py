@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from medeor.contracts import Cases, Measure, Predictions, UserError
-from medeor.statistics.intervals import difference, holm, interval, p_value
+from medeor.statistics.intervals import MANY, Resampled, difference, holm, interval, p_value
 from medeor.statistics.outcomes import group_codes, units
 from medeor.statistics.scores import Array
 from medeor.targets import headlines
@@ -100,14 +100,20 @@ def subgroup_table(
         for level, member in levels(cases.table, column)
         if units(codes[member]) >= minimum and not member.all()
     ]
-    sides = {
-        (number, inside): [
-            part for one in every for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1)
-        ]
-        for number, (*_, member) in enumerate(members)
-        for inside, mask in ((True, member), (False, ~member))
-    }
-    found = figures(sides, cases.targets, groups, resamples=resamples, seed=seed)
+    found: dict[tuple[int, bool], dict[str, Resampled]] = {}
+    # Of many cases no more than one subgroup is held at a time.
+    step = max(1, len(members)) if groups <= MANY else 1
+    for start in range(0, len(members), step):
+        sides = {
+            (start + place, inside): [
+                part
+                for one in every
+                for part in estimators(one.where(mask[one.rows]), wanted=plain, named=len(every) > 1)
+            ]
+            for place, (*_, member) in enumerate(members[start : start + step])
+            for inside, mask in ((True, member), (False, ~member))
+        }
+        found |= figures(sides, cases.targets, groups, resamples=resamples, seed=seed)
     rows = []
     for number, (column, level, member) in enumerate(members):
         own, others = found[number, True], found[number, False]
