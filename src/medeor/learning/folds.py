@@ -189,11 +189,13 @@ class SingleFit:
 def members(method: Method, how: Literal["folds", "single"]) -> Method:
     """A method on every fold, or once. Networks are fitted side by side on a processor; a device is not shared, and the
     processes of `torchrun` work on one fold together."""
-    if how == "single":
-        return SingleFit(method)
+    return SingleFit(method) if how == "single" else Folds(method, side_by_side(method, threads()))
+
+
+def side_by_side(method: Method, most: int) -> int:
+    """How many folds of a method are fitted at the same time, where so many threads compute."""
     network = isinstance(method, NetworkMethod) and method.side_by_side
-    alone = device().type == "cpu" and "WORLD_SIZE" not in os.environ
-    return Folds(method, workers=threads() if network and alone else 1)
+    return most if network and device().type == "cpu" and "WORLD_SIZE" not in os.environ else 1
 
 
 @dataclass(frozen=True)
