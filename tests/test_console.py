@@ -26,6 +26,27 @@ def test_the_time_left_of_all_fits_follows_from_what_this_command_did(
     assert said == ["whole fit: 30 %, about 7 min left", "whole fit: 70 %, about 3 min left"]
 
 
+def test_the_time_left_is_that_of_the_whole_run_where_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A resumed run, half of which was there before: by its pace the fits last another 3 minutes, and 2 come after."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    console = Console()
+    console.expect(3600.0, 120.0)
+    for seconds, done in ((0, 50), (60, 60), (120, 70)):
+        now[0] = float(seconds)
+        console(WHOLE, done, 100)
+    console.expect(30.0, 5.0)
+    for seconds in (121, 140):
+        now[0] = float(seconds)
+        console("explain", 1, 6)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("60 %, about 6 min left in all")
+    assert said[1].endswith("70 %, about 5 min left in all")
+    assert said[2] == "explain: 1/6  less than a minute left in all"
+
+
 class Counts:
     """Four epochs."""
 

@@ -29,7 +29,12 @@ class Console:
         self._tasks: dict[Text, TaskID] = {}
         self._shown: dict[Text, float] = {}
         """When a line was last printed."""
-        self._began: tuple[float, int] | None = None
+        self._fits: tuple[float, int] | None = None
+        """When fits were first heard of, and how much of them was done then."""
+        self._ends: float | None = None
+        """When the step that has begun is expected to end."""
+        self._later: float | None = None
+        """Seconds that those after it take; None where nobody knows."""
         self._terminal = sys.stderr.isatty() and not quiet
 
     def __enter__(self) -> Console:
@@ -45,6 +50,7 @@ class Console:
                 TextColumn(str(Message("console.remaining"))),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[in_all]}"),
                 console=RichConsole(stderr=True),
                 transient=True,
             )
@@ -59,28 +65,46 @@ class Console:
     def __call__(self, what: Text, done: int, total: int, note: Text = "") -> None:
         if self.quiet:
             return
-        if self._bar is not None:
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(str(what), total=total, note=str(note))
-            self._bar.update(self._tasks[what], completed=done, total=total, note=str(note))
-            if done >= total:
-                self._bar.remove_task(self._tasks.pop(what))
-            return
         now = time.monotonic()
         due = now - self._shown.setdefault(what, now) >= 10
         if what == WHOLE:
-            self._began = began, before = self._began or (now, done)
-            if done >= total or not due or done <= before:
-                return
-            left = (now - began) * (total - done) / (done - before) / 60
-            key = "console.minutes-left" if left >= 1 else "console.nearly-done"
-            line: Text = Message(key, name=what, done=done, left=left)
-        elif done >= total or due:
-            line = f"{what}: {done}/{total}{'  ' * bool(note)}{note}"
+            self._pace(done, total, now)
+        in_all = self._left() if self._later is not None else ""
+        if self._bar is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bar.add_task(str(what), total=total, note=str(note), in_all="")
+            self._bar.update(self._tasks[what], completed=done, total=total, note=str(note), in_all=str(in_all))
+            if done >= total:
+                self._bar.remove_task(self._tasks.pop(what))
+            return
+        if not (done >= total and what != WHOLE) and not due:
+            return
+        if what != WHOLE:
+            line: Text = "  ".join(str(part) for part in (f"{what}: {done}/{total}", note, in_all) if part)
+        elif done < total and (left := self._left()):
+            line = Message("console.done", name=what, done=done, left=left)
         else:
             return
         self._shown[what] = now
         print(line, file=sys.stderr, flush=True)
+
+    def expect(self, step: float, later: float) -> None:
+        """A step begins: the seconds that it is expected to take, and those after it together."""
+        self._ends, self._later, self._fits = time.monotonic() + step, later, None
+
+    def _pace(self, done: int, total: int, now: float) -> None:
+        """When the fits end, by what was done of them since they were first heard of."""
+        began, before = self._fits = self._fits or (now, done)
+        if done > before:
+            self._ends = now + (now - began) * (total - done) / (done - before)
+
+    def _left(self) -> Message | str:
+        """The time left: of the whole run where that is known, else of the fits."""
+        if self._ends is None:
+            return ""
+        left = max(0.0, self._ends - time.monotonic()) + (self._later or 0.0)
+        words = "minutes" if left >= 60 else "soon"
+        return Message(f"console.{words}" if self._later is None else f"console.all-{words}", left=left / 60)
 
     def say(self, message: Text) -> None:
         if self.quiet:

@@ -19,6 +19,7 @@ from medeor.learning.folds import Folds, SingleFit
 from medeor.learning.networks import budget
 from medeor.learning.networks.budget import Trial
 from medeor.learning.networks.method import NetworkMethod
+from medeor.learning.rehearsal import FitTime, Line
 from medeor.learning.stack import Stack
 from medeor.learning.trees.method import TreeMethod
 from medeor.statistics.split import split_cases
@@ -32,7 +33,7 @@ def cases() -> Cases:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
-    """A trial that would take 1.5 s a step; what it was tried on."""
+    """A trial that would take 1.5 s a step, and trees that take no time; what the first was tried on."""
     seen: list[Cases] = []
 
     def trial(recipe: object, cases: Cases, schedule: object, run: object) -> Trial:
@@ -40,6 +41,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cases]:
         return Trial(1.5, 10, 3 << 30)
 
     monkeypatch.setattr(budget, "trial", trial)
+    monkeypatch.setattr(budget, "fit_time", lambda *_: FitTime(Line(), Line()))
     return seen
 
 
@@ -67,6 +69,23 @@ def test_minutes_become_epochs_by_the_trial(
     assert plan.schedule.epochs == expected
     assert plan.estimate.minutes == pytest.approx(expected, abs=0.01)
     assert plan.estimate.memory_gib == 3.0
+
+
+def test_the_minutes_hold_for_the_trees_too(
+    cases: Cases, measured: list[Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees that take 24 s in each of five folds leave eight of ten minutes."""
+    monkeypatch.setattr(budget, "fit_time", lambda *_: FitTime(Line(), Line(24.0)))
+    plan = ImageTask().plan(cases, split_cases(cases, Study()), Budget(10.0, 1 << 30, 1))
+    assert (plan.schedule.epochs, plan.estimate.minutes) == (8, pytest.approx(10))
+
+
+def test_held_out_cases_are_asked_in_the_minutes(cases: Cases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of five networks answers 12 cases, of .5 s each, after every eighth epoch, the last, and once more."""
+    monkeypatch.setattr(budget, "trial", lambda *_: Trial(0.0, 10, 0, 0.5))
+    monkeypatch.setattr(budget, "fit_time", lambda *_: FitTime(Line(), Line()))
+    plan = ImageTask().plan(cases, split_cases(cases, Study()), Budget(None, 1 << 30, 1, {"schedule.epochs": "9"}))
+    assert plan.estimate.minutes == pytest.approx(3 * 48 * 0.5 / 60)
 
 
 def test_what_the_user_fixed_is_tried_and_estimated(cases: Cases, measured: list[Cases]) -> None:

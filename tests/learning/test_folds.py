@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from learning.test_stack import Columns
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Predictions, Run, Split, Target
 from medeor.files import write_parquet
-from medeor.learning.folds import finished, fit_or_load, out_of_fold
+from medeor.learning.folds import Shift, finished, fit_or_load, out_of_fold, shifts
 from medeor.learning.trees.method import Boosting, TreeMethod
 
 
@@ -94,3 +96,24 @@ def test_a_fit_whose_model_was_not_written_is_not_finished(tmp_path: Path) -> No
     fit_or_load(method, CASES, SPLIT, {}, run)
     assert method.fits == [0, 1]
     assert finished(run.folder)
+
+
+def makespan(plan: list[Shift], workers: int) -> float:
+    """When the last of the workers ends who take these shifts in turn, a fold never at two places at once."""
+    free, ended, done = [0.0] * workers, dict[int, float](), dict[int, float]()
+    for shift in plan:
+        worker = free.index(min(free))
+        begins = max(free[worker], ended.get(shift.fold, 0.0))
+        free[worker] = ended[shift.fold] = begins + shift.until - done.get(shift.fold, 0.0)
+        done[shift.fold] = shift.until
+    assert set(done.values()) == {1.0}
+    return max(free)
+
+
+@given(st.integers(1, 30), st.integers(2, 16))
+def test_workers_end_together_however_many_folds_there_are(folds: int, workers: int) -> None:
+    assert makespan(shifts(range(folds), workers), workers) == pytest.approx(max(1, folds / workers))
+
+
+def test_five_folds_on_two_workers_are_two_and_a_half_fits_long() -> None:
+    assert shifts([0, 1, 2, 3, 4], 2) == [Shift(2, 0.5), Shift(0), Shift(1), Shift(3), Shift(4), Shift(2)]

@@ -118,6 +118,11 @@ def test_every_worker_saves_before_a_stopped_run_ends(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-1", "saved-2"}
 
 
+def test_jobs_that_must_take_turns_are_never_done_at_the_same_time(tmp_path: Path) -> None:
+    names = ["a1", "a2", "a3", "b1", "b2"]
+    assert in_processes(Work(jobs.at_work, (tmp_path,)), names, 2, turn=lambda name: name[0]) == [1] * 5
+
+
 SCRIPT = """
 from pathlib import Path
 from medeor.learning.pool import Work, in_processes

@@ -8,6 +8,7 @@ import pytest
 from medeor.contracts import Budget, Cases, Split, Target
 from medeor.learning.networks import budget
 from medeor.learning.networks.budget import Trial
+from medeor.learning.rehearsal import FitTime, Line
 from medeor.molecules.plan import rules
 from medeor.molecules.read.store import MoleculeStore
 from medeor.molecules.task import MoleculeTask
@@ -47,16 +48,20 @@ def divided(cases: Cases) -> Split:
 def test_what_the_user_fixed_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five folds of four fifths of ten steps of 1.5 s are a minute an epoch."""
     monkeypatch.setattr(budget, "trial", lambda *_: Trial(1.5, 10, 3 << 30))
+    monkeypatch.setattr(budget, "fit_time", lambda *_: FitTime(Line(), Line()))
     cases = compounds(80)
     plan = MoleculeTask().plan(cases, divided(cases), Budget(None, 1 << 33, 1, {"schedule.epochs": "5000"}))
     assert (plan.schedule.epochs, plan.estimate.minutes) == (5000, pytest.approx(5000))
 
 
-def test_without_a_network_nothing_is_tried() -> None:
+def test_without_a_network_only_the_trees_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve seconds in each of five folds."""
+    monkeypatch.setattr(budget, "fit_time", lambda *_: FitTime(Line(), Line(12.0)))
     cases = compounds(80)
     plan = MoleculeTask().plan(cases, divided(cases), Budget(1, 1 << 33, 1, {"parts": '["trees"]'}))
     assert plan.parts == ("trees",)
-    assert plan.estimate.minutes is None
+    assert plan.estimate.minutes == pytest.approx(1)
+    assert plan.estimate.memory_gib is None
 
 
 def test_minutes_become_epochs() -> None:

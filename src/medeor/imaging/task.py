@@ -32,7 +32,6 @@ class ImageTask(SupervisedTask[ImagePlan]):
     audit = staticmethod(audit_images)
     clean = staticmethod(clean)
     evaluate = staticmethod(measure)
-    recipe = staticmethod(ImageRecipe.of)
 
     def rules(self, train: Cases, budget: Budget) -> ImagePlan:
         return rules(train, budget.settings)

@@ -36,7 +36,7 @@ from medeor.knowledge.read.cases import UNDIVIDED, read_cases
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.new_triples import read_others
 from medeor.learning.folds import members
-from medeor.learning.networks.budget import fit_budget
+from medeor.learning.networks.budget import Networks, fit_budget
 from medeor.settings import with_settings
 from medeor.trust.audits.copies import rank, yielding
 
@@ -82,7 +82,7 @@ class GraphTask:
         if not len(split.part(cases, "test")):
             plan = replace(plan, members="folds")
         plan = with_settings(plan, budget.settings, "--set")
-        networks = split.folds if plan.members == "folds" else 1
+        networks = Networks(split.folds if plan.members == "folds" else 1)
         plan = fit_budget(plan, GraphRecipe.of(plan), train, networks, budget)
         plan = replace(plan, search=replace(plan.search, epochs=max(1, plan.schedule.epochs // 5)))
         plan = with_settings(plan, budget.settings, "--set")

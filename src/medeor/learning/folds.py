@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from medeor import registry
 from medeor.console import WHOLE, aside
-from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, Text, UserError
+from medeor.contracts import (
+    Cases,
+    Fitted,
+    Inputs,
+    Message,
+    Method,
+    Model,
+    Predictions,
+    Run,
+    Split,
+    Stopped,
+    Text,
+    UserError,
+)
 from medeor.learning import pool
 from medeor.learning.networks.fit import device, label, stop_between_fits
 from medeor.learning.networks.method import NetworkMethod
@@ -51,16 +66,49 @@ def fit_folds_in_processes(method: Method, cases: Cases, split: Split, inputs: I
         return
     # The share of a fold follows from the study alone: the last one of a resumed fit must not have more.
     share = max(1, run.threads // workers)
-    work = pool.Work(_fit_fold, (method, cases, split, inputs, run.folder, run.seed, share))
+    work = pool.Work(_fit_shift, (method, cases, split, inputs, run.folder, run.seed, share))
     relief = Message("learning.folds.relief")
-    pool.in_processes(work, waiting, workers, share, run.progress, run.stopping, relief, run.loggers)
+    jobs, turn = shifts(waiting, workers), attrgetter("fold")
+    pool.in_processes(work, jobs, workers, share, run.progress, run.stopping, relief, run.loggers, turn)
 
 
-def _fit_fold(
-    number: int, method: Method, cases: Cases, split: Split, inputs: Inputs, folder: Path, seed: int, share: int
+class Shift(NamedTuple):
+    """What one worker does of a fold at a stretch."""
+
+    fold: int
+    until: float = 1.0
+    """Share of the fit after which it is saved, to be taken up by whoever is free then."""
+
+
+def shifts(folds: Sequence[int], workers: int) -> list[Shift]:
+    """The order of work by which all workers end together, though the folds cannot be shared out evenly (McNaughton
+    1959): fewer folds than there are workers are begun first and finished last, by whoever is free."""
+    cut = {folds[place * len(folds) // workers]: place * len(folds) % workers / workers for place in range(1, workers)}
+    cut = {fold: late for fold, late in cut.items() if late} if len(folds) > workers else {}
+    first = sorted((Shift(fold, 1 - late) for fold, late in cut.items()), key=lambda shift: -shift.until)
+    last = sorted(cut, key=lambda fold: -cut[fold])
+    return [*first, *(Shift(fold) for fold in folds if fold not in cut), *map(Shift, last)]
+
+
+def _fit_shift(
+    shift: Shift, method: Method, cases: Cases, split: Split, inputs: Inputs, folder: Path, seed: int, share: int
 ) -> None:
-    run = Run(folder, seed, share, pool.report_progress, pool.asked_to_stop, loggers=(pool.EpochReports(),))
-    fit_or_load(method, cases, split.fold(number), inputs, member(run, number))
+    own = member(Run(folder, seed, share), shift.fold)
+    over = False
+
+    def progress(what: Text, done: int, total: int, note: Text = "") -> None:
+        nonlocal over
+        pool.report_progress(what, done, total, note)
+        over = what == label(own) and shift.until * total <= done < total
+
+    stopping = lambda: over or pool.asked_to_stop()  # noqa: E731
+    run = replace(own, progress=progress, stopping=stopping, loggers=(pool.EpochReports(),))
+    try:
+        if not finished(own.folder):
+            fit_or_load(method, cases, split.fold(shift.fold), inputs, run)
+    except Stopped:
+        if pool.asked_to_stop():
+            raise
 
 
 def member(run: Run, number: int) -> Run:
@@ -141,11 +189,13 @@ class SingleFit:
 def members(method: Method, how: Literal["folds", "single"]) -> Method:
     """A method on every fold, or once. Networks are fitted side by side on a processor; a device is not shared, and the
     processes of `torchrun` work on one fold together."""
-    if how == "single":
-        return SingleFit(method)
+    return SingleFit(method) if how == "single" else Folds(method, side_by_side(method, threads()))
+
+
+def side_by_side(method: Method, most: int) -> int:
+    """How many folds of a method are fitted at the same time, where so many threads compute."""
     network = isinstance(method, NetworkMethod) and method.side_by_side
-    alone = device().type == "cpu" and "WORLD_SIZE" not in os.environ
-    return Folds(method, workers=threads() if network and alone else 1)
+    return most if network and device().type == "cpu" and "WORLD_SIZE" not in os.environ else 1
 
 
 @dataclass(frozen=True)

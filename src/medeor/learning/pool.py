@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeVar
@@ -67,6 +67,7 @@ def in_processes(
     stopping: Callable[[], bool] = lambda: False,
     relief: Text = Message("learning.pool.relief"),  # noqa: B008
     loggers: Sequence[Logger] = (),
+    turn: Callable[[Any], Hashable] | None = None,
 ) -> list[Any]:
     """What the work gives for each job, in the order of the jobs, by so many workers of so many threads.
 
@@ -75,16 +76,18 @@ def in_processes(
         stopping: whether the run was asked to stop.
         relief: what the user can do where the memory does not suffice.
         loggers: take what the workers report of each epoch.
+        turn: jobs for which it gives the same are done one after another, never at the same time.
 
     Raises: Stopped when the run was asked to stop, after every worker has saved; UserError as the work would."""
     reports: queue.Queue[WorkerReport] = queue.Queue()
     results: list[Any] = [None] * len(jobs)
-    waiting, given = list(range(len(jobs))), dict[int, int]()
+    waiting, given, idle = list(range(len(jobs))), dict[int, int](), list[int]()
+    turns = [turn(job) if turn else number for number, job in enumerate(jobs)]
     start = pickle.dumps(work, protocol=5)
     children = [_start(start, threads, number, reports) for number in range(min(workers, len(jobs)))]
-    busy = len(children)
+    ended = False
     try:
-        while busy:
+        while waiting or given:
             try:
                 report = reports.get(timeout=0.2)
             except queue.Empty:
@@ -101,16 +104,19 @@ def in_processes(
                 for logger in loggers:
                     logger.on_epoch(*report.content)
             if report.what == "done":
-                results[given[report.worker]] = report.content
+                results[given.pop(report.worker)] = report.content
             if report.what in ("free", "done"):
-                if waiting:
-                    given[report.worker] = waiting.pop(0)
-                    _send(children[report.worker], pickle.dumps(jobs[given[report.worker]], protocol=5))
-                else:
-                    busy -= 1
+                idle.append(report.worker)
+                for number in list(waiting):
+                    if idle and turns[number] not in {turns[own] for own in given.values()}:
+                        worker = idle.pop()
+                        given[worker] = number
+                        waiting.remove(number)
+                        _send(children[worker], pickle.dumps(jobs[number], protocol=5))
+        ended = True
     finally:
         for child in children:
-            if busy:
+            if not ended:
                 child.terminate()
             # One that waits for its next job hears no signal, but the end of its orders.
             with suppress(BrokenPipeError):

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, Target, UserError
 from medeor.figures import Figure, Table
+from medeor.learning.domain import DomainMethod
 from medeor.learning.folds import fit_or_load, members
 from medeor.learning.predictions import EMPTY, averaged_arrays, joined, scratch
 from medeor.learning.saved import checked_targets, facts_of, save_model, save_part
@@ -72,6 +73,18 @@ def stacked(methods: Mapping[str, Method], chosen: Sequence[str], how: Literal["
     """Those of the methods that were chosen, each on every fold or once, as a stack; one alone needs none."""
     parts = {name: members(method, how) for name, method in methods.items() if name in chosen}
     return Stack(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def place_within(method: Method, wanted: Method) -> Path | None:
+    """Where, below the folder of a fit of `method`, stands what `wanted` would fit to the same cases; None where it is
+    no part of it."""
+    if method == wanted:
+        return Path()
+    parts = method.parts if isinstance(method, Stack) else {}
+    if isinstance(method, DomainMethod):
+        parts = {"model": method.method}
+    places = ((name, place_within(part, wanted)) for name, part in parts.items())
+    return next((Path(name) / place for name, place in places if place is not None), None)
 
 
 @dataclass(frozen=True)

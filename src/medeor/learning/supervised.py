@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from medeor.contracts import ROAD, Budget, Cases, Method, Model, Recipe, Split, Step
+from medeor.contracts import ROAD, Budget, Cases, Method, Model, Split, Step
 from medeor.figures import Figure
 from medeor.learning.networks.budget import StackPlan, plan_with_budget
 from medeor.learning.stack import StackModel, innermost, stacked, weights_table
@@ -25,18 +25,14 @@ class SupervisedTask(ABC, Generic[P]):
         """The plan for these training cases, before minutes and settings are heeded."""
 
     @abstractmethod
-    def recipe(self, plan: P) -> Recipe[Any, Any, Any]:
-        """That of the network among the parts."""
-
-    @abstractmethod
     def parts(self, plan: P) -> Mapping[str, Method]:
         """What can answer, by the names that `plan.parts` chooses from; the first gives the reasons."""
 
     def plan(self, cases: Cases, split: Split, budget: Budget) -> P:
-        """From the training cases by the rules. A budget of minutes becomes a number of epochs by a short timed trial,
-        and the fit then obeys the number, not the clock."""
+        """From the training cases by the rules. A budget of minutes, for all parts together, becomes a number of epochs
+        by short timed trials, and the fit then obeys the number, not the clock."""
         plan = self.rules(split.part(cases, "train", "validation"), budget)
-        return plan_with_budget(plan, self.recipe, cases, split, budget)
+        return plan_with_budget(plan, self.parts, cases, split, budget)
 
     def method(self, plan: P) -> Method:
         return stacked(self.parts(plan), plan.parts, plan.members)

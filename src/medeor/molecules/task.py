@@ -33,7 +33,6 @@ class MoleculeTask(SupervisedTask[MoleculePlan]):
     audit = staticmethod(audit_molecules)
     clean = staticmethod(clean)
     evaluate = staticmethod(measure)
-    recipe = staticmethod(MoleculeRecipe.of)
 
     def rules(self, train: Cases, budget: Budget) -> MoleculePlan:
         return rules(train)

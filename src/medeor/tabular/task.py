@@ -29,13 +29,10 @@ class TableTask(SupervisedTask[TablePlan]):
     def rules(self, train: Cases, budget: Budget) -> TablePlan:
         return rules(train)
 
-    def recipe(self, plan: TablePlan) -> TableRecipe:
-        return TableRecipe(plan.columns, plan.network)
-
     def parts(self, plan: TablePlan) -> Mapping[str, Method]:
         return {
             "trees": TableTrees(plan.columns, plan.trees),
-            "network": NetworkMethod(self.recipe(plan), plan.schedule),
+            "network": NetworkMethod(TableRecipe(plan.columns, plan.network), plan.schedule),
             "linear": LinearMethod(plan.columns),
         }
 

@@ -24,6 +24,7 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.learning.explain import explainer
+from medeor.learning.rehearsal import timed
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import items, of
@@ -97,6 +98,30 @@ def examine(
         shown += own
         summary |= {f"{method}/{name}": measure for name, measure in measures.items()}
     return Explanations(tuple(shown), summary)
+
+
+EXPLAINED = 6
+"""Cases that a study explains, the fewer there are the fewer; `medeor explain` explains any."""
+
+TRIED = 24
+"""Parts of a case that are asked to learn how long an explanation takes."""
+
+
+def seconds(model: Model, cases: Cases, items: Sequence[str], number: int, run: Run) -> float:
+    """How long it takes to explain a number of cases and to test the explanations, measured on a part of the work for
+    two of them; 0 where the model gives no reasons."""
+    reasoner = explainer(model)
+    if reasoner is None or not number:
+        return 0.0
+    one = cases.where(pl.col("case_id") == cases.ids[0])
+    reasons, alone = timed(lambda: reasoner.attribute(one, items[:1], run))
+    both = timed(lambda: reasoner.attribute(cases, items, run))[1]
+    found = alone + (number - 1) * max(0.0, both - alone)
+    for reason in reasons:
+        kept = np.arange(TRIED * reason.values.size).reshape(TRIED, *reason.values.shape) % 2 == 0
+        tried = timed(partial(reasoner.ablate, one, items[0], kept, run))[1]
+        found += number * tried * (1 + RANDOM_MAPS) * 2 * len(SHARES) / TRIED
+    return found
 
 
 def leading(cases: Cases, predictions: Predictions, target: str = "") -> list[str]:

@@ -60,8 +60,7 @@ def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
 
 
 def _leave() -> None:
-    """Ends the connection to the other processes before the interpreter does. Fabric does so for NCCL alone; threads of
-    Gloo that still run when a process exits abort it."""
+    """Ends the connection to other processes before the interpreter goes, which threads of Gloo would abort."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -53,7 +54,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the plan is expected to take on this machine; measured when planning, obeyed by nothing."""
+    """What a run is expected to take on this machine; measured when planning, obeyed by nothing."""
 
     minutes: float | None = None
+    """Of training, of all parts together."""
     memory_gib: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Of each step of the whole run, and of all of them, `whole`."""

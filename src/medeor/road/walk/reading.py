@@ -3,9 +3,9 @@ plan a model would be fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,11 +31,13 @@ from medeor.contracts import (
 from medeor.files import digest, exists, read_toml
 from medeor.formats.values.dates import in_order_of_time
 from medeor.formats.values.targets import positive_class
+from medeor.learning.rehearsal import timed
 from medeor.machine import free_memory, threads
 from medeor.messages import Message, listed
 from medeor.registry import facts_of, known_inputs, open_task
 from medeor.road import task_detection
 from medeor.road.bundle import opened
+from medeor.road.walk.estimate import with_estimate
 from medeor.settings import build, check_settings, with_settings
 from medeor.statistics.split import split_cases
 from medeor.targets.outcomes import strata
@@ -54,6 +56,8 @@ class Read:
     split: Split
     findings: tuple[Finding, ...]
     inputs: Inputs
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What that took, by what was done."""
 
 
 def resolve(study: Study) -> Study:
@@ -68,10 +72,11 @@ def read(study: Study, console: Console) -> Read:
     """The first three steps: read, split, audit. A failed leakage check is among the findings; it stops later."""
     study = resolve(study)
     task = open_task(study.task, study.options)
-    every, inputs = gather(study, task, located(study, console), console)
+    (every, inputs), gathering = timed(lambda: gather(study, task, located(study, console), console))
     split = divide(study, task, every)
-    findings = trust_audit.accepted(check(study, task, every, split), study.accept)
-    return Read(study, task, every, every.usable, split, tuple(findings), inputs)
+    found, checking = timed(lambda: check(study, task, every, split))
+    findings, seconds = trust_audit.accepted(found, study.accept), {"reading": gathering, "audit": checking}
+    return Read(study, task, every, every.usable, split, tuple(findings), inputs, seconds)
 
 
 Located = tuple[Source, ...]
@@ -152,7 +157,9 @@ def plan(asked: Read, folder: Path | None = None) -> Plan:
         made = plan_in(folder, asked.task)
     else:
         budget = Budget(asked.study.minutes, free_memory(), threads(), asked.study.settings, asked.inputs)
-        made = asked.task.plan(asked.cases, asked.split, budget)
+        made, planning = timed(lambda: asked.task.plan(asked.cases, asked.split, budget))
+        made = with_settings(made, asked.study.settings, "--set")
+        return with_estimate(replace(asked, seconds={**asked.seconds, "planning": planning}), made)
     return with_settings(made, asked.study.settings, "--set")
 
 

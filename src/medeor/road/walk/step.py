@@ -20,6 +20,9 @@ from medeor.road.walk import reading
 V = TypeVar("V")
 """What a step makes."""
 
+MOST_IMPORTS = 5.0
+"""Seconds that a process needs at most before a walk begins."""
+
 ALWAYS: tuple[contracts.Step, ...] = ("read", "split", "audit")
 """Steps of every task: one that names no audit notes what its reader found, one without a split has one part."""
 
@@ -70,6 +73,10 @@ class Walk:
         if again:
             self.records = {name: one for name, one in self.records.items() if name in ALWAYS}
         self._givers = {name: step for step in self.steps for name in (*step.facts, *step.writes)}
+        self.seconds: dict[str, float] = {}
+        """What it took to make the value of each step, without those of other steps that it asked for."""
+        self._began, self._making = time.perf_counter(), 0.0
+        self._before = min(time.process_time(), MOST_IMPORTS)
         self._values: dict[str, Any] = {}
         self._contents: dict[tuple[str, str], str] = {}
         self._facts: dict[str, str] = {}
@@ -83,6 +90,10 @@ class Walk:
         """A digest of what the study names to be read, and the files that it was made from."""
         return reading.sources_digest(self.study, self.located)
 
+    def elapsed(self) -> float:
+        """Seconds since the walk began, and what the process had computed before, as for its imports."""
+        return time.perf_counter() - self._began + self._before
+
     def holds(self, step: RoadStep[Any]) -> bool:
         return step.name in self._values
 
@@ -90,7 +101,11 @@ class Walk:
         """What a step made: read back where that can be, else made now."""
         if not self.holds(step):
             ready = step.load if step.load is not None and self.done(step) else step.make
+            began, others = time.perf_counter(), self._making
             self._values[step.name] = ready(self)
+            own = time.perf_counter() - began - (self._making - others)
+            self._making += own
+            self.seconds[step.name] = self.seconds.get(step.name, 0.0) + own
         made: V = self._values[step.name]
         return made
 
@@ -101,14 +116,14 @@ class Walk:
 
     def do(self, step: RoadStep[Any]) -> None:
         """Makes and saves what a step leaves, and notes that it is done."""
-        began = time.perf_counter()
         value = self.value(step)
+        began = time.perf_counter()
         if step.save is not None:
             step.save(self, value)
         self._facts = {name: known for name, known in self._facts.items() if name not in step.facts}
         self._contents = {key: known for key, known in self._contents.items() if key[1] not in step.writes}
         facts = {name: self.digest(name) for name in step.facts}
-        seconds = round(time.perf_counter() - began, 3)
+        seconds = round(self.seconds[step.name] + time.perf_counter() - began, 3)
         self.records[step.name] = {
             "read": self._read(step), "wrote": self._wrote(step), "facts": facts, "seconds": seconds,
         }  # fmt: skip

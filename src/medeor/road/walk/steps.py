@@ -30,17 +30,16 @@ from medeor.contracts import (
 from medeor.files import content_digest, digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
 from medeor.learning.folds import fit_or_load
+from medeor.learning.networks.schedule import Estimate
+from medeor.learning.stack import place_within
 from medeor.road import run_folder
 from medeor.road.bundle import STORES
-from medeor.road.walk import reading, results
+from medeor.road.walk import estimate, reading, results
 from medeor.road.walk.scoring import ScoredPart, calibrated, predicted, score, with_skill
 from medeor.road.walk.step import RoadStep, Walk
 from medeor.trust import faithfulness
 from medeor.trust.audit import accepted, label_errors
 from medeor.trust.calibration import Calibration
-
-EXPLAINED = 6
-"""Cases that are explained on the road; `medeor explain` explains any."""
 
 LABEL_ERRORS = "label-errors"
 """The check of the audit that needs a fitted model."""
@@ -162,7 +161,10 @@ def judged(walk: Walk) -> tuple[Finding, ...]:
 
 def as_read(walk: Walk) -> reading.Read:
     every, inputs = walk.value(READ)
-    return reading.Read(walk.study, walk.task, every, every.usable, walk.value(SPLIT), judged(walk), inputs)
+    split, findings = walk.value(SPLIT), judged(walk)
+    audit = walk.seconds.get(AUDIT.name, 0.0)
+    seconds = {"reading": walk.elapsed() - audit, "audit": audit}
+    return reading.Read(walk.study, walk.task, every, every.usable, split, findings, inputs, seconds)
 
 
 def _plan(walk: Walk) -> Plan:
@@ -176,8 +178,16 @@ def _keep_plan(walk: Walk, plan: Plan) -> None:
     path = walk.folder / "plan.toml"
     own = run_folder.own_plan(walk.folder) or not path.exists()
     write_toml(path, plan)
+    if seconds := estimated(plan):
+        walk.console.say(estimate.line(seconds))
     run_folder.note(walk.folder, plan=digest(path) if own else "")
     write_json(walk.folder / "targets.json", _facts(walk.value(READ).every.targets))
+
+
+def estimated(plan: Plan) -> Mapping[str, float]:
+    """The seconds that each step of the run takes; empty where the plan does not state them."""
+    known = getattr(plan, "estimate", None)
+    return known.seconds if isinstance(known, Estimate) else {}
 
 
 PLAN = RoadStep(
@@ -266,9 +276,12 @@ LABELS = RoadStep(
 
 def _evaluate(walk: Walk) -> ScoredPart:
     walk.console.say(Message("road.steps.evaluating"))
+    plan, simple = walk.value(PLAN), walk.task.baseline(walk.value(PLAN))
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
-    baseline = _fitted(walk, walk.task.baseline(walk.value(PLAN)), run)
+    within = place_within(walk.task.method(plan), simple)
+    # What is a part of the model was fitted with it.
+    baseline = _fitted(walk, simple, run if within is None else replace(run, folder=walk.run.folder / within))
     cases, split, calibration = walk.value(READ).every.usable, walk.value(SPLIT), walk.value(CALIBRATE)
     return score(walk.study, walk.task, cases, split, walk.value(FIT), baseline, calibration, walk.run)
 
@@ -315,7 +328,7 @@ def _explain(walk: Walk) -> Explanations:
             raise Stopped
 
     scored = walk.value(EVALUATE)
-    chosen, items = faithfulness.choose(scored_cases(walk, scored), scored.predictions, EXPLAINED)
+    chosen, items = faithfulness.choose(scored_cases(walk, scored), scored.predictions, faithfulness.EXPLAINED)
     run = replace(walk.run, progress=progress)
     return faithfulness.examine(walk.value(FIT).model, chosen, items, run, _withheld(walk.value(CALIBRATE)))
 

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from medeor import cache
 from medeor.console import Console
@@ -18,10 +18,10 @@ from medeor.machine import keep_freed_memory, threads
 from medeor.registry import open_task
 from medeor.road import run_folder
 from medeor.road.bundle import Trained, load
-from medeor.road.walk import reading
+from medeor.road.walk import estimate, reading
 from medeor.road.walk.ending import AROUND, STEPS, facts
-from medeor.road.walk.step import Walk
-from medeor.road.walk.steps import AUDIT, FIT, as_read, fit_key, judged, places
+from medeor.road.walk.step import RoadStep, Walk
+from medeor.road.walk.steps import AUDIT, FIT, PLAN, as_read, estimated, fit_key, judged, places
 
 
 def walk(
@@ -64,6 +64,7 @@ def walk(
                     run_folder.begin_fit(place, fit_key(walked), again)
                 wait_for_all()
             if not done:
+                _expect(walked, step)
                 walked.do(step)
             if step is AUDIT:
                 reading.stop_on_leakage(judged(walked))
@@ -74,6 +75,15 @@ def walk(
             key = "road.walk.finished-with-report" if report.exists() else "road.walk.finished"
             console.say(Message(key, folder=folder, report=report))
         return load(folder)
+
+
+def _expect(walked: Walk, step: RoadStep[Any]) -> None:
+    """Lets the progress line know what this step and those after it take, once there is a plan."""
+    names = [one.name for one in walked.steps]
+    after = names[names.index(step.name) :]
+    if PLAN.name in names and PLAN.name not in after and (seconds := estimated(walked.value(PLAN))):
+        now, *later = estimate.left(seconds, after)
+        walked.console.expect(now, sum(later))
 
 
 def _begin(walked: Walk, key: str) -> None:
