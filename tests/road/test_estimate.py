@@ -53,7 +53,8 @@ def test_train_says_it_before_it_begins_and_resumes_with_another_estimate(
     assert "expected:" not in capsys.readouterr().err
     assert (out / "metrics.json").read_bytes() == before
     # The linear part of the model is the baseline, too.
-    assert not (out / "baseline" / "fold-0").exists()
+    both = (out / "model" / "linear" / "held_out.parquet", out / "baseline" / "held_out.parquet")
+    assert both[0].read_bytes() == both[1].read_bytes()
 
 
 def test_what_is_left_is_looked_up_by_step() -> None:

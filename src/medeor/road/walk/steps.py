@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from medeor.contracts import (
 )
 from medeor.files import content_digest, digest, read_json, read_parquet, write_json, write_parquet, write_toml
 from medeor.formats.values.targets import positive_class
-from medeor.learning.folds import fit_or_load
+from medeor.learning.folds import HELD_OUT, finished, fit_or_load
 from medeor.learning.networks.schedule import Estimate
 from medeor.learning.stack import place_within
 from medeor.road import run_folder
@@ -280,8 +281,14 @@ def _evaluate(walk: Walk) -> ScoredPart:
     run = replace(walk.run, folder=walk.folder / "baseline")
     run_folder.begin_fit(run.folder, fit_key(walk), again=False)
     within = place_within(walk.task.method(plan), simple)
-    # What is a part of the model was fitted with it.
-    baseline = _fitted(walk, simple, run if within is None else replace(run, folder=walk.run.folder / within))
+    if within is not None and not finished(run.folder):  # What is a part of the model was fitted with it.
+        part, later = walk.run.folder / within, (run_folder.KEY, HELD_OUT)
+        for name in sorted({path.name for path in part.iterdir()} - set(later)):
+            copy = shutil.copytree if (part / name).is_dir() else shutil.copy2
+            shutil.rmtree(run.folder / name, ignore_errors=True)
+            copy(part / name, run.folder / name)
+        shutil.copy2(part / HELD_OUT, run.folder / HELD_OUT)
+    baseline = _fitted(walk, simple, run)
     cases, split, calibration = walk.value(READ).every.usable, walk.value(SPLIT), walk.value(CALIBRATE)
     return score(walk.study, walk.task, cases, split, walk.value(FIT), baseline, calibration, walk.run)
 
