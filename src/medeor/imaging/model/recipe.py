@@ -19,7 +19,7 @@ from medeor.imaging.model.network import last_features
 from medeor.imaging.model.prepare import Preparation, PreparedAsJson, prepare, standardised
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.networks.batches import Rows, count, rows
-from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.heads import Heads, heads_for, heads_from
 from medeor.learning.networks.keyed import case_keys, uniform
 from medeor.learning.networks.summaries import Summaries, summaries_of
