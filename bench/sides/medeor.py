@@ -23,7 +23,8 @@ from medeor.imaging import plan as planning
 from medeor.imaging.model.augment import Augmentation
 from medeor.imaging.model.recipe import ImageProcessors, ImageRecipe
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
-from medeor.learning.networks.fit import State, _optimiser, channels_last, device, fit_network
+from medeor.learning.networks.devices import channels_last, device
+from medeor.learning.networks.fit import State, _optimiser, fit_network
 from medeor.machine import threads
 from medeor.road.walk import walk
 

@@ -18,7 +18,8 @@ import torch
 
 from bench.sides import answer
 from medeor.contracts import Cases, Run, Target
-from medeor.learning.networks.fit import _optimiser, fast_bfloat16, fit_network
+from medeor.learning.networks.devices import fast_bfloat16
+from medeor.learning.networks.fit import _optimiser, fit_network
 from medeor.learning.networks.schedule import Schedule
 from medeor.molecules.model.network import slices_of
 from medeor.molecules.model.recipe import ATOMS_AT_ONCE, MoleculeRecipe

@@ -1,4 +1,5 @@
-"""What can be done with a study, in Python as on the command line: each function is one verb of `medeor`."""
+"""What can be done with a study, in Python as on the command line: each function is one verb of `medeor`,
+and imports what only it needs."""
 
 from __future__ import annotations
 
@@ -7,26 +8,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from medeor import cache, catalogue, simulate, trusted
+from medeor import cache, catalogue, trusted
 from medeor.console import Console
 from medeor.contracts import Answers, Cases, Explanations, Finding, Logger, Measures, Message, Plan, Source, UserError
 from medeor.files import enough_memory, private_folder, replacing, writable, write_toml
 from medeor.formats.tables.write import write_table, writer_of
-from medeor.report import story
-from medeor.road import offers, run_folder
+from medeor.road import offers
 from medeor.road.bundle import MOST_SUMMARIZED, Trained, load
-from medeor.road.finished import results, score
 from medeor.road.study_file import asked
-from medeor.road.walk import reading
-from medeor.road.walk.repair import repaired
-from medeor.road.walk.walk import walk
-from medeor.trust import faithfulness
-from medeor.trust.compare import Difference
-from medeor.trust.compare import compare as paired
+
+if TYPE_CHECKING:
+    from medeor.trust.compare import Difference
 
 
 @enough_memory()
@@ -45,6 +41,8 @@ def train(
     `loggers` hear of each epoch of the networks that are fitted (`contracts.Logger`).
 
     Example: `medeor.train("breastmnist", out="runs/breast").predict("new/")`."""
+    from medeor.road.walk.walk import walk
+
     with _trusting(trust, fields), _stopping() as stopping:
         return walk(asked(*sources, **fields), Path(out), console, stopping, again, loggers)
 
@@ -71,6 +69,8 @@ def read(
     Example: `medeor.read("assay.csv", target="pIC50").cases.table`.
 
     Raises: UserError as `train` would, up to the audit."""
+    from medeor.road.walk import reading
+
     question, console = asked(*sources, **fields), console or Console()
     with _trusting(trust, fields), _room():
         if labelled:
@@ -90,6 +90,9 @@ def plan(
 ) -> Plan:
     """What would be done, how long and in how much memory. With `out` the plan is written there, to be read, edited
     and then obeyed by `train`."""
+    from medeor.road import run_folder
+    from medeor.road.walk import reading
+
     if out:
         writable(Path(out) / "plan.toml")
         run_folder.same_version(Path(out))
@@ -112,6 +115,9 @@ def audit(
 ) -> list[Finding]:
     """Every check of the data and the split. With `clean`, the repaired table of cases is written to that file: the
     labels of another study, with the group in the column `group`."""
+    from medeor.road.walk import reading
+    from medeor.road.walk.repair import repaired
+
     console = console or Console()
     if clean:
         writer_of(Path(clean))
@@ -137,6 +143,8 @@ def evaluate(
 ) -> Measures:
     """Measures of a trained model on other labelled data; into a run folder they go as the part `name`. Cases that are
     set aside, and those in the training data, are reported."""
+    from medeor.road.finished import score
+
     trained = _opened(run, trust)
     return score(trained, asked(*sources, **fields), name, console or Console())
 
@@ -192,7 +200,7 @@ def summarize(
     if out and not answers.figures:
         raise UserError("api.summarize.no-page", path=out, most=MOST_SUMMARIZED)
     if out:
-        story.write_answers(Path(out), trained.study.task, answers)
+        _write_page(Path(out), trained, answers)
     return answers
 
 
@@ -212,7 +220,7 @@ def query(
     trained = _opened(run, trust)
     answers = trained.query(question)
     if page:
-        story.write_answers(Path(out), trained.study.task, answers)
+        _write_page(Path(out), trained, answers)
     elif out:
         write_table(answers.table, Path(out))
     return answers
@@ -230,6 +238,9 @@ def explain(
     several targets the one that is named, else the one with the highest value, of numbers the first.
 
     Raises: UserError where the task explains no cases; it names the query to use instead."""
+    from medeor.report import story
+    from medeor.trust import faithfulness
+
     if out:
         writable(Path(out))
     trained = _opened(run, trust)
@@ -252,6 +263,9 @@ def compare(
     ours: str | Path, theirs: str | Path, *, shared: bool = False, trust: str | Sequence[str] = ()
 ) -> list[Difference]:
     """The paired comparison of two runs over the same cases; with `shared` over those that both predicted."""
+    from medeor.road.finished import results
+    from medeor.trust.compare import compare as paired
+
     cases, first = results(Path(ours), trust)
     _, second = results(Path(theirs), trust)
     return paired(cases, first, second, shared_only=shared)
@@ -282,6 +296,8 @@ def export(
 
 def demo(out: str | Path, console: Console | None = None) -> Trained:
     """A first run: of a real data set where it is at hand or can be fetched, else of a simulated hospital."""
+    from medeor import simulate
+
     console = console or Console()
     try:
         catalogue.locate(DEMO, console)
@@ -303,6 +319,12 @@ DEMO = "breastmnist"
 
 def _opened(run: str | Path | Trained, trust: str | Sequence[str]) -> Trained:
     return run if isinstance(run, Trained) else load(run, trust=trust)
+
+
+def _write_page(out: Path, trained: Trained, answers: Answers) -> None:
+    from medeor.report import story
+
+    story.write_answers(out, trained.study.task, answers)
 
 
 def _trusting(trust: str | Sequence[str], fields: Mapping[str, Any]) -> AbstractContextManager[None]:

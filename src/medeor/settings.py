@@ -25,9 +25,22 @@ def build(kind: type[T], values: Mapping[str, object], where: Text) -> T:
         raise UserError("files.settings.no-table", where=where, found=str(values)[:40])
     _leaves(kind, values, where)
     try:
-        return pydantic.TypeAdapter(kind).validate_python(dict(values))
+        made: T = _adapter(kind).validate_python(dict(values))
+        return made
     except pydantic.ValidationError as error:
         raise _refused(error, where) from None
+
+
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    """Made once for each dataclass: a stack of five folds has some of them ten times."""
+    import pydantic
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = pydantic.TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+_ADAPTERS: dict[Any, pydantic.TypeAdapter[Any]] = {}
 
 
 def with_settings(value: T, settings: Mapping[str, str], where: Text) -> T:

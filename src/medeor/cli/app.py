@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -258,8 +260,14 @@ def demo(out: Out = "runs/demo", quiet: Quiet = False) -> None:
     print(Message("cli.demo.try", folder=trained.folder))
 
 
+MADE = 50_000
+"""Objects that are made before they are searched for garbage, as seldom as that: most are of modules, and stay."""
+
+
 def main() -> None:
     """Runs a verb; what the user can put right is printed in a line or two, with exit code 2."""
+    gc.set_threshold(MADE)
+    atexit.register(gc.freeze)  # What is left ends with the process, and is not searched once more.
     try:
         code = app(standalone_mode=False, args=current(sys.argv[1:]) or ["--help"])
     except UserError as error:

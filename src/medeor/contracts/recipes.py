@@ -88,7 +88,10 @@ class Recipe(Protocol[S, P, B]):
 
     def batches(self, cases: Cases, processors: P, seed: int) -> Batches: ...
 
-    def network(self, processors: P) -> nn.Module: ...
+    def network(self, processors: P) -> nn.Module:
+        """A new network, whose tensors are all parameters or buffers. One that is read back from a file is built on the
+        meta device, without numbers (see `learning.networks.devices.drawn`)."""
+        ...
 
     def loss(self, outputs: Tensor, batch: B) -> tuple[Tensor, Tensor]:
         """Sum and weight, so that shards, masks and sites add up."""

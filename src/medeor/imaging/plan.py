@@ -19,7 +19,7 @@ from medeor.imaging.model.grid import affordable, alike, covered, slice_axis
 from medeor.imaging.model.prepare import Preparation
 from medeor.imaging.read.cases import ImageStore
 from medeor.imaging.read.modality import modalities
-from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
 from medeor.settings import with_settings

@@ -28,7 +28,8 @@ from medeor.contracts import (
     UserError,
 )
 from medeor.learning import pool
-from medeor.learning.networks.fit import device, label, stop_between_fits
+from medeor.learning.networks.devices import device
+from medeor.learning.networks.fit import label, stop_between_fits
 from medeor.learning.networks.method import NetworkMethod
 from medeor.learning.predictions import averaged, joined, load_predictions, save_predictions, scratch
 from medeor.learning.saved import facts_of, save_model, save_part

@@ -11,7 +11,6 @@ from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 from pydantic import Field
-from scipy.optimize import minimize
 
 from medeor import registry
 from medeor.contracts import Cases, Fitted, Inputs, Message, Method, Model, Predictions, Run, Split, Target, UserError
@@ -196,6 +195,8 @@ def best_weights(values: np.ndarray, truth: np.ndarray, target: Target) -> np.nd
         values: of each part and item, shape (parts, cases, items).
         truth: as `TargetKind.truth` gives it, or its first column.
     """
+    from scipy.optimize import minimize
+
     parts, cases = values.shape[:2]
     equal = np.full(parts, 1 / parts)
     if parts == 1 or cases == 0:

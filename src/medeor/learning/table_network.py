@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from medeor.contracts import Attribution, Cases, Fitted, Inputs, Predictions, Run, Split
 from medeor.formats.values.columns import ColumnKind
 from medeor.learning.networks.batches import Rows, ShuffledBatches
+from medeor.learning.networks.devices import drawn
 from medeor.learning.networks.heads import Heads, heads_for, heads_from
 from medeor.learning.networks.method import EMPTY, NetworkModel
 from medeor.learning.networks.summaries import summaries_of
@@ -51,10 +52,12 @@ class TableModule(nn.Module):
     def __init__(self, inputs: int, outputs: int, facts: TableNetwork) -> None:
         super().__init__()
         last = facts.width if facts.depth else inputs
-        self.scales = nn.Parameter(torch.randint(0, 2, (facts.members, inputs)) * 2.0 - 1.0)
+        self.scales = drawn((facts.members, inputs), lambda sides: torch.randint(0, 2, sides) * 2.0 - 1.0)
         self.first = nn.Linear(inputs, facts.width) if facts.depth else nn.Identity()
         self.layers = nn.ModuleList(_Layer(facts.width, facts.dropout) for _ in range(facts.depth))
-        self.weights = nn.Parameter(torch.empty(facts.members, last, outputs).uniform_(-1, 1) / max(1, last) ** 0.5)
+        self.weights = drawn(
+            (facts.members, last, outputs), lambda sides: torch.empty(sides).uniform_(-1, 1) / max(1, last) ** 0.5
+        )
         self.offsets = nn.Parameter(torch.zeros(facts.members, outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medeor.contracts import Cases
-from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.schedule import Estimate, Schedule
 from medeor.learning.trees.method import Boosting
 from medeor.targets import categorical

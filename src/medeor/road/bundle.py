@@ -7,6 +7,8 @@ import math
 import re
 import shutil
 import tempfile
+import uuid
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +78,10 @@ STORES = "stores"
 
 @dataclass(frozen=True)
 class Trained:
-    """A model with its calibration and the question it answers. As the input of another study it is a store."""
+    """A model with its calibration and the question it answers: opened once, it may be asked as often as one likes. As
+    the input of another study it is a store.
+
+    Example: `with medeor.load("breast.medeor") as trained: trained.predict(images)`."""
 
     folder: Path
     study: Study
@@ -86,6 +91,20 @@ class Trained:
     calibration: Calibration | None
     trust: frozenset[str] = frozenset()
     """Modules whose code its networks may run (see `medeor.trusted`)."""
+    received: bool = False
+    """Whether it was unpacked from a bundle: its folder goes with it."""
+
+    def __post_init__(self) -> None:
+        if self.received:
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Trained:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Removes at once what was unpacked, which otherwise goes when nothing refers to the model any longer."""
+        if self.received:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def facts(self) -> TaskFacts:
@@ -186,16 +205,15 @@ class Trained:
         return cases.where(pl.col("content").is_in(own["content"].drop_nulls().implode())).table.height
 
     def predict_cases(self, cases: Cases) -> Predictions:
-        """Calibrated; arrays are there as long as this process.
+        """Calibrated; arrays are there as long as this model.
 
         Raises: UserError where the model does not answer all that `targets` ask."""
         # Arrays must not take the place of those that the run keeps.
-        room = tempfile.TemporaryDirectory(prefix="medeor-")
-        predictions = self.model.predict(cases.usable, dataclasses.replace(self.run, folder=Path(room.name)))
-        if predictions.arrays:
-            _rooms.append(room)
-        else:
-            room.cleanup()
+        room = Path(tempfile.gettempdir(), f"medeor-{uuid.uuid4().hex}")
+        gone = weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
+        predictions = self.model.predict(cases.usable, dataclasses.replace(self.run, folder=room))
+        if not predictions.arrays:
+            gone()
         if len(predictions.table) and (missing := set(items(self.targets)) - set(predictions.table["item"].unique())):
             raise UserError("files.damaged.at", path="targets.json", detail=min(missing))
         return self.calibration.apply(predictions) if self.calibration else predictions
@@ -220,23 +238,21 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> Trained:
             return _open(path)
         if not path.exists():
             raise UserError("road.bundle.missing", path=path)
-        room = tempfile.TemporaryDirectory(prefix="medeor-")
+        room = Path(tempfile.mkdtemp(prefix="medeor-"))
         try:
-            manifest = unpack(path, Path(room.name), _ENTRIES, SCHEMA)
+            manifest = unpack(path, room, _ENTRIES, SCHEMA)
             _check_installed(manifest)
-            found = _open(Path(room.name), received=True)
+            found = _open(room, received=True)
             _check_declared(manifest, found.model)
         except UserError as error:
-            room.cleanup()
-            message = _renamed(error.message, room.name, str(path))
+            shutil.rmtree(room, ignore_errors=True)
+            message = _renamed(error.message, str(room), str(path))
             if str(path) not in str(message):
                 message = Message("road.bundle.at", path=path, message=message)
             raise UserError(message) from None
         except BaseException:
-            room.cleanup()
+            shutil.rmtree(room, ignore_errors=True)
             raise
-        # The folder lives as long as the process: weights may be read from it lazily.
-        _rooms.append(room)
         return found
 
 
@@ -290,9 +306,6 @@ def opened(path: str | Path) -> Store:
     return read_embeddings(Path(path)) if str(path).endswith(".parquet") else load(path)
 
 
-_rooms: list[tempfile.TemporaryDirectory[str]] = []
-
-
 def write_bundle(folder: Path, path: Path) -> None:
     """Packs a finished run into one file."""
     study = read_toml(folder / "study.toml")
@@ -331,4 +344,5 @@ def _open(folder: Path, received: bool = False) -> Trained:
     if calibration:
         calibration.check(targets, str(path))
     check_kinds(folder / "model", study.task)
-    return Trained(folder, study, task, targets, load_model(folder / "model"), calibration, trusted.modules())
+    model = load_model(folder / "model")
+    return Trained(folder, study, task, targets, model, calibration, trusted.modules(), received)

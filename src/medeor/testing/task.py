@@ -19,6 +19,7 @@ from medeor.files import plain, read_json
 from medeor.learning.folds import HELD_OUT
 from medeor.learning.predictions import load_predictions
 from medeor.road.bundle import load
+from medeor.road.finished import results
 from medeor.road.walk.reading import read
 from medeor.settings import build
 from medeor.testing.checks import Check, named, refused_or_done, require
@@ -132,7 +133,7 @@ def _resume(runs: Runs) -> None:
 def _predictions(runs: Runs) -> None:
     if "evaluate" not in runs.task.steps:
         return
-    _, kept = api.results(runs.walked)
+    _, kept = results(runs.walked)
     cases = runs.read.cases.where(pl.col("case_id").is_in(kept.table["case_id"].unique().implode()))
     if set(cases.ids) <= set(runs.read.split.part(runs.read.cases, "test").ids):
         found = runs.trained.predict_cases(cases)

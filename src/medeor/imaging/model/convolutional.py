@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medeor.learning.networks.devices import without_numbers
+
 Norm = Literal["batch", "group"]
 Pooling = Literal["mean", "mean and max"]
 
@@ -217,7 +219,7 @@ class ResNet(nn.Module):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
+            if isinstance(module, nn.Conv2d | nn.Conv3d) and not without_numbers():
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         # Each block starts as its shortcut (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1).
         for block in self.stages:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf
 
 from medeor.imaging.model.appearance import Appearance, ImageStatistic
 
@@ -35,6 +34,8 @@ class Gaussian:
     @classmethod
     def of(cls, values: np.ndarray) -> Gaussian:
         """Estimated from values of shape (n, k)."""
+        from sklearn.covariance import ledoit_wolf
+
         mean, scale = values.mean(axis=0), np.maximum(values.std(axis=0), LEAST)
         standard = (values - mean) / scale
         # Where images are few, the sample's own covariance takes chance for structure (Ledoit and Wolf 2004).

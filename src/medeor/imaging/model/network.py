@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from medeor import trusted
 from medeor.contracts import Message, UserError
 from medeor.imaging.model.convolutional import NETWORKS
+from medeor.learning.networks.devices import without_numbers
 
 
 def build(
@@ -29,7 +30,8 @@ def build(
     spacing: Sequence[float] | None = None,
     **options: Any,
 ) -> nn.Module:
-    """A new network with random weights, checked by one pass over two blank images.
+    """A new network with random weights, checked by one pass over two blank images; on the meta device it has no
+    numbers and is not checked, as one that is read back was before it was fitted.
 
     Args:
         name: a key of `NETWORKS`, or `package.module:Name` for a subclass of `nn.Module` of the user's own, in a module
@@ -54,6 +56,8 @@ def build(
             network = _called(name, _imported(name), facts, options)
             _check(name, network, channels, outputs, size)
             return network
+    if without_numbers():
+        return _called(name, _listed(name), facts, options)
     # Tried without numbers first: sizes that nobody can pay for are refused before memory is taken for them.
     with torch.device("meta"):
         _check(name, _called(name, _listed(name), facts, options), channels, outputs, size)

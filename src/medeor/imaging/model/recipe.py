@@ -21,7 +21,7 @@ from medeor.imaging.model.prepare import Preparation, PreparedAsJson, standardis
 from medeor.imaging.model.prepared import PreparedImages, prepare, scaled
 from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.networks.batches import Rows, count, rows
-from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.heads import Heads, heads_for, heads_from
 from medeor.learning.networks.keyed import case_keys, uniform
 from medeor.learning.networks.summaries import Summaries, summaries_of

@@ -75,9 +75,6 @@ def repeats(ids: Sequence[str], identities: Sequence[str], contents: Sequence[st
 
 def tied_groups(ties: Sequence[Sequence[str | None]], ids: Sequence[str]) -> list[str]:
     """For each case the least id of the cases that it is tied to, through any chain of equal values."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     starts, ends = [], []
     for values in ties:
         first: dict[str, int] = {}
@@ -85,6 +82,11 @@ def tied_groups(ties: Sequence[Sequence[str | None]], ids: Sequence[str]) -> lis
             if value is not None:
                 starts.append(index)
                 ends.append(first.setdefault(value, index))
+    if starts == ends:
+        return list(ids)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(starts)), (starts, ends)), shape=(len(ids), len(ids)))
     count, labels = connected_components(links, directed=False)
     least = [""] * count

@@ -16,6 +16,7 @@ from medeor.knowledge.model.processors import GraphProcessors
 from medeor.knowledge.model.ranking import Known
 from medeor.knowledge.model.scorers import SCORERS, Convolution, compare, cubes, match
 from medeor.knowledge.plan import Embedding
+from medeor.learning.networks.devices import drawn
 from medeor.learning.saved import check_places
 
 DISTANCE = 9.0
@@ -58,8 +59,8 @@ class Completer(nn.Module):
         width = self.scorer.width(plan.dimension)
         # The usual distance at first is the one at which a triple is as likely true as false.
         spread = plan.spread or (DISTANCE / 2**0.5 if self.scorer.distance else 1) * plan.dimension**-0.5
-        self.entity = nn.Parameter(torch.randn(entities, plan.dimension) * spread)
-        self.relation = nn.Parameter(torch.randn(relations * (1 + plan.reciprocal), width) * spread)
+        self.entity = drawn((entities, plan.dimension), lambda sides: torch.randn(sides) * spread)
+        self.relation = drawn((relations * (1 + plan.reciprocal), width), lambda sides: torch.randn(sides) * spread)
         if self.scorer.distance and self.scorer.pairs:
             nn.init.uniform_(self.relation, -torch.pi, torch.pi)
         self.offset = nn.Parameter(torch.full((1,), DISTANCE)) if self.scorer.distance else None
@@ -187,9 +188,12 @@ class Messages(nn.Module):
     def __init__(self, dimension: int, relations: int, plan: Embedding) -> None:
         super().__init__()
         self.kept = 1 - plan.edge_dropout
-        self.weight = nn.Parameter(torch.randn(plan.layers, plan.bases, dimension, dimension) * dimension**-0.5)
-        self.share = nn.Parameter(torch.randn(plan.layers, relations, plan.bases) * plan.bases**-0.5)
-        self.own = nn.Parameter(torch.eye(dimension).repeat(plan.layers, 1, 1))
+        weights, shares = (plan.layers, plan.bases, dimension, dimension), (plan.layers, relations, plan.bases)
+        self.weight = drawn(weights, lambda sides: torch.randn(sides) * dimension**-0.5)
+        self.share = drawn(shares, lambda sides: torch.randn(sides) * plan.bases**-0.5)
+        self.own = nn.Parameter(torch.zeros(plan.layers, dimension, dimension))
+        with torch.no_grad():
+            self.own.diagonal(dim1=1, dim2=2).fill_(1)
 
     def forward(self, entity: Tensor, edges: Tensor, relations: int) -> Tensor:
         if self.training and self.kept < 1:

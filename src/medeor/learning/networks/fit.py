@@ -10,10 +10,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,28 +20,22 @@ from torch import Tensor, nn
 from medeor.console import aside
 from medeor.contracts import Batch, Batches, Join, Message, Run, Stopped, Text, UserError
 from medeor.files import digest, explained, replacing, write_text
+from medeor.learning.networks.devices import channels_last
 from medeor.learning.networks.schedule import Schedule
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
 HeldOutFigures = Callable[[nn.Module], Mapping[str, float]]
 """Figures of a network on cases that it is not fitted to, by name: `loss`, and what else is worth a curve."""
 
 
-def device() -> torch.device:
-    """Where networks are asked: the first accelerator, or the processor."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
-
-
-def fast_bfloat16() -> bool:
-    """Whether this machine computes in bfloat16 natively, so that half the width means less time."""
-    if torch.accelerator.is_available():
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    flags = torch.backends.cpu.get_cpu_capability()
-    return flags.startswith("AVX512") and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def fabric_for(schedule: Schedule, processes: int | None = None) -> Fabric:
     """One device, or as many processes as `torchrun` started."""
+    # Imported here, as it takes longer than answers do and is needed for a fit alone.
+    from lightning_fabric import Fabric
+
     # Fabric logs its precision at every setup; the plan states it once.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = world_size() if processes is None else processes
@@ -299,18 +292,6 @@ def _laid_out_as(model: Tensor, value: Tensor) -> Tensor:
     if value.shape != model.shape:
         return value
     return torch.empty_like(model, dtype=value.dtype).copy_(value)
-
-
-def channels_last(network: nn.Module) -> nn.Module:
-    """The network with its convolution weights laid out channels-last, which CPUs and tensor cores read fastest."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            # `to`, not `contiguous`: a weight of one input channel is contiguous either way and would keep strides that
-            # PyTorch reads as channels-first, and with it all that follows: grey images at half the speed.
-            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
-        elif isinstance(module, nn.Conv3d):
-            module.weight.data = module.weight.data.to(memory_format=torch.channels_last_3d)
-    return network
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

@@ -14,7 +14,8 @@ from medeor import registry
 from medeor.console import aside
 from medeor.contracts import Cases, Fitted, Inputs, Message, Predictions, Processors, Recipe, Run, Split, UserError
 from medeor.files import replacing
-from medeor.learning.networks.fit import channels_last, device, fit_network
+from medeor.learning.networks.devices import channels_last, device
+from medeor.learning.networks.fit import fit_network
 from medeor.learning.networks.schedule import Schedule
 from medeor.learning.networks.validation import held_out_figures
 from medeor.learning.predictions import EMPTY, joined
@@ -89,17 +90,19 @@ def load(folder: Path) -> NetworkModel:
     recipe: Recipe[Any, Any, Any] = registry.rebuilt(facts.recipe, "network", where)
     # Built without memory first: what the file does not hold is not made room for.
     with torch.device("meta"):
-        skeleton = recipe.network(recipe.restore(facts.processors))
-    check_arrays(weights, {name: _shape(value) for name, value in skeleton.state_dict().items()})
+        network = recipe.network(recipe.restore(facts.processors))
+    check_arrays(weights, {name: _shape(value) for name, value in network.state_dict().items()})
     processors = recipe.restore(facts.processors)
-    network = recipe.network(processors)
-    state = load_file(weights)
+    # Copies: what `load_file` gives may be read from the file when it is used.
+    state = {name: value.clone() for name, value in load_file(weights).items()}
+    if any(name not in state for name, _ in network.named_buffers()):  # Those that no file keeps are made anew.
+        network = recipe.network(processors)
     parameters = {name for name, _ in network.named_parameters()}
     for name, value in state.items():
         # A buffer may hold infinities, as masks do.
         if value.is_floating_point() and bool((~value.isfinite() if name in parameters else value.isnan()).any()):
             raise UserError("files.damaged.at", path=weights, detail=name)
-    network.load_state_dict(state)
+    network.load_state_dict(state, assign=True)
     return NetworkModel(recipe, processors, channels_last(network).to(device()).eval())
 
 

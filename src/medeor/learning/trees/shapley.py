@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from medeor.contracts import UserError
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from medeor.learning.trees.boosters import Booster
 
 MOST_STEPS = 1 << 26
@@ -44,6 +45,8 @@ class Paths(NamedTuple):
     @classmethod
     def of(cls, booster: Booster) -> Paths:
         """Raises: UserError where paths are too many."""
+        from scipy.sparse import csr_array
+
         above_node, above_leaf = _parents(booster.below, len(booster.value))
         tree_of_leaf = np.repeat(np.arange(len(booster.leaves)), booster.leaves)
         passing = np.concatenate([booster.count, booster.leaf_count])

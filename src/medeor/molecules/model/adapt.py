@@ -12,8 +12,6 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 import polars as pl
 from pydantic import Field
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
 
 from medeor import registry
 from medeor.contracts import (
@@ -124,6 +122,9 @@ def _learn(training: Cases, before: Predictions, prints: np.ndarray) -> tuple[Co
 
 def _fitted(target: Target, prints: np.ndarray, errors: np.ndarray) -> Correction:
     """The variances by which the errors are the least surprising (marginal likelihood), and the weights that follow."""
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.optimize import minimize
+
     size = float(np.square(errors).mean()) if errors.size else 0.0
     if len(errors) < 2 or size == 0:
         return Correction(target, prints, np.zeros_like(errors), 0.0, 0.0)

@@ -9,8 +9,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from rdkit import Chem
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from medeor.molecules.model.network import Molecules
@@ -87,6 +85,9 @@ class Groups(NamedTuple):
 
 def groups(smiles: str) -> Groups:
     """The ring systems (with what is double-bonded to them), functional groups and carbon chains of a compound."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     mol = molecule(smiles)
     kind = np.zeros(mol.GetNumAtoms(), int)
     for pattern in _MARKED:

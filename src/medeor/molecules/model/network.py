@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medeor.learning.networks.devices import drawn
 from medeor.molecules.model.environments import Links, MessageSchedule, environments
 from medeor.molecules.read.graphs import ATOM_CODES, BOND_CODES, DirectedBonds
 
@@ -184,7 +185,9 @@ class Attention(nn.Module):
         self.says = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in layers)
         self.hears = nn.ModuleList(nn.Linear(width, width) for _ in layers)
         self.bonds = nn.ModuleList(nn.Linear(BOND_WIDTH, width, bias=False) for _ in layers)
-        self.weigh = nn.ParameterList(nn.Parameter(torch.randn(heads, width // heads) * 0.1) for _ in layers)
+        self.weigh = nn.ParameterList(
+            drawn((heads, width // heads), lambda sides: torch.randn(sides) * 0.1) for _ in layers
+        )
         self.mix = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
             for _ in layers

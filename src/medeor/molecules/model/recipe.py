@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medeor.contracts import Attribution, Cases, Predictions, Run
 from medeor.learning.networks.batches import Rows, ShuffledBatches
-from medeor.learning.networks.fit import fast_bfloat16
+from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.heads import Heads, heads_for, heads_from
 from medeor.learning.networks.summaries import Summaries, summaries_of
 from medeor.learning.saved import AsJson
