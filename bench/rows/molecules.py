@@ -17,11 +17,11 @@ from bench.machine import environment, peers
 from bench.rows.commands import known_path, program
 from bench.workload import ROOT, WORK, Row
 from medeor import api
-from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions, Run, Sources, Split
 from medeor.files import read_json, replacing, write_json
 from medeor.molecules.read.cases import read_cases
 from medeor.registry import load_model
+from medeor.road.finished import results
 from medeor.road.walk import walk
 from medeor.statistics.split import split_cases
 from medeor.targets import of

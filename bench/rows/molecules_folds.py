@@ -7,9 +7,9 @@ import polars as pl
 
 from bench.rows.molecules import divided, fit_fingerprints, place, predictions, trained
 from bench.workload import Row
-from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import replacing
+from medeor.road.finished import results
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.scores import means
 from medeor.targets.outcomes import lined_up

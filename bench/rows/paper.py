@@ -12,9 +12,9 @@ import polars as pl
 from bench.machine import environment, peers
 from bench.rows.commands import known_path, trained
 from bench.workload import ROOT, WORK, Row
-from medeor.api import results
 from medeor.contracts import Cases, Measure, Predictions
 from medeor.files import read_json
+from medeor.road.finished import results
 from medeor.statistics.intervals import Resampled, average, difference, interval, p_value
 from medeor.statistics.outcomes import group_codes
 from medeor.targets import of

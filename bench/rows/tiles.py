@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.rows.commands import known_path, medeor
 from bench.workload import Row
-from medeor.api import results
 from medeor.contracts import Measure, Predictions
 from medeor.files import read_json
+from medeor.road.finished import results
 from medeor.targets import of
 from medeor.trust.compare import compare
 
