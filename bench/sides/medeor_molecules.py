@@ -21,9 +21,8 @@ from medeor.contracts import Cases, Run, Target
 from medeor.learning.networks.devices import fast_bfloat16
 from medeor.learning.networks.fit import _optimiser, fit_network
 from medeor.learning.networks.schedule import Schedule
-from medeor.molecules.model.network import slices_of
+from medeor.molecules.model.network import Molecules, slices_of
 from medeor.molecules.model.recipe import ATOMS_AT_ONCE, MoleculeRecipe
-from medeor.molecules.model.recipe import given as given_to
 from medeor.molecules.plan import MoleculeNetwork, MoleculeTraining
 from medeor.molecules.read.graphs import graphs
 from medeor.molecules.read.store import MoleculeStore
@@ -88,7 +87,8 @@ def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
         return predict
     order = np.argsort(np.diff(kept.atom_start), kind="stable")
     sizes = np.diff(kept.atom_start)[order].tolist()
-    made_already = [given_to(MoleculeNetwork(), kept, order[chunk]) for chunk in slices_of(sizes, ATOMS_AT_ONCE)]
+    chunks = [order[chunk] for chunk in slices_of(sizes, ATOMS_AT_ONCE)]
+    made_already = [Molecules.of(kept.batch(chunk), len(chunk), MoleculeNetwork().depth) for chunk in chunks]
 
     def ask() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):

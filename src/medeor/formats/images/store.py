@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +44,21 @@ class ImageStore:
     """Small grey pictures of these, shape (cases, side, side), where they were asked for; other processes get none."""
 
     def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "thumbnails": None}
+        return {**{field.name: getattr(self, field.name) for field in fields(self)}, "thumbnails": None}
 
     @staticmethod
-    def keys(images: pl.Series) -> pl.Series:
+    def keys(images: pl.Series) -> list[str]:
         """What each case of a column `images` is known by."""
-        return images.list.join(SEPARATOR)
+        return [SEPARATOR.join(keys) for keys in images.to_list()]
 
-    def rows(self, keys: pl.Series) -> np.ndarray:
-        """Where these stand in `order`, shape (n,). Raises: LookupError for one that does not."""
+    def rows(self, keys: Sequence[str]) -> np.ndarray:
+        """Where these stand in `order`, shape (n,). Raises: KeyError for one that does not."""
+        return np.array([self._places[key] for key in keys], np.int64)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
         assert self.order is not None
-        places = self.order.select("key").with_row_index("row").unique("key", keep="first", maintain_order=True)
-        found = keys.alias("key").to_frame().join(places, on="key", how="left", maintain_order="left")["row"]
-        if found.null_count():
-            raise LookupError("a case that is not among those that were read and can be used")
-        return found.to_numpy().astype(np.int64)
+        return {key: self.order.height - 1 - row for row, key in enumerate(reversed(self.order["key"].to_list()))}
 
     @property
     def in_memory(self) -> bool:

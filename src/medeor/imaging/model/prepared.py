@@ -4,14 +4,13 @@ folds, networks, trees, the domain and explanations. Their scale of intensities 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -100,7 +99,7 @@ def prepare(cases: Cases, preparation: Preparation) -> PreparedImages:
         every, rows = _Asked("", store, kept, keys), np.arange(len(cases))
         pixels, scales = _in_memory(every)
     else:
-        every = _Asked(digest(VERSION, repr(kept), store.digest), store, kept, store.order["key"])
+        every = _Asked(digest(VERSION, repr(kept), store.digest), store, kept, store.order["key"].to_list())
         rows = store.rows(keys)
         pixels, scales = _opened(every)
     return PreparedImages(pixels, chosen_scales(scales, preparation), rows, every.key)
@@ -111,7 +110,7 @@ class _Asked:
     key: str
     store: ImageStore = field(compare=False)
     preparation: Preparation = field(compare=False)
-    keys: pl.Series = field(compare=False)
+    keys: Sequence[str] = field(compare=False)
     """See `ImageStore.keys`."""
 
     @property
