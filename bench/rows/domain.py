@@ -22,7 +22,7 @@ from medeor.imaging.model.domain import ImageDomain, learn
 from medeor.imaging.model.recipe import ImageRecipe
 from medeor.imaging.plan import rules
 from medeor.imaging.read.cases import ImageStore, read_cases
-from medeor.road.walk import walk
+from medeor.road.walk import reading
 from medeor.statistics.split import FOLDS, split_cases
 
 Pixels = NDArray[np.generic]
@@ -67,7 +67,7 @@ def shares(row: Row) -> dict[str, Measure]:
 def known(name: str, seed: int) -> tuple[Cases, Split]:
     """The cases of a source and their split."""
     if name not in SIMULATED:
-        found = walk.read(asked(name, seed=seed), Console(quiet=True))
+        found = reading.read(asked(name, seed=seed), Console(quiet=True))
         return found.cases, found.split
     made = simulate.hospital(PATIENTS, seed=seed, kind=SIMULATED[name])  # type: ignore[arg-type]
     labels = made.table.select("lesion", "patient_id")

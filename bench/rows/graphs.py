@@ -41,7 +41,7 @@ from medeor.learning.networks.fit import fit_network
 from medeor.learning.networks.method import NetworkMethod, NetworkModel
 from medeor.learning.networks.schedule import Schedule
 from medeor.road.bundle import load
-from medeor.road.walk import walk
+from medeor.road.walk import reading
 from medeor.settings import build
 from medeor.statistics.intervals import bootstrap
 from medeor.statistics.scores import means
@@ -87,7 +87,7 @@ def _divided(row: Row, seed: int) -> tuple[Path, Cases]:
         medeor("train", row.data, *options, threads=row.threads)
     graph = Graph.open(run / "stores" / "graph")
     table = pl.read_parquet(run / "cases.parquet")
-    return run, Cases(table, load(run).targets, (graph,), ("degree",))
+    return run, Cases(table, load(run).targets, {"graph": graph}, ("degree",))
 
 
 def _by_degree(run: Path, cases: Cases) -> Predictions:
@@ -158,7 +158,7 @@ def _arrays(row: Row) -> Path:
 
 
 def _official(data: str) -> tuple[Graph, np.ndarray]:
-    asked = walk.read(walk.resolve(Study((data,))), Console(quiet=True))
+    asked = reading.read(reading.resolve(Study((data,))), Console(quiet=True))
     graph = asked.cases.store("graph", Graph)
     return graph, graph.facts["part"].cast(pl.String).to_numpy()
 
@@ -244,7 +244,7 @@ def paths(row: Row) -> dict[str, Measure]:
     without the first shown path, and without a random path as long from either end; paired, triples resampled."""
     settings = row.workload.settings
     run = trained(row.data, row.seed, row.threads)
-    asked = walk.read(walk.resolve(Study((row.data,))), Console(quiet=True))
+    asked = reading.read(reading.resolve(Study((row.data,))), Console(quiet=True))
     graph = asked.cases.store("graph", Graph)
     test = asked.split.part(asked.cases.where(pl.col("holds") == 1), "test")
     generator = np.random.default_rng(row.seed)
@@ -284,7 +284,7 @@ def paths(row: Row) -> dict[str, Measure]:
     }
 
 
-def _taught(asked: walk.Read, graph: Graph) -> np.ndarray:
+def _taught(asked: reading.Read, graph: Graph) -> np.ndarray:
     return triples_of(asked.split.part(asked.cases.where(pl.col("holds") == 1), "train"))
 
 
@@ -292,7 +292,7 @@ def _lines(folder: Path) -> set[tuple[str, ...]]:
     return {tuple(line.split("\t")) for part in folder.glob("*.txt") for line in part.read_text().splitlines()}
 
 
-def _refitted(row: Row, asked: walk.Read, gone: Sequence[int]) -> Completer:
+def _refitted(row: Row, asked: reading.Read, gone: Sequence[int]) -> Completer:
     """The default network fitted to the training triples without some rows of the graph."""
     plan = _plan(row.data, row.seed)
     kept = ~pl.col("case_id").is_in([str(number) for number in gone])

@@ -22,7 +22,7 @@ from medeor.files import read_json, replacing, write_json
 from medeor.molecules.read.cases import read_cases
 from medeor.registry import load_model
 from medeor.road.finished import results
-from medeor.road.walk import walk
+from medeor.road.walk import reading
 from medeor.statistics.split import split_cases
 from medeor.targets import of
 from medeor.trust.measures import measure
@@ -40,7 +40,7 @@ def place(data: str, seed: int) -> Path:
 def divided(data: str, seed: int, way: str = "scaffold") -> tuple[Cases, Split]:
     """The usable cases of a known set and its parts, as `medeor train DATA --split scaffold --set seed=SEED` has
     them."""
-    asked = walk.resolve(api.asked(data, split=way, seed=seed))
+    asked = reading.resolve(api.asked(data, split=way, seed=seed))
     cases = read_cases(Sources((known_path(data),), {}), asked).usable
     return cases, split_cases(cases, asked)
 

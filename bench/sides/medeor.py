@@ -26,7 +26,7 @@ from medeor.imaging.plan import ImageNetwork, ImagePlan, ImageTraining
 from medeor.learning.networks.devices import channels_last, device
 from medeor.learning.networks.fit import State, _optimiser, fit_network
 from medeor.machine import threads
-from medeor.road.walk import walk
+from medeor.road.walk import reading
 
 SECONDS = 4.0
 """A stretch lasts about so long."""
@@ -78,7 +78,7 @@ def work(kind: str) -> Work:
 
 
 def _known(name: str) -> Cases:
-    read = walk.read(api.asked(name), Console(quiet=True))
+    read = reading.read(api.asked(name), Console(quiet=True))
     return read.split.part(read.cases, "train")
 
 
@@ -86,7 +86,7 @@ def _simulated(side: int, count: int, channels: int, classes: int) -> Cases:
     generator = np.random.default_rng(0)
     shape = (count, side, side) if channels == 1 else (count, side, side, channels)
     images = generator.integers(0, 256, shape, dtype=np.uint8)
-    return walk.read(api.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
+    return reading.read(api.asked(images, generator.integers(0, classes, count)), Console(quiet=True)).cases
 
 
 class Enough(Exception):

@@ -39,7 +39,7 @@ def table(path: str) -> pl.DataFrame:
 
 def cases_of(given: pl.DataFrame) -> Cases:
     """As the road has them, without graphs yet."""
-    return Cases(given, (Target("y", "continuous"),), (MoleculeStore(given["smiles"]),))
+    return Cases(given, (Target("y", "continuous"),), {"molecules": MoleculeStore(given["smiles"])})
 
 
 def work(path: str, given: pl.DataFrame) -> Callable[[], object]:
