@@ -24,7 +24,7 @@ TASKS = (
                 "question",
                 Message("knowledge.offers.answers"),
                 "medeor.knowledge.questions.answers:answer",
-                named("knowledge.query", "head", "relation", "tail", "top", "kind", "excludes"),
+                named("knowledge.query", "head", "relation", "tail", "top", "evidence", "kind", "excludes"),
             ),
             Offer(
                 "embeddings",

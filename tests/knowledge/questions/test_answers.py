@@ -59,6 +59,17 @@ def answered(run, drug) -> pl.DataFrame:
     return medeor.query(run, {"head": drug, "relation": "treats", "top": "6"}).table
 
 
+@pytest.mark.parametrize(("asked", "tested"), [({}, 3), ({"evidence": "1"}, 1), ({"evidence": "0"}, 0)])
+def test_the_paths_of_the_first_answers_are_tested(run, drug, asked, tested):
+    table = medeor.query(run, {"head": drug, "relation": "treats", "top": "6", **asked}).table
+    measured = [any(path["drop"] is not None for path in paths) for paths in table["paths"]]
+    having = [len(paths) > 0 for paths in table["paths"]]
+    assert measured == [there and number < tested for number, there in enumerate(having)]
+    assert sum(having) > 3
+    with pytest.raises(medeor.UserError, match="evidence=some: evidence is of how many answers"):
+        medeor.query(run, {"head": drug, "relation": "treats", "evidence": "some"})
+
+
 def test_every_edge_of_a_path_is_one_of_the_source_with_its_facts(graph, answered):
     source = pl.read_csv(graph / "edges.tsv", separator="\t").select("head", "relation", "tail", *FACTS)
     paths = [path for paths in answered["paths"] for path in paths]

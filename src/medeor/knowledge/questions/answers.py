@@ -26,7 +26,8 @@ from medeor.knowledge.read.cases import HOLDS, in_words
 from medeor.knowledge.read.graph import Graph
 from medeor.knowledge.read.triples import keys
 
-TOP = 20
+TOP, TESTED = 20, 3
+"""How many answers there are, and of how many of the first the paths are tested, unless the query says otherwise."""
 PATHS = 3
 """Paths that are shown of an answer."""
 CONTROLS = 8
@@ -34,6 +35,7 @@ CONTROLS = 8
 _COLUMNS = named(
     "knowledge.answers", "answer", "probability", "known", "by-degree", "contradicted-by", "verdict", "why"
 )
+_DROPS = ("drop", "drop_random_path", "drop_same_ends")
 _PATH_COLUMNS = named("knowledge.answers", "path", "sources", "drop", "random-path", "same-ends")
 
 
@@ -56,16 +58,17 @@ class Question:
 
 
 def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
-    """The most plausible answers to `where` (head or tail, relation, top, kind, excludes), by the mean score of both
-    sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source` (the
-    triple in words), `verdict` and `reason` (of an answer out of domain nothing is chosen), `answer` (id), `name`,
+    """The most plausible answers to `where` (head or tail, relation, top, evidence, kind, excludes), by the mean score
+    of both sides, one row an answer: the columns of predictions of `holds` (`value`: calibrated probability), `source`
+    (the triple in words), `verdict` and `reason` (of an answer out of domain nothing is chosen), `answer` (id), `name`,
     `kind`, `known` (`in training data`, `held out`; null for a new one), `rank`, `rank_by_degree`, `contradictions`
-    and `paths` (each with its edges as they stand in the source graph; null where the graph is not at hand).
+    and `paths` (each with its edges as they stand in the source graph, and of the first answers with what these lose
+    without it; null where the graph is not at hand).
 
     Raises: UserError for a name or relation that is not known, or a question that is none."""
     networks, processors = networks_of(asked.model)
     graph = graph_of(asked.run, processors)
-    question, top = _question(graph, where)
+    question, top, tested = _question(graph, where), _count(where, "top", TOP), _count(where, "evidence", TESTED)
     score = np.mean([_scores(network, question.triples) for network in networks], axis=0)
     best = np.argsort(-score, kind="stable")[:top]
     shown = question.triples[best]
@@ -84,7 +87,7 @@ def answer(asked: Answering, where: Mapping[str, str]) -> Answers:
     if len(graph):
         rivals = _rivals(graph, question.relation, where.get("excludes", ""))
         contradictions = [_contradictions(graph, triple, rivals) for triple in shown]
-        paths = _paths(graph, training, networks, shown, asked.run)
+        paths = _paths(graph, training, networks, shown, tested, asked.run)
     found = found.with_columns(
         pl.Series("known", _known(shown, processors), dtype=pl.String),
         pl.Series("rank", np.arange(1, len(best) + 1)),
@@ -112,12 +115,17 @@ def write_embeddings(asked: Answering, path: Path, options: Mapping[str, str]) -
 # --- the question ----------------------------------------------------------------------------------------
 
 
-def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
+def _count(where: Mapping[str, str], name: str, usual: int) -> int:
+    asked = where.get(name, str(usual))
+    least = int(name == "top")
+    if not asked.isdecimal() or int(asked) < least:
+        raise UserError(f"knowledge.answers.{name}", asked=asked)
+    return int(asked)
+
+
+def _question(graph: Graph, where: Mapping[str, str]) -> Question:
     if "relation" not in where or not {"head", "tail"} & set(where):
         raise UserError("knowledge.answers.no-end")
-    top = where.get("top", str(TOP))
-    if not top.isdecimal() or not int(top):
-        raise UserError("knowledge.answers.top", top=top)
     relation = names.relation(graph, where["relation"])
     tails = "head" in where
     given = names.entity(graph, where["head" if tails else "tail"])
@@ -133,7 +141,7 @@ def _question(graph: Graph, where: Mapping[str, str]) -> tuple[Question, int]:
         if not len(answers):
             there = graph.kinds or Message("knowledge.graph.no-kinds")
             raise UserError("knowledge.answers.no-kind", kind=where["kind"], kinds=there)
-    return Question(given, relation, tails, answers), int(top)
+    return Question(given, relation, tails, answers)
 
 
 def _rivals(graph: Graph, relation: int, asked: str) -> dict[int, str]:
@@ -171,9 +179,10 @@ def _contradictions(graph: Graph, triple: np.ndarray, rivals: Mapping[int, str])
 
 
 def _paths(
-    graph: Graph, training: np.ndarray, networks: Sequence[Completer], shown: np.ndarray, run: Run
+    graph: Graph, training: np.ndarray, networks: Sequence[Completer], shown: np.ndarray, tested: int, run: Run
 ) -> list[list[dict[str, Any]]]:
-    """The paths of each triple, with their edges and how far its log-probability falls without them."""
+    """The paths of each triple, with their edges, and of the first `tested` how far its log-probability falls without
+    them."""
     place = training_places(graph, training)
     adjacency = Adjacency.of(graph.triples, len(graph.entities), np.flatnonzero(place >= 0))
     found = []
@@ -181,14 +190,16 @@ def _paths(
         head, _, tail = triple
         itself = np.flatnonzero((graph.triples == triple).all(1))
         paths = between(adjacency, head, tail, PATHS, itself)
-        drops = _drops(adjacency, place, networks, triple, paths, itself, run.seed)
+        drops: list[dict[str, float | None]] = [dict.fromkeys(_DROPS)] * len(paths)
+        if number <= tested:
+            drops = _drops(adjacency, place, networks, triple, paths, itself, run.seed)
+            run.progress(str(Message("knowledge.progress.evidence")), number, min(tested, len(shown)))
         found.append(
             [
                 {"edges": _with_facts(graph, np.array(path)), **drop, "words": _words(graph, path, head)}
                 for path, drop in zip(paths, drops, strict=True)
             ]
         )
-        run.progress(str(Message("knowledge.progress.evidence")), number, len(shown))
     return found
 
 
